@@ -1,0 +1,1 @@
+"""The nouns of edgeopt: frozen data with a JSON form, nothing live inside."""

@@ -1,0 +1,106 @@
+"""Artifacts and what can be said of them: Signature, Description, Inspection."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+from pydantic import Field
+
+from edgeopt.schema.base import Noun, digest_of
+
+Dim = int | str  # a symbolic dimension is its name, "batch" for the first one
+
+
+class Tensor(Noun):
+    """One input or output of a model.
+
+    ``dtype`` is numpy's name; ``shape`` starts with the batch; ``layout`` is ``NCHW``,
+    ``NHWC`` or empty where the tensor is no image; ``scale`` and ``zero_point`` are set
+    where the tensor is quantized at the model's border.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[Dim, ...]
+    layout: str = ""
+    scale: float | None = None
+    zero_point: int | None = None
+
+
+class Signature(Noun):
+    """Inputs and outputs, in the model's own order."""
+
+    inputs: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...]
+
+    @property
+    def dynamic_batch(self) -> bool:
+        """Whether every input takes any number of samples."""
+        return all(t.shape and isinstance(t.shape[0], str) for t in self.inputs)
+
+    @property
+    def batch(self) -> int | None:
+        """The fixed batch size, or None where it is free."""
+        fixed = [t.shape[0] for t in self.inputs if t.shape and isinstance(t.shape[0], int)]
+        return fixed[0] if fixed and not self.dynamic_batch else None
+
+
+class Description(Noun):
+    """What can be said of a model before it exists.
+
+    Facts in use: ``float32``, ``float16`` (weights), ``qdq``, ``int8`` (quantized weights),
+    ``static-batch``, ``simplified`` is none: a fact must be readable from the file alone.
+    """
+
+    format: str
+    signature: Signature
+    facts: frozenset[str] = frozenset()
+
+    def to_json(self) -> dict[str, Any]:
+        return {**super().to_json(), "facts": sorted(self.facts)}
+
+    def differs(self, other: Description) -> list[str]:
+        """What differs, in words; empty where both say the same."""
+        found: list[str] = []
+        if self.format != other.format:
+            found.append(f"format {self.format} against {other.format}")
+        if self.facts != other.facts:
+            found.append(f"facts {sorted(self.facts)} against {sorted(other.facts)}")
+        for role in ("inputs", "outputs"):
+            mine, theirs = getattr(self.signature, role), getattr(other.signature, role)
+            if mine != theirs:
+                found.append(f"{role} {_short(mine)} against {_short(theirs)}")
+        return found
+
+
+class Artifact(Noun):
+    """Immutable model files, named by the digest of format, paths and contents."""
+
+    format: str
+    files: dict[str, str] = Field(min_length=1)  # path inside the artifact -> SHA-256
+    size_bytes: int
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 over format and files; provenance is no part of it."""
+        return digest_of({"format": self.format, "files": self.files})
+
+
+class Inspection(Noun):
+    """What ``edgeopt inspect`` prints of a model file."""
+
+    format: str
+    description: Description
+    parameters: int
+    macs: int | None  # multiply-accumulates of one sample; None where shapes do not tell
+    operators: dict[str, int]
+    size_bytes: int
+    opset: dict[str, int] = {}  # domain -> version (ONNX)
+    ir_version: int | None = None
+    quantization: dict[str, Any] = {}
+    notes: tuple[str, ...] = ()
+
+
+def _short(tensors: tuple[Tensor, ...]) -> str:
+    return ", ".join(f"{t.name}:{t.dtype}{list(t.shape)}{t.layout}" for t in tensors)

@@ -1,0 +1,116 @@
+"""Typed errors: what failed, where, what to do next, and an exit code.
+
+They cross processes as JSON (``record`` and ``from_record``). The tree::
+
+    EdgeoptError            exit 1
+      UsageError            exit 2   wrong call or recipe
+        RecipeError                  names the file and line
+        PlanError                    no chain of passes can work, with the reason
+      ModelError                     a model file cannot be opened or is not sound
+      DataError                      data is missing, malformed or overlaps
+      StoreError                     the store cannot be read or written
+      PassError                      a pass refused its input or made a bad model
+      WorkerError                    a worker crashed, hung or outgrew its limit
+      DeviceError                    a target cannot be reached or measured
+        PlacementError               nodes ran where nobody asked
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from typing import Any
+
+
+class EdgeoptError(Exception):
+    """Base of every error that edgeopt raises on purpose."""
+
+    exit_code = 1
+
+    def __init__(self, what: str, *, where: str = "", hint: str = "") -> None:
+        super().__init__(what)
+        self.what = what
+        self.where = where
+        self.hint = hint
+
+    def __str__(self) -> str:
+        text = f"{self.where}: {self.what}" if self.where else self.what
+        return f"{text}\n  {self.hint}" if self.hint else text
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (from_record, (self.record(),))
+
+    def record(self) -> dict[str, str]:
+        """JSON form: class name, what, where, hint."""
+        return {
+            "type": type(self).__name__,
+            "what": self.what,
+            "where": self.where,
+            "hint": self.hint,
+        }
+
+
+class UsageError(EdgeoptError):
+    """A wrong call: exit 2, as click's own."""
+
+    exit_code = 2
+
+
+class RecipeError(UsageError):
+    """A recipe that cannot be read; ``where`` is ``FILE:LINE``."""
+
+
+class PlanError(UsageError):
+    """Nothing that the recipe allows can work on a target."""
+
+
+class ModelError(EdgeoptError):
+    """A model that cannot be opened, described or run."""
+
+
+class DataError(EdgeoptError):
+    """Data that is missing, malformed, empty, overlapping or of the wrong shape."""
+
+
+class StoreError(EdgeoptError):
+    """The store cannot be read, written or trusted."""
+
+
+class PassError(EdgeoptError):
+    """A pass that refuses its input, or whose output is not what it promised."""
+
+
+class WorkerError(EdgeoptError):
+    """A worker that crashed, hung or outgrew its memory limit."""
+
+
+class DeviceError(EdgeoptError):
+    """A target that cannot be reached, or an agent that failed."""
+
+
+class PlacementError(DeviceError):
+    """Nodes ran on a provider that nobody allowed."""
+
+
+def from_record(record: dict[str, Any]) -> EdgeoptError:
+    """The error a record was made of; an unknown type becomes its base class."""
+    kinds = {kind.__name__: kind for kind in _tree(EdgeoptError)}
+    kind = kinds.get(str(record.get("type")), EdgeoptError)
+    return kind(
+        str(record.get("what", "unknown error")),
+        where=str(record.get("where", "")),
+        hint=str(record.get("hint", "")),
+    )
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """``Did you mean ...?`` with the nearest known word, or the list of known words."""
+    names = sorted(known)
+    near = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
+    if near:
+        return f"Did you mean '{near[0]}'?"
+    return f"Known: {', '.join(names)}." if names else ""
+
+
+def _tree(kind: type[EdgeoptError]) -> list[type[EdgeoptError]]:
+    return [kind, *(found for child in kind.__subclasses__() for found in _tree(child))]

@@ -1,0 +1,38 @@
+"""The Plan: a DAG of Jobs and the Candidates whose chains run through it."""
+
+from __future__ import annotations
+
+from edgeopt.schema.artifact import Description
+from edgeopt.schema.base import Noun
+from edgeopt.schema.job import Job
+
+
+class Candidate(Noun):
+    """One chain of passes that ends in an artifact for one target.
+
+    ``chain`` holds a label a pass (``quantize-int8(scheme=u8s8)``), ``job`` the id of the
+    job that makes the leaf, ``check`` the id of its last check.
+    """
+
+    id: str
+    target: str
+    chain: tuple[str, ...]
+    job: str
+    check: str = ""
+    description: Description
+    reference: bool = False
+
+
+class Plan(Noun):
+    """Jobs in an order in which they can run, and the candidates per target."""
+
+    jobs: tuple[Job, ...]
+    candidates: tuple[Candidate, ...]
+    notes: tuple[str, ...] = ()
+
+    def job(self, id: str) -> Job:
+        """The job of that id. Raises KeyError."""
+        for job in self.jobs:
+            if job.id == id:
+                return job
+        raise KeyError(id)

@@ -1,0 +1,108 @@
+"""The Result: the only truth of a run. Every report is a view of it."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from edgeopt.schema.artifact import Artifact, Description
+from edgeopt.schema.base import Noun
+from edgeopt.schema.constraint import Verdict
+from edgeopt.schema.measurement import Measurement
+
+CandidateStatus = Literal[
+    "chosen", "lost", "infeasible", "inconclusive", "failed", "screened", "unmeasured"
+]
+
+
+class PassRecord(Noun):
+    """One step of a chain: what ran and what its check said."""
+
+    label: str
+    name: str
+    params: dict[str, Any] = {}
+    job: str
+    artifact: str = ""
+    seconds: float = 0.0
+    cached: bool = False
+    promise: str = ""
+    check: dict[str, Any] = {}
+    error: dict[str, str] | None = None
+
+
+class CandidateResult(Noun):
+    """One candidate with all that was measured of it and why it stands where it stands."""
+
+    id: str
+    chain: tuple[PassRecord, ...]
+    label: str
+    status: CandidateStatus
+    reason: str
+    reference: bool = False
+    same_as_reference: bool = False
+    artifact: Artifact | None = None
+    description: Description | None = None
+    measurements: dict[str, Measurement] = {}  # quantity -> figure; "ratio.latency.p50" too
+    verdicts: tuple[Verdict, ...] = ()
+    placement: dict[str, int] = {}
+    on_front: bool = False
+
+
+class TargetResult(Noun):
+    """What was decided for one target."""
+
+    target: str
+    objective: str
+    machine: dict[str, Any]
+    reference: str = ""  # candidate id
+    source: dict[str, Measurement] = {}
+    candidates: tuple[CandidateResult, ...] = ()
+    chosen: str | None = None
+    path: str | None = None  # of the chosen files, relative to the result's folder
+    verdict: Literal["chosen", "unmet", "inconclusive", "refused-on-test", "unreachable"]
+    sentence: str
+    nearest_miss: str | None = None  # candidate id
+    test: dict[str, Any] = {}  # split "test": measurements, verdicts, or why not tested
+    exit_code: int = 0
+
+    def candidate(self, id: str) -> CandidateResult:
+        """The candidate of that id. Raises KeyError."""
+        for candidate in self.candidates:
+            if candidate.id == id:
+                return candidate
+        raise KeyError(id)
+
+
+class JobLists(Noun):
+    """Ids of the jobs of a run by what became of them."""
+
+    ran: tuple[str, ...] = ()
+    cached: tuple[str, ...] = ()
+    failed: tuple[str, ...] = ()
+
+
+class Result(Noun):
+    """A whole run: what was asked, what was measured, what was chosen."""
+
+    schema_version: int = 1
+    edgeopt: str
+    started: str  # ISO 8601, UTC
+    seconds: float
+    recipe: dict[str, Any]
+    recipe_path: str = ""
+    source: dict[str, Any]  # artifact, description, user code digests
+    data: dict[str, Any] = {}  # split -> n, digest, labels
+    versions: dict[str, str] = {}
+    jobs: JobLists = JobLists()
+    targets: tuple[TargetResult, ...]
+    notes: tuple[str, ...] = ()
+    exit_code: int = 0
+
+    def target(self, target: str | None = None) -> TargetResult:
+        """The result for a target, or for the only one. Raises KeyError."""
+        if target is None and len(self.targets) == 1:
+            return self.targets[0]
+        for found in self.targets:
+            if found.target == target:
+                return found
+        known = ", ".join(t.target for t in self.targets)
+        raise KeyError(f"no target {target!r} in this result; it has: {known}")

@@ -1,0 +1,156 @@
+"""What a pass is: a typed step Artifact -> Artifact, and the registry that finds them.
+
+A pass is its own frozen parameter model: its fields are the YAML keys, the CLI help, the
+keyword arguments and the cache key, written once. Built-in passes are found by file name
+(``passes/quantize_int8_onnx.py`` is ``quantize-int8`` for ``onnx``), others by the entry
+point group ``edgeopt.passes``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import cache
+from importlib import import_module, metadata
+from pathlib import Path
+from pkgutil import iter_modules
+from typing import Any, ClassVar, Protocol, Self
+
+from pydantic import BaseModel, ConfigDict
+
+from edgeopt.schema.artifact import Description
+from edgeopt.schema.base import Noun
+from edgeopt.schema.errors import UsageError, did_you_mean
+from edgeopt.schema.target import TargetFacts
+
+
+class Promise(Noun):
+    """What a pass says of its output against its input, on real samples.
+
+    ``exact``: equal to the bit. ``close``: ``|a - b| <= atol + rtol * max|b|`` for each
+    output. ``approximate``: sound and finite; accuracy decides.
+    """
+
+    kind: str  # exact, close, approximate
+    rtol: float = 0.0
+    atol: float = 0.0
+
+    def __str__(self) -> str:
+        return (
+            f"close(rtol={self.rtol:g}, atol={self.atol:g})" if self.kind == "close" else self.kind
+        )
+
+
+EXACT = Promise(kind="exact")
+APPROXIMATE = Promise(kind="approximate")
+
+
+def close(rtol: float, atol: float) -> Promise:
+    """A promise of equality up to rounding."""
+    return Promise(kind="close", rtol=rtol, atol=atol)
+
+
+class PassContext(Protocol):
+    """What a pass may ask for while it runs."""
+
+    seed: int
+    workdir: Path  # empty, the pass's own, gone afterwards
+    threads: int
+    description: Description  # of the input artifact
+
+    def data(self, split: str) -> Mapping[str, Any]:
+        """Arrays by model input, (n, ...) each, memory-mapped, ready to feed.
+
+        Only the splits that the pass declares; the test split cannot be asked for.
+        """
+        ...
+
+    def progress(self, done: float, total: float | None = None, **figures: float) -> None:
+        """An event, and the point where a cancel strikes."""
+        ...
+
+
+class Pass(BaseModel):
+    """Base of all passes. Subclasses are about a screenful each.
+
+    ``requires``, ``effect`` and ``variants`` are pure: they see descriptions, never files.
+    """
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+
+    name: ClassVar[str]
+    takes: ClassVar[str]
+    gives: ClassVar[str]
+    version: ClassVar[int] = 1
+    worker: ClassVar[str]
+    uses: ClassVar[tuple[str, ...]] = ()
+    splits: ClassVar[tuple[str, ...]] = ()
+    isa_matters: ClassVar[bool] = False
+    promise: ClassVar[Promise] = APPROXIMATE
+
+    def variants(self, d: Description, t: TargetFacts) -> tuple[Self, ...]:
+        """The concrete passes that this one stands for; ``scheme: auto`` expands here."""
+        return (self,)
+
+    def requires(self, d: Description) -> None:
+        """Refuse an input that this pass cannot take. Raises PassError with the reason."""
+
+    def effect(self, d: Description) -> Description:
+        """The predicted description of the output; the worker compares it with the file."""
+        return d
+
+    def run(self, model: Any, ctx: PassContext) -> Any:
+        """A private copy in (what the format's ``load`` gives); a live model or a path out."""
+        raise TypeError(f"{type(self).__name__} does not implement run()")
+
+    @property
+    def label(self) -> str:
+        """``name(field=value)`` with the fields that are not at their default."""
+        set_fields = self.model_dump(exclude_defaults=True)
+        text = ", ".join(f"{k}={v}" for k, v in set_fields.items())
+        return f"{self.name}({text})" if text else self.name
+
+
+@cache
+def registry() -> dict[tuple[str, str], type[Pass]]:
+    """All known passes by (name, format taken), built-in and plugged in."""
+    found: dict[tuple[str, str], type[Pass]] = {}
+    for kind in (*_built_in(), *_plugged_in()):
+        key = (kind.name, kind.takes)
+        if key in found:
+            raise UsageError(
+                f"two passes are called '{kind.name}' for {kind.takes}: "
+                f"{found[key].__module__} and {kind.__module__}"
+            )
+        found[key] = kind
+    return found
+
+
+def passes_named(name: str, where: str = "") -> dict[str, type[Pass]]:
+    """The passes of a name by the format they take. Raises UsageError for an unknown name."""
+    found = {takes: kind for (known, takes), kind in registry().items() if known == name}
+    if not found:
+        names = {known for known, _ in registry()}
+        raise UsageError(f"unknown pass '{name}'", where=where, hint=did_you_mean(name, names))
+    return found
+
+
+def _built_in() -> Iterator[type[Pass]]:
+    package = import_module("edgeopt.passes")
+    for info in iter_modules(package.__path__):
+        yield from _passes_of(import_module(f"edgeopt.passes.{info.name}"))
+
+
+def _plugged_in() -> Iterator[type[Pass]]:
+    for entry in metadata.entry_points(group="edgeopt.passes"):
+        loaded = entry.load()
+        yield from [loaded] if isinstance(loaded, type) else _passes_of(loaded)
+
+
+def _passes_of(module: Any) -> Iterator[type[Pass]]:
+    for value in vars(module).values():
+        if (
+            isinstance(value, type)
+            and issubclass(value, Pass)
+            and value.__module__ == module.__name__
+        ):
+            yield value
