@@ -1,0 +1,448 @@
+"""The one schema of what a user asks for: YAML <-> Recipe <-> keyword arguments.
+
+YAML 1.2 by ruamel.yaml. Unknown, misspelt and duplicate keys are errors that name file,
+line and the nearest known key. Paths in a recipe are relative to the recipe's own folder.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import (
+    BaseModel,
+    Field,
+    StrictInt,
+    StrictStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from edgeopt.schema.base import Noun
+from edgeopt.schema.constraint import Constraint, parse_constraint, prefixes, quantity_unit
+from edgeopt.schema.errors import EdgeoptError, RecipeError, UsageError, did_you_mean
+from edgeopt.schema.target import Target, parse_target
+
+ROLES = ("calibration", "validation", "test")
+Steps = list[dict[str, Any]]
+
+
+class ModelSpec(Noun):
+    """The source model: ``path`` of a file, or ``factory`` and ``weights`` (torch)."""
+
+    format: Literal["torch", "onnx"] | None = Field(
+        None, description="format of the source; read from the file's name when left out"
+    )
+    path: StrictStr | None = Field(None, description="model file")
+    factory: StrictStr | None = Field(
+        None, description="FILE.py:CALLABLE or MODULE:CALLABLE that builds the network"
+    )
+    weights: StrictStr | None = Field(
+        None, description="safetensors file, or a state dict that torch reads with weights_only"
+    )
+    sources: tuple[StrictStr, ...] = Field(
+        (), description="further files that the factory's module loads while it is imported"
+    )
+    trained_on: StrictStr | None = Field(
+        None, description=".npy file of the training samples' hashes, to detect overlap"
+    )
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if (self.path is None) == (self.factory is None):
+            raise ValueError("give either 'path' (a model file) or 'factory' (and 'weights')")
+        if self.factory is not None and self.format not in (None, "torch"):
+            raise ValueError(f"a factory makes a torch model, not '{self.format}'")
+        if self.factory is not None and ":" not in self.factory:
+            raise ValueError("'factory' is FILE.py:CALLABLE")
+        if self.path is not None and (self.weights or self.sources):
+            raise ValueError("'weights' and 'sources' go with 'factory', not with 'path'")
+        return self
+
+
+class DataSpec(Noun):
+    """Where samples come from and what each split is for."""
+
+    source: StrictStr = Field(description=".npz file whose arrays are named SPLIT.ARRAY")
+    inputs: dict[str, StrictStr] | None = Field(
+        None, description="model input: array; by equal names when left out"
+    )
+    label: StrictStr | None = Field(None, description="array that holds the class labels")
+    layout: Literal["NHW", "NCHW", "NHWC"] | None = Field(
+        None, description="layout of image arrays; read from shape and dtype when left out"
+    )
+    splits: dict[Literal["calibration", "validation", "test"], StrictStr] = Field(
+        description="role: selection, such as 'train[:512]'"
+    )
+    preprocess: Steps | dict[str, Steps] = Field(
+        default=[], description="steps for all inputs, or a map of input to steps"
+    )
+
+    @field_validator("splits")
+    @classmethod
+    def _validation_given(cls, splits: dict[str, str]) -> dict[str, str]:
+        if "validation" not in splits:
+            raise ValueError("a 'validation' split is needed: candidates are chosen on it")
+        return splits
+
+
+class LimitSpec(Noun):
+    """Bounds on the whole run."""
+
+    candidates: StrictInt = Field(200, ge=1, description="most candidates that may be planned")
+    time: StrictStr | None = Field(None, description="wall time, such as '30 min'")
+
+    @field_validator("time")
+    @classmethod
+    def _readable(cls, text: str | None) -> str | None:
+        if text is not None:
+            _seconds(text)
+        return text
+
+    @property
+    def time_s(self) -> float | None:
+        """The wall time in seconds, or None."""
+        return None if self.time is None else _seconds(self.time)
+
+
+class Choice(Noun):
+    """One alternative of a step: a pass with its fields, or ``none``."""
+
+    name: str
+    fields: dict[str, Any] = {}
+
+    @property
+    def label(self) -> str:
+        """As it would be written in a recipe."""
+        return f"{self.name} {json.dumps(self.fields)}" if self.fields else self.name
+
+
+class Step(Noun):
+    """One step of the pipeline: alternatives that are tried side by side."""
+
+    choices: tuple[Choice, ...]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read(cls, raw: Any) -> Any:
+        if isinstance(raw, Mapping) and set(raw) == {"one_of"}:
+            several = raw["one_of"]
+            if not isinstance(several, list | tuple) or not several:
+                raise ValueError("'one_of' takes a list of passes")
+            return {"choices": [_choice(each) for each in several]}
+        if isinstance(raw, Mapping) and set(raw) == {"choices"}:
+            return raw
+        return {"choices": [_choice(raw)]}
+
+    def to_yaml(self) -> Any:
+        """The form a recipe has it in."""
+        forms = [c.name if c.name == "none" else {c.name: c.fields} for c in self.choices]
+        return forms[0] if len(forms) == 1 else {"one_of": forms}
+
+
+class OnTarget(Noun):
+    """A constraint that holds for some targets only."""
+
+    on: StrictStr
+    require: StrictStr
+
+
+class Recipe(Noun):
+    """What is asked for: model, data, targets, constraints and the steps to try."""
+
+    model: ModelSpec = Field(description="the source model; a bare string is its path")
+    data: DataSpec | None = Field(None, description="samples to calibrate, validate and test with")
+    targets: tuple[StrictStr, ...] = Field(
+        ("local/onnxruntime",), min_length=1, description="where the artifact must run"
+    )
+    objective: StrictStr | dict[str, StrictStr] | None = Field(
+        None, description="the quantity to make best, or a map of target prefix to quantity"
+    )
+    constraints: tuple[StrictStr | OnTarget, ...] = Field(
+        (), description="bounds that the artifact must keep"
+    )
+    metrics: tuple[StrictStr, ...] | None = Field(
+        None, description="metrics to report; by the data when left out"
+    )
+    passes: tuple[Step, ...] = Field((), description="the steps, in order")
+    limits: LimitSpec = LimitSpec.model_construct()
+    seed: StrictInt = Field(0, ge=0, description="seed of everything random")
+
+    root: Path = Field(Path(), exclude=True, repr=False)
+    path: Path | None = Field(None, exclude=True, repr=False)
+    lines: dict[str, int] = Field({}, exclude=True, repr=False)
+
+    @field_validator("model", mode="before")
+    @classmethod
+    def _bare_path(cls, raw: Any) -> Any:
+        return {"path": raw} if isinstance(raw, str) else raw
+
+    @field_validator("targets", "constraints", "metrics", mode="before")
+    @classmethod
+    def _one_is_a_list(cls, raw: Any) -> Any:
+        return [raw] if isinstance(raw, str | Mapping) else raw
+
+    def model_post_init(self, _context: Any) -> None:
+        """Parse what has a grammar of its own, so that errors come before anything runs."""
+        if len(set(map(str, self.parsed_targets()))) != len(self.targets):
+            raise self.error("targets", "a target stands twice")
+        self.parsed_constraints()
+        for target in self.parsed_targets():
+            self.objective_for(target)
+        for index, metric in enumerate(self.metrics or ()):
+            quantity_unit(metric, self.line("metrics", index))
+        if self.data is not None and self.data.label is None:
+            for constraint in self.parsed_constraints():
+                if constraint.quantity.startswith(("accuracy", "top", "macro")):
+                    raise self.error(
+                        "constraints",
+                        f"'{constraint.text}' needs labels and the data has none",
+                        hint="name the label array under data.label, or bound fidelity.agreement",
+                    )
+
+    def parsed_targets(self) -> tuple[Target, ...]:
+        """The targets. Raises RecipeError with the line."""
+        found = []
+        for index, text in enumerate(self.targets):
+            try:
+                found.append(parse_target(text))
+            except UsageError as error:
+                raise self.error(f"targets.{index}", error.what, hint=error.hint) from None
+        return tuple(found)
+
+    def parsed_constraints(self) -> tuple[Constraint, ...]:
+        """The constraints. Raises RecipeError with the line."""
+        found = []
+        for index, item in enumerate(self.constraints):
+            text, on = (item, "") if isinstance(item, str) else (item.require, item.on)
+            try:
+                found.append(parse_constraint(text, on))
+            except UsageError as error:
+                raise self.error(f"constraints.{index}", error.what, hint=error.hint) from None
+            if on and not any(prefixes(on, str(t)) for t in self.parsed_targets()):
+                raise self.error(f"constraints.{index}", f"'on: {on}' names none of the targets")
+        return tuple(found)
+
+    def objective_for(self, target: Target) -> str:
+        """The quantity to make best on a target: longest prefix, then ``default``."""
+        if self.objective is None:
+            return "latency.p50"
+        if isinstance(self.objective, str):
+            quantity = self.objective
+        else:
+            fitting = [key for key in self.objective if prefixes(key, str(target))]
+            best = max(fitting, key=len, default="default")
+            quantity = self.objective.get(best, "latency.p50")
+        try:
+            quantity_unit(quantity)
+        except UsageError as error:
+            raise self.error("objective", error.what, hint=error.hint) from None
+        return quantity
+
+    def line(self, *place: str | int) -> str:
+        """``FILE:LINE`` of a place in the recipe, or the place itself without a file."""
+        key = ".".join(map(str, place))
+        if self.path is None:
+            return key
+        while key and key not in self.lines:
+            key = key.rpartition(".")[0]
+        return f"{self.path}:{self.lines.get(key, 1)}"
+
+    def error(self, place: str, what: str, hint: str = "") -> RecipeError:
+        """A RecipeError at a place."""
+        return RecipeError(what, where=self.line(place), hint=hint)
+
+    def spelled(self) -> dict[str, Any]:
+        """The JSON form, with steps as a user would write them; ``Recipe(**it)`` equals it."""
+        form = self.to_json()
+        form["passes"] = [step.to_yaml() for step in self.passes]
+        return form
+
+
+def load_recipe(path: Path) -> Recipe:
+    """Read a recipe file. Raises RecipeError naming file, line and nearest key."""
+    plain, lines = _read_yaml(path)
+    if not isinstance(plain, dict):
+        raise RecipeError("a recipe is a mapping with the key 'model'", where=str(path))
+    return make_recipe(plain, root=path.parent, path=path, lines=lines)
+
+
+def make_recipe(
+    fields: Mapping[str, Any],
+    *,
+    root: Path | None = None,
+    path: Path | None = None,
+    lines: Mapping[str, int] | None = None,
+) -> Recipe:
+    """A Recipe from plain fields. Raises RecipeError with line and nearest key."""
+    for internal in ("root", "path", "lines"):
+        if internal in fields:
+            _unknown(internal, (), Recipe, path, lines or {})
+    extra = {"root": root or Path(), "path": path, "lines": dict(lines or {})}
+    try:
+        return Recipe.model_validate({**fields, **extra})
+    except ValidationError as error:
+        raise _blame(error, path, lines or {}) from None
+
+
+def _read_yaml(path: Path) -> tuple[Any, dict[str, int]]:
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise RecipeError(error.strerror or str(error), where=str(path)) from None
+    except UnicodeDecodeError:
+        raise RecipeError("not a text file in UTF-8", where=str(path)) from None
+    try:
+        loaded = YAML(typ="rt").load(text)
+    except MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        where = f"{path}:{mark.line + 1}" if mark else str(path)
+        problem = str(error.problem or error).splitlines()[0]
+        raise RecipeError(problem, where=where) from None
+    except YAMLError as error:
+        raise RecipeError(str(error).splitlines()[0], where=str(path)) from None
+    lines: dict[str, int] = {}
+    return _plain(loaded, "", lines, path), lines
+
+
+def _plain(node: Any, place: str, lines: dict[str, int], path: Path) -> Any:
+    marks = getattr(node, "lc", None)  # ruamel's line and column of each key or item
+    if isinstance(node, dict) and marks is not None:
+        out = {}
+        for key, value in node.items():
+            at = f"{place}.{key}" if place else str(key)
+            lines[at] = marks.key(key)[0] + 1
+            if not isinstance(key, str):
+                raise RecipeError(f"keys are words, not {key!r}", where=f"{path}:{lines[at]}")
+            out[key] = _plain(value, at, lines, path)
+        return out
+    if isinstance(node, list) and marks is not None:
+        for index in range(len(node)):
+            lines[f"{place}.{index}"] = marks.item(index)[0] + 1
+        return [_plain(item, f"{place}.{i}", lines, path) for i, item in enumerate(node)]
+    if isinstance(node, bool) or node is None:
+        return node
+    for kind in (int, float, str):
+        if isinstance(node, kind):
+            return kind(node)
+    raise RecipeError(
+        f"cannot use a {type(node).__name__} here", where=f"{path}:{lines.get(place, 1)}"
+    )
+
+
+def _choice(raw: Any) -> dict[str, Any]:
+    if raw is None:
+        raw = "none"
+    if isinstance(raw, str):
+        name, fields = raw, {}
+    elif isinstance(raw, Mapping) and len(raw) == 1:
+        ((name, fields),) = raw.items()
+        fields = {} if fields is None else fields
+    else:
+        raise ValueError("a step is one pass, 'PASS: {FIELD: VALUE}', or 'one_of: [...]'")
+    if name == "none":
+        if fields:
+            raise ValueError("'none' takes no fields")
+        return {"name": "none"}
+    if not isinstance(fields, Mapping):
+        raise ValueError(f"the fields of '{name}' are a mapping, not {fields!r}")
+    _fits_a_pass(name, dict(fields))
+    return {"name": name, "fields": dict(fields)}
+
+
+def _fits_a_pass(name: str, fields: dict[str, Any]) -> None:
+    from edgeopt.step import passes_named
+
+    try:
+        kinds = passes_named(name)
+    except UsageError as error:
+        raise ValueError(f"{error.what}. {error.hint}") from None
+    problems = []
+    for kind in kinds.values():
+        try:
+            kind.model_validate_json(json.dumps(fields))
+        except ValidationError as error:
+            first = error.errors()[0]
+            problems.append(_sentence(first, kind, f"pass '{name}': "))
+        else:
+            return
+    raise ValueError(problems[0])
+
+
+def _sentence(error: Any, model: type[BaseModel], prefix: str = "") -> str:
+    place = ".".join(str(part) for part in error["loc"])
+    if error["type"] == "extra_forbidden":
+        near = did_you_mean(str(error["loc"][-1]), _keys(model))
+        return f"{prefix}unknown key '{error['loc'][-1]}'. {near}".rstrip()
+    message = error["msg"].removeprefix("Value error, ")
+    if error["type"] == "missing":
+        message = "is missing"
+    return f"{prefix}'{place}': {message}" if place else prefix + message
+
+
+def _blame(error: ValidationError, path: Path | None, lines: Mapping[str, int]) -> EdgeoptError:
+    first = error.errors()[0]
+    loc = [str(part) for part in first["loc"]]
+    model: Any = Recipe
+    for part in loc[:-1]:
+        inner = model.model_fields[part].annotation if part in model.model_fields else None
+        model = _model_in(inner) or model
+    if first["type"] == "extra_forbidden":
+        return _unknown_error(loc[-1], tuple(loc[:-1]), model, path, lines)
+    message = first["msg"].removeprefix("Value error, ")
+    if first["type"] == "missing":
+        message = "is missing"
+    known = [part for part in loc if not part[:1].isupper() and "[" not in part]
+    what = f"'{'.'.join(known)}': {message}" if known else message
+    return RecipeError(what, where=_where(known, path, lines))
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    options = [annotation, *getattr(annotation, "__args__", ())]
+    models = [o for o in options if isinstance(o, type) and issubclass(o, BaseModel)]
+    return models[0] if models else None
+
+
+def _unknown(
+    key: str, place: tuple[str, ...], model: Any, path: Path | None, lines: Mapping[str, int]
+) -> None:
+    raise _unknown_error(key, place, model, path, lines)
+
+
+def _unknown_error(
+    key: str, place: tuple[str, ...], model: Any, path: Path | None, lines: Mapping[str, int]
+) -> RecipeError:
+    what = f"unknown key '{key}'" + (f" in '{'.'.join(place)}'" if place else "")
+    return RecipeError(
+        what, where=_where([*place, key], path, lines), hint=did_you_mean(key, _keys(model))
+    )
+
+
+def _keys(model: type[BaseModel]) -> list[str]:
+    return [name for name, field in model.model_fields.items() if not field.exclude]
+
+
+def _where(loc: list[str], path: Path | None, lines: Mapping[str, int]) -> str:
+    if path is None:
+        return "recipe"
+    place = ".".join(loc)
+    while place and place not in lines:
+        place = place.rpartition(".")[0]
+    return f"{path}:{lines[place]}" if place else str(path)
+
+
+_UNITS = {"s": 1.0, "min": 60.0, "h": 3600.0}
+
+
+def _seconds(text: str) -> float:
+    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*(s|min|h)", text.strip())
+    if not match or float(match[1]) <= 0:
+        raise ValueError(f"cannot read the time '{text}'; write '90 s', '30 min' or '2 h'")
+    return float(match[1]) * _UNITS[match[2]]
