@@ -341,7 +341,7 @@ def _choice(raw: Any) -> dict[str, Any]:
     if raw is None:
         raw = "none"
     if isinstance(raw, str):
-        name, fields = raw, {}
+        name, fields = raw, dict[str, Any]()
     elif isinstance(raw, Mapping) and len(raw) == 1:
         ((name, fields),) = raw.items()
         fields = {} if fields is None else fields

@@ -11,16 +11,19 @@ class Candidate(Noun):
     """One chain of passes that ends in an artifact for one target.
 
     ``chain`` holds a label a pass (``quantize-int8(scheme=u8s8)``), ``job`` the id of the
-    job that makes the leaf, ``check`` the id of its last check.
+    job that makes the leaf, ``check`` the id of its last check. The reference is no
+    choice (``eligible``) unless one of the recipe's own chains ends in it.
     """
 
     id: str
     target: str
     chain: tuple[str, ...]
+    steps: tuple[str, ...]  # ids of the pass jobs, first to last
     job: str
     check: str = ""
     description: Description
     reference: bool = False
+    eligible: bool = True
 
 
 class Plan(Noun):

@@ -10,7 +10,14 @@ from edgeopt.schema.constraint import Verdict
 from edgeopt.schema.measurement import Measurement
 
 CandidateStatus = Literal[
-    "chosen", "lost", "infeasible", "inconclusive", "failed", "screened", "unmeasured"
+    "chosen",
+    "lost",
+    "infeasible",
+    "inconclusive",
+    "failed",
+    "screened",
+    "unmeasured",
+    "reference",  # measured against, and no choice of the recipe's
 ]
 
 

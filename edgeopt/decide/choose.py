@@ -1,0 +1,116 @@
+"""From verdicts and figures to a choice: who may win, in what order, and why others lost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Literal
+
+from edgeopt.decide.verdict import judge
+from edgeopt.schema.constraint import Constraint, Verdict, quantity_unit
+from edgeopt.schema.measurement import Measurement, figure
+
+Standing = Literal["feasible", "infeasible", "inconclusive", "pending"]
+RACED = ("latency.", "load_time", "memory.")
+
+
+def needs_race(quantity: str) -> bool:
+    """Whether a quantity exists only after a race."""
+    return quantity.startswith(RACED)
+
+
+def judge_all(
+    constraints: Iterable[Constraint],
+    measured: Mapping[str, Measurement],
+    source: Mapping[str, Measurement],
+) -> tuple[Verdict, ...]:
+    """A verdict for each constraint whose quantity has been measured.
+
+    ``measured`` holds plain quantities and, under ``difference.Q`` and ``ratio.Q``, those
+    against the source.
+    """
+    return tuple(
+        judge(
+            constraint,
+            measured.get(constraint.quantity),
+            source.get(constraint.quantity),
+            measured.get(f"difference.{constraint.quantity}"),
+            measured.get(f"ratio.{constraint.quantity}"),
+        )
+        for constraint in constraints
+        if constraint.quantity in measured
+    )
+
+
+def standing(constraints: Sequence[Constraint], verdicts: Sequence[Verdict]) -> Standing:
+    """Where a candidate stands: one ``fail`` decides, then ``inconclusive``, then what is missing."""
+    words = {verdict.verdict for verdict in verdicts}
+    if "fail" in words:
+        return "infeasible"
+    if "inconclusive" in words:
+        return "inconclusive"
+    return "feasible" if len(verdicts) == len(constraints) else "pending"
+
+
+def objective_value(objective: str, measured: Mapping[str, Measurement]) -> float | None:
+    """The figure that ranks a candidate, less is better; ratios where there are any."""
+    found = measured.get(f"ratio.{objective}") or measured.get(objective)
+    if found is None:
+        return None
+    _, less_is_better = quantity_unit(objective)
+    return found.value if less_is_better else -found.value
+
+
+def ranked(objective: str, measured: Mapping[str, Mapping[str, Measurement]]) -> list[str]:
+    """Ids in the order of the objective, the unmeasured last; equal ones by size."""
+
+    def place(id: str) -> tuple[float, float]:
+        value = objective_value(objective, measured[id])
+        size = measured[id].get("size")
+        return (float("inf") if value is None else value, size.value if size else 0.0)
+
+    return sorted(measured, key=place)
+
+
+def worst(verdicts: Iterable[Verdict]) -> Verdict | None:
+    """The verdict that stands in the way: the failed one missed by most, else inconclusive."""
+    bad = [v for v in verdicts if v.verdict == "fail"] or [
+        v for v in verdicts if v.verdict == "inconclusive"
+    ]
+    return min(bad, key=relative_margin, default=None)
+
+
+def relative_margin(verdict: Verdict) -> float:
+    """How far from its bound, relative to it, so that quantities can be compared."""
+    return verdict.margin / (abs(verdict.bound) or 1.0)
+
+
+def nearest_miss(verdicts: Mapping[str, Sequence[Verdict]]) -> str | None:
+    """The candidate whose worst verdict is the least bad."""
+    missed = {id: worst(found) for id, found in verdicts.items()}
+    misses = {id: relative_margin(verdict) for id, verdict in missed.items() if verdict}
+    return max(misses, key=lambda id: misses[id], default=None)
+
+
+def lost_to(
+    objective: str,
+    mine: Mapping[str, Measurement],
+    theirs: Mapping[str, Measurement],
+    duel: Measurement | None,
+) -> str:
+    """Why a feasible candidate is not the chosen one.
+
+    ``duel`` is the direct race of the two, this one over the chosen, where there was one.
+    """
+    told = f"{objective} {_told(objective, mine)} against {_told(objective, theirs)} of the chosen"
+    if duel is None:
+        return told
+    low, high = duel.interval
+    direct = f"{duel.value:.3f}x in their direct race (95% interval {low:.3f} to {high:.3f})"
+    if low <= 1.0 <= high:
+        return f"a tie with the chosen within the uncertainty: {direct}"
+    return f"{told}; {direct}"
+
+
+def _told(objective: str, measured: Mapping[str, Measurement]) -> str:
+    found = measured.get(f"ratio.{objective}") or measured.get(objective)
+    return figure(found.value, found.unit) if found else "not measured"

@@ -1,0 +1,340 @@
+"""Recipe + Descriptions + target facts -> Plan. Pure: nothing runs, no file is opened.
+
+Each target grows its own branches from the source, step by step; branches that come to the
+same chain share their jobs. A pass applies where one of its name exists for the branch's
+format and is passed over elsewhere. Conversions are inserted only where no step converts.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import ValidationError
+
+from edgeopt.data.tensors import bind
+from edgeopt.formats import format_named
+from edgeopt.recipe import Choice, Recipe
+from edgeopt.schema.artifact import Description, Signature
+from edgeopt.schema.base import digest_of
+from edgeopt.schema.errors import PassError, PlanError
+from edgeopt.schema.job import Arrays, Job
+from edgeopt.schema.plan import Candidate, Plan
+from edgeopt.schema.target import Target, TargetFacts
+from edgeopt.step import Pass, passes_named, registry
+
+CHECK_SAMPLES = 16
+
+
+@dataclass(frozen=True)
+class Known:
+    """What has been found out before a plan is made.
+
+    ``source`` is the source's description and ``source_job`` the job that opened it;
+    ``raw`` the arrays of each split and ``raw_jobs`` the jobs that loaded them; ``version``
+    gives the version of an installed library; ``host_isa`` is where passes run.
+    """
+
+    source: Description
+    source_job: str
+    raw: Mapping[str, Arrays]
+    raw_jobs: Mapping[str, str]
+    targets: tuple[tuple[Target, TargetFacts], ...]
+    host_isa: str
+    version: Callable[[str], str]
+
+
+@dataclass(frozen=True)
+class Branch:
+    """A chain so far: what it makes, the job that makes it and the check that passed it."""
+
+    description: Description
+    job: str
+    check: str = ""
+    labels: tuple[str, ...] = ()
+    steps: tuple[str, ...] = ()
+
+
+@dataclass
+class Fate:
+    """What happened to one choice over all branches that reached it."""
+
+    applied: int = 0
+    formats: set[str] = field(default_factory=set)
+    refusals: list[str] = field(default_factory=list)
+
+
+def make_plan(recipe: Recipe, known: Known) -> Plan:
+    """The DAG of jobs and the candidates per target.
+
+    Raises PlanError for a pass that no branch can take, for a target that no leaf fits, and
+    for more candidates than ``limits.candidates``.
+    """
+    return _Planner(recipe, known).plan()
+
+
+class _Planner:
+    def __init__(self, recipe: Recipe, known: Known) -> None:
+        self.recipe = recipe
+        self.known = known
+        self.jobs: dict[str, Job] = {}
+        self.fates: dict[tuple[int, int], Fate] = {}
+        self.notes: list[str] = []
+
+    def plan(self) -> Plan:
+        candidates: list[Candidate] = []
+        for target, facts in self.known.targets:
+            candidates += self._for_target(target, facts)
+        self._blame_unused()
+        limit = self.recipe.limits.candidates
+        count = sum(c.eligible for c in candidates)
+        if count > limit:
+            raise PlanError(
+                f"the recipe makes {count} candidates, more than limits.candidates: {limit}",
+                where=self.recipe.line("limits"),
+                hint="drop alternatives, or raise the limit",
+            )
+        return Plan(
+            jobs=tuple(self.jobs.values()),
+            candidates=tuple(candidates),
+            notes=tuple(dict.fromkeys(self.notes)),
+        )
+
+    def _for_target(self, target: Target, facts: TargetFacts) -> list[Candidate]:
+        root = Branch(self.known.source, self.known.source_job)
+        branches = [root]
+        for index in range(len(self.recipe.passes)):
+            grown = [b for parent in branches for b in self._grow(parent, index, target, facts)]
+            branches = list({branch.job: branch for branch in grown}.values())
+        leaves = [b for b in (self._converted(b, target) for b in branches) if b]
+        leaves = list({leaf.job: leaf for leaf in leaves}.values())
+        if not branches:
+            self._blame_unused()
+        reference = self._converted(root, target)
+        if not leaves or reference is None:
+            formats = ", ".join(sorted({b.description.format for b in branches})) or "nothing"
+            raise PlanError(
+                f"no chain of the recipe ends in {target.format}, which {target} reads",
+                where=self.recipe.line("targets"),
+                hint=f"the chains end in: {formats}",
+            )
+        found = [
+            self._candidate(leaf, target, reference=leaf.job == reference.job) for leaf in leaves
+        ]
+        if reference.job not in {leaf.job for leaf in leaves}:
+            found.insert(0, self._candidate(reference, target, reference=True, eligible=False))
+        return found
+
+    def _candidate(
+        self, leaf: Branch, target: Target, *, reference: bool, eligible: bool = True
+    ) -> Candidate:
+        name = "/".join(leaf.labels) or "source"
+        return Candidate(
+            id=f"{target}#{name}",
+            target=str(target),
+            chain=leaf.labels,
+            steps=leaf.steps,
+            job=leaf.job,
+            check=leaf.check,
+            description=leaf.description,
+            reference=reference,
+            eligible=eligible,
+        )
+
+    # -- growing branches
+
+    def _grow(self, parent: Branch, index: int, target: Target, facts: TargetFacts) -> list[Branch]:
+        step = self.recipe.passes[index]
+        if self._wants_conversion(parent, index, target):
+            parent = self._converted(parent, target) or parent
+        grown = []
+        for number, choice in enumerate(step.choices):
+            if choice.name == "none":
+                grown.append(parent)
+                continue
+            fate = self.fates.setdefault((index, number), Fate())
+            kind = passes_named(choice.name).get(parent.description.format)
+            if kind is None:
+                fate.formats.add(parent.description.format)
+                grown.append(parent)
+                continue
+            for variant in self._made(kind, choice, index).variants(parent.description, facts):
+                branch = self._try(parent, variant, fate)
+                if branch:
+                    grown.append(branch)
+        return grown
+
+    def _try(self, parent: Branch, variant: Pass, fate: Fate) -> Branch | None:
+        try:
+            variant.requires(parent.description)
+        except PassError as error:
+            after = " > ".join(parent.labels) or "the source"
+            fate.refusals.append(f"{variant.label} after {after}: {error.what}")
+            self.notes.append(f"not planned: {fate.refusals[-1]}")
+            return None
+        fate.applied += 1
+        return self._add(parent, variant)
+
+    def _made(self, kind: type[Pass], choice: Choice, index: int) -> Pass:
+        try:
+            return kind.model_validate_json(json.dumps(choice.fields))
+        except ValidationError as error:
+            first = error.errors()[0]
+            raise PlanError(
+                f"pass '{kind.name}' for {kind.takes}: "
+                f"'{'.'.join(map(str, first['loc']))}': {first['msg']}",
+                where=self.recipe.line("passes", index),
+            ) from None
+
+    def _blame_unused(self) -> None:
+        for (index, number), fate in sorted(self.fates.items()):
+            if fate.applied:
+                continue
+            name = self.recipe.passes[index].choices[number].name
+            where = self.recipe.line("passes", index)
+            if fate.refusals:
+                raise PlanError(
+                    f"'{name}' can never run: {fate.refusals[0]}",
+                    where=where,
+                    hint="change the order of the steps, or drop it",
+                )
+            takes = ", ".join(sorted(passes_named(name)))
+            reached = ", ".join(sorted(fate.formats))
+            raise PlanError(
+                f"'{name}' is passed over on every branch",
+                where=where,
+                hint=f"it takes {takes}; the formats that reached it: {reached}",
+            )
+
+    # -- conversions
+
+    def _recipe_converts(self, fmt: str) -> bool:
+        """Whether one of the recipe's own passes takes ``fmt`` and gives another format."""
+        kinds = (
+            passes_named(choice.name).get(fmt)
+            for step in self.recipe.passes
+            for choice in step.choices
+            if choice.name != "none"
+        )
+        return any(kind is not None and kind.gives != kind.takes for kind in kinds)
+
+    def _wants_conversion(self, parent: Branch, index: int, target: Target) -> bool:
+        fmt = parent.description.format
+        if fmt == target.format or self._recipe_converts(fmt):
+            return False
+        names = [c.name for c in self.recipe.passes[index].choices if c.name != "none"]
+        takes = [set(passes_named(name)) for name in names]
+        return (
+            bool(takes)
+            and not any(fmt in t for t in takes)
+            and any(target.format in t for t in takes)
+        )
+
+    def _converted(self, branch: Branch, target: Target) -> Branch | None:
+        """The branch in the target's format; None where the recipe converts by itself."""
+        fmt = branch.description.format
+        if fmt == target.format:
+            return branch
+        if branch.labels and self._recipe_converts(fmt):
+            return None
+        for (_, takes), kind in sorted(registry().items()):
+            if takes == fmt and kind.gives == target.format:
+                conversion = kind()
+                try:
+                    conversion.requires(branch.description)
+                except PassError:
+                    continue
+                return self._add(branch, conversion)
+        return None
+
+    # -- jobs
+
+    def _add(self, parent: Branch, step: Pass) -> Branch:
+        labels = (*parent.labels, step.label)
+        id = "/".join(labels)
+        predicted = step.effect(parent.description)
+        branch = Branch(predicted, id, f"check:{id}", labels, (*parent.steps, id))
+        if id in self.jobs:
+            return branch
+        tensors = {
+            split: self._tensors(split, parent.description.signature, step.name)
+            for split in step.splits
+        }
+        key: dict[str, Any] = {
+            "version": step.version,
+            "versions": {name: self.known.version(name) for name in step.uses},
+            "seed": self.recipe.seed,
+        }
+        if step.isa_matters:
+            key["isa"] = self.known.host_isa
+        self.jobs[id] = Job(
+            id=id,
+            kind="pass",
+            name=step.name,
+            worker=step.worker,
+            params={"takes": step.takes, "fields": step.model_dump(mode="json")},
+            inputs={"parent": parent.job, **tensors},
+            needs=(parent.check,) if parent.check else (),
+            key=key,
+            where={"predicted": predicted.to_json()},
+        )
+        self._add_check(parent, branch, step)
+        return branch
+
+    def _add_check(self, parent: Branch, child: Branch, step: Pass) -> None:
+        formats = [format_named(d.format) for d in (parent.description, child.description)]
+        workers = {f.worker for f in formats}
+        uses = sorted({name for f in formats for name in f.uses})
+        self.jobs[child.check] = Job(
+            id=child.check,
+            kind="check",
+            name=step.name,
+            worker=(workers - {"onnx"} or workers).pop(),
+            params={"promise": step.promise.to_json(), "n": CHECK_SAMPLES},
+            inputs={
+                "parent": parent.job,
+                "child": child.job,
+                "samples": self._tensors("validation", parent.description.signature, step.name),
+                "child_samples": self._tensors(
+                    "validation", child.description.signature, step.name
+                ),
+            },
+            key={"versions": {name: self.known.version(name) for name in uses}},
+        )
+
+    def _tensors(self, split: str, signature: Signature, asked_by: str) -> str:
+        if split not in self.known.raw:
+            raise PlanError(
+                f"'{asked_by}' needs a '{split}' split",
+                where=self.recipe.line("data"),
+                hint=f'add it under data.splits, e.g. {split}: "train[:512]"',
+            )
+        job = tensors_job(self.recipe, self.known, split, signature)
+        self.jobs.setdefault(job.id, job)
+        return job.id
+
+
+def tensors_job(recipe: Recipe, known: Known, split: str, signature: Signature) -> Job:
+    """The job that makes a split's samples ready for a signature.
+
+    Raises DataError where shapes or dtypes do not fit, naming input and array.
+    """
+    assert recipe.data is not None
+    preprocess = recipe.data.preprocess
+    binding = bind(
+        known.raw[split],
+        inputs=recipe.data.inputs,
+        preprocess=preprocess,
+        layout=recipe.data.layout,
+        signature=signature,
+    )
+    params = {"preprocess": preprocess, "bind": binding}
+    return Job(
+        id=f"tensors:{split}:{digest_of(params)[:8]}",
+        kind="data",
+        name="tensors",
+        params=params,
+        inputs={"raw": known.raw_jobs[split]},
+    )
