@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
 from edgeopt.decide.verdict import judge
+
 from edgeopt.schema.constraint import Constraint, Verdict, quantity_unit
 from edgeopt.schema.measurement import Measurement, figure
 
@@ -42,7 +43,7 @@ def judge_all(
 
 
 def standing(constraints: Sequence[Constraint], verdicts: Sequence[Verdict]) -> Standing:
-    """Where a candidate stands: one ``fail`` decides, then ``inconclusive``, then what is missing."""
+    """One ``fail`` decides, then one ``inconclusive``, then whether all have been judged."""
     words = {verdict.verdict for verdict in verdicts}
     if "fail" in words:
         return "infeasible"

@@ -65,7 +65,7 @@ class TargetResult(Noun):
     candidates: tuple[CandidateResult, ...] = ()
     chosen: str | None = None
     path: str | None = None  # of the chosen files, relative to the result's folder
-    verdict: Literal["chosen", "unmet", "inconclusive", "refused-on-test", "unreachable"]
+    verdict: Literal["chosen", "unmet", "inconclusive", "refused-on-test", "built"]
     sentence: str
     nearest_miss: str | None = None  # candidate id
     test: dict[str, Any] = {}  # split "test": measurements, verdicts, or why not tested

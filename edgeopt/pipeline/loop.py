@@ -1,0 +1,268 @@
+"""The one loop: plan, run, score, race, decide, write. Only this module knows all of them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from edgeopt.bench.jobs import run_bench
+from edgeopt.engine import Engine
+from edgeopt.pipeline.contest import Contest, Decision
+from edgeopt.pipeline.measure import Bench, Entry
+from edgeopt.pipeline.prepare import OPEN, installed_version, prepare
+from edgeopt.pipeline.write import write_result
+from edgeopt.planner import Known
+from edgeopt.planner import make_plan as plan_jobs
+from edgeopt.recipe import Recipe
+from edgeopt.schema.artifact import Artifact, Description
+from edgeopt.schema.event import Event
+from edgeopt.schema.job import Outcome
+from edgeopt.schema.plan import Plan
+from edgeopt.schema.result import CandidateResult, JobLists, PassRecord, Result, TargetResult
+from edgeopt.schema.target import TargetFacts
+from edgeopt.store import Store
+
+OnEvent = Callable[[Event], None]
+LIBRARIES = ("edgeopt", "numpy", "onnx", "onnxruntime", "onnxsim", "torch", "onnxscript")
+EXIT_ORDER = (1, 3, 4, 5)  # of several targets, the first of these that applies
+
+
+def run_recipe(
+    recipe: Recipe,
+    *,
+    store: Store,
+    out: Path | None,
+    on_event: OnEvent = lambda _event: None,
+    bench: bool = True,
+    quick: bool = False,
+) -> Result:
+    """Run a recipe: build every candidate, measure, choose, and write ``out``.
+
+    Without ``bench`` the artifacts are built and checked, and nothing is scored or timed.
+    ``quick`` makes every race a short one: wider intervals, for trying a recipe out.
+    Raises EdgeoptError for what stops the whole run; a candidate that fails only loses.
+    """
+    started, clock = datetime.now(UTC), time.monotonic()
+    limit = recipe.limits.time_s
+    deadline = None if limit is None else clock + limit
+    with Engine(store, on_event=on_event, bench=run_bench, deadline=deadline) as engine:
+        on_event(Event(what="phase", text="Reading the model and the data"))
+        known, outcomes = prepare(recipe, engine)
+        plan = plan_jobs(recipe, known)
+        for note in plan.notes:
+            on_event(Event(what="note", text=note))
+        count = sum(c.eligible for c in plan.candidates)
+        on_event(Event(what="phase", text=f"Building {count} candidates"))
+        outcomes.update(engine.run(plan.jobs, outcomes))
+        targets, notes = [], list(plan.notes)
+        for target, facts in known.targets:
+            entries, reference, merged = _entries(plan, str(target), outcomes)
+            notes += merged
+            bench_of = Bench(recipe, known, engine, store, outcomes, target, facts)
+            contest = Contest(bench_of, entries, reference, on_event, deadline, quick)
+            decision = contest.run() if bench else _built(entries)
+            targets.append((contest, decision, facts))
+        results = [
+            _target_result(contest, decision, facts, plan, outcomes)
+            for contest, decision, facts in targets
+        ]
+    result = Result(
+        edgeopt=installed_version("edgeopt"),
+        started=started.isoformat(timespec="seconds"),
+        seconds=round(time.monotonic() - clock, 3),
+        recipe=recipe.spelled(),
+        recipe_path=recipe.path.name if recipe.path else "",
+        source=_source(outcomes),
+        data=_data(known),
+        versions={name: v for name in LIBRARIES if (v := installed_version(name))},
+        jobs=job_lists(outcomes.values()),
+        targets=tuple(results),
+        notes=tuple(dict.fromkeys(notes)),
+        exit_code=_exit_code([r.exit_code for r in results]),
+    )
+    return write_result(result, store, out) if out is not None else result
+
+
+def make_plan(
+    recipe: Recipe, *, store: Store, on_event: OnEvent = lambda _event: None
+) -> tuple[Plan, dict[str, Any]]:
+    """The plan of a recipe and an estimate: jobs, those cached already, rough seconds.
+
+    Reads model and data (cached), runs no pass. Raises as ``run_recipe`` does.
+    """
+    with Engine(store, on_event=on_event, bench=run_bench) as engine:
+        known, outcomes = prepare(recipe, engine)
+    plan = plan_jobs(recipe, known)
+    found: dict[str, Outcome] = dict(outcomes)
+    seconds = 0.0
+    for job in plan.jobs:
+        digests = {role: found[id].digest for role, id in job.inputs.items() if id in found}
+        kept = store.outcome(job.cache_key(digests)) if len(digests) == len(job.inputs) else None
+        if kept is not None:
+            found[job.id] = kept
+        else:
+            seconds += TYPICAL_SECONDS.get(job.kind, 5.0)
+    leaves = sum(c.eligible for c in plan.candidates)
+    samples = known.raw["validation"].n
+    targets = len(known.targets)
+    estimate = {
+        "jobs": len(plan.jobs),
+        "cached": sum(job.id in found for job in plan.jobs),
+        "candidates": leaves,
+        "samples_scored": (leaves + 2 * targets) * samples,
+        "races": leaves + 5 * targets,
+        "build_seconds": round(seconds),
+        "race_seconds": round(RACE_SECONDS * leaves + 5 * targets * FULL_RACE_SECONDS),
+    }
+    return plan, estimate
+
+
+TYPICAL_SECONDS = {"pass": 6.0, "check": 2.0, "data": 1.0}
+RACE_SECONDS, FULL_RACE_SECONDS = 4.0, 12.0
+
+
+def job_lists(outcomes: Iterable[Outcome]) -> JobLists:
+    """Ids of jobs by what became of them, sorted."""
+    ended = list(outcomes)
+    return JobLists(
+        ran=tuple(sorted(o.job for o in ended if o.ok and not o.cached)),
+        cached=tuple(sorted(o.job for o in ended if o.ok and o.cached)),
+        failed=tuple(sorted(o.job for o in ended if not o.ok)),
+    )
+
+
+def _entries(
+    plan: Plan, target: str, outcomes: dict[str, Outcome]
+) -> tuple[list[Entry], Entry, list[str]]:
+    """The entries of a target, equal files merged into the first, and the reference."""
+    entries: list[Entry] = []
+    notes: list[str] = []
+    by_digest: dict[str, Entry] = {}
+    reference: Entry | None = None
+    for candidate in plan.candidates:
+        if candidate.target != target:
+            continue
+        entry = Entry(candidate)
+        ended = outcomes[candidate.job]
+        checked = outcomes[candidate.check] if candidate.check else ended
+        if ended.ok and checked.ok:
+            entry.artifact = Artifact.model_validate(ended.value["artifact"])
+            entry.description = Description.model_validate(ended.value["description"])
+            twin = by_digest.setdefault(entry.artifact.digest, entry)
+        else:
+            entry.error, twin = (checked if ended.ok else ended).error or {}, entry
+        if twin is not entry:
+            notes.append(f"{_name(candidate.id)} came to the same file as {_name(twin.plan.id)}")
+            twin.merged.append(candidate.id)
+            twin.plan = twin.plan.model_copy(
+                update={
+                    "eligible": twin.plan.eligible or candidate.eligible,
+                    "reference": twin.plan.reference or candidate.reference,
+                }
+            )
+        else:
+            entries.append(entry)
+        if candidate.reference:
+            reference = twin
+    assert reference is not None, "the planner gives every target a reference"
+    if reference.artifact is None:
+        from edgeopt.schema.errors import from_record
+
+        raise from_record(reference.error or {"what": "the reference could not be made"})
+    return entries, reference, notes
+
+
+def _name(id: str) -> str:
+    return id.partition("#")[2]
+
+
+def _built(entries: Sequence[Entry]) -> Decision:
+    made = sum(e.error is None and e.plan.eligible for e in entries)
+    return Decision("built", f"{made} candidates built and checked; nothing was measured")
+
+
+def _target_result(
+    contest: Contest,
+    decision: Decision,
+    facts: TargetFacts,
+    plan: Plan,
+    outcomes: dict[str, Outcome],
+) -> TargetResult:
+    front = contest.front()
+    found = []
+    for entry in contest.entries:
+        status, reason = contest.standing_of(entry, decision)
+        if decision.verdict == "built" and status != "failed":
+            status, reason = "unmeasured", "built and checked, not measured"
+        found.append(
+            CandidateResult(
+                id=entry.plan.id,
+                chain=tuple(_pass_record(id, plan, outcomes) for id in entry.plan.steps),
+                label=" > ".join(entry.plan.chain) or "source",
+                status=status,
+                reason=reason,
+                reference=entry is contest.reference,
+                artifact=entry.artifact,
+                description=entry.description,
+                measurements=entry.measured,
+                verdicts=contest.verdicts.get(entry.plan.id, ()),
+                placement=entry.placement,
+                on_front=entry.plan.id in front,
+            )
+        )
+    return TargetResult(
+        target=str(contest.bench.target),
+        objective=contest.objective,
+        machine={"isa": facts.isa, "runtime_version": facts.runtime_version, **facts.machine},
+        reference=contest.reference.plan.id,
+        source=contest.bench.source,
+        candidates=tuple(found),
+        chosen=decision.chosen.plan.id if decision.chosen else None,
+        verdict=decision.verdict,
+        sentence=decision.sentence,
+        nearest_miss=decision.nearest_miss,
+        test=decision.test,
+        exit_code=decision.exit_code,
+    )
+
+
+def _pass_record(id: str, plan: Plan, outcomes: dict[str, Outcome]) -> PassRecord:
+    job, outcome = plan.job(id), outcomes[id]
+    check = plan.job(f"check:{id}")
+    checked = outcomes[check.id]
+    promise = check.params["promise"]
+    return PassRecord(
+        label=id.rpartition("/")[2],
+        name=job.name,
+        params=job.params["fields"],
+        job=id,
+        artifact=outcome.digest,
+        seconds=round(outcome.seconds, 3),
+        cached=outcome.cached,
+        promise=promise["kind"],
+        check=checked.value,
+        error=outcome.error or checked.error,
+    )
+
+
+def _source(outcomes: dict[str, Outcome]) -> dict[str, Any]:
+    value = outcomes[OPEN].value
+    return {"digest": outcomes[OPEN].digest, **value}
+
+
+def _data(known: Known) -> dict[str, Any]:
+    return {
+        role: {
+            "n": raw.n,
+            "digest": raw.digest,
+            "label_digest": raw.labels.blob if raw.labels else "",
+        }
+        for role, raw in known.raw.items()
+    }
+
+
+def _exit_code(codes: Sequence[int]) -> int:
+    return next((code for code in EXIT_ORDER if code in codes), 0)

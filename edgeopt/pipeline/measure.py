@@ -1,0 +1,231 @@
+"""Scores and races: from jobs to Measurements of each candidate of one target."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from edgeopt.engine import Engine
+from edgeopt.metrics import compute, default_metrics, difference
+from edgeopt.planner import Known, tensors_job
+from edgeopt.recipe import Recipe
+from edgeopt.schema.artifact import Artifact, Description
+from edgeopt.schema.constraint import Constraint
+from edgeopt.schema.errors import from_record
+from edgeopt.schema.job import ArrayRef, Job, Outcome
+from edgeopt.schema.measurement import Measurement
+from edgeopt.schema.plan import Candidate
+from edgeopt.schema.target import Target, TargetFacts
+from edgeopt.store import Store
+
+NO_FIGURE = ("latency.", "load_time", "memory.", "size")  # quantities that no metric computes
+RUNTIME_OF = {"torch": "torch", "onnx": "onnxruntime"}  # where the source is scored, as given
+
+
+@dataclass
+class Entry:
+    """One candidate on its way through a run."""
+
+    plan: Candidate
+    artifact: Artifact | None = None
+    description: Description | None = None
+    error: dict[str, str] | None = None
+    merged: list[str] = field(default_factory=list)
+    measured: dict[str, Measurement] = field(default_factory=dict)
+    duels: dict[str, Measurement] = field(default_factory=dict)  # other id -> this over other
+    placement: dict[str, int] = field(default_factory=dict)
+    raced: str = ""  # the last protocol: short, full, final
+
+
+class Bench:
+    """Measures the entries of one target; keeps the outcomes of all jobs it runs."""
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        known: Known,
+        engine: Engine,
+        store: Store,
+        outcomes: dict[str, Outcome],
+        target: Target,
+        facts: TargetFacts,
+    ) -> None:
+        self.recipe, self.known, self.engine, self.store = recipe, known, engine, store
+        self.outcomes, self.target, self.facts = outcomes, target, facts
+        self.source: dict[str, Measurement] = {}
+
+    # -- scores
+
+    def source_target(self) -> Target:
+        """Where the source is scored: the model as given, in its own framework, on the host."""
+        return Target(device="local", runtime=RUNTIME_OF[self.known.source.format])
+
+    def score(self, entries: Iterable[Entry], split: str) -> dict[str, dict[str, Measurement]]:
+        """Measurements on a split by candidate id, and of the source under ``source``.
+
+        An entry whose score fails gets its error and is left out.
+        """
+        entries = list(entries)
+        source = self._score_job(self.known.source_job, "", self.known.source, split, None)
+        jobs = {e.plan.id: self._entry_score_job(e, split) for e in entries}
+        wanted = {job.id: job for job in [source, *jobs.values()]}
+        tensors = {t.id: t for t in self._tensors_of(entries, split)}
+        missing = [job for id, job in {**tensors, **wanted}.items() if id not in self.outcomes]
+        self.outcomes.update(self.engine.run(missing, self.outcomes))
+        ended = self.outcomes[source.id]
+        if not ended.ok:
+            raise from_record(ended.error or {"what": "the source could not be scored"})
+        source_outputs = self._outputs(ended)
+        labels = self._labels(split)
+        metrics = self._metrics(source_outputs, labels)
+        measured = {"source": self._compute(metrics, source_outputs, labels, None)}
+        for entry in entries:
+            outcome = self.outcomes[jobs[entry.plan.id].id]
+            if not outcome.ok:
+                entry.error = outcome.error
+                continue
+            entry.placement = dict(outcome.value.get("placement", {}))
+            outputs = self._outputs(outcome)
+            found = self._compute(metrics, outputs, labels, source_outputs)
+            if labels is not None:
+                for quantity in metrics:
+                    if not quantity.startswith("fidelity."):
+                        found[f"difference.{quantity}"] = difference(
+                            quantity, outputs, source_outputs, labels
+                        )
+            measured[entry.plan.id] = found
+        return measured
+
+    def _compute(
+        self, metrics: Iterable[str], outputs: Any, labels: Any, source_outputs: Any
+    ) -> dict[str, Measurement]:
+        return {
+            quantity: compute(quantity, outputs, labels, source_outputs)
+            for quantity in metrics
+            if source_outputs is not None or not quantity.startswith("fidelity.")
+        }
+
+    def _metrics(self, outputs: Mapping[str, Any], labels: Any) -> list[str]:
+        first = next(iter(outputs.values()))
+        classes = int(first.shape[-1]) if first.ndim > 1 else 1
+        wanted = list(self.recipe.metrics or default_metrics(labels is not None, classes))
+        constraints: tuple[Constraint, ...] = self.recipe.parsed_constraints()
+        asked = [c.quantity for c in constraints] + [self.recipe.objective_for(self.target)]
+        wanted += [quantity for quantity in asked if not quantity.startswith(NO_FIGURE)]
+        return list(dict.fromkeys(wanted))
+
+    def _labels(self, split: str) -> Any:
+        ref = self.known.raw[split].labels
+        return None if ref is None else self.store.get_array(ref)
+
+    def _outputs(self, outcome: Outcome) -> dict[str, Any]:
+        refs = {
+            name: ArrayRef.model_validate(ref) for name, ref in outcome.value["outputs"].items()
+        }
+        return {name: self.store.get_array(ref) for name, ref in refs.items()}
+
+    def _tensors(self, description: Description, split: str) -> Job:
+        return tensors_job(self.recipe, self.known, split, description.signature)
+
+    def _tensors_of(self, entries: Iterable[Entry], split: str) -> list[Job]:
+        descriptions = [e.description or e.plan.description for e in entries]
+        return [self._tensors(d, split) for d in (self.known.source, *descriptions)]
+
+    def _entry_score_job(self, entry: Entry, split: str) -> Job:
+        description = entry.description or entry.plan.description
+        return self._score_job(entry.plan.job, entry.plan.check, description, split, self.target)
+
+    def _score_job(
+        self, model: str, check: str, description: Description, split: str, target: Target | None
+    ) -> Job:
+        where = target or self.source_target()
+        version = self.facts.runtime_version if target else self.known.version(where.runtime)
+        return Job(
+            id=f"score:{split}:{where}:{model}",
+            kind="score",
+            name=where.runtime,
+            worker="bench",
+            params={"target": str(where)},
+            inputs={"model": model, "samples": self._tensors(description, split).id},
+            needs=(check,) if check else (),
+            key={
+                "runtime_version": version,
+                "isa": self.facts.isa if target else self.known.host_isa,
+            },
+        )
+
+    # -- races
+
+    def race(self, first: Entry, second: Entry, protocol: str, *, tag: str = "") -> dict[str, Any]:
+        """Race two entries; the race's value, empty where it failed or time ran out."""
+        name = f"{first.plan.job} against {second.plan.job}"
+        job = Job(
+            id=f"race:{tag or protocol}:{self.target}:{name}",
+            kind="race",
+            name=protocol,
+            worker="bench",
+            params={"target": str(self.target), "protocol": protocol},
+            inputs={
+                "a": first.plan.job,
+                "b": second.plan.job,
+                "samples": self._tensors(
+                    first.description or first.plan.description, "validation"
+                ).id,
+            },
+            cache=False,
+        )
+        outcome = self.engine.run([job], self.outcomes)[job.id]
+        self.outcomes[job.id] = outcome
+        if not outcome.ok:
+            first.error = first.error or outcome.error
+            return {}
+        return outcome.value
+
+    def race_reference(self, entry: Entry, reference: Entry, protocol: str, tag: str = "") -> bool:
+        """Race an entry against the reference and keep its figures. False where it failed."""
+        value = self.race(entry, reference, protocol, tag=tag)
+        if not value:
+            return False
+        entry.raced = tag or protocol
+        for quantity, raw in value["ratio"].items():
+            entry.measured[f"ratio.{quantity}"] = Measurement.model_validate(raw)
+        for side, owner in (("a", entry), ("b", reference)):
+            if owner is reference and owner is entry:
+                continue
+            for quantity, raw in value[side].items():
+                owner.measured[quantity] = Measurement.model_validate(raw)
+        entry.placement = dict(value.get("placement", {}).get("a", entry.placement))
+        return True
+
+    def duel(self, entry: Entry, other: Entry) -> Measurement | None:
+        """The direct race of two finalists: p50 of ``entry`` over ``other``."""
+        value = self.race(entry, other, "full", tag="duel")
+        if not value:
+            return None
+        found = Measurement.model_validate(value["ratio"]["latency.p50"])
+        entry.duels[other.plan.id] = found
+        return found
+
+    def memory(self, entry: Entry, reference: Entry) -> None:
+        """Peak memory of both, a fresh process each."""
+        value = self.race(entry, reference, "memory")
+        for side, owner in (("a", entry), ("b", reference)):
+            for quantity, raw in value.get(side, {}).items():
+                owner.measured[quantity] = Measurement.model_validate(raw)
+
+
+def sizes(entries: Iterable[Entry], reference: Entry) -> None:
+    """Size of each entry's files, exact, and its ratio to the reference's."""
+    base = reference.artifact.size_bytes if reference.artifact else 0
+    for entry in entries:
+        if entry.artifact is None:
+            continue
+        size = entry.artifact.size_bytes
+        entry.measured["size"] = Measurement(
+            quantity="size", value=size, unit="bytes", protocol="sum of the artifact's files"
+        )
+        if base:
+            entry.measured["ratio.size"] = Measurement(
+                quantity="ratio.size", value=size / base, unit="x", protocol="over the reference"
+            )

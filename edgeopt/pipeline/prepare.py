@@ -1,0 +1,176 @@
+"""The first jobs of every run: load the splits, check them, open the source, ask the targets."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from edgeopt.data.tensors import sample_inputs
+from edgeopt.devices import device_named
+from edgeopt.engine import Engine
+from edgeopt.formats import format_named, format_of
+from edgeopt.planner import Known
+from edgeopt.recipe import Recipe
+from edgeopt.schema.artifact import Description
+from edgeopt.schema.errors import DataError, PlanError, UsageError, from_record
+from edgeopt.schema.job import Arrays, Job, Outcome
+from edgeopt.schema.target import Target, TargetFacts, parse_target
+
+OPEN = "open"
+ROLES = ("calibration", "validation", "test")
+
+
+@cache
+def installed_version(name: str) -> str:
+    """The version of an installed distribution, from its metadata; empty where it is absent."""
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return ""
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file's content. Raises OSError."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def run_or_raise(
+    engine: Engine, jobs: list[Job], known: Mapping[str, Outcome]
+) -> dict[str, Outcome]:
+    """Run jobs of which none may fail; raises the error of the first that did."""
+    outcomes = engine.run(jobs, known)
+    for status in ("failed", "crashed", "timeout", "memory", "cancelled", "skipped"):
+        for outcome in outcomes.values():
+            if outcome.status == status:
+                raise from_record(outcome.error or {"what": f"{outcome.job} {status}"})
+    return outcomes
+
+
+def data_jobs(recipe: Recipe) -> list[Job]:
+    """A job for each split and one that looks for overlap. Raises PlanError, DataError."""
+    spec = recipe.data
+    if spec is None:
+        raise PlanError(
+            "no data: candidates are chosen by what they answer on real samples",
+            where=str(recipe.path or ""),
+            hint="add data.source with a validation split, or pass --data FILE.npz",
+        )
+    path = recipe.root / spec.source
+    if path.suffix != ".npz":
+        raise UsageError(
+            f"cannot read data source '{spec.source}'",
+            where=recipe.line("data", "source"),
+            hint="it is an .npz file whose arrays are named SPLIT.ARRAY",
+        )
+    jobs = [
+        Job(
+            id=f"data:{role}",
+            kind="data",
+            name="npz",
+            params={
+                "split": role,
+                "select": spec.splits[role],  # type: ignore[index]
+                "inputs": spec.inputs,
+                "label": spec.label,
+            },
+            key={"file": _digest_or_error(path)},
+            where={"path": str(path)},
+        )
+        for role in ROLES
+        if role in spec.splits
+    ]
+    trained_on = recipe.model.trained_on
+    overlap = Job(
+        id="data:overlap",
+        kind="data",
+        name="overlap",
+        params={"trained_on": trained_on is not None},
+        inputs={job.params["split"]: job.id for job in jobs},
+        key={"trained_on": _digest_or_error(recipe.root / trained_on) if trained_on else ""},
+        where={"trained_on": str(recipe.root / trained_on) if trained_on else ""},
+    )
+    return [*jobs, overlap]
+
+
+def open_job(recipe: Recipe, samples: Mapping[str, Any]) -> Job:
+    """The job that turns the user's files into the source artifact.
+
+    Its key holds the digest of every file that it reads; raises ModelError for a missing one.
+    """
+    spec = recipe.model.to_json()
+    fmt = format_named(spec["format"] or _source_format(recipe))
+    spec["format"] = fmt.name
+    files = fmt.sources(spec, recipe.root)
+    return Job(
+        id=OPEN,
+        kind="open",
+        name=fmt.name,
+        worker=fmt.worker,
+        params={
+            "spec": {k: v for k, v in spec.items() if k != "trained_on"},
+            "samples": dict(samples) if fmt.name == "torch" else {},
+        },
+        key={
+            "files": {name: _digest_or_error(path) for name, path in files.items()},
+            "versions": {name: installed_version(name) for name in fmt.uses},
+        },
+        where={"root": str(recipe.root.resolve())},
+    )
+
+
+def target_facts(recipe: Recipe) -> tuple[tuple[Target, TargetFacts], ...]:
+    """Each target with what its agent says of it. Raises DeviceError, UsageError."""
+    return tuple(
+        (target, device_named(target.device).facts(target)) for target in recipe.parsed_targets()
+    )
+
+
+def prepare(recipe: Recipe, engine: Engine) -> tuple[Known, dict[str, Outcome]]:
+    """Run the first jobs; what the planner needs to know, and their outcomes."""
+    targets = target_facts(recipe)
+    jobs = data_jobs(recipe)
+    outcomes = run_or_raise(engine, jobs, {})
+    raw_jobs = {job.params["split"]: job.id for job in jobs if job.name != "overlap"}
+    raw = {role: Arrays.model_validate(outcomes[id].value) for role, id in raw_jobs.items()}
+    assert recipe.data is not None
+    samples = sample_inputs(
+        raw["validation"],
+        preprocess=recipe.data.preprocess,
+        inputs=recipe.data.inputs,
+        layout=recipe.data.layout,
+    )
+    outcomes |= run_or_raise(engine, [open_job(recipe, samples)], outcomes)
+    known = Known(
+        source=Description.model_validate(outcomes[OPEN].value["description"]),
+        source_job=OPEN,
+        raw=raw,
+        raw_jobs=raw_jobs,
+        targets=targets,
+        host_isa=host_isa(),
+        version=installed_version,
+    )
+    return known, outcomes
+
+
+def host_isa() -> str:
+    """The ISA of this machine, as the local agent names it."""
+    return device_named("local").facts(parse_target("local/onnxruntime")).isa
+
+
+def _source_format(recipe: Recipe) -> str:
+    if recipe.model.factory is not None:
+        return "torch"
+    assert recipe.model.path is not None
+    return format_of(recipe.root / recipe.model.path)
+
+
+def _digest_or_error(path: Path) -> str:
+    try:
+        return file_digest(path)
+    except OSError as error:
+        raise DataError(error.strerror or str(error), where=str(path)) from None

@@ -1,0 +1,89 @@
+"""Kills and interrupts: nothing is left running, the store stays sound, the rerun agrees."""
+
+from __future__ import annotations
+
+import json
+import random
+import signal
+import subprocess
+import time
+from typing import Any
+
+import psutil
+import pytest
+from e2e_project import Project
+
+
+def chosen(result: dict[str, Any]) -> tuple[str, dict[str, str]]:
+    """The choice: its chain and the digests of its files."""
+    target = result["targets"][0]
+    found = next(c for c in target["candidates"] if c["id"] == target["chosen"])
+    return found["label"], found["artifact"]["files"]
+
+
+def workers(parent: int, module: str) -> list[psutil.Process]:
+    try:
+        children = psutil.Process(parent).children(recursive=True)
+        return [p for p in children if module in " ".join(p.cmdline())]
+    except psutil.Error:
+        return []
+
+
+def test_a_worker_killed_in_a_pass_loses_its_candidate_by_name(project: Project) -> None:
+    process = project.start("optimize", "recipe.yaml", "--quick", "--json", "--out", "out")
+    killed = False
+    deadline = time.monotonic() + 120
+    while not killed and process.poll() is None and time.monotonic() < deadline:
+        for worker in workers(process.pid, "edgeopt.worker"):
+            files = " ".join(open_files(worker))
+            if "onnxsim" in files:
+                worker.kill()
+                killed = True
+        time.sleep(0.01)
+    out, err = process.communicate(timeout=300)
+    assert killed, err
+    assert process.returncode == 0, err
+    hurt = json.loads(out)
+    lost = [c for c in hurt["targets"][0]["candidates"] if c["status"] == "failed"]
+    assert lost
+    assert any("simplify-onnx" in c["label"] for c in lost)
+    assert all(c["reason"] for c in lost)
+    assert project.left_behind() == []
+    healed = project.optimize()
+    assert not healed["jobs"]["failed"]
+    whole = Project(project.folder, project.store.with_name("other-store")).optimize()
+    assert chosen(healed) == chosen(whole)
+
+
+def open_files(process: psutil.Process) -> list[str]:
+    """Paths that a process has mapped into its memory: its extension modules among them."""
+    try:
+        return [m.path for m in process.memory_maps()]
+    except (psutil.Error, OSError):
+        return []
+
+
+@pytest.mark.long
+def test_interrupts_at_ten_random_moments(project: Project) -> None:
+    reference = Project(project.folder, project.store.with_name("reference-store"))
+    start = time.monotonic()
+    whole = reference.optimize()
+    span = time.monotonic() - start
+    rng = random.Random(20)
+    moments = [rng.uniform(0.0, span) for _ in range(10)]
+    for moment in moments:
+        process = project.start("optimize", "recipe.yaml", "--quick", "--out", "out")
+        try:
+            process.wait(timeout=moment)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=30)
+        assert process.returncode in (0, 130), (moment, err)
+        assert "Traceback" not in err, err
+        assert project.left_behind() == []
+        verified = project.run("cache", "verify")
+        assert verified.returncode == 0, verified.stdout + verified.stderr
+        assert not list(project.folder.glob("out/.staged-*"))
+    after = project.optimize()
+    assert chosen(after) == chosen(whole)
+    assert project.left_behind() == []
