@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from edgeopt.schema.base import Noun
 
 
@@ -30,3 +32,52 @@ class Measurement(Noun):
         low = self.value if self.low is None else self.low
         high = self.value if self.high is None else self.high
         return low, high
+
+
+# Units shown at the size that suits the value: base unit -> (factor, name), small to large.
+_STEPS: dict[str, tuple[tuple[float, str], ...]] = {
+    "ms": ((1e-3, "us"), (1.0, "ms"), (1e3, "s")),
+    "bytes": ((1.0, "B"), (1e3, "kB"), (1e6, "MB"), (1e9, "GB")),
+}
+
+
+def figure(value: float, unit: str, digits: int = 3) -> str:
+    """A value in base units as people read it: ``1.62 ms``, ``93.4%``, ``312 kB``, ``0.41x``.
+
+    Beside the units of a Measurement, ``pt`` shows a difference of fractions in percentage
+    points (``-0.31pt``). ``digits`` are the significant ones of times and sizes, and two
+    more than the decimals of a percentage; all else has fixed decimals.
+    """
+    if not math.isfinite(value):
+        return str(value)
+    if unit in _STEPS:
+        return _scaled(value, unit, digits)
+    if unit == "fraction":
+        return f"{100 * value:.{max(digits - 2, 0)}f}%"
+    if unit == "pt":
+        return f"{100 * value:.2f}pt"
+    if unit == "x":
+        return f"{value:.2f}x" if abs(value) >= 0.1 or value == 0 else f"{_digits(value, 2)}x"
+    if unit == "count":
+        return f"{value:,.0f}"
+    if unit == "dB":
+        return f"{value:.1f} dB"
+    return f"{value:.4f}{unit and ' '}{unit}"
+
+
+def _scaled(value: float, unit: str, digits: int) -> str:
+    rounded = float(f"{value:.{digits}g}")
+    if not rounded:
+        return f"0 {'B' if unit == 'bytes' else unit}"
+    fitting = [step for step in _STEPS[unit] if abs(rounded) >= step[0]]
+    factor, name = fitting[-1] if fitting else _STEPS[unit][0]
+    if name == "B":
+        return f"{value:.0f} B"
+    return f"{_digits(rounded / factor, digits)} {name}"
+
+
+def _digits(value: float, digits: int) -> str:
+    """``digits`` significant digits, never in scientific notation."""
+    rounded = float(f"{value:.{digits}g}")
+    places = digits - 1 - (math.floor(math.log10(abs(rounded))) if rounded else 0)
+    return f"{rounded:.{max(places, 0)}f}"
