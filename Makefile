@@ -1,0 +1,72 @@
+# make help      what there is
+# PYTHON=...     the interpreter to build the environment with (3.11 or newer)
+# pip's own settings (PIP_FIND_LINKS, PIP_EXTRA_INDEX_URL, PIP_INDEX_URL ...) pass through.
+
+PYTHON ?= python3
+VENV ?= .venv
+OUT ?= edgeopt-out/fashion-mnist
+MARKS ?= not long
+ARGS ?=
+BIN = $(VENV)/bin
+PIP = $(BIN)/python -m pip --disable-pip-version-check --no-input
+RUN_READY = $(VENV)/.ready-run
+DEV_READY = $(VENV)/.ready-dev
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-all lint bench clean
+
+help: ## list these targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+
+demo: $(RUN_READY) ## optimize the shipped Fashion-MNIST network for this machine
+	$(BIN)/edgeopt optimize recipes/fashion-mnist.yaml --out $(OUT)
+	@echo
+	@echo "The report: $(abspath $(OUT))/report.html"
+
+test: $(DEV_READY) ## run the tests that take less than a minute each
+	$(BIN)/python -m pytest -m "$(MARKS)" $(ARGS)
+
+test-all: $(DEV_READY) ## run every test, the long ones too
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(DEV_READY) ## style, types and the order of the layers
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(RUN_READY) ## time the demo afresh and check its claims with independent code
+	$(BIN)/edgeopt optimize recipes/fashion-mnist.yaml --out $(OUT)
+	$(BIN)/python tests/e2e/independent_check.py $(OUT)
+
+clean: ## remove the environment and everything that was made
+	rm -rf $(VENV) edgeopt-out build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .hypothesis .import_linter_cache
+	find edgeopt tests models -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@command -v "$(PYTHON)" >/dev/null || { \
+	  echo "No '$(PYTHON)' on PATH. Install Python 3.11 or newer, or say PYTHON=/path/to/python." >&2; \
+	  exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "edgeopt needs Python 3.11 or newer; '$(PYTHON)' is $$("$(PYTHON)" --version 2>&1)." >&2; \
+	  echo "Say which one to use: make PYTHON=/path/to/python ..." >&2; exit 1; }
+	@"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || { \
+	  echo "'$(PYTHON)' cannot make virtual environments: its modules venv and ensurepip are missing." >&2; \
+	  echo "Install them (Debian and Ubuntu: the package python3-venv) or say PYTHON=/path/to/python." >&2; \
+	  exit 1; }
+	"$(PYTHON)" -m venv $(VENV)
+
+# The stamps make the second run quick; changed pins or metadata install again.
+$(RUN_READY): requirements/torch.txt pyproject.toml | $(BIN)/python
+	@echo "Installing into $(VENV): about 310 MB to download with a CPU build of PyTorch."
+	@echo "(Where pip finds no CPU build for Linux, PyTorch's default build brings CUDA: about 3 GB."
+	@echo " PIP_EXTRA_INDEX_URL or PIP_FIND_LINKS may name a place that has one.)"
+	$(PIP) install --quiet -r requirements/torch.txt
+	$(PIP) install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(DEV_READY): requirements/dev.txt $(RUN_READY)
+	@echo "Installing the tools for tests and lint: about 35 MB more."
+	$(PIP) install --quiet -r requirements/dev.txt
+	@touch $@
