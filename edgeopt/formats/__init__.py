@@ -1,0 +1,110 @@
+"""Model formats: open safely, check, describe, load, save, run, inspect.
+
+A format is a package of this folder with a ``FORMAT``. Importing one is cheap: the heavy
+libraries are loaded by its methods, which only workers call (``sources`` is the parent's).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from pathlib import Path
+from pkgutil import iter_modules
+from typing import Any, Protocol
+
+import numpy as np
+
+from edgeopt.schema.artifact import Description, Inspection
+from edgeopt.schema.errors import ModelError, UsageError, did_you_mean
+
+SUFFIXES = {
+    ".onnx": "onnx",
+    ".safetensors": "torch",
+    ".pt": "torch",
+    ".pth": "torch",
+    ".ckpt": "torch",
+    ".bin": "torch",
+}
+MARKERS = {"model.onnx": "onnx", "model.json": "torch"}  # what an artifact's folder holds
+
+
+class Format(Protocol):
+    """One model format; stateless.
+
+    All methods but ``sources`` belong to workers. They raise ModelError, naming the file,
+    and the tensor or key where there is one.
+    """
+
+    name: str
+    worker: str  # which warm worker handles it
+    uses: tuple[str, ...]  # libraries whose versions enter the key of `open`
+
+    def sources(self, spec: Mapping[str, Any], root: Path) -> dict[str, Path]:
+        """Every file that ``gather`` reads, by its name in the key. Light imports only."""
+        ...
+
+    def gather(
+        self,
+        spec: Mapping[str, Any],
+        root: Path,
+        into: Path,
+        samples: Mapping[str, Mapping[str, Any]],
+    ) -> None:
+        """Build an artifact folder of the user's files, fully checked.
+
+        ``samples`` ({input: {"shape", "dtype", "layout"}}, shape without the batch) says
+        what the data are, for formats that do not say it themselves.
+        """
+        ...
+
+    def describe(self, folder: Path) -> Description:
+        """Signature and facts, read from the files alone."""
+        ...
+
+    def load(self, folder: Path) -> Any:
+        """The live model."""
+        ...
+
+    def save(self, model: Any, folder: Path) -> None:
+        """Write a live model, or copy a model file, as an artifact folder."""
+        ...
+
+    def run(
+        self, folder: Path, feeds: Mapping[str, np.ndarray], threads: int = 1
+    ) -> dict[str, np.ndarray]:
+        """Outputs by name for one batch of inputs."""
+        ...
+
+    def inspect(self, folder: Path) -> Inspection:
+        """What ``edgeopt inspect`` prints."""
+        ...
+
+
+def format_named(name: str) -> Format:
+    """The format of that name. Raises UsageError for an unknown one."""
+    known = [info.name for info in iter_modules(__path__) if info.ispkg]
+    if name not in known:
+        raise UsageError(f"unknown model format '{name}'", hint=did_you_mean(name, known))
+    found: Format = import_module(f"edgeopt.formats.{name}").FORMAT
+    return found
+
+
+def format_of(path: Path) -> str:
+    """The format's name by what a folder holds or by a file's suffix.
+
+    Raises ModelError for a missing path and UsageError for one that nobody reads.
+    """
+    if not path.exists():
+        raise ModelError("no such model file", where=str(path))
+    if path.is_dir():
+        for marker, name in MARKERS.items():
+            if (path / marker).is_file():
+                return name
+        raise UsageError("the folder holds no model", where=str(path))
+    if path.suffix.lower() in SUFFIXES:
+        return SUFFIXES[path.suffix.lower()]
+    raise UsageError(
+        f"cannot tell the model format by the suffix '{path.suffix}'",
+        where=str(path),
+        hint=f"Known suffixes: {', '.join(SUFFIXES)}.",
+    )

@@ -1,0 +1,144 @@
+"""Signature and facts of an ONNX graph."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import onnx
+from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto
+
+from edgeopt.formats.layout import image_layout
+from edgeopt.formats.onnx.files import elements, graphs
+from edgeopt.schema.artifact import Description, Dim, Signature, Tensor
+from edgeopt.schema.errors import ModelError
+
+FLOATS = {TensorProto.FLOAT: "float32", TensorProto.FLOAT16: "float16"}
+BYTES = (TensorProto.INT8, TensorProto.UINT8, TensorProto.INT4, TensorProto.UINT4)
+# Where quantized operators hold weights. Other positions: scales, zero points.
+QUANTIZED: dict[str, tuple[int, ...]] = {
+    "DequantizeLinear": (0,),
+    "QLinearConv": (3,),
+    "QLinearMatMul": (0, 3),
+    "ConvInteger": (0, 1),
+    "MatMulInteger": (0, 1),
+    "QGemm": (3,),
+    "DynamicQuantizeMatMul": (1,),
+    "MatMulIntegerToFloat": (0, 1),
+}
+
+
+@dataclass(frozen=True)
+class Constant:
+    """A tensor that the file holds: an initializer or a Constant node's value."""
+
+    name: str
+    dtype: int  # TensorProto.DataType
+    elements: int
+
+
+def describe(model: ModelProto, where: str) -> Description:
+    """Signature and facts. Raises ModelError for inputs or outputs that are no tensors."""
+    signature = signature_of(model, where)
+    facts = set(_weights_fact(model))
+    if any(n.op_type in ("QuantizeLinear", "DequantizeLinear") for n in nodes(model)):
+        facts.add("qdq")
+    if not signature.dynamic_batch:
+        facts.add("static-batch")
+    return Description(format="onnx", signature=signature, facts=frozenset(facts))
+
+
+def signature_of(model: ModelProto, where: str) -> Signature:
+    """Inputs (initializers left out) and outputs in the file's order.
+
+    The symbol that stands for the batch is the first axis of the inputs; it is called
+    "batch" wherever it stands, whatever the file calls it.
+    """
+    held = {tensor.name for tensor in model.graph.initializer}
+    inputs = [value for value in model.graph.input if value.name not in held]
+    symbols = {
+        value.type.tensor_type.shape.dim[0].dim_param
+        for value in inputs
+        if value.type.tensor_type.shape.dim
+    } - {""}
+    return Signature(
+        inputs=tuple(_tensor(v, symbols, where, "input") for v in inputs),
+        outputs=tuple(_tensor(v, symbols, where, "output") for v in model.graph.output),
+    )
+
+
+def nodes(model: ModelProto) -> Iterator[NodeProto]:
+    """All nodes: subgraphs' and functions' too."""
+    for graph in graphs(model.graph):
+        yield from graph.node
+    for function in model.functions:
+        yield from function.node
+
+
+def constants(model: ModelProto) -> dict[str, Constant]:
+    """What the file holds, by name: initializers and Constant nodes with a tensor."""
+    found: dict[str, Constant] = {}
+    for graph in graphs(model.graph):
+        for tensor in graph.initializer:
+            found[tensor.name] = Constant(tensor.name, tensor.data_type, elements(tensor))
+    for node in nodes(model):
+        if node.op_type == "Constant":
+            for attribute in node.attribute:
+                if attribute.HasField("t"):
+                    name = node.output[0]
+                    found[name] = Constant(name, attribute.t.data_type, elements(attribute.t))
+    return found
+
+
+def quantized_weights(model: ModelProto) -> list[Constant]:
+    """The 8-bit (or 4-bit) constants that quantized operators take as data."""
+    held = constants(model)
+    names = dict.fromkeys(
+        node.input[position]
+        for node in nodes(model)
+        for position in QUANTIZED.get(node.op_type, ())
+        if position < len(node.input)
+    )
+    return [held[name] for name in names if name in held and held[name].dtype in BYTES]
+
+
+def dtype_name(elem_type: int) -> str:
+    """numpy's name of an ONNX element type ("bfloat16" and the like by ml_dtypes)."""
+    return str(onnx.helper.tensor_dtype_to_np_dtype(elem_type))
+
+
+def _weights_fact(model: ModelProto) -> Iterable[str]:
+    """``int8`` if any weight is quantized, else the dtype of the bulk of the float weights."""
+    if quantized_weights(model):
+        return ("int8",)
+    counts = dict.fromkeys(FLOATS, 0)
+    for constant in constants(model).values():
+        if constant.dtype in counts:
+            counts[constant.dtype] += constant.elements
+    bulk = max(counts, key=lambda dtype: counts[dtype])
+    return (FLOATS[bulk],)
+
+
+def _tensor(value: ValueInfoProto, batch: set[str], where: str, role: str) -> Tensor:
+    kind = value.type.WhichOneof("value")
+    if kind != "tensor_type":
+        said = (kind or "an unknown type").removesuffix("_type")
+        raise ModelError(f"{role} '{value.name}' is no tensor but {said}", where=where)
+    tensor_type = value.type.tensor_type
+    if tensor_type.elem_type in (TensorProto.STRING, TensorProto.UNDEFINED):
+        name = TensorProto.DataType.Name(tensor_type.elem_type).lower()
+        raise ModelError(f"{role} '{value.name}' holds elements of type {name}", where=where)
+    if role == "input" and not tensor_type.HasField("shape"):
+        raise ModelError(f"input '{value.name}' has no shape, not even a rank", where=where)
+    shape: list[Dim] = []
+    for axis, dim in enumerate(tensor_type.shape.dim):
+        if dim.HasField("dim_value") and dim.dim_value >= 0:
+            shape.append(dim.dim_value)
+        elif dim.dim_param in batch or (axis == 0 and not dim.dim_param):
+            shape.append("batch")
+        else:
+            shape.append(dim.dim_param or f"{value.name}.{axis}")
+    layout = image_layout(shape)
+    return Tensor(
+        name=value.name, dtype=dtype_name(tensor_type.elem_type), shape=tuple(shape), layout=layout
+    )

@@ -1,0 +1,95 @@
+"""The format's face: what the planner and the workers call."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgeopt.formats.onnx.sources import source_files
+from edgeopt.schema.artifact import Description, Inspection
+from edgeopt.schema.errors import ModelError
+
+MODEL = "model.onnx"
+
+
+class OnnxFormat:
+    """ONNX models as files; nothing in them is ever executed but operators."""
+
+    name = "onnx"
+    worker = "onnx"
+    uses: tuple[str, ...] = ("onnx", "onnxruntime")
+
+    def sources(self, spec: Mapping[str, Any], root: Path) -> dict[str, Path]:
+        """The model file and the external data it names. Raises ModelError if one is missing."""
+        return source_files(root / spec["path"])
+
+    def gather(
+        self,
+        spec: Mapping[str, Any],
+        root: Path,
+        into: Path,
+        samples: Mapping[str, Mapping[str, Any]],
+    ) -> None:
+        """Copy the model and its external data, byte for byte, once both are checked."""
+        from edgeopt.formats.onnx import files
+
+        path = root / spec["path"]
+        files.copy_model(path, into / MODEL)
+        files.check(into / MODEL, shown=path)
+
+    def describe(self, folder: Path) -> Description:
+        """Signature and facts; weights in external files are not read."""
+        from edgeopt.formats.onnx import files
+        from edgeopt.formats.onnx.describe import describe
+
+        return describe(files.read(folder / MODEL), str(folder / MODEL))
+
+    def load(self, folder: Path) -> Any:
+        """An ``onnx.ModelProto`` with all weights in memory."""
+        from edgeopt.formats.onnx import files
+
+        return files.read_whole(folder / MODEL)
+
+    def save(self, model: Any, folder: Path) -> None:
+        """Write a ModelProto, or copy a model file with its external data."""
+        from edgeopt.formats.onnx import files
+
+        folder.mkdir(parents=True, exist_ok=True)
+        if isinstance(model, Path):
+            files.copy_model(model, folder / MODEL)
+        else:
+            files.write(model, folder / MODEL)
+        files.check(folder / MODEL, shown=folder / MODEL)
+
+    def run(
+        self, folder: Path, feeds: Mapping[str, np.ndarray], threads: int = 1
+    ) -> dict[str, np.ndarray]:
+        """One batch through ONNX Runtime on the CPU. Raises ModelError with its message."""
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 4
+        try:
+            session = onnxruntime.InferenceSession(
+                str(folder / MODEL), options, providers=["CPUExecutionProvider"]
+            )
+            names = [output.name for output in session.get_outputs()]
+            return dict(zip(names, session.run(names, dict(feeds)), strict=True))
+        except Exception as error:  # ONNX Runtime's exceptions share no public base
+            raise ModelError(
+                f"ONNX Runtime {onnxruntime.__version__} cannot run the model: {error}",
+                where=str(folder / MODEL),
+            ) from error
+
+    def inspect(self, folder: Path) -> Inspection:
+        """Figures of the graph; MACs are of one sample."""
+        from edgeopt.formats.onnx import files
+        from edgeopt.formats.onnx.inspect import inspect
+
+        size = sum(p.stat().st_size for p in folder.rglob("*") if p.is_file())
+        return inspect(files.read(folder / MODEL, small_data=True), str(folder / MODEL), size)
