@@ -1,7 +1,6 @@
 """Check `make demo` with code that shares nothing with it: independent_check.py OUT_FOLDER."""
 
 import json
-import statistics
 import subprocess
 import sys
 import time
@@ -31,8 +30,7 @@ def accuracy(path, name):
     return float((np.concatenate(parts).argmax(1) == labels).mean())
 
 
-def race(paths):
-    """Log-ratio of median times, in turns of one untimed and 20 timed runs, in this process."""
+def race(paths):  # log-ratio of median times; each turn is one untimed and 20 timed runs
     images, models, times = split("validation")[0][:64], [session(p) for p in paths], ([], [])
     for turn in range(60):
         for model, kept in zip(models, times, strict=True):
@@ -40,7 +38,7 @@ def race(paths):
                 start = time.perf_counter_ns()
                 model.run(None, {"image": images[(turn * 20 + i) % 64][None]})
                 kept.extend([time.perf_counter_ns() - start] if i and turn >= 5 else [])
-    return np.log(statistics.median(times[0]) / statistics.median(times[1]))
+    return np.log(np.median(times[0]) / np.median(times[1]))
 
 
 if sys.argv[1] == "--race":
@@ -53,8 +51,8 @@ for name, said in ("validation", stated), ("test", target["test"]["measurements"
     assert accuracy(chosen, name) == said["accuracy"]["value"], name
 command = [sys.executable, __file__, "--race", chosen, MODELS / "source.onnx"]
 logs = [float(subprocess.check_output(command)) for _ in range(5)]
-half = 2.776 * statistics.stdev(logs) / 5**0.5  # Student's t, four degrees of freedom, 95%
-low, middle, high = (float(np.exp(statistics.mean(logs) + half * side)) for side in (-1, 0, 1))
+half = 2.776 * np.std(logs, ddof=1) / 5**0.5  # Student's t, four degrees of freedom, 95%
+low, middle, high = (float(np.exp(np.mean(logs) + half * side)) for side in (-1, 0, 1))
 a, b = (stated["ratio.latency.p50"][end] for end in ("low", "high"))
 print(f"time against FP32: {low:.3f} to {high:.3f}x, stated {a:.3f} to {b:.3f}x")
 assert low <= b and a <= high, "the two intervals do not overlap"
