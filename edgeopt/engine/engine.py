@@ -1,0 +1,168 @@
+"""The engine: from Jobs to Outcomes, through the cache, within the limits, telling events."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from queue import SimpleQueue
+from typing import Self
+
+from edgeopt.engine.executors import Executor, Told
+from edgeopt.engine.executors.local import Bench, LocalExecutor
+from edgeopt.engine.schedule import Schedule
+from edgeopt.schema.errors import EdgeoptError, StoreError, from_record
+from edgeopt.schema.event import Event
+from edgeopt.schema.job import Job, Outcome, Request
+from edgeopt.store import Store
+
+
+class Engine:
+    """Runs jobs until ``close``; workers stay warm from one ``run`` to the next.
+
+    ``bench`` runs scores and races. ``slots`` is how many jobs run at once (default: one a
+    usable core). Past ``deadline`` (``time.monotonic()``) no job is started that the cache
+    cannot answer. ``executor`` says where jobs run; this machine, unless given.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        on_event: Callable[[Event], None],
+        bench: Bench,
+        slots: int | None = None,
+        deadline: float | None = None,
+        executor: Executor | None = None,
+    ) -> None:
+        self._store = store
+        self._on_event = on_event
+        self._slots = max(1, slots or len(os.sched_getaffinity(0)))
+        self._deadline = float("inf") if deadline is None else deadline
+        self._executor: Executor = executor or LocalExecutor(store, bench)
+        self._inbox: SimpleQueue[Outcome | Told] = SimpleQueue()
+        self._closed = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Kill workers and agents and sweep up after them. Idempotent."""
+        self._closed = True
+        self._executor.stop()
+        with contextlib.suppress(StoreError):
+            self._store.sweep()
+
+    def run(self, jobs: Sequence[Job], known: Mapping[str, Outcome]) -> dict[str, Outcome]:
+        """One outcome a job, in the order given; ``known`` holds those of earlier jobs.
+
+        A job's failure is an outcome: what depends on it is ``skipped``, naming the cause,
+        and the rest goes on. Raises StoreError when the store fails (a candidate must not
+        lose to a full disk), ValueError for a graph that is none, and KeyboardInterrupt,
+        each after all children are gone.
+        """
+        if self._closed:
+            raise EdgeoptError("the engine is closed")
+        schedule = Schedule(jobs, known, self._slots)
+        try:
+            self._emit(Event(what="plan", total=len(jobs) - len(schedule.outcomes)))
+            while not schedule.over:
+                self._advance(schedule)
+                if not schedule.over:
+                    self._take(schedule, self._inbox.get())
+        except BaseException:
+            self.close()
+            raise
+        return {job.id: schedule.outcomes[job.id] for job in jobs}
+
+    def _advance(self, schedule: Schedule) -> None:
+        """Settle what needs no work, then start what may start."""
+        while True:
+            released = schedule.released()
+            for job in released:
+                key = job.cache_key(schedule.digests(job))
+                if outcome := self._at_once(schedule, job, key):
+                    self._end(schedule, outcome)
+                else:
+                    schedule.enqueue(job, key)
+            late = schedule.queued if time.monotonic() >= self._deadline else ()
+            for job in late:
+                self._end(schedule, _cancelled(job))
+            if not released and not late:
+                break
+        for job, key in schedule.start():
+            data = {"kind": job.kind, "worker": job.worker}
+            self._emit(Event(what="start", job=job.id, text=job.name, data=data))
+            inputs = {role: schedule.ended(id) for role, id in job.inputs.items()}
+            request = Request(
+                job=job, inputs=inputs, store=str(self._store.root), workdir="", key=key
+            )
+            self._executor.start(request, self._inbox.put)
+
+    def _at_once(self, schedule: Schedule, job: Job, key: str) -> Outcome | None:
+        """The outcome of a released job where no work is needed or possible."""
+        if cause := schedule.cause(job):
+            return _cancelled(job) if cause.status == "cancelled" else _skipped(job, cause)
+        if job.cache and (kept := self._store.outcome(key)):
+            return kept.model_copy(update={"job": job.id, "cached": True})
+        return None
+
+    def _take(self, schedule: Schedule, message: Outcome | Told) -> None:
+        """Act on what a lane told."""
+        if message.job not in schedule.running:
+            return
+        if isinstance(message, Told):
+            done, total, data = message.done, message.total, dict(message.figures)
+            self._emit(Event(what="progress", job=message.job, done=done, total=total, data=data))
+            return
+        if message.error and message.error["type"] == StoreError.__name__:
+            raise from_record(message.error)
+        if message.ok and schedule.job(message.job).cache:
+            self._store.keep(message)
+        self._end(schedule, message)
+
+    def _end(self, schedule: Schedule, outcome: Outcome) -> None:
+        job = schedule.job(outcome.job)
+        data = {
+            "kind": job.kind,
+            "status": outcome.status,
+            "cached": outcome.cached,
+            "seconds": outcome.seconds,
+            "error": outcome.error,
+        }
+        twins = schedule.settle(outcome)
+        self._emit(Event(what="end", job=job.id, text=job.name, data=data))
+        for twin in twins:
+            self._end(schedule, outcome.model_copy(update={"job": twin.id, "cached": outcome.ok}))
+
+    def _emit(self, event: Event) -> None:
+        try:
+            self._on_event(event)
+        except Exception:
+            logging.getLogger("edgeopt").exception("a listener failed on %s", event.what)
+
+
+def _skipped(job: Job, cause: Outcome) -> Outcome:
+    """The outcome of a job whose input failed; the first cause is named, not the last link."""
+    error = dict(cause.error or {"type": "EdgeoptError", "what": cause.status})
+    if cause.status != "skipped":
+        error["what"] = f"needs '{cause.job}', which {_ENDED[cause.status]}: {error['what']}"
+    return Outcome(job=job.id, status="skipped", error={**error, "where": job.id})
+
+
+_ENDED = {
+    "failed": "failed",
+    "crashed": "crashed",
+    "timeout": "ran out of time",
+    "memory": "ran out of memory",
+}
+
+
+def _cancelled(job: Job) -> Outcome:
+    error = EdgeoptError("not started: the time limit of the run was reached", where=job.id)
+    return Outcome(job=job.id, status="cancelled", error=error.record())

@@ -1,0 +1,144 @@
+"""Which job may start now: outcomes in, jobs out; no clock, no process, no store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from graphlib import CycleError, TopologicalSorter
+
+from edgeopt.schema.job import Job, Outcome
+
+BENCH = "bench"
+
+
+def lane_of(job: Job) -> str:
+    """The lane that runs a job: one job at a time in each."""
+    return BENCH if job.kind in ("score", "race") else job.worker
+
+
+def race_of(job: Job) -> bool:
+    """Whether a job must have the machine for itself."""
+    return job.kind == "race"
+
+
+class Schedule:
+    """The state of one ``Engine.run``.
+
+    A job is *released* when all that it waits for has ended, *queued* once the engine has
+    given it a key, *running* once started, and settled by an outcome. Jobs of the same key
+    run once: the others wait for it. Races run one by one, when nothing else can.
+
+    Raises ValueError for ids that stand twice or that nobody knows, and for a cycle.
+    """
+
+    def __init__(self, jobs: Sequence[Job], known: Mapping[str, Outcome], slots: int) -> None:
+        self.outcomes: dict[str, Outcome] = {
+            job.id: known[job.id] for job in jobs if job.id in known
+        }
+        self._known = known
+        self._slots = slots
+        self._jobs = {job.id: job for job in jobs}
+        if len(self._jobs) != len(jobs):
+            ids = [job.id for job in jobs]
+            raise ValueError(f"jobs of the same id: {sorted({i for i in ids if ids.count(i) > 1})}")
+        self._queue: dict[str, tuple[Job, str]] = {}  # id -> job and key
+        self._running: dict[str, str] = {}  # id -> key
+        self._order = {job.id: number for number, job in enumerate(jobs)}
+        self._graph = self._checked_graph(jobs)
+
+    def _checked_graph(self, jobs: Sequence[Job]) -> TopologicalSorter[str]:
+        graph: TopologicalSorter[str] = TopologicalSorter()
+        for job in jobs:
+            waits = set(_waits_for(job))
+            if unknown := sorted(waits - set(self._jobs) - set(self._known)):
+                raise ValueError(f"job '{job.id}' waits for the unknown job '{unknown[0]}'")
+            graph.add(job.id, *sorted(waits & set(self._jobs)))
+        try:
+            graph.prepare()
+        except CycleError as error:
+            raise ValueError(f"jobs wait for each other: {' -> '.join(error.args[1])}") from error
+        return graph
+
+    @property
+    def over(self) -> bool:
+        """Whether every job has an outcome."""
+        return len(self.outcomes) == len(self._jobs)
+
+    @property
+    def running(self) -> tuple[str, ...]:
+        """Ids of the jobs that run."""
+        return tuple(self._running)
+
+    @property
+    def queued(self) -> tuple[Job, ...]:
+        """Jobs that wait for their turn, in the order of the plan."""
+        return tuple(self._queue[id][0] for id in sorted(self._queue, key=self._order.__getitem__))
+
+    def released(self) -> list[Job]:
+        """Jobs for which all that they wait for has ended, each once, in the plan's order."""
+        found = []
+        while ready := self._graph.get_ready():
+            for id in ready:
+                if id in self.outcomes:  # known from an earlier run
+                    self._graph.done(id)
+                else:
+                    found.append(self._jobs[id])
+        return sorted(found, key=lambda job: self._order[job.id])
+
+    def job(self, id: str) -> Job:
+        """The job of that id. Raises KeyError."""
+        return self._jobs[id]
+
+    def ended(self, id: str) -> Outcome:
+        """The outcome of a job of this run or an earlier one. Raises KeyError."""
+        return self.outcomes[id] if id in self.outcomes else self._known[id]
+
+    def cause(self, job: Job) -> Outcome | None:
+        """The first outcome that keeps a released job from running."""
+        return next((o for o in map(self.ended, _waits_for(job)) if not o.ok), None)
+
+    def digests(self, job: Job) -> dict[str, str]:
+        """What the inputs of a released job came out as, by role."""
+        return {role: self.ended(id).digest for role, id in job.inputs.items()}
+
+    def enqueue(self, job: Job, key: str) -> None:
+        """Let a released job wait for its turn."""
+        self._queue[job.id] = job, key
+
+    def start(self) -> list[tuple[Job, str]]:
+        """The jobs to start now, with their keys; they count as running from here on."""
+        started = []
+        for job in self.queued:
+            if not race_of(job) and self._may_start(job, self._queue[job.id][1]):
+                started.append(self._begin(job))
+        if not self._running and not started:
+            race = next((job for job in self.queued if race_of(job)), None)
+            started += [self._begin(race)] if race else []
+        return started
+
+    def settle(self, outcome: Outcome) -> list[Job]:
+        """Take a job's outcome; gives the queued jobs of the same key, which it settles too."""
+        id = outcome.job
+        key = self._running.pop(id, None)
+        self._queue.pop(id, None)
+        self.outcomes[id] = outcome
+        self._graph.done(id)
+        if key is None or not self._jobs[id].cache:
+            return []
+        return [job for job in self.queued if self._queue[job.id][1] == key and job.cache]
+
+    def _begin(self, job: Job) -> tuple[Job, str]:
+        _, key = self._queue.pop(job.id)
+        self._running[job.id] = key
+        return job, key
+
+    def _may_start(self, job: Job, key: str) -> bool:
+        beside = [self._jobs[id] for id in self._running]
+        return (
+            len(beside) < self._slots
+            and not any(race_of(other) or lane_of(other) == lane_of(job) for other in beside)
+            and not (job.cache and key in self._running.values())
+        )
+
+
+def _waits_for(job: Job) -> Iterable[str]:
+    return (*job.inputs.values(), *job.needs)

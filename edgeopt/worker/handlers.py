@@ -1,0 +1,168 @@
+"""Opening models, loading data and running passes: each gives a digest and a JSON value."""
+
+from __future__ import annotations
+
+import json
+import random
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from edgeopt.schema.artifact import Artifact, Description
+from edgeopt.schema.base import digest_of
+from edgeopt.schema.errors import DataError, PassError, WorkerError
+from edgeopt.schema.job import Arrays, Outcome, Request
+from edgeopt.step import Pass, registry
+from edgeopt.store import Store
+
+
+class Progress(Protocol):
+    """Tells how far a job is."""
+
+    def __call__(self, done: float, total: float | None = None, **figures: float) -> None: ...
+
+
+def open_model(request: Request, store: Store, progress: Progress) -> tuple[str, dict[str, Any]]:
+    """Turn the user's files into an artifact. Raises ModelError."""
+    from edgeopt.formats import format_named
+
+    params, root = request.job.params, Path(request.job.where["root"])
+    fmt = format_named(params["spec"]["format"])
+    folder = _made(request, "artifact")
+    fmt.gather(params["spec"], root, folder, params.get("samples", {}))
+    description, inspection = fmt.describe(folder), fmt.inspect(folder)
+    artifact = store.put_artifact(folder, fmt.name)
+    return artifact.digest, {
+        "artifact": artifact.to_json(),
+        "description": description.to_json(),
+        "inspection": inspection.to_json(),
+    }
+
+
+def load_data(request: Request, store: Store, progress: Progress) -> tuple[str, dict[str, Any]]:
+    """Load a split (``npz``), make model-ready ``tensors``, or look for ``overlap``.
+
+    Raises DataError.
+    """
+    job = request.job
+    given = {role: Arrays.model_validate(o.value) for role, o in request.inputs.items()}
+    if job.name == "overlap":
+        found = _overlap(job.params, job.where, given, store)
+        return digest_of(found), found
+    if job.name == "tensors":
+        from edgeopt.data.tensors import make_tensors
+
+        (raw,) = given.values()
+        arrays = make_tensors(raw, job.params, store)
+    elif job.name == "npz":
+        from edgeopt.data.load import load_split
+
+        arrays = load_split(job.params, job.where, store)
+    else:
+        raise WorkerError(f"unknown data job '{job.name}'", where=job.id)
+    return arrays.digest, arrays.to_json()
+
+
+def _overlap(
+    params: Mapping[str, Any], where: Mapping[str, Any], splits: dict[str, Arrays], store: Store
+) -> dict[str, Any]:
+    import numpy as np
+
+    from edgeopt.data.overlap import check_overlap
+
+    trained_on = None
+    if params.get("trained_on"):
+        path = Path(where["trained_on"])
+        try:
+            trained_on = np.load(path, allow_pickle=False)
+        except (OSError, ValueError, EOFError) as error:
+            raise DataError(f"cannot read sample hashes: {error}", where=str(path)) from error
+    return dict(check_overlap(splits, trained_on, store))
+
+
+@dataclass
+class Context:
+    """The ``PassContext`` that a running pass gets."""
+
+    seed: int
+    workdir: Path
+    description: Description
+    kind: type[Pass]
+    inputs: Mapping[str, Outcome]
+    store: Store
+    progress: Progress
+    threads: int = 1
+
+    def data(self, split: str) -> Mapping[str, Any]:
+        """Arrays by model input. Raises PassError for a split that was not declared."""
+        if split not in self.kind.splits or split == "test" or split not in self.inputs:
+            declared = ", ".join(self.kind.splits) or "none"
+            raise PassError(
+                f"{self.kind.name} may not see the split '{split}'", hint=f"it declares: {declared}"
+            )
+        arrays = Arrays.model_validate(self.inputs[split].value).arrays
+        return {name: self.store.get_array(ref) for name, ref in arrays.items()}
+
+
+def run_pass(request: Request, store: Store, progress: Progress) -> tuple[str, dict[str, Any]]:
+    """Run one pass on a private copy of its parent and look at what came out.
+
+    Raises PassError where the pass refuses its input or its output is not as predicted.
+    """
+    from edgeopt.formats import format_named
+
+    job = request.job
+    kind = registry()[job.name, job.params["takes"]]
+    step = kind.model_validate_json(json.dumps(job.params["fields"]))
+    parent = request.inputs["parent"].value
+    description = Description.model_validate(parent["description"])
+    step.requires(description)
+    takes, gives = format_named(kind.takes), format_named(kind.gives)
+    folder = _made(request, "parent")
+    store.checkout(Artifact.model_validate(parent["artifact"]), folder, writable=True)
+    seed = int(job.key.get("seed", 0))
+    context = Context(
+        seed=seed,
+        workdir=_made(request, "rough"),
+        description=description,
+        kind=kind,
+        inputs=request.inputs,
+        store=store,
+        progress=progress,
+    )
+    model = takes.load(folder)
+    seed_everything(seed)
+    made = step.run(model, context)
+    out = _made(request, "artifact")
+    gives.save(made, out)
+    real = gives.describe(out)
+    _compare(step, Description.model_validate(job.where["predicted"]), real)
+    artifact = store.put_artifact(out, gives.name)
+    return artifact.digest, {"artifact": artifact.to_json(), "description": real.to_json()}
+
+
+def seed_everything(seed: int) -> None:
+    """Seed Python, numpy and, where it is loaded, torch, which also gets one thread."""
+    import numpy as np
+
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    if torch := sys.modules.get("torch"):
+        torch.manual_seed(seed)
+        torch.set_num_threads(1)
+
+
+def _compare(step: Pass, predicted: Description, real: Description) -> None:
+    if found := real.differs(predicted):
+        raise PassError(
+            f"{step.label} made a model that is not what it predicted: {'; '.join(found)}",
+            hint="found against predicted; the pass's effect() or run() is wrong",
+        )
+
+
+def _made(request: Request, name: str) -> Path:
+    folder = Path(request.workdir) / name
+    folder.mkdir()
+    return folder

@@ -1,0 +1,126 @@
+"""The loop of a worker: a request in, progress and an outcome out; no job can end it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from queue import SimpleQueue
+from typing import Any, BinaryIO
+
+from edgeopt.schema.base import canonical
+from edgeopt.schema.errors import DataError, EdgeoptError, ModelError, PassError, WorkerError
+from edgeopt.schema.job import Job, Outcome, Request
+from edgeopt.store import Store
+from edgeopt.worker.checks import check_promise
+from edgeopt.worker.handlers import Progress, load_data, open_model, run_pass
+
+Handler = Callable[[Request, Store, Progress], tuple[str, dict[str, Any]]]
+
+HANDLERS: dict[str, Handler] = {
+    "open": open_model,
+    "data": load_data,
+    "pass": run_pass,
+    "check": check_promise,
+}
+BLAMED = {"open": ModelError, "data": DataError, "pass": PassError, "check": PassError}
+PROGRESS_S = 0.1  # progress is told at most this often
+
+
+def serve(requests: BinaryIO, replies: BinaryIO) -> None:
+    """Answer requests in turn. The end of ``requests`` ends the process at once."""
+    lines: SimpleQueue[bytes] = SimpleQueue()
+    threading.Thread(target=_listen, args=(requests, lines), daemon=True).start()
+    stores: dict[str, Store] = {}
+
+    def reply(message: dict[str, Any]) -> None:
+        replies.write(canonical(message) + b"\n")
+
+    while True:
+        request = Request.model_validate_json(lines.get())
+        outcome = answer(request, stores, _teller(reply))
+        reply({"outcome": outcome.to_json()})
+
+
+def answer(request: Request, stores: dict[str, Store], progress: Progress) -> Outcome:
+    """The outcome of one job, whatever its code raises; ``stores`` are kept between jobs."""
+    job, started = request.job, time.monotonic()
+    status, digest = "failed", ""
+    value: dict[str, Any] = {}
+    error: EdgeoptError | None = None
+    home = os.getcwd()
+    try:
+        store = stores.get(request.store) or stores.setdefault(request.store, Store(request.store))
+        os.chdir(request.workdir)  # libraries leave rough files where they stand
+        if job.kind not in HANDLERS:
+            raise WorkerError(f"a worker runs no job of kind '{job.kind}'", where=job.id)
+        digest, value = HANDLERS[job.kind](request, store, progress)
+        canonical(value)
+        status = "ok"
+    except MemoryError:
+        traceback.print_exc()
+        status, error = "memory", WorkerError("ran out of memory", where=job.id)
+    except EdgeoptError as raised:
+        error = _placed(raised, job)
+    except (Exception, SystemExit) as raised:
+        traceback.print_exc()
+        error = _blamed(raised, job)
+    finally:
+        os.chdir(home)
+        with contextlib.suppress(OSError):
+            sys.stdout.flush()
+    return Outcome.model_validate(
+        {
+            "job": job.id,
+            "status": status,
+            "key": request.key,
+            "digest": digest if error is None else "",
+            "value": value if error is None else {},
+            "error": error.record() if error else None,
+            "seconds": time.monotonic() - started,
+        }
+    )
+
+
+def _placed(error: EdgeoptError, job: Job) -> EdgeoptError:
+    """The error, with the job's id where it does not say where it happened."""
+    error.where = error.where or job.id
+    return error
+
+
+def _blamed(raised: BaseException, job: Job) -> EdgeoptError:
+    """An error of edgeopt's own made of what foreign code raised, with its last place."""
+    last = traceback.extract_tb(raised.__traceback__)[-1]
+    said = f"{type(raised).__name__}: {raised}"[:2000].rstrip(": ")
+    return BLAMED.get(job.kind, WorkerError)(
+        f"{job.name} failed: {said}",
+        where=job.id,
+        hint=f"raised in {last.filename}:{last.lineno} ({last.name})",
+    )
+
+
+def _teller(reply: Callable[[dict[str, Any]], None]) -> Progress:
+    told = -PROGRESS_S
+
+    def progress(done: float, total: float | None = None, **figures: float) -> None:
+        nonlocal told
+        now = time.monotonic()
+        if now - told >= PROGRESS_S or done == total:
+            told = now
+            figures = {name: float(value) for name, value in figures.items()}
+            reply({"progress": {"done": float(done), "total": total, "figures": figures}})
+
+    return progress
+
+
+def _listen(requests: BinaryIO, lines: SimpleQueue[bytes]) -> None:
+    for line in requests:
+        lines.put(line)
+    if os.getpgrp() == os.getpid():  # take what the job started along
+        os.killpg(0, signal.SIGKILL)
+    os._exit(1)

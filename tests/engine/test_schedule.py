@@ -1,0 +1,140 @@
+"""The schedule alone: pure, so that any graph and any order of endings can be tried."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edgeopt.engine.schedule import Schedule, lane_of
+from edgeopt.schema.job import Job, Outcome
+
+
+def job(id: str, *waits: str, kind: str = "pass", worker: str = "onnx", cache: bool = True) -> Job:
+    return Job.model_validate(
+        {
+            "id": id,
+            "kind": kind,
+            "name": id,
+            "worker": worker,
+            "inputs": {str(i): name for i, name in enumerate(waits)},
+            "cache": cache,
+        }
+    )
+
+
+def ok(id: str) -> Outcome:
+    return Outcome(job=id, status="ok", digest=f"digest of {id}")
+
+
+def enqueue_all(schedule: Schedule) -> None:
+    for released in schedule.released():
+        schedule.enqueue(released, released.id)
+
+
+def started(schedule: Schedule) -> list[str]:
+    return [job.id for job, _ in schedule.start()]
+
+
+def test_a_job_is_released_when_all_it_waits_for_has_ended() -> None:
+    schedule = Schedule([job("c", "a", "b"), job("a"), job("b")], {}, slots=4)
+    enqueue_all(schedule)
+    assert started(schedule) == ["a"]  # b wants the same lane
+    schedule.settle(ok("a"))
+    assert schedule.released() == []
+    assert started(schedule) == ["b"]
+    schedule.settle(ok("b"))
+    assert [j.id for j in schedule.released()] == ["c"]
+    assert schedule.digests(schedule.job("c")) == {"0": "digest of a", "1": "digest of b"}
+
+
+def test_inputs_may_be_known_from_earlier_runs() -> None:
+    known = {"old": ok("old"), "bad": Outcome(job="bad", status="crashed"), "done": ok("done")}
+    schedule = Schedule([job("a", "old"), job("b", "bad"), job("done")], known, slots=1)
+    a, b = schedule.released()
+    assert schedule.cause(a) is None
+    assert schedule.cause(b) == known["bad"]
+    assert schedule.outcomes == {"done": known["done"]}
+
+
+def test_lanes_run_side_by_side_within_the_slots() -> None:
+    jobs = [job(name, worker=name) for name in ("core", "onnx", "torch")]
+    schedule = Schedule(jobs, {}, slots=2)
+    enqueue_all(schedule)
+    assert started(schedule) == ["core", "onnx"]
+    assert started(schedule) == []
+    schedule.settle(ok("onnx"))
+    assert started(schedule) == ["torch"]
+
+
+def test_a_race_runs_alone_after_all_else() -> None:
+    race = job("race", kind="race", worker="bench", cache=False)
+    jobs = [race, job("other race", kind="race", cache=False), job("a"), job("b", worker="torch")]
+    schedule = Schedule(jobs, {}, slots=4)
+    enqueue_all(schedule)
+    assert started(schedule) == ["a", "b"]
+    schedule.settle(ok("a"))
+    assert started(schedule) == []
+    schedule.settle(ok("b"))
+    assert started(schedule) == ["race"]
+    assert started(schedule) == []
+    schedule.settle(ok("race"))
+    assert started(schedule) == ["other race"]
+
+
+def test_scores_and_races_share_the_lane_beside_an_agent() -> None:
+    assert lane_of(job("s", kind="score", worker="core")) == "bench"
+    assert lane_of(job("r", kind="race")) == "bench"
+    assert lane_of(job("p")) == "onnx"
+
+
+def test_jobs_of_one_key_run_once_unless_they_must_be_fresh() -> None:
+    jobs = [job("a", worker="x"), job("b", worker="y"), job("c", worker="z", cache=False)]
+    schedule = Schedule(jobs, {}, slots=4)
+    for released in schedule.released():
+        schedule.enqueue(released, "same key")
+    assert started(schedule) == ["a", "c"]
+    assert schedule.settle(ok("c")) == []
+    assert [twin.id for twin in schedule.settle(ok("a"))] == ["b"]
+
+
+@pytest.mark.parametrize(
+    ("jobs", "said"),
+    [
+        ([job("a"), job("a")], r"same id: \['a'\]"),
+        ([job("a", "nobody")], "'a' waits for the unknown job 'nobody'"),
+        ([job("a", "b"), job("b", "a")], "wait for each other: "),
+    ],
+)
+def test_what_is_no_graph_is_refused(jobs: list[Job], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        Schedule(jobs, {}, slots=1)
+
+
+@st.composite
+def graphs(draw: st.DrawFn) -> list[Job]:
+    jobs: list[Job] = []
+    for number in range(draw(st.integers(1, 12))):
+        waits = draw(st.sets(st.sampled_from([j.id for j in jobs]))) if jobs else set()
+        kind = draw(st.sampled_from(["pass", "pass", "score", "race"]))
+        worker = draw(st.sampled_from(["core", "onnx", "torch"]))
+        jobs.append(job(f"job{number}", *sorted(waits), kind=kind, worker=worker))
+    return draw(st.permutations(jobs))
+
+
+@given(jobs=graphs(), slots=st.integers(1, 4), data=st.data())
+def test_every_graph_comes_to_its_end_within_the_rules(
+    jobs: list[Job], slots: int, data: st.DataObject
+) -> None:
+    schedule = Schedule(jobs, {}, slots)
+    while not schedule.over:
+        enqueue_all(schedule)
+        schedule.start()
+        running = [schedule.job(id) for id in schedule.running]
+        assert 0 < len(running) <= slots
+        assert len({lane_of(j) for j in running}) == len(running)
+        assert len(running) == 1 or not any(j.kind == "race" for j in running)
+        for j in running:
+            assert all(id in schedule.outcomes for id in j.inputs.values())
+        schedule.settle(ok(data.draw(st.sampled_from(running)).id))
+    assert set(schedule.outcomes) == {j.id for j in jobs}
