@@ -1,0 +1,104 @@
+"""What every pass that writes ONNX does to its graph: strip, lower, keep the border."""
+
+from __future__ import annotations
+
+import onnx
+from onnx import ModelProto, TensorProto
+
+from edgeopt.formats.onnx.describe import constants, nodes
+from edgeopt.formats.onnx.files import graphs
+from edgeopt.schema.artifact import Signature
+from edgeopt.schema.errors import PassError
+
+OLDEST_IR = 8  # ONNX Runtime 1.10 and later
+LAST_COMMON_TYPE = TensorProto.FLOAT8E5M2FNUZ  # types with larger numbers need IR 10 or later
+
+
+def strip(model: ModelProto) -> None:
+    """Take out doc strings, metadata and the producer's version: they carry stack traces,
+    paths and versions into the digest and say nothing to a runtime."""
+    model.ClearField("doc_string")
+    model.ClearField("producer_version")
+    del model.metadata_props[:]
+    for graph in graphs(model.graph):
+        values = (*graph.input, *graph.output, *graph.value_info)
+        for noted in (graph, *values, *graph.node, *graph.initializer):
+            noted.ClearField("doc_string")
+            del noted.metadata_props[:]
+        for node in graph.node:
+            for attribute in node.attribute:
+                attribute.ClearField("doc_string")
+    for function in model.functions:
+        for noted in (function, *function.value_info, *function.node):
+            noted.ClearField("doc_string")
+            del noted.metadata_props[:]
+
+
+def lower_ir(model: ModelProto) -> None:
+    """Set the lowest IR version that the model's opsets and types allow."""
+    new_types = any(c.dtype > LAST_COMMON_TYPE for c in constants(model).values())
+    overloads = any(node.overload for node in nodes(model))
+    if new_types or overloads or len(model.configuration):
+        return
+    needed = onnx.helper.find_min_ir_version_for(list(model.opset_import), ignore_unknown=True)
+    model.ir_version = min(model.ir_version, max(needed, OLDEST_IR))
+
+
+def keep_border(model: ModelProto, before: ModelProto) -> None:
+    """Give a changed graph the inputs and outputs of the one it was made of.
+
+    Optimizers refine or rename symbolic axes there. Raises PassError where a name is gone.
+    """
+    held = {tensor.name for tensor in model.graph.initializer}
+    for role in ("input", "output"):
+        now, was = getattr(model.graph, role), list(getattr(before.graph, role))
+        names = {value.name for value in now}
+        old_held = {tensor.name for tensor in before.graph.initializer}
+        was = [value for value in was if value.name not in old_held]
+        for value in was:
+            if value.name not in names:
+                raise PassError(f"the {role} '{value.name}' of the model was lost")
+        kept = [value for value in now if value.name in held and role == "input"]
+        del now[:]
+        now.extend([*was, *kept])
+
+
+def sign(model: ModelProto, signature: Signature) -> None:
+    """Write a signature's axes into the graph's inputs and outputs, by position.
+
+    Raises PassError where the graph contradicts it.
+    """
+    for role, tensors in (("input", signature.inputs), ("output", signature.outputs)):
+        values = getattr(model.graph, role)
+        if [v.name for v in values] != [t.name for t in tensors]:
+            raise PassError(f"the {role}s are {[v.name for v in values]}, not as predicted")
+        for value, tensor in zip(values, tensors, strict=True):
+            dims = value.type.tensor_type.shape.dim
+            if len(dims) != len(tensor.shape):
+                raise PassError(f"'{value.name}' has {len(dims)} axes, not {len(tensor.shape)}")
+            for dim, said in zip(dims, tensor.shape, strict=True):
+                if isinstance(said, str):
+                    dim.dim_param = said
+                else:
+                    dim.dim_value = said
+
+
+def at_least_opset(model: ModelProto, version: int, why: str) -> ModelProto:
+    """The model in the given opset of ONNX's own operators, or as it is where that is newer.
+
+    Raises PassError where ONNX's converter cannot.
+    """
+    now = max((e.version for e in model.opset_import if e.domain in ("", "ai.onnx")), default=1)
+    if now >= version:
+        return model
+    try:
+        converted = onnx.version_converter.convert_version(model, version)
+        onnx.checker.check_model(converted)
+    except Exception as error:  # the converter raises RuntimeErrors of many kinds
+        raise PassError(
+            f"{why} needs opset {version}, the model has {now}, and ONNX's converter fails: "
+            f"{str(error).strip().splitlines()[0]}",
+            hint="Export the model again with a newer opset.",
+        ) from error
+    keep_border(converted, model)
+    return converted

@@ -1,0 +1,175 @@
+"""The format's face: what the planner and the workers call."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgeopt.formats.layout import image_layout
+from edgeopt.formats.torch.sources import factory_of, source_files
+from edgeopt.schema.artifact import Description, Inspection, Signature, Tensor
+from edgeopt.schema.errors import ModelError
+
+MODEL, WEIGHTS, CODE = "model.json", "weights.safetensors", "code"
+
+
+class TorchFormat:
+    """PyTorch modules as factory, source files and safetensors; no pickle is ever run."""
+
+    name = "torch"
+    worker = "torch"
+    uses: tuple[str, ...] = ("torch", "safetensors")
+
+    def sources(self, spec: Mapping[str, Any], root: Path) -> dict[str, Path]:
+        """Weights, the factory's module and what it imports from beside it."""
+        return source_files(spec, root)
+
+    def gather(
+        self,
+        spec: Mapping[str, Any],
+        root: Path,
+        into: Path,
+        samples: Mapping[str, Mapping[str, Any]],
+    ) -> None:
+        """Copy the code, build the module, fit the weights, run it once, write it all."""
+        from edgeopt.formats.torch import code, module, weights
+
+        file, name = factory_of(spec)
+        for key, path in source_files(spec, root).items():
+            if key.startswith(f"{CODE}/"):
+                (into / key).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(path, into / key)
+        where = str(root / file)
+        made = _module(code.build(into / CODE, file, name, root), where)
+        if spec.get("weights"):
+            path = root / spec["weights"]
+            weights.fit(made, weights.read_state(path), str(path))
+        _refuse_other_floats(made, where)
+        order = module.check_inputs(made, list(samples), where)
+        inputs = {name: _with_batch(samples[name]) for name in order}
+        outputs = module.run(made, module.example(inputs, 2), where)
+        weights.write_state(made, into / WEIGHTS)
+        said = {"factory": spec["factory"], "inputs": inputs, "outputs": list(outputs)}
+        (into / MODEL).write_text(json.dumps(said, indent=1) + "\n")
+
+    def describe(self, folder: Path) -> Description:
+        """Inputs as recorded, outputs as two runs with 2 and 3 samples show them."""
+        from edgeopt.formats.torch import module
+
+        said, made, where = self._read(folder), self.load(folder), str(folder / MODEL)
+        two, three = (
+            module.run(made, module.example(said["inputs"], batch), where) for batch in (2, 3)
+        )
+        inputs = tuple(
+            Tensor(name=name, dtype=i["dtype"], shape=tuple(i["shape"]), layout=i["layout"])
+            for name, i in said["inputs"].items()
+        )
+        outputs = tuple(_output(name, two[name], three[name]) for name in two)
+        return Description(
+            format="torch",
+            signature=Signature(inputs=inputs, outputs=outputs),
+            facts=frozenset({"float32"}),
+        )
+
+    def load(self, folder: Path) -> Any:
+        """The module with its weights, in evaluation mode."""
+        from edgeopt.formats.torch import code, weights
+
+        file, name = factory_of(self._read(folder))
+        made = _module(code.build(folder / CODE, file, name), file)
+        weights.fit(made, weights.read_state(folder / WEIGHTS), str(folder / WEIGHTS))
+        return made
+
+    def save(self, model: Any, folder: Path) -> None:
+        """Copy an artifact's folder. Raises ModelError for a live module: it has no code."""
+        if not isinstance(model, Path):
+            raise ModelError(
+                "a live module cannot be saved without its factory",
+                where=str(folder),
+                hint="Give a folder that the torch format wrote.",
+            )
+        shutil.copytree(model, folder, dirs_exist_ok=True)
+
+    def run(
+        self, folder: Path, feeds: Mapping[str, np.ndarray], threads: int = 1
+    ) -> dict[str, np.ndarray]:
+        """One batch, eager, on the CPU."""
+        import torch
+
+        from edgeopt.formats.torch import module
+
+        before = torch.get_num_threads()
+        torch.set_num_threads(threads)
+        try:
+            return module.run(self.load(folder), feeds, str(folder / MODEL))
+        finally:
+            torch.set_num_threads(before)
+
+    def inspect(self, folder: Path) -> Inspection:
+        """Figures of the module; MACs are half of what torch's own FLOP counter counts."""
+        from torch.utils.flop_counter import FlopCounterMode
+
+        from edgeopt.formats.torch import module
+
+        said, made = self._read(folder), self.load(folder)
+        with FlopCounterMode(display=False) as counter:
+            module.run(made, module.example(said["inputs"], 1), str(folder / MODEL))
+        leaves = (type(m).__name__ for m in made.modules() if not list(m.children()))
+        return Inspection(
+            format="torch",
+            description=self.describe(folder),
+            parameters=sum(p.numel() for p in made.parameters()),
+            macs=counter.get_total_flops() // 2,
+            operators=dict(Counter(leaves).most_common()),
+            size_bytes=sum(p.stat().st_size for p in folder.rglob("*") if p.is_file()),
+        )
+
+    def _read(self, folder: Path) -> dict[str, Any]:
+        try:
+            said: dict[str, Any] = json.loads((folder / MODEL).read_text())
+        except (OSError, ValueError) as error:
+            raise ModelError(f"no torch artifact: {error}", where=str(folder / MODEL)) from error
+        return said
+
+
+def _module(made: Any, where: str) -> Any:
+    from torch import nn
+
+    if not isinstance(made, nn.Module):
+        raise ModelError(
+            f"the factory returns a {type(made).__name__}, no torch.nn.Module", where=where
+        )
+    return made.eval()
+
+
+def _refuse_other_floats(made: Any, where: str) -> None:
+    import torch
+
+    for name, value in made.state_dict().items():
+        if value.is_floating_point() and value.dtype != torch.float32:
+            raise ModelError(
+                f"'{name}' is {str(value.dtype).removeprefix('torch.')}; a source must be float32",
+                where=where,
+                hint="Let the factory return module.float().",
+            )
+
+
+def _with_batch(sample: Mapping[str, Any]) -> dict[str, Any]:
+    shape = ["batch", *sample["shape"]]
+    layout = sample.get("layout") or image_layout(shape)
+    return {"shape": shape, "dtype": sample["dtype"], "layout": layout}
+
+
+def _output(name: str, two: np.ndarray, three: np.ndarray) -> Tensor:
+    """An output by its shapes for 2 and 3 samples: the axis that grows is the batch."""
+    shape = [
+        (a if a == b else "batch" if axis == 0 else f"{name}.{axis}")
+        for axis, (a, b) in enumerate(zip(two.shape, three.shape, strict=True))
+    ]
+    return Tensor(name=name, dtype=str(two.dtype), shape=tuple(shape), layout=image_layout(shape))

@@ -1,0 +1,74 @@
+"""A live module: its inputs by name, one run, what its outputs are called."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from edgeopt.schema.errors import ModelError
+
+
+def check_inputs(module: nn.Module, names: list[str], where: str) -> list[str]:
+    """The inputs in the order of ``forward``'s parameters.
+
+    Raises ModelError where a name is no parameter or a parameter is left without input.
+    """
+    parameters = {
+        name: parameter
+        for name, parameter in inspect.signature(module.forward).parameters.items()
+        if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
+    }
+    takes = f"forward takes {', '.join(parameters) or 'nothing by name'}"
+    for name in names:
+        if name not in parameters:
+            raise ModelError(f"the module has no input '{name}'; {takes}", where=where)
+    for name, parameter in parameters.items():
+        if parameter.default is parameter.empty and name not in names:
+            raise ModelError(f"no data for the module's input '{name}'; {takes}", where=where)
+    return [name for name in parameters if name in names]
+
+
+def example(inputs: Mapping[str, Mapping[str, Any]], batch: int) -> dict[str, np.ndarray]:
+    """Zeros for each input; ``shape`` with the batch first."""
+    return {
+        name: np.zeros((batch, *said["shape"][1:]), said["dtype"]) for name, said in inputs.items()
+    }
+
+
+def run(module: nn.Module, feeds: Mapping[str, np.ndarray], where: str) -> dict[str, np.ndarray]:
+    """Outputs by name in evaluation mode. Raises ModelError with the module's own words."""
+    tensors = {name: torch.from_numpy(np.array(value)) for name, value in feeds.items()}
+    try:
+        with torch.inference_mode():
+            made = module(**tensors)
+    except Exception as error:
+        shapes = ", ".join(f"{k} {list(v.shape)} {v.dtype}" for k, v in feeds.items())
+        raise ModelError(
+            f"the module cannot run on {shapes}: {type(error).__name__}: {error}", where=where
+        ) from error
+    return {name: value.numpy() for name, value in named_outputs(made, where).items()}
+
+
+def named_outputs(made: Any, where: str) -> dict[str, torch.Tensor]:
+    """``output`` for one tensor, the keys of a dict or named tuple, else ``output_0`` ...
+
+    Raises ModelError for anything else than tensors.
+    """
+    if isinstance(made, torch.Tensor):
+        return {"output": made}
+    if isinstance(made, Mapping):
+        named = {str(name): value for name, value in made.items()}
+    elif isinstance(made, tuple | list):
+        names = getattr(made, "_fields", [f"output_{i}" for i in range(len(made))])
+        named = dict(zip(names, made, strict=True))
+    else:
+        raise ModelError(f"forward returns a {type(made).__name__}, no tensors", where=where)
+    for name, value in named.items():
+        if not isinstance(value, torch.Tensor):
+            raise ModelError(f"output '{name}' is a {type(value).__name__}, no tensor", where=where)
+    return named

@@ -1,0 +1,89 @@
+"""torch -> ONNX by torch's own exporter."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any, ClassVar
+
+from pydantic import Field
+
+from edgeopt.schema.artifact import Description
+from edgeopt.schema.errors import PassError
+from edgeopt.step import Pass, PassContext, Promise, close
+
+
+class ExportOnnx(Pass):
+    """Export the module to ONNX with a free batch, stripped of traces of where it was made."""
+
+    name: ClassVar[str] = "export-onnx"
+    takes: ClassVar[str] = "torch"
+    gives: ClassVar[str] = "onnx"
+    worker: ClassVar[str] = "torch"
+    uses: ClassVar[tuple[str, ...]] = ("torch", "onnx", "onnxscript")
+    promise: ClassVar[Promise] = close(rtol=1e-3, atol=1e-5)
+
+    opset: int = Field(
+        18,
+        ge=18,
+        le=23,
+        description="version of ONNX's operators; 18 is read by ONNX Runtime 1.14 and later",
+    )
+
+    def requires(self, d: Description) -> None:
+        """Float32 modules with at least one input."""
+        if d.facts != {"float32"}:
+            raise PassError(f"{self.name} exports float32 modules, this one is {sorted(d.facts)}")
+        if not d.signature.inputs:
+            raise PassError(f"{self.name} needs a module with inputs")
+
+    def effect(self, d: Description) -> Description:
+        """The same signature in the other format."""
+        return Description(format="onnx", signature=d.signature, facts=d.facts)
+
+    def run(self, model: Any, ctx: PassContext) -> Any:
+        """``torch.onnx.export`` of an example batch of two, names kept, cleaned."""
+        import onnx
+        import torch
+
+        from edgeopt.formats.onnx import portable
+
+        signature = ctx.description.signature
+        example = {
+            t.name: torch.zeros((2, *t.shape[1:]), dtype=getattr(torch, t.dtype))  # type: ignore[arg-type]
+            for t in signature.inputs
+        }
+        batch = torch.export.Dim("batch", min=1)
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                program = torch.onnx.export(
+                    model,
+                    kwargs=example,
+                    dynamo=True,
+                    dynamic_shapes={name: {0: batch} for name in example},
+                    output_names=[t.name for t in signature.outputs],
+                    opset_version=self.opset,
+                    verbose=False,
+                )
+        except Exception as error:
+            raise _explained(error) from error
+        assert program is not None
+        made = program.model_proto
+        portable.strip(made)
+        del made.graph.value_info[:]
+        portable.sign(made, signature)
+        made = onnx.shape_inference.infer_shapes(made)
+        portable.lower_ir(made)
+        return made
+
+
+def _explained(error: Exception) -> PassError:
+    """torch's error in one line; what to do where a module fixes its batch."""
+    cause: BaseException = error
+    while cause.__cause__ is not None:
+        cause = cause.__cause__
+    lines = [line for line in str(cause).splitlines() if line.strip()] or [type(cause).__name__]
+    hint = "torch.export must be able to trace forward(); see its documentation."
+    if "batch" in str(cause) and "constrain" in str(cause).lower():
+        hint = "forward() fixes the batch; write it for any number of samples."
+    return PassError(f"torch.onnx.export failed: {lines[0].strip()}", hint=hint)
