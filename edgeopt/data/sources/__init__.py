@@ -1,0 +1,1 @@
+"""Sources of arrays, one file each; they never import each other."""

@@ -1,0 +1,146 @@
+"""Arrays out of ``.npz`` archives: nothing is unpickled and no claim of the file is believed.
+
+An archive is a zip of ``NAME.npy`` members. Before a byte is decompressed, a member's
+claimed size is held against the memory that is free; before an array is made, the shape
+that its header claims is held against the member's size.
+"""
+
+from __future__ import annotations
+
+import lzma
+import tokenize
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from edgeopt.schema.errors import DataError, did_you_mean
+
+NUMBERS = "biuf"  # dtype kinds: bool, integers, real floats
+_HEADERS = {
+    (1, 0): np.lib.format.read_array_header_1_0,
+    (2, 0): np.lib.format.read_array_header_2_0,
+}
+_DAMAGE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    tokenize.TokenError,
+    EOFError,
+    OSError,
+    SyntaxError,
+    ValueError,
+)
+
+
+class Npz:
+    """An open archive; use it as a context manager.
+
+    ``limit_bytes`` caps the uncompressed size of a member; half of the free memory by
+    default. Raises DataError for a file that is missing or no archive.
+    """
+
+    def __init__(self, path: Path | str, limit_bytes: int | None = None) -> None:
+        self.path = Path(path)
+        self.limit_bytes = _half_of_free_memory() if limit_bytes is None else limit_bytes
+        try:
+            self._zip = zipfile.ZipFile(self.path)
+        except FileNotFoundError:
+            raise DataError("no such file", where=str(self.path)) from None
+        except (zipfile.BadZipFile, EOFError, ValueError) as error:
+            raise DataError(
+                f"no sound .npz archive: {error}",
+                where=str(self.path),
+                hint="it may be truncated, or of another format; write it by numpy.savez",
+            ) from None
+        except OSError as error:
+            raise DataError(f"cannot read: {error.strerror}", where=str(self.path)) from None
+
+    def __enter__(self) -> Npz:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._zip.close()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the arrays, in the order of the file."""
+        members = [name for name in self._zip.namelist() if name.endswith(".npy")]
+        return tuple(dict.fromkeys(name.removesuffix(".npy") for name in members))
+
+    def read(self, name: str) -> np.ndarray[Any, Any]:
+        """One array, in native byte order and C order.
+
+        Raises DataError naming file and member: no such member, damaged, not of numbers, or
+        larger than the limit.
+        """
+        if name not in self.names:
+            raise DataError(
+                f"no array '{name}'", where=str(self.path), hint=did_you_mean(name, self.names)
+            )
+        member = self._zip.getinfo(f"{name}.npy")
+        if member.file_size > self.limit_bytes:
+            raise DataError(
+                f"array '{name}' claims {member.file_size:,} bytes uncompressed; "
+                f"at most {self.limit_bytes:,} fit into memory",
+                where=str(self.path),
+                hint="free some memory, or store fewer samples",
+            )
+        with self._blamed(name), self._zip.open(member) as stream:
+            array = self._array(name, stream, member.file_size)
+            if stream.read(1):  # also makes zipfile compare the checksum
+                raise ValueError("bytes are left over after the array")
+        return np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("="))
+
+    def _array(self, name: str, stream: IO[bytes], member_bytes: int) -> np.ndarray[Any, Any]:
+        version = np.lib.format.read_magic(stream)
+        if version not in _HEADERS:
+            raise ValueError(f"unknown .npy version {version}")
+        shape, fortran, dtype = _HEADERS[version](stream)
+        if dtype.kind not in NUMBERS:
+            raise DataError(
+                f"array '{name}' is of dtype {dtype}, not of numbers", where=str(self.path)
+            )
+        if len(shape) == 0:
+            raise DataError(
+                f"array '{name}' is a single number; its first axis must be the sample",
+                where=str(self.path),
+            )
+        count = 1
+        for dim in shape:
+            count *= dim
+        if min(shape) < 0 or count * dtype.itemsize != member_bytes - stream.tell():
+            raise ValueError(f"shape {list(shape)} and size of the member do not agree")
+        flat = np.empty(count, dtype)
+        view = flat.view(np.uint8)
+        done = 0
+        while done < view.size:
+            chunk = stream.read(min(1 << 22, view.size - done))
+            if not chunk:
+                raise EOFError("it ends early")
+            view[done : done + len(chunk)] = np.frombuffer(chunk, np.uint8)
+            done += len(chunk)
+        return flat.reshape(shape, order="F" if fortran else "C")
+
+    @contextmanager
+    def _blamed(self, name: str) -> Iterator[None]:
+        try:
+            yield
+        except _DAMAGE as error:
+            raise DataError(
+                f"array '{name}' is truncated or damaged: {error}", where=str(self.path)
+            ) from None
+        except (NotImplementedError, RuntimeError) as error:  # compression or encryption
+            raise DataError(
+                f"array '{name}' cannot be read: {error}", where=str(self.path)
+            ) from None
+
+
+def _half_of_free_memory() -> int:
+    import psutil
+
+    return int(psutil.virtual_memory().available) // 2

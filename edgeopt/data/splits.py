@@ -1,0 +1,60 @@
+"""Selections: which samples of a split are meant, ``train[:512]``."""
+
+from __future__ import annotations
+
+import re
+
+from edgeopt.schema.base import Noun
+from edgeopt.schema.errors import UsageError
+
+_BOUND = r"\s*([+-]?[0-9]+)?\s*"
+_SELECTION = re.compile(
+    rf"(?P<split>[A-Za-z_][\w-]*)(?:\s*\[{_BOUND}:{_BOUND}(?::{_BOUND})?\])?", re.ASCII
+)
+_ONE = re.compile(r"(?P<split>[A-Za-z_][\w-]*)\s*\[\s*(?P<index>[0-9]+)\s*\]", re.ASCII)
+EXAMPLE = "a selection is SPLIT or SPLIT[start:stop:step], e.g. 'train[:512]'"
+
+
+class Selection(Noun):
+    """A split and a slice of it that means what Python's means."""
+
+    split: str
+    start: int | None = None
+    stop: int | None = None
+    step: int | None = None
+
+    @property
+    def slice(self) -> slice:
+        """The slice along the sample axis."""
+        return slice(self.start, self.stop, self.step)
+
+    def indices(self, n: int) -> range:
+        """Which of ``n`` samples are selected, in order."""
+        return range(n)[self.slice]
+
+    def __str__(self) -> str:
+        bounds = [self.start, self.stop, self.step]
+        if bounds == [None, None, None]:
+            return self.split
+        text = ["" if bound is None else str(bound) for bound in bounds]
+        return f"{self.split}[{':'.join(text if self.step is not None else text[:2])}]"
+
+
+def parse_selection(text: str, where: str = "") -> Selection:
+    """Read ``SPLIT`` or ``SPLIT[start:stop:step]``.
+
+    Raises UsageError for anything else, a step of zero included.
+    """
+    match = _SELECTION.fullmatch(text.strip())
+    if not match:
+        one = _ONE.fullmatch(text.strip())
+        hint = EXAMPLE
+        if one:
+            index = int(one["index"])
+            hint = f"for that one sample write '{one['split']}[{index}:{index + 1}]'"
+        raise UsageError(f"cannot read selection '{text}'", where=where, hint=hint)
+    split, *bounds = match.groups()
+    start, stop, step = (None if bound is None else int(bound) for bound in bounds)
+    if step == 0:
+        raise UsageError(f"the step of '{text}' is zero", where=where, hint=EXAMPLE)
+    return Selection(split=split, start=start, stop=stop, step=step)

@@ -1,0 +1,1 @@
+"""From measurements to a choice: verdicts, the Pareto front, reasons."""
