@@ -1,0 +1,164 @@
+"""Top-1 and top-k accuracy and macro F1, each alone and against the source, sample by sample."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from edgeopt.metrics.outputs import Array, Outputs, check_labels, class_scores
+from edgeopt.schema.errors import DataError, ModelError
+from edgeopt.schema.measurement import Measurement
+from edgeopt.stats.bootstrap import PROTOCOL, percentile_interval, resampled_counts
+from edgeopt.stats.proportions import BONETT_PRICE, WILSON, paired_difference, wilson
+
+
+def measure(quantity: str, outputs: Outputs, labels: Array) -> Measurement:
+    """``accuracy``, ``topK`` (Wilson) or ``macro_f1`` (bootstrap), unit ``fraction``.
+
+    Raises ModelError and DataError as ``check_labels`` and ``class_scores`` do.
+    """
+    scores, labels = _checked(outputs, labels)
+    n = len(labels)
+    if quantity == "macro_f1":
+        cells, counts = _table(labels, _top(scores))
+        value = float(_macro_f1(counts[np.newaxis], *cells)[0])
+        low, high = percentile_interval(_macro_f1(resampled_counts(counts), *cells))
+        protocol = PROTOCOL
+    else:
+        good = int(hits(scores, labels, _k(quantity, scores)).sum())
+        value, (low, high), protocol = good / n, wilson(good, n), WILSON
+    return _made(quantity, value, "fraction", (low, high), n, protocol)
+
+
+def difference(quantity: str, outputs: Outputs, source: Outputs, labels: Array) -> Measurement:
+    """Candidate minus source on the same samples, unit ``fraction``.
+
+    Accuracies by Bonett and Price's interval, macro F1 by a bootstrap of the pairs.
+    """
+    mine, theirs, labels = _both(outputs, source, labels)
+    n = len(labels)
+    if quantity == "macro_f1":
+        value, drawn = _paired_macro_f1(mine, theirs, labels)
+        low, high = percentile_interval(drawn[0] - drawn[1])
+        result, protocol = float(value[0] - value[1]), PROTOCOL
+    else:
+        a, b = (hits(scores, labels, _k(quantity, scores)) for scores in (mine, theirs))
+        gained, lost = int((a & ~b).sum()), int((b & ~a).sum())
+        result, protocol = (gained - lost) / n, BONETT_PRICE
+        low, high = paired_difference(gained, lost, n)
+    return _made(f"difference.{quantity}", result, "fraction", (low, high), n, protocol)
+
+
+def ratio(quantity: str, outputs: Outputs, source: Outputs, labels: Array) -> Measurement:
+    """Candidate over source on the same samples, unit ``x``, by a bootstrap of the pairs.
+
+    Raises ModelError where the source's figure is zero, now or in more than a few resamples.
+    """
+    mine, theirs, labels = _both(outputs, source, labels)
+    if quantity == "macro_f1":
+        value, drawn = _paired_macro_f1(mine, theirs, labels)
+    else:
+        pair = [hits(scores, labels, _k(quantity, scores)) for scores in (mine, theirs)]
+        cells, counts = _table(*(good.astype(np.int64) for good in pair))
+        weights = np.stack(cells).T  # (cells, 2): whether a cell's samples are hits
+        value, drawn = counts @ weights, (resampled_counts(counts) @ weights).T
+    defined = drawn[1] > 0
+    if value[1] <= 0 or defined.mean() < 0.99:
+        raise ModelError(f"{quantity} of the source is zero or nearly so: no ratio to it")
+    interval = percentile_interval(drawn[0][defined] / drawn[1][defined])
+    result = float(value[0] / value[1])
+    return _made(f"ratio.{quantity}", result, "x", interval, len(labels), PROTOCOL)
+
+
+def hits(scores: Array, labels: Array, k: int) -> Array:
+    """Whether each label is among the ``k`` highest scores, (n,) bool.
+
+    Of equal scores the lower class comes first, as in ``argmax``.
+    """
+    own = np.take_along_axis(scores, labels[:, np.newaxis], axis=1)
+    earlier = np.arange(scores.shape[1]) < labels[:, np.newaxis]
+    better: Array = (scores > own) | ((scores == own) & earlier)
+    found: Array = better.sum(axis=1) < k
+    return found
+
+
+def _made(
+    quantity: str, value: float, unit: str, interval: tuple[float, float], n: int, protocol: str
+) -> Measurement:
+    """The Measurement; ``no-spread`` marks a bootstrap that could not tell how sure it is."""
+    low, high = interval
+    return Measurement(
+        quantity=quantity,
+        value=value,
+        unit=unit,
+        low=low,
+        high=high,
+        n=n,
+        protocol=protocol,
+        marks=("no-spread",) if low == high else (),
+    )
+
+
+def _k(quantity: str, scores: Array) -> int:
+    k = 1 if quantity == "accuracy" else int(quantity.removeprefix("top"))
+    if k > scores.shape[1]:
+        raise DataError(f"{quantity} needs at least {k} classes, the model has {scores.shape[1]}")
+    return k
+
+
+def _checked(outputs: Outputs, labels: Array) -> tuple[Array, Array]:
+    name, scores = class_scores(outputs)
+    return scores, check_labels(labels, scores, name)
+
+
+def _both(outputs: Outputs, source: Outputs, labels: Array) -> tuple[Array, Array, Array]:
+    mine, labels = _checked(outputs, labels)
+    theirs, _ = _checked(source, labels)
+    if mine.shape != theirs.shape:
+        raise ModelError(f"scores are {list(mine.shape)}, the source's {list(theirs.shape)}")
+    return mine, theirs, labels
+
+
+def _top(scores: Array) -> Array:
+    top: Array = scores.argmax(axis=1)
+    return top
+
+
+def _table(*columns: Array) -> tuple[tuple[Array, ...], Array]:
+    """Which combinations of the columns' values occur, as columns again, and how often."""
+    cells, counts = np.unique(np.stack(columns), axis=1, return_counts=True)
+    return tuple(cells), counts
+
+
+def _paired_macro_f1(mine: Array, theirs: Array, labels: Array) -> tuple[list[Array], list[Array]]:
+    """Macro F1 of both, and of both in every resample."""
+    (truth, *guesses), counts = _table(labels, _top(mine), _top(theirs))
+    drawn = resampled_counts(counts)
+    return (
+        [_macro_f1(counts[np.newaxis], truth, guess)[0] for guess in guesses],
+        [_macro_f1(drawn, truth, guess) for guess in guesses],
+    )
+
+
+def _macro_f1(counts: Array, truth: Array, guess: Array) -> Array:
+    """Macro F1 of each row of ``counts`` (rows, cells), where a cell is a truth and a guess.
+
+    The mean of F1 = 2 tp / (true + guessed) over the classes that occur in the row, as a
+    label or as a guess: scikit-learn's ``f1_score(average="macro")``.
+    """
+    n_classes = int(max(truth.max(), guess.max())) + 1
+    occurs = _by_class(counts, truth, n_classes) + _by_class(counts, guess, n_classes)
+    right = truth == guess
+    doubled = 2 * _by_class(counts[:, right], truth[right], n_classes)
+    f1 = np.divide(doubled, occurs, out=np.zeros(occurs.shape), where=occurs > 0)
+    mean: Array = f1.sum(axis=1) / (occurs > 0).sum(axis=1)
+    return mean
+
+
+def _by_class(counts: Array, classes: Array, n_classes: int) -> Array:
+    """Sums of the columns of ``counts`` that are of one class, (rows, n_classes)."""
+    sums = np.zeros((len(counts), n_classes), np.int64)
+    if classes.size:
+        order = np.argsort(classes, kind="stable")
+        present, starts = np.unique(classes[order], return_index=True)
+        sums[:, present] = np.add.reduceat(counts[:, order], starts, axis=1)
+    return sums

@@ -1,0 +1,102 @@
+"""What a model gave, checked before a figure is made of it. No metric: all metrics use it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from edgeopt.schema.errors import DataError, ModelError
+
+Array = np.ndarray[Any, Any]
+Outputs = Mapping[str, Array]
+
+_BLOCK_ELEMENTS = 1 << 22
+
+
+def blocks(array: Array) -> Iterator[slice]:
+    """Slices along the samples, each of a bounded number of elements."""
+    step = max(1, _BLOCK_ELEMENTS // max(1, array[:1].size))
+    for start in range(0, len(array), step):
+        yield slice(start, start + step)
+
+
+def check_outputs(outputs: Outputs) -> int:
+    """The count of samples, which all outputs must share.
+
+    Raises ModelError for no output, no sample, counts that differ, and for NaN or infinity,
+    naming tensor and first sample.
+    """
+    if not outputs:
+        raise ModelError("the model gave no output")
+    counts = {name: len(array) if array.ndim else 0 for name, array in outputs.items()}
+    if len(set(counts.values())) != 1 or 0 in counts.values():
+        raise ModelError(f"outputs without one entry for each sample: {counts}")
+    for name, array in outputs.items():
+        if array.dtype.kind != "f":
+            continue
+        for block in blocks(array):
+            bad = ~np.isfinite(array[block]).all(axis=tuple(range(1, array.ndim)))
+            if bad.any():
+                sample = block.start + int(np.argmax(bad))
+                raise ModelError(f"output '{name}' is not finite for sample {sample}")
+    return next(iter(counts.values()))
+
+
+def class_scores(outputs: Outputs) -> tuple[str, Array]:
+    """Name and (n, classes) array of the first output that has this form; trailing ones drop.
+
+    Raises ModelError where there is none.
+    """
+    check_outputs(outputs)
+    for name, array in outputs.items():
+        if array.ndim >= 2 and array.shape[1] > 1 and set(array.shape[2:]) <= {1}:
+            return name, np.asarray(array).reshape(array.shape[:2])
+    told = ", ".join(f"'{name}' {list(array.shape)}" for name, array in outputs.items())
+    raise ModelError(
+        f"no output has a score for each class, [samples, classes]: {told}",
+        hint="use fidelity.cosine or fidelity.sqnr for such a model",
+    )
+
+
+def check_labels(labels: Array, scores: Array, name: str) -> Array:
+    """The labels as int64, if each names a class that output ``name`` has a score for.
+
+    Raises DataError naming the first bad sample and its label.
+    """
+    if labels.shape != (len(scores),) or labels.dtype.kind not in "iu":
+        raise DataError(
+            f"labels are {labels.dtype}{list(labels.shape)}, output '{name}' is for "
+            f"{len(scores):,} samples: one whole number each is needed"
+        )
+    bad = (labels < 0) | (labels >= scores.shape[1])
+    if bad.any():
+        sample = int(np.argmax(bad))
+        raise DataError(
+            f"label {labels[sample]} of sample {sample} is out of range: output '{name}' has "
+            f"{scores.shape[1]} classes ({int(bad.sum()):,} such samples in all)",
+            hint="labels count from 0",
+        )
+    return labels.astype(np.int64)
+
+
+def paired(outputs: Outputs, source: Outputs) -> list[tuple[str, Array, Array]]:
+    """(name, output, the source's) for each output: by equal names, else by position.
+
+    Raises ModelError where count or shapes differ, naming the outputs.
+    """
+    check_outputs(outputs)
+    check_outputs(source)
+    if len(outputs) != len(source):
+        raise ModelError(f"{len(outputs)} outputs against {len(source)} of the source")
+    names = outputs if set(outputs) == set(source) else source
+    found = []
+    for (name, array), other in zip(outputs.items(), names, strict=True):
+        if array.shape != source[other].shape:
+            raise ModelError(
+                f"output '{name}' is {list(array.shape)}, '{other}' of the source is "
+                f"{list(source[other].shape)}"
+            )
+        found.append((name, array, source[other]))
+    return found
