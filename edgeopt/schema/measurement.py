@@ -45,8 +45,8 @@ def figure(value: float, unit: str, digits: int = 3) -> str:
     """A value in base units as people read it: ``1.62 ms``, ``93.4%``, ``312 kB``, ``0.41x``.
 
     Beside the units of a Measurement, ``pt`` shows a difference of fractions in percentage
-    points (``-0.31pt``). ``digits`` are the significant ones of times and sizes, and two
-    more than the decimals of a percentage; all else has fixed decimals.
+    points (``-0.31pt``). ``digits`` are the significant ones of times and sizes; a
+    percentage has two fewer decimals, a ratio one fewer; all else has fixed ones.
     """
     if not math.isfinite(value):
         return str(value)
@@ -57,7 +57,11 @@ def figure(value: float, unit: str, digits: int = 3) -> str:
     if unit == "pt":
         return f"{100 * value:.2f}pt"
     if unit == "x":
-        return f"{value:.2f}x" if abs(value) >= 0.1 or value == 0 else f"{_digits(value, 2)}x"
+        return (
+            f"{value:.{max(digits - 1, 0)}f}x"
+            if abs(value) >= 0.1 or value == 0
+            else f"{_digits(value, 2)}x"
+        )
     if unit == "count":
         return f"{value:,.0f}"
     if unit == "dB":
