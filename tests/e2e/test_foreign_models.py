@@ -64,10 +64,10 @@ FOREIGN = {
         lambda rng, n: rng.integers(0, 257, (n, 2048)).astype(np.int32),
     ),
     "weights in Constant nodes": Foreign(
-        "rapidocr_onnxruntime/models/ch_PP-OCRv4_det_infer.onnx",
+        "rapidocr_onnxruntime/models/ch_PP-OCRv4_rec_infer.onnx",
         "x",
         lambda model: not model.graph.initializer and model.ByteSize() > 4e6,
-        images(3, 96, 96),
+        images(3, 48, 96),
     ),
 }
 RECIPE = """\
