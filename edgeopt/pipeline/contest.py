@@ -16,6 +16,7 @@ from edgeopt.schema.measurement import Measurement
 from edgeopt.schema.result import CandidateStatus
 
 FINALISTS = 3
+PLOTTED = ("accuracy", "fidelity.agreement")  # the first of these is set against speed
 EXIT = {"chosen": 0, "built": 0, "unmet": 3, "refused-on-test": 3, "inconclusive": 4}
 Word = Literal["chosen", "unmet", "inconclusive", "refused-on-test", "built"]
 
@@ -224,9 +225,9 @@ class Contest:
 
     def front(self) -> set[str]:
         """Ids on the Pareto front of objective ratio against the first metric."""
-        metric = next(
-            (m for m in ("accuracy", "fidelity.agreement") if m in self.bench.source), None
-        ) or next((q for e in self.entries for q in e.measured if q.startswith("fidelity.")), None)
+        known = {quantity: None for e in self.entries for quantity in e.measured}
+        leading = [*PLOTTED, *(q for q in known if q.startswith("fidelity."))]
+        metric = next((q for q in leading if q in known), None)
         quantity = "ratio.latency.p50"
         points = {
             e.plan.id: (e.measured[quantity].value, -e.measured[metric].value)

@@ -18,6 +18,7 @@ from edgeopt.planner import Known
 from edgeopt.planner import make_plan as plan_jobs
 from edgeopt.recipe import Recipe
 from edgeopt.schema.artifact import Artifact, Description
+from edgeopt.schema.errors import from_record
 from edgeopt.schema.event import Event
 from edgeopt.schema.job import Outcome
 from edgeopt.schema.plan import Plan
@@ -169,8 +170,6 @@ def _entries(
             reference = twin
     assert reference is not None, "the planner gives every target a reference"
     if reference.artifact is None:
-        from edgeopt.schema.errors import from_record
-
         raise from_record(reference.error or {"what": "the reference could not be made"})
     return entries, reference, notes
 

@@ -42,8 +42,8 @@ def benchmark_files(
 ) -> dict[str, Any]:
     """Race model files: each one in full against the first, which races itself.
 
-    ``data`` is an .npz with an array for each model input; random normal samples (or zeros
-    to one hundred for integers) otherwise. Raises UsageError, ModelError, DeviceError.
+    ``data`` is an .npz with an array for each model input; random samples otherwise (normal,
+    or zeros and ones for integers). Raises UsageError, ModelError, DeviceError.
     """
     if not paths:
         raise UsageError("name at least one model file")
@@ -139,12 +139,13 @@ def _samples(signature: Signature, data: Path | None, store: Store) -> Arrays:
     else:
         rng = np.random.default_rng(0)
         for tensor in signature.inputs:
-            if any(isinstance(dim, str) for dim in tensor.shape[1:]):
+            fixed = [dim for dim in tensor.shape[1:] if isinstance(dim, int)]
+            if len(fixed) < len(tensor.shape[1:]):
                 raise UsageError(
                     f"input '{tensor.name}' has free dimensions {list(tensor.shape)}",
                     hint="give real samples with --data FILE.npz",
                 )
-            shape = (RANDOM_SAMPLES, *tensor.shape[1:])
+            shape = (RANDOM_SAMPLES, *fixed)
             kind = np.dtype(tensor.dtype).kind
             values = rng.standard_normal(shape) if kind == "f" else rng.integers(0, 2, shape)
             arrays[tensor.name] = values.astype(tensor.dtype)

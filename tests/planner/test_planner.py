@@ -1,0 +1,184 @@
+"""Plans: shared prefixes, inserted conversions, and what is refused before anything runs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edgeopt.planner import Known, make_plan
+from edgeopt.recipe import make_recipe
+from edgeopt.schema.artifact import Description, Signature, Tensor
+from edgeopt.schema.errors import PlanError
+from edgeopt.schema.job import ArrayRef, Arrays
+from edgeopt.schema.plan import Plan
+from edgeopt.schema.target import TargetFacts, parse_target
+
+BATCH = ("batch", 1, 28, 28)
+
+
+def description(format: str = "torch", *facts: str) -> Description:
+    signature = Signature(
+        inputs=(Tensor(name="image", dtype="float32", shape=BATCH, layout="NCHW"),),
+        outputs=(Tensor(name="logits", dtype="float32", shape=("batch", 10)),),
+    )
+    return Description(format=format, signature=signature, facts=frozenset(facts or ("float32",)))
+
+
+def images(split: str, n: int = 32) -> Arrays:
+    ref = ArrayRef(blob="0" * 64, dtype="uint8", shape=(n, 28, 28))
+    return Arrays(split=split, n=n, arrays={"images": ref})
+
+
+def plan(
+    passes: list[Any],
+    source: Description | None = None,
+    splits: tuple[str, ...] = ("calibration", "validation"),
+    **fields: Any,
+) -> Plan:
+    source = source or description()
+    recipe = make_recipe(
+        {
+            "model": {"factory": "net.py:net", "weights": "w.safetensors"}
+            if source.format == "torch"
+            else "m.onnx",
+            "data": {
+                "source": "d.npz",
+                "inputs": {"image": "images"},
+                "splits": {split: split for split in splits},
+                "preprocess": [{"scale": 255}],
+            },
+            "passes": passes,
+            **fields,
+        }
+    )
+    facts = TargetFacts(target="local/onnxruntime", isa="x86_64-avx2", runtime_version="1")
+    known = Known(
+        source=source,
+        source_job="open",
+        raw={split: images(split) for split in splits},
+        raw_jobs={split: f"data:{split}" for split in splits},
+        targets=tuple((parse_target(t), facts) for t in recipe.targets),
+        host_isa="x86_64-avx2",
+        version=lambda _name: "1",
+    )
+    return make_plan(recipe, known)
+
+
+def chains(made: Plan) -> set[tuple[str, ...]]:
+    return {c.chain for c in made.candidates if c.eligible}
+
+
+QUANTIZED = {"one_of": ["none", {"quantize-int8": {"scheme": "s8s8"}}, {"fp16": {}}]}
+
+
+def test_alternatives_multiply_and_share_their_prefix() -> None:
+    made = plan([{"export-onnx": {}}, {"one_of": ["none", "simplify-onnx"]}, QUANTIZED])
+    assert len(chains(made)) == 6
+    passes = [job.id for job in made.jobs if job.kind == "pass"]
+    assert len(passes) == len(set(passes)) == 6
+    assert passes.count("export-onnx") == 1
+    assert sum(c.reference for c in made.candidates) == 1
+
+
+def test_every_pass_has_its_check_and_waits_for_the_one_before() -> None:
+    made = plan([{"export-onnx": {}}, "simplify-onnx"])
+    simplify = made.job("export-onnx/simplify-onnx")
+    assert simplify.inputs["parent"] == "export-onnx"
+    assert simplify.needs == ("check:export-onnx",)
+    check = made.job("check:export-onnx/simplify-onnx")
+    assert (check.inputs["parent"], check.inputs["child"]) == ("export-onnx", simplify.id)
+    assert check.params["promise"]["kind"] == "close"
+
+
+def test_jobs_come_after_their_inputs() -> None:
+    made = plan([{"export-onnx": {}}, {"one_of": ["none", "simplify-onnx"]}, QUANTIZED])
+    seen = {"open", "data:calibration", "data:validation"}
+    for job in made.jobs:
+        assert set(job.inputs.values()) <= seen
+        seen.add(job.id)
+
+
+def test_a_conversion_is_inserted_only_where_no_step_converts() -> None:
+    assert chains(plan([QUANTIZED])) == {
+        ("export-onnx",),
+        ("export-onnx", "quantize-int8(scheme=s8s8)"),
+        ("export-onnx", "fp16"),
+    }
+    assert chains(plan([])) == {("export-onnx",)}
+    assert all(len(chain) == 2 for chain in chains(plan([{"export-onnx": {}}, "simplify-onnx"])))
+
+
+def test_calibration_enters_only_the_jobs_of_passes_that_ask_for_it() -> None:
+    made = plan([{"export-onnx": {}}, QUANTIZED])
+    for job in made.jobs:
+        if job.kind == "pass":
+            assert ("calibration" in job.inputs) == (job.name == "quantize-int8")
+
+
+def test_auto_becomes_concrete_schemes_for_the_isa() -> None:
+    made = plan([{"quantize-int8": {"scheme": "auto"}}])
+    labels = {chain[-1] for chain in chains(made)}
+    assert labels
+    assert all("scheme=" in label and "auto" not in label for label in labels)
+
+
+def test_an_impossible_chain_is_refused_with_its_line_and_reason() -> None:
+    with pytest.raises(PlanError, match="fp16"):
+        plan([{"quantize-int8": {"scheme": "s8s8"}}, "fp16"])
+    with pytest.raises(PlanError, match="quantize-int8"):
+        plan([{"quantize-int8": {"scheme": "s8s8"}}], description("onnx", "int8", "qdq"))
+
+
+def test_one_impossible_combination_is_dropped_and_noted() -> None:
+    made = plan(
+        [{"one_of": ["none", {"quantize-int8": {"scheme": "s8s8"}}]}, {"one_of": ["none", "fp16"]}]
+    )
+    assert ("export-onnx", "quantize-int8(scheme=s8s8)", "fp16") not in chains(made)
+    assert ("export-onnx", "fp16") in chains(made)
+    assert any("fp16" in note for note in made.notes)
+
+
+def test_a_pass_passed_over_on_every_branch_is_an_error() -> None:
+    with pytest.raises(PlanError) as caught:
+        plan(["export-onnx"], description("onnx"))
+    assert "passed over" in caught.value.what
+    assert "onnx" in caught.value.hint
+    assert caught.value.exit_code == 2
+
+
+def test_a_missing_split_and_too_many_candidates_are_errors() -> None:
+    with pytest.raises(PlanError, match="calibration"):
+        plan([{"quantize-int8": {"scheme": "s8s8"}}], splits=("validation",))
+    with pytest.raises(PlanError, match=r"limits\.candidates"):
+        plan([{"export-onnx": {}}, QUANTIZED], limits={"candidates": 2})
+
+
+def test_a_torch_target_takes_the_source_itself() -> None:
+    made = plan([], targets=["local/torch"])
+    (only,) = made.candidates
+    assert (only.chain, only.job, only.reference) == ((), "open", True)
+
+
+steps = st.lists(
+    st.sampled_from(["export-onnx", "simplify-onnx", QUANTIZED, {"one_of": ["none", "fp16"]}]),
+    max_size=4,
+)
+
+
+@given(steps)
+@settings(deadline=None)
+def test_any_steps_make_a_sound_plan_or_a_plan_error(passes: list[Any]) -> None:
+    try:
+        made = plan(passes)
+    except PlanError as error:
+        assert error.what
+        return
+    ids = [job.id for job in made.jobs]
+    assert len(ids) == len(set(ids))
+    for candidate in made.candidates:
+        assert candidate.job in {*ids, "open"}
+        assert candidate.description.format == "onnx"
+    assert sum(c.reference for c in made.candidates) == 1
