@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Mapping
 from functools import cache
 from importlib import metadata
@@ -105,7 +106,8 @@ def open_job(recipe: Recipe, samples: Mapping[str, Any]) -> Job:
     spec = recipe.model.to_json()
     fmt = format_named(spec["format"] or _source_format(recipe))
     spec["format"] = fmt.name
-    files = fmt.sources(spec, recipe.root)
+    root = _rebased(spec, recipe.root)
+    files = fmt.sources(spec, root)
     return Job(
         id=OPEN,
         kind="open",
@@ -119,8 +121,26 @@ def open_job(recipe: Recipe, samples: Mapping[str, Any]) -> Job:
             "files": {name: _digest_or_error(path) for name, path in files.items()},
             "versions": {name: installed_version(name) for name in fmt.uses},
         },
-        where={"root": str(recipe.root.resolve())},
+        where={"root": str(root.resolve())},
     )
+
+
+def _rebased(spec: dict[str, Any], root: Path) -> Path:
+    """The folder that the code's imports start from; paths in ``spec`` become relative to it.
+
+    That is the recipe's folder, or the factory's own where it lies elsewhere.
+    """
+    file, _, name = (spec["factory"] or "").rpartition(":")
+    if not (Path(file).is_absolute() or ".." in Path(file).parts):
+        return root
+    base = (root / file).parent
+    spec["factory"] = f"{Path(file).name}:{name}"
+    for key in ("weights", "sources"):
+        if isinstance(spec[key], str):
+            spec[key] = os.path.relpath(root / spec[key], base)
+        elif spec[key]:
+            spec[key] = [os.path.relpath(root / each, base) for each in spec[key]]
+    return base
 
 
 def target_facts(recipe: Recipe) -> tuple[tuple[Target, TargetFacts], ...]:
