@@ -25,15 +25,14 @@ class Schedule:
 
     A job is *released* when all that it waits for has ended, *queued* once the engine has
     given it a key, *running* once started, and settled by an outcome. Jobs of the same key
-    run once: the others wait for it. Races run one by one, when nothing else can.
+    run once: the others wait for it. Races run one by one, when nothing else can. A job that
+    ``known`` has an outcome of keeps that one, unless it must be fresh (``cache=False``).
 
     Raises ValueError for ids that stand twice or that nobody knows, and for a cycle.
     """
 
     def __init__(self, jobs: Sequence[Job], known: Mapping[str, Outcome], slots: int) -> None:
-        self.outcomes: dict[str, Outcome] = {
-            job.id: known[job.id] for job in jobs if job.id in known
-        }
+        self.outcomes = {job.id: known[job.id] for job in jobs if job.cache and job.id in known}
         self._known = known
         self._slots = slots
         self._jobs = {job.id: job for job in jobs}

@@ -114,7 +114,9 @@ def run_pass(request: Request, store: Store, progress: Progress) -> tuple[str, d
     from edgeopt.formats import format_named
 
     job = request.job
-    kind = registry()[job.name, job.params["takes"]]
+    kind = registry().get((job.name, job.params["takes"]))
+    if kind is None:
+        raise PassError(f"no pass '{job.name}' takes {job.params['takes']}", where=job.id)
     step = kind.model_validate_json(json.dumps(job.params["fields"]))
     parent = request.inputs["parent"].value
     description = Description.model_validate(parent["description"])

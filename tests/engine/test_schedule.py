@@ -57,6 +57,12 @@ def test_inputs_may_be_known_from_earlier_runs() -> None:
     assert schedule.outcomes == {"done": known["done"]}
 
 
+def test_a_job_that_must_be_fresh_runs_though_known() -> None:
+    schedule = Schedule([job("race", kind="race", cache=False)], {"race": ok("race")}, slots=1)
+    enqueue_all(schedule)
+    assert started(schedule) == ["race"]
+
+
 def test_lanes_run_side_by_side_within_the_slots() -> None:
     jobs = [job(name, worker=name) for name in ("core", "onnx", "torch")]
     schedule = Schedule(jobs, {}, slots=2)

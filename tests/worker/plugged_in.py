@@ -1,0 +1,117 @@
+"""Passes for the tests of the worker: some honest, some not."""
+
+from __future__ import annotations
+
+import os
+import random
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from onnx import numpy_helper
+
+from edgeopt.schema.artifact import Description
+from edgeopt.schema.errors import PassError
+from edgeopt.step import EXACT, Pass, PassContext, close
+
+
+class OnnxPass(Pass):
+    """What they share; it has no name, and is none itself."""
+
+    name = "plain"
+    takes = gives = "onnx"
+    worker = "onnx"
+
+
+def weights(model: Any) -> Any:
+    return numpy_helper.to_array(model.graph.initializer[0]).copy()
+
+
+def with_weights(model: Any, values: Any) -> Any:
+    model.graph.initializer[0].CopyFrom(numpy_helper.from_array(values, "w"))
+    return model
+
+
+class Keep(OnnxPass):
+    name = "keep"
+    promise = EXACT
+
+    def run(self, model: Any, ctx: PassContext) -> Any:
+        return model
+
+
+class Scale(OnnxPass):
+    name = "scale"
+    factor: float = 1.0
+    promise = close(rtol=1e-3, atol=0.0)
+
+    def requires(self, d: Description) -> None:
+        if self.factor == 0:
+            raise PassError("a factor of zero leaves nothing")
+
+    def run(self, model: Any, ctx: PassContext) -> Any:
+        return with_weights(model, weights(model) * np.float32(self.factor))
+
+
+class Noise(OnnxPass):
+    """Random in three ways; the seed must tame them all."""
+
+    name = "noise"
+
+    def run(self, model: Any, ctx: PassContext) -> Any:
+        noise = np.random.rand() + random.random() + np.random.default_rng(ctx.seed).random()
+        return with_weights(model, weights(model) + np.float32(noise))
+
+
+class FromData(OnnxPass):
+    """Needs its calibration split, and may ask for another."""
+
+    name = "from-data"
+    splits = ("calibration",)
+    ask: str = "calibration"
+
+    def run(self, model: Any, ctx: PassContext) -> Any:
+        x = ctx.data(self.ask)["x"]
+        assert not x.flags.writeable
+        for step in range(3):
+            ctx.progress(step + 1, 3, mean=np.float32(x.mean()))
+        return with_weights(model, weights(model) + x.mean())
+
+
+class Liar(OnnxPass):
+    name = "liar"
+
+    def effect(self, d: Description) -> Description:
+        return d.model_copy(update={"facts": d.facts | {"int8"}})
+
+    def run(self, model: Any, ctx: PassContext) -> Any:
+        return model
+
+
+class Noisy(OnnxPass):
+    """Writes where it should not, reads what is not there, and returns a file."""
+
+    name = "noisy"
+
+    def run(self, model: Any, ctx: PassContext) -> Any:
+        print('{"outcome": {"job": "forged"}}', flush=True)
+        os.write(1, b'{"progress": {"done": 99}}\n')
+        assert os.read(0, 10) == b""
+        assert list(ctx.workdir.iterdir()) == []
+        Path("left-behind").write_text("in the current folder")
+        try:
+            import torch  # noqa: F401
+        except ImportError:
+            out = ctx.workdir / "out.onnx"
+            out.write_bytes(model.SerializeToString())
+            return out
+        raise AssertionError("torch can be imported beside ONNX")
+
+
+class Poison(OnnxPass):
+    name = "poison"
+
+    def run(self, model: Any, ctx: PassContext) -> Any:
+        values = weights(model)
+        values[0, 0] = np.nan
+        return with_weights(model, values)

@@ -1,0 +1,291 @@
+"""Jobs in real worker processes, through the engine: data, opening, passes, checks."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+
+from edgeopt.data.tensors import bind
+from edgeopt.engine import Engine
+from edgeopt.schema.artifact import Artifact, Description
+from edgeopt.schema.job import Arrays, Job, Outcome
+from edgeopt.step import APPROXIMATE, EXACT, Promise, close
+from edgeopt.store import Store
+
+SplitJob = Callable[[str, str], Job]
+
+
+def files_of(folder: Path) -> set[Path]:
+    return {path for path in folder.rglob("*") if "store" not in path.parts}
+
+
+class Bed:
+    """The opened model and its tensors, and what passes make of them."""
+
+    def __init__(self, engine: Engine, open_job: Job, split_job: SplitJob) -> None:
+        self.engine = engine
+        first = [
+            open_job,
+            split_job("calibration", "train[:8]"),
+            split_job("validation", "validation"),
+        ]
+        self.known = engine.run(first, {})
+        assert all(outcome.ok for outcome in self.known.values()), self.known
+        self.description = Description.model_validate(self.known["open"].value["description"])
+        self.known.update(
+            engine.run([self.tensors(role) for role in ("calibration", "validation")], self.known)
+        )
+
+    def tensors(self, role: str) -> Job:
+        raw = Arrays.model_validate(self.known[f"data:{role}"].value)
+        bound = bind(
+            raw,
+            inputs={"x": "x"},
+            preprocess=[],
+            layout=None,
+            signature=self.description.signature,
+        )
+        return Job(
+            id=f"tensors:{role}",
+            kind="data",
+            name="tensors",
+            params={"bind": bound},
+            inputs={"raw": f"data:{role}"},
+        )
+
+    def run(
+        self,
+        name: str,
+        *,
+        facts: set[str] | None = None,
+        seed: int = 0,
+        run: str = "",
+        **fields: Any,
+    ) -> Outcome:
+        predicted = self.description.to_json() | ({"facts": sorted(facts)} if facts else {})
+        job = Job(
+            id=f"pass:{name}",
+            kind="pass",
+            name=name,
+            worker="onnx",
+            params={"takes": "onnx", "fields": fields},
+            inputs={"parent": "open", "calibration": "tensors:calibration"},
+            key={"seed": seed, "run": run},
+            where={"predicted": predicted},
+        )
+        self.known.pop(job.id, None)
+        self.known[job.id] = self.engine.run([job], self.known)[job.id]
+        return self.known[job.id]
+
+    def check(self, name: str, promise: Promise) -> Outcome:
+        samples = {"samples": "tensors:validation", "child_samples": "tensors:validation"}
+        job = Job(
+            id=f"check:{name}",
+            kind="check",
+            name=name,
+            worker="onnx",
+            params={"promise": promise.to_json(), "n": 6},
+            inputs={"parent": "open", "child": f"pass:{name}", **samples},
+        )
+        return self.engine.run([job], self.known)[job.id]
+
+
+@pytest.fixture
+def bed(plugged_in: None, engine: Engine, open_job: Job, split_job: SplitJob) -> Bed:
+    return Bed(engine, open_job, split_job)
+
+
+def test_opening_gives_artifact_description_and_inspection(
+    engine: Engine, open_job: Job, store: Store, model: Path, tmp_path: Path
+) -> None:
+    outcome = engine.run([open_job], {})["open"]
+    assert outcome.ok, outcome.error
+    artifact = Artifact.model_validate(outcome.value["artifact"])
+    assert outcome.digest == artifact.digest
+    copied = store.checkout(artifact, tmp_path / "out") / "model.onnx"
+    assert copied.read_bytes() == model.read_bytes()
+    signature = Description.model_validate(outcome.value["description"]).signature
+    assert signature.inputs[0].shape == ("batch", 4)
+    assert outcome.value["inspection"]["operators"] == {"MatMul": 1}
+
+
+def test_a_broken_model_is_one_error_that_names_the_file(
+    engine: Engine, open_job: Job, model: Path, tmp_path: Path
+) -> None:
+    model.write_bytes(model.read_bytes()[:-20])
+    before = files_of(tmp_path)
+    outcome = engine.run([open_job], {})["open"]
+    assert outcome.status == "failed" and outcome.error is not None
+    assert outcome.error["type"] == "ModelError"
+    assert "tiny.onnx" in outcome.error["where"] + outcome.error["what"]
+    assert files_of(tmp_path) == before
+
+
+def test_data_become_arrays_and_then_tensors(bed: Bed, store: Store, archive: Path) -> None:
+    with np.load(archive) as given:
+        expected, label = given["train.x"][:8], given["train.y"][:8]
+    raw = Arrays.model_validate(bed.known["data:calibration"].value)
+    assert (raw.split, raw.n, bed.known["data:calibration"].digest) == (
+        "calibration",
+        8,
+        raw.digest,
+    )
+    assert raw.labels is not None
+    np.testing.assert_array_equal(store.get_array(raw.labels), label)
+    tensors = Arrays.model_validate(bed.known["tensors:calibration"].value)
+    np.testing.assert_array_equal(store.get_array(tensors.arrays["x"]), expected)
+
+
+def test_a_changed_label_changes_no_digest(
+    engine: Engine, split_job: SplitJob, archive: Path
+) -> None:
+    job = split_job("validation", "validation")
+    first = engine.run([job], {})[job.id]
+    with np.load(archive) as given:
+        changed = {name: given[name] for name in given.files}
+    changed["validation.y"][0] += 1
+    np.savez(archive, **changed)
+    second = engine.run([job.model_copy(update={"key": {"file": "changed"}})], {})[job.id]
+    assert second.digest == first.digest and second.value != first.value
+
+
+@pytest.mark.parametrize("trained_on", ["none", "disjoint", "validation", "rubbish"])
+def test_overlap_is_looked_for(
+    engine: Engine, split_job: SplitJob, store: Store, tmp_path: Path, trained_on: str
+) -> None:
+    splits = [split_job("calibration", "train[:8]"), split_job("validation", "validation")]
+    known = engine.run(splits, {})
+    path = tmp_path / "trained_on.npy"
+    if trained_on == "rubbish":
+        path.write_bytes(b"no array")
+    else:
+        blob = Arrays.model_validate(known["data:validation"].value).hashes
+        hashes = np.load(store.path(blob)).astype(">u8")
+        np.save(path, hashes[3:4] if trained_on == "validation" else ~hashes)
+    job = Job(
+        id="overlap",
+        kind="data",
+        name="overlap",
+        params={"trained_on": trained_on != "none"},
+        inputs={"calibration": "data:calibration", "validation": "data:validation"},
+        where={"trained_on": str(path)},
+    )
+    outcome = engine.run([job], known)["overlap"]
+    if trained_on in ("none", "disjoint"):
+        assert outcome.ok, outcome.error
+    else:
+        assert outcome.error is not None and outcome.error["type"] == "DataError"
+        said = "sample hashes" if trained_on == "rubbish" else "validation"
+        assert said in outcome.error["what"]
+
+
+def test_a_pass_gives_a_new_artifact_and_keeps_its_parent(bed: Bed, store: Store) -> None:
+    outcome = bed.run("scale", factor=2.0)
+    assert outcome.ok, outcome.error
+    made, parent = (
+        Artifact.model_validate(bed.known[id].value["artifact"]) for id in ("pass:scale", "open")
+    )
+    assert made.digest == outcome.digest != parent.digest
+    values = [
+        onnx.numpy_helper.to_array(
+            onnx.load(store.path(artifact.files["model.onnx"])).graph.initializer[0]
+        )
+        for artifact in (parent, made)
+    ]
+    np.testing.assert_array_equal(values[0] * 2, values[1])
+    assert outcome.value["description"] == bed.known["open"].value["description"]
+
+
+def test_a_pass_is_seeded(bed: Bed) -> None:
+    first, other = bed.run("noise", seed=0), bed.run("noise", seed=1)
+    again = bed.run("noise", seed=0, run="another")
+    assert first.ok and not again.cached
+    assert first.digest == again.digest != other.digest
+
+
+def test_fields_that_a_pass_does_not_have_are_refused(bed: Bed) -> None:
+    error = bed.run("noise", spare=1).error
+    assert error is not None and "spare" in error["what"]
+
+
+def test_a_pass_sees_its_splits_and_no_other(bed: Bed) -> None:
+    assert bed.run("from-data").ok, bed.known["pass:from-data"].error
+    for split in ("validation", "test"):
+        outcome = bed.run("from-data", ask=split)
+        assert outcome.error is not None and outcome.error["type"] == "PassError"
+        assert outcome.error["what"] == f"from-data may not see the split '{split}'"
+        assert "calibration" in outcome.error["hint"]
+
+
+def test_a_refusal_comes_through_with_the_job_named(bed: Bed) -> None:
+    error = bed.run("scale", factor=0.0).error
+    assert error is not None
+    assert (error["type"], error["where"]) == ("PassError", "pass:scale")
+    assert error["what"] == "a factor of zero leaves nothing"
+
+
+def test_a_pass_that_predicts_wrongly_is_blamed_by_name(bed: Bed) -> None:
+    error = bed.run("liar", facts={"float32", "int8"}).error
+    assert error is not None and error["type"] == "PassError"
+    assert error["what"].startswith("liar made a model that is not what it predicted: facts")
+
+
+def test_what_a_pass_prints_or_leaves_behind_disturbs_nobody(bed: Bed, tmp_path: Path) -> None:
+    before = files_of(tmp_path)
+    outcome = bed.run("noisy")
+    assert outcome.ok, outcome.error
+    assert outcome.digest == bed.known["open"].digest
+    assert files_of(tmp_path) == before
+
+
+def test_a_kept_promise_says_how_well(bed: Bed) -> None:
+    bed.run("keep")
+    exact = bed.check("keep", EXACT)
+    assert exact.ok, exact.error
+    assert exact.value == {
+        "max_abs": 0.0,
+        "max_rel": 0.0,
+        "n": 6,
+        "sentence": "exact held on 6 samples: all values equal",
+    }
+    bed.run("scale", factor=1.0005)
+    near = bed.check("scale", close(rtol=1e-3, atol=0.0))
+    assert near.ok and 0 < near.value["max_rel"] < 1e-3
+
+
+@pytest.mark.parametrize("promise", [EXACT, close(rtol=1e-3, atol=1e-6)])
+def test_a_broken_promise_names_tensor_and_sample(bed: Bed, promise: Promise) -> None:
+    bed.run("scale", factor=1.1)
+    error = bed.check("scale", promise).error
+    assert error is not None and error["type"] == "PassError"
+    assert re.match(
+        r"scale broke its promise, (exact|close\(.*\)): output 'logits' differs by [\d.]+ "
+        r"\(0\.1 of its largest value\) at sample \d",
+        error["what"],
+    )
+
+
+def test_outputs_that_are_no_numbers_break_every_promise(bed: Bed) -> None:
+    bed.run("poison")
+    outcome = bed.check("poison", APPROXIMATE)
+    assert outcome.status == "failed"
+    assert "output 'logits' is not finite at sample 0 (poison)" in json.dumps(outcome.error)
+
+
+def test_jobs_that_no_worker_knows_fail_by_name(engine: Engine) -> None:
+    jobs = [
+        Job(id="a", kind="analysis", name="macs"),
+        Job(id="b", kind="data", name="nonsense"),
+        Job(id="c", kind="pass", name="nonsense", params={"takes": "onnx", "fields": {}}),
+    ]
+    outcomes = engine.run(jobs, {})
+    assert "no job of kind 'analysis'" in str(outcomes["a"].error)
+    assert "unknown data job 'nonsense'" in str(outcomes["b"].error)
+    assert "no pass 'nonsense' takes onnx" in str(outcomes["c"].error)
