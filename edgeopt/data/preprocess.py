@@ -97,7 +97,7 @@ def _numbers(
                 f"'{name}' must be a number, not {number!r}", where=where, hint=EXAMPLE
             )
         tiny = 0.0 if zero else float(np.finfo(np.float32).tiny)
-        if not (math.isfinite(number) and tiny <= abs(number) <= np.finfo(np.float32).max):
+        if not (math.isfinite(number) and tiny <= abs(number) <= float(np.finfo(np.float32).max)):
             raise UsageError(f"'{name}' cannot be {number}", where=where)
     if not values:
         raise UsageError(f"'{name}' is empty", where=where, hint=EXAMPLE)

@@ -51,7 +51,7 @@ class Npz:
             self._zip = zipfile.ZipFile(self.path)
         except FileNotFoundError:
             raise DataError("no such file", where=str(self.path)) from None
-        except (zipfile.BadZipFile, EOFError, ValueError) as error:
+        except (zipfile.BadZipFile, EOFError, ValueError, NotImplementedError) as error:
             raise DataError(
                 f"no sound .npz archive: {error}",
                 where=str(self.path),

@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edgeopt.schema.measurement import Measurement, figure
+
+BASE = {"us": 1e-3, "ms": 1.0, "s": 1e3, "B": 1.0, "kB": 1e3, "MB": 1e6, "GB": 1e9}
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "shown"),
+    [
+        (1.62, "ms", "1.62 ms"),
+        (0.0852, "ms", "85.2 us"),
+        (0.99996, "ms", "1.00 ms"),
+        (12345.0, "ms", "12.3 s"),
+        (0.0, "ms", "0 ms"),
+        (312_456, "bytes", "312 kB"),
+        (999_999, "bytes", "1.00 MB"),
+        (17, "bytes", "17 B"),
+        (0, "bytes", "0 B"),
+        (0.9342, "fraction", "93.4%"),
+        (0.9999, "fraction", "100.0%"),
+        (-0.0031, "pt", "-0.31pt"),
+        (0.41, "x", "0.41x"),
+        (12.345, "x", "12.35x"),
+        (0.0412, "x", "0.041x"),
+        (0.99724, "", "0.9972"),
+        (41.23, "dB", "41.2 dB"),
+        (36_800_000, "count", "36,800,000"),
+        (float("nan"), "ms", "nan"),
+    ],
+)
+def test_figures_as_people_read_them(value: float, unit: str, shown: str) -> None:
+    assert figure(value, unit) == shown
+
+
+@given(st.floats(1e-3, 1e9), st.sampled_from(["ms", "bytes"]), st.integers(2, 6))
+def test_a_scaled_figure_is_the_value_to_its_digits(value: float, unit: str, digits: int) -> None:
+    number, name = figure(value, unit, digits).split(" ")
+    assert re.fullmatch(r"[0-9]+(\.[0-9]+)?", number)
+    off = 0.5 if name == "B" else 0.51 * 10.0 ** (1 - digits) * value
+    assert abs(float(number) * BASE[name] - value) <= off + 1e-12
+
+
+def test_an_exact_measurement_is_its_own_interval() -> None:
+    assert Measurement(quantity="size", value=7, unit="bytes").interval == (7, 7)
+    wide = Measurement(quantity="accuracy", value=0.5, unit="fraction", low=0.4, high=0.6)
+    assert wide.interval == (0.4, 0.6)
+    assert Measurement.model_validate(wide.to_json()) == wide

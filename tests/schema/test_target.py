@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edgeopt.schema.errors import UsageError
+from edgeopt.schema.target import RUNTIMES, Target, parse_target
+
+DEVICES = st.from_regex(r"[a-z]{1,9}(:[A-Za-z0-9_.-]{1,9})?", fullmatch=True)
+TARGETS = st.builds(
+    Target,
+    device=DEVICES,
+    runtime=st.sampled_from(sorted(RUNTIMES)),
+    threads=st.integers(1, 4096),
+    batch=st.integers(1, 4096),
+)
+
+
+@given(TARGETS)
+def test_a_target_reads_back_what_it_writes(target: Target) -> None:
+    assert parse_target(str(target)) == target
+    assert Target.model_validate(target.to_json()) == target
+
+
+@given(TARGETS)
+def test_a_slug_is_a_file_name(target: Target) -> None:
+    assert "/" not in target.slug and ":" not in target.slug and "?" not in target.slug
+
+
+@given(st.text(max_size=30))
+def test_any_text_is_a_target_or_a_usage_error(text: str) -> None:
+    try:
+        target = parse_target(text)
+    except UsageError as error:
+        assert error.exit_code == 2 and error.hint + error.what
+    else:
+        assert parse_target(str(target)) == target
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("local", "cannot read target 'local'"),
+        ("local/onnxruntim", "unknown runtime 'onnxruntim'"),
+        ("local/onnxruntime:gpuu", "unknown accelerator 'gpuu'"),
+        ("local/onnxruntime?thread=2", "unknown setting 'thread'"),
+        ("local/onnxruntime?threads=2&threads=3", "stands twice"),
+        ("local/onnxruntime?threads=0", "whole number from 1, not '0'"),
+        ("local/onnxruntime?threads=two", "not 'two'"),
+        ("local/onnxruntime?threads=²", "not '²'"),
+        ("local/onnxruntime?threads=4097", "not '4097'"),
+    ],
+)
+def test_errors_name_the_part_that_is_wrong(text: str, told: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        parse_target(text)
+    assert told in caught.value.what
+
+
+def test_a_misspelt_runtime_is_answered_with_the_nearest() -> None:
+    with pytest.raises(UsageError) as caught:
+        parse_target("local/onnxruntim")
+    assert caught.value.hint == "Did you mean 'onnxruntime'?"
+
+
+def test_the_defaults_are_not_written() -> None:
+    assert str(parse_target("local/onnxruntime:cpu?threads=1&batch=1")) == "local/onnxruntime"
