@@ -101,7 +101,7 @@ def test_a_flipped_byte_names_file_and_array(tmp_path: Path) -> None:
         source.read("images")
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(st.data())
 def test_damage_anywhere_is_a_data_error_or_harmless(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject

@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from edgeopt.metrics import compute, default_metrics, difference, needs_labels
+from edgeopt.schema.constraint import quantity_unit
+from edgeopt.schema.errors import DataError, UsageError
+
+OUTPUTS = {"o": np.eye(3)}
+LABELS = np.arange(3)
+
+
+def test_what_is_measured_where_nobody_says_otherwise() -> None:
+    fidelity = ("fidelity.cosine", "fidelity.sqnr", "fidelity.agreement")
+    assert default_metrics(True, 10) == ("accuracy", "macro_f1", *fidelity)
+    assert default_metrics(True, 11) == ("accuracy", "macro_f1", "top5", *fidelity)
+    assert default_metrics(False, 10) == fidelity
+    assert default_metrics(False, 1) == fidelity[:2]
+
+
+@pytest.mark.parametrize("quantity", default_metrics(True, 100))
+def test_every_default_is_computed_in_the_unit_of_the_grammar(quantity: str) -> None:
+    scores = {"o": np.random.default_rng(0).random((20, 10))}
+    found = compute(quantity, scores, np.arange(20) % 10, scores)
+    assert (found.quantity, found.unit) == (quantity, quantity_unit(quantity)[0])
+    assert needs_labels(quantity) is not quantity.startswith("fidelity.")
+
+
+@pytest.mark.parametrize("quantity", ["latency.p50", "size", "memory.peak"])
+def test_what_a_race_measures_is_no_metric(quantity: str) -> None:
+    with pytest.raises(UsageError, match=f"'{quantity}' is no metric"):
+        compute(quantity, OUTPUTS, LABELS)
+
+
+def test_an_unknown_metric_is_answered_with_the_nearest() -> None:
+    with pytest.raises(UsageError) as caught:
+        compute("acuracy", OUTPUTS, LABELS)
+    assert caught.value.hint == "Did you mean 'accuracy'?"
+
+
+def test_what_is_missing_is_named() -> None:
+    with pytest.raises(DataError, match="accuracy needs labels"):
+        compute("accuracy", OUTPUTS)
+    with pytest.raises(DataError, match="macro_f1 needs labels"):
+        difference("macro_f1", OUTPUTS, OUTPUTS, None)
+    with pytest.raises(UsageError, match="needs the source's outputs"):
+        compute("fidelity.cosine", OUTPUTS)
+
+
+def test_fidelity_has_no_difference_to_the_source() -> None:
+    with pytest.raises(UsageError, match="against the source as it is"):
+        difference("fidelity.cosine", OUTPUTS, OUTPUTS, LABELS)
+
+
+def test_importing_metrics_loads_no_scipy() -> None:
+    code = "import sys, edgeopt.metrics, edgeopt.data.load; sys.exit('scipy' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
