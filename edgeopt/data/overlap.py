@@ -27,6 +27,7 @@ def check_overlap(
     """
     hashes = {role: _hashes(arrays, store) for role, arrays in splits.items()}
     if trained_on is not None:
+        _check_hashes(trained_on, TRAINED_ON)
         hashes[TRAINED_ON] = np.asarray(trained_on, np.uint64)
     pairs: list[dict[str, Any]] = []
     found: list[str] = []
@@ -61,12 +62,16 @@ def load_hashes(path: Path | str) -> np.ndarray[Any, Any]:
         raise DataError(f"no sound .npy file: {error}", where=str(path)) from None
     if not isinstance(hashes, np.ndarray):
         raise DataError("an .npz archive, not a .npy file", where=str(path))
+    _check_hashes(hashes, str(path))
+    return hashes
+
+
+def _check_hashes(hashes: np.ndarray[Any, Any], where: str) -> None:
     if hashes.ndim != 1 or hashes.dtype.kind != "u" or hashes.dtype.itemsize != 8:
         raise DataError(
             f"holds {hashes.dtype}{list(hashes.shape)}; sample hashes are (n,) of uint64",
-            where=str(path),
+            where=where,
         )
-    return hashes
 
 
 def _pairs(names: list[str]) -> list[tuple[str, str]]:

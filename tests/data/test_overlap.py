@@ -63,6 +63,11 @@ def test_every_overlapping_pair_is_told_with_count_and_first_sample(store: Store
     ]
 
 
+def test_training_hashes_of_another_kind_are_refused(store: Store) -> None:
+    with pytest.raises(DataError, match=r"trained_on: holds float64"):
+        check_overlap({"test": split(store, "test", [1])}, np.array([1.0]), store)
+
+
 HASHES = st.lists(st.integers(0, 2**64 - 1) | st.integers(0, 3), min_size=1, max_size=8)
 
 
