@@ -1,0 +1,86 @@
+"""What the machine says of itself: read from the kernel, empty where it keeps silent."""
+
+from __future__ import annotations
+
+import os
+import platform
+from typing import Any, Dict, List, Optional
+
+# From most to least capable for int8 and float kernels; the first one present names the ISA.
+ISA_LEVELS = {
+    "x86_64": ["avx512_vnni", "avx_vnni", "avx512f", "avx2", "sse4_1"],
+    "aarch64": ["i8mm", "asimddp", "asimd"],
+}
+ARCHITECTURES = {"amd64": "x86_64", "arm64": "aarch64"}
+
+
+def facts() -> Dict[str, Any]:
+    """Architecture, CPU, cores, memory (bytes), governor, kernel and load (one minute)."""
+    info = _cpuinfo()
+    machine = platform.machine().lower()
+    architecture = ARCHITECTURES.get(machine, machine)
+    flags = (info.get("flags") or info.get("Features") or "").split()
+    return {
+        "isa": isa(architecture, flags),
+        "features": sorted(set(flags)),
+        "cpu": info.get("model name") or info.get("Hardware") or platform.processor(),
+        "cores": cores(),
+        "memory_bytes": _memory_bytes(),
+        "governor": _text("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
+        "system": platform.system(),
+        "kernel": platform.release(),
+        "load": load(),
+    }
+
+
+def isa(architecture: str, flags: List[str]) -> str:
+    """``x86_64-avx512_vnni``: the architecture and its most telling feature."""
+    for level in ISA_LEVELS.get(architecture, []):
+        if level in flags:
+            return "{}-{}".format(architecture, level)
+    return architecture
+
+
+def cores() -> int:
+    """CPUs that this process may use: its affinity, cut by a cgroup's quota."""
+    try:
+        usable = len(os.sched_getaffinity(0))
+    except AttributeError:
+        usable = os.cpu_count() or 1
+    quota = _text("/sys/fs/cgroup/cpu.max").split()
+    if len(quota) == 2 and quota[0].isdigit() and quota[1].isdigit():
+        usable = min(usable, max(1, -(-int(quota[0]) // int(quota[1]))))
+    return usable
+
+
+def load() -> Optional[float]:
+    """Load average of the last minute, None where the system keeps none."""
+    try:
+        return float(os.getloadavg()[0])
+    except (AttributeError, OSError):
+        return None
+
+
+def _cpuinfo() -> Dict[str, str]:
+    """The first value of each key in /proc/cpuinfo."""
+    found: Dict[str, str] = {}
+    for line in _text("/proc/cpuinfo").splitlines():
+        key, separator, value = line.partition(":")
+        if separator:
+            found.setdefault(key.strip(), value.strip())
+    return found
+
+
+def _memory_bytes() -> int:
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return 0
+
+
+def _text(path: str) -> str:
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read().strip()
+    except OSError:
+        return ""

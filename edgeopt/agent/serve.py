@@ -1,0 +1,213 @@
+"""What the agent can be asked to do: one method a request.
+
+Requests are ``{"do": NAME, ...}``; answers are ``{"ok": {...}}`` or ``{"error": {type, what,
+where, hint}}``, arrays beside them. Order of a measurement: ``hello``, ``runtime``, ``feed``,
+``open``, then ``run``, ``time``, ``placement``, ``memory`` as often as needed, ``close``.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import tempfile
+import time
+import traceback
+from typing import Any, Dict, List, Mapping, Optional, Tuple
+
+import numpy as np
+
+from . import files, machine, memory, protocol, sessions, timing
+from .errors import AgentError, one_line
+
+Answer = Tuple[Dict[str, Any], Dict[str, np.ndarray]]
+TIMED_MAX = 1 << 22
+
+
+class Agent:
+    """State of one agent process: one runtime, feeds and open sessions by name."""
+
+    def __init__(self, root: str) -> None:
+        self._root = root
+        self._module: Any = None
+        self._threads = 1
+        self._feeds: Dict[str, Feed] = {}
+        self._open: Dict[str, Opened] = {}
+        self._requests = {
+            "hello": self.hello, "runtime": self.runtime, "feed": self.feed, "open": self.open,
+            "close": self.close, "run": self.run, "time": self.time,
+            "placement": self.placement, "memory": self.memory,
+        }  # fmt: skip
+
+    def answer(self, request: Mapping[str, Any]) -> bytes:
+        """The frame that answers a request. Never raises: errors cross as records."""
+        name = str(request.get("do"))[:40]
+        try:
+            fields, arrays = self._requests[name](request)
+            return protocol.pack({"ok": fields}, arrays)
+        except AgentError as error:
+            return protocol.pack({"error": error.record()})
+        except BaseException as error:
+            traceback.print_exc(file=sys.stderr)
+            kind = "ModelError" if name in ("open", "run", "time", "placement") else "DeviceError"
+            failed = AgentError(kind, one_line(error), str(request.get("session") or name)[:200])
+            return protocol.pack({"error": failed.record()})
+
+    def hello(self, request: Mapping[str, Any]) -> Answer:
+        """Python, machine and the runtimes that are installed."""
+        python = "{}.{}.{}".format(*sys.version_info[:3])
+        return {
+            "protocol": protocol.VERSION,
+            "python": python,
+            "machine": machine.facts(),
+            "runtimes": sessions.versions(),
+        }, {}
+
+    def runtime(self, request: Mapping[str, Any]) -> Answer:
+        """Import a runtime with that many threads; its version as it tells it itself."""
+        self._threads = int(request["threads"])
+        self._module, version = sessions.load(str(request["name"]), self._threads)
+        return {"version": version}, {}
+
+    def feed(self, request: Mapping[str, Any]) -> Answer:
+        """Take arrays as samples; the first ``take`` of them, cycled, make batches to time."""
+        feed = Feed(files.arrays(self._root, request["arrays"]))
+        feed.cycle(int(request["take"]), int(request["batch"]))
+        self._feeds[str(request["feed"])] = feed
+        return {"n": feed.n, "batches": len(feed.batches)}, {}
+
+    def open(self, request: Mapping[str, Any]) -> Answer:
+        """Load an artifact under a name; ``load_ns`` is the making of the session alone."""
+        if self._module is None:
+            raise AgentError("DeviceError", "no runtime is loaded", "open")
+        opened = Opened(tempfile.mkdtemp(dir=self._root))
+        try:
+            files.folder(self._root, request["files"], opened.folder)
+            start = time.perf_counter_ns()
+            opened.session = self._module.Session(
+                opened.folder, str(request["accelerator"]), self._threads
+            )
+            taken = time.perf_counter_ns() - start
+        except BaseException:
+            opened.remove()
+            raise
+        self._open[str(request["session"])] = opened
+        session = opened.session
+        return {"load_ns": taken, "inputs": session.inputs, "outputs": session.outputs}, {}
+
+    def close(self, request: Mapping[str, Any]) -> Answer:
+        """Forget a session and its files."""
+        self._session(request)
+        self._open.pop(str(request["session"])).remove()
+        return {}, {}
+
+    def run(self, request: Mapping[str, Any]) -> Answer:
+        """Raw outputs of samples ``start`` to ``stop``, in batches; a short last one is padded."""
+        session, feed = self._session(request).session, self._feed(request)
+        batch, pad = int(request["batch"]), bool(request["pad"])
+        start, stop = int(request["start"]), int(request["stop"])
+        parts: Dict[str, List[np.ndarray]] = {name: [] for name in session.outputs}
+        for first in range(start, stop, batch):
+            count = min(batch, stop - first)
+            size = batch if pad else count
+            found = session.arrays(session.call(session.prepare(feed.batch(first, count, size))))
+            for name, array in zip(parts, found):  # noqa: B905 - Python 3.8; session.arrays checks
+                parts[name].append(_of_samples(name, array, size)[:count])
+        return {}, {name: np.concatenate(found) for name, found in parts.items()}
+
+    def time(self, request: Mapping[str, Any]) -> Answer:
+        """Time ``turns`` of [session, loops]; each session walks on through the feed."""
+        feed = self._feed(request)
+        planned = [(self._open[str(name)], int(loops)) for name, loops in request["turns"]]
+        if sum(loops for _, loops in planned) > TIMED_MAX:
+            raise AgentError("DeviceError", "too many inferences in one request", "time")
+        turns = []
+        for opened, loops in planned:
+            prepared = opened.prepared(feed)
+            turns.append((opened.session.call, prepared, opened.position, loops))
+            opened.position = (opened.position + loops) % len(prepared)
+        return {"load": machine.load()}, {"ns": timing.time_turns(turns)}
+
+    def placement(self, request: Mapping[str, Any]) -> Answer:
+        """Nodes per provider, as the runtime itself reports them of one run."""
+        opened, feed = self._session(request), self._feed(request)
+        return {"nodes": opened.session.placement(opened.prepared(feed)[0])}, {}
+
+    def memory(self, request: Mapping[str, Any]) -> Answer:
+        """Resident bytes now and at their peak; ``reset`` starts the peak anew first."""
+        reset = memory.reset() if request["reset"] else False
+        return {"reset": reset, **memory.reading()}, {}
+
+    def _session(self, request: Mapping[str, Any]) -> Opened:
+        name = str(request["session"])
+        if name not in self._open:
+            raise AgentError("DeviceError", "no such session is open", name)
+        return self._open[name]
+
+    def _feed(self, request: Mapping[str, Any]) -> Feed:
+        name = str(request["feed"])
+        if name not in self._feeds:
+            raise AgentError("DeviceError", "no such feed", name)
+        return self._feeds[name]
+
+
+class Opened:
+    """A session, the folder it was loaded from and where it stands in the feed."""
+
+    def __init__(self, folder: str) -> None:
+        self.folder = folder
+        self.session: Any = None
+        self.position = 0
+        self._prepared: Dict[int, List[Any]] = {}
+
+    def prepared(self, feed: Feed) -> List[Any]:
+        """The feed's batches as the session takes them, made once."""
+        if id(feed) not in self._prepared:
+            self._prepared[id(feed)] = [self.session.prepare(batch) for batch in feed.batches]
+        return self._prepared[id(feed)]
+
+    def remove(self) -> None:
+        """Remove the files; the session goes with its last reference."""
+        self.session = None
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class Feed:
+    """Samples by input, mapped from their files, and batches of them to time with."""
+
+    def __init__(self, arrays: Dict[str, np.ndarray]) -> None:
+        self._arrays = arrays
+        self.n = int(next(iter(arrays.values())).shape[0])
+        self.batches: List[Dict[str, np.ndarray]] = []
+
+    def cycle(self, take: int, batch: int) -> None:
+        """Copy the first ``take`` samples into whole batches, wrapping at the end."""
+        take = min(take, self.n)
+        for first in range(0, take, batch):
+            index = (first + np.arange(batch)) % take
+            self.batches.append(
+                {name: np.ascontiguousarray(array[index]) for name, array in self._arrays.items()}
+            )
+
+    def batch(self, first: int, count: int, size: int) -> Dict[str, np.ndarray]:
+        """``count`` samples from ``first``, the last one repeated up to ``size``."""
+        index: Optional[np.ndarray] = None
+        if size > count:
+            index = np.minimum(first + np.arange(size), first + count - 1)
+        return {
+            name: np.ascontiguousarray(
+                array[first : first + count] if index is None else array[index]
+            )
+            for name, array in self._arrays.items()
+        }
+
+
+def _of_samples(name: str, array: np.ndarray, size: int) -> np.ndarray:
+    """The array, if its first axis is the sample. Raises AgentError naming the output."""
+    if array.ndim == 0 or array.shape[0] != size:
+        raise AgentError(
+            "ModelError",
+            "output has shape {} for {} samples".format(list(array.shape), size),
+            name,
+            "the first axis of every output must be the sample",
+        )
+    return array

@@ -1,0 +1,80 @@
+"""One file a runtime: its name is the runtime's name in a target.
+
+Each file has ``DISTRIBUTIONS`` (packages that bring the runtime) and a class ``Session``;
+it imports the runtime only when told to (``load``), so that a hello costs nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from importlib import metadata
+from typing import Any, Dict, List, Mapping, Protocol, Tuple
+
+import numpy as np
+
+from ..errors import AgentError, one_line
+
+
+class Session(Protocol):
+    """A model ready to run.
+
+    ``inputs`` list ``{"name", "dtype", "shape"}``, a free dimension is a string; ``outputs``
+    are names. ``prepare`` turns numpy feeds into what ``call`` takes (nothing that a user would
+    have to do for each inference stays in ``call``); ``arrays`` turns its result into numpy.
+    """
+
+    inputs: List[Dict[str, Any]]
+    outputs: List[str]
+
+    def prepare(self, feeds: Mapping[str, np.ndarray]) -> Any: ...
+
+    def call(self, prepared: Any) -> Any: ...
+
+    def arrays(self, result: Any) -> List[np.ndarray]: ...
+
+    def placement(self, prepared: Any) -> Dict[str, int]: ...
+
+
+def names() -> List[str]:
+    """The runtimes that the agent has a session for."""
+    return sorted(module.name for module in pkgutil.iter_modules(__path__))
+
+
+def versions() -> Dict[str, str]:
+    """Version of each runtime that is installed, from metadata alone."""
+    found: Dict[str, str] = {}
+    for name in names():
+        for distribution in _module(name).DISTRIBUTIONS:
+            try:
+                found[name] = metadata.version(distribution)
+                break
+            except metadata.PackageNotFoundError:
+                continue
+    return found
+
+
+def load(name: str, threads: int) -> Tuple[Any, str]:
+    """The session module of a runtime, imported and set up, and its own version.
+
+    Raises AgentError where the runtime is unknown, missing or does not import.
+    """
+    if name not in names():
+        raise AgentError(
+            "DeviceError", "no session for runtime '{}'".format(name), "agent",
+            "known: {}".format(", ".join(names())),
+        )  # fmt: skip
+    module = _module(name)
+    try:
+        return module, str(module.load(threads))
+    except ImportError as error:
+        raise AgentError(
+            "DeviceError", "runtime '{}' does not import: {}".format(name, one_line(error)),
+            "agent", "install it for the device's Python: pip install {}".format(
+                module.DISTRIBUTIONS[0]
+            ),
+        ) from error  # fmt: skip
+
+
+def _module(name: str) -> Any:
+    return importlib.import_module("{}.{}".format(__name__, name))

@@ -1,0 +1,120 @@
+"""ONNX Runtime: explicit providers, sequential, no spinning."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from typing import Any, Dict, List, Mapping
+
+import numpy as np
+
+from ..errors import AgentError, one_line
+
+DISTRIBUTIONS = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-openvino")
+FILE = "model.onnx"
+PROVIDERS = {"cpu": ["CPUExecutionProvider"]}  # accelerator -> providers, in order
+DTYPES = {
+    "tensor(bool)": "bool", "tensor(int8)": "int8", "tensor(int16)": "int16",
+    "tensor(int32)": "int32", "tensor(int64)": "int64", "tensor(uint8)": "uint8",
+    "tensor(uint16)": "uint16", "tensor(uint32)": "uint32", "tensor(uint64)": "uint64",
+    "tensor(float16)": "float16", "tensor(float)": "float32", "tensor(double)": "float64",
+}  # fmt: skip
+
+
+def load(threads: int) -> str:
+    """Import the runtime; its version. Threads belong to the session here."""
+    import onnxruntime
+
+    onnxruntime.set_default_logger_severity(3)
+    return str(onnxruntime.__version__)
+
+
+class Session:
+    """``model.onnx`` of a folder, with its external data beside it."""
+
+    def __init__(self, folder: str, accelerator: str, threads: int) -> None:
+        self._path = os.path.join(folder, FILE)
+        self._threads = threads
+        self._providers = _providers(accelerator)
+        self._session = self._make(self._options())
+        self.inputs = [_described(tensor) for tensor in self._session.get_inputs()]
+        self.outputs = [str(tensor.name) for tensor in self._session.get_outputs()]
+
+    def prepare(self, feeds: Mapping[str, np.ndarray]) -> Dict[str, np.ndarray]:
+        return dict(feeds)
+
+    def call(self, prepared: Dict[str, np.ndarray]) -> Any:
+        return self._session.run(None, prepared)
+
+    def arrays(self, result: Any) -> List[np.ndarray]:
+        return [np.asarray(array) for array in result]
+
+    def placement(self, prepared: Dict[str, np.ndarray]) -> Dict[str, int]:
+        """Nodes per provider, from the runtime's own profile of one run.
+
+        The profile is taken of a second session with the same options, so that the one
+        that is timed never carries a profiler.
+        """
+        with tempfile.TemporaryDirectory(prefix="profile-") as folder:
+            options = self._options()
+            options.enable_profiling = True
+            options.profile_file_prefix = os.path.join(folder, "run")
+            session = self._make(options)
+            session.run(None, prepared)
+            with open(session.end_profiling(), encoding="utf-8") as file:
+                events = json.load(file)
+        nodes = {
+            (event.get("name", ""), event.get("args", {}).get("provider") or "unknown")
+            for event in events
+            if event.get("cat") == "Node" and str(event.get("name")).endswith("_kernel_time")
+        }
+        placed: Dict[str, int] = {}
+        for _, provider in sorted(nodes):
+            placed[provider] = placed.get(provider, 0) + 1
+        return placed
+
+    def _options(self) -> Any:
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = self._threads
+        options.inter_op_num_threads = 1
+        options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options.log_severity_level = 3
+        return options
+
+    def _make(self, options: Any) -> Any:
+        import onnxruntime
+
+        try:
+            return onnxruntime.InferenceSession(self._path, options, providers=self._providers)
+        except Exception as error:  # the runtime's classes are not public
+            raise AgentError(
+                "ModelError", "ONNX Runtime cannot load the model: {}".format(one_line(error)),
+                FILE, "check the model's operators and opset against this version of the runtime",
+            ) from error  # fmt: skip
+
+
+def _providers(accelerator: str) -> List[str]:
+    """The providers of an accelerator. Raises AgentError where the runtime lacks one."""
+    import onnxruntime
+
+    wanted = PROVIDERS.get(accelerator)
+    present = onnxruntime.get_available_providers()
+    if wanted is None or not set(wanted) <= set(present):
+        raise AgentError(
+            "DeviceError", "ONNX Runtime has no accelerator '{}' here".format(accelerator),
+            "onnxruntime", "this build has: {}".format(", ".join(present)),
+        )  # fmt: skip
+    return wanted
+
+
+def _described(tensor: Any) -> Dict[str, Any]:
+    """Name, numpy dtype and shape; a dimension without a size is its name or ``?``."""
+    dtype = DTYPES.get(tensor.type)
+    if dtype is None:
+        raise AgentError("ModelError", "tensor has type {}".format(tensor.type), tensor.name)
+    shape = [n if isinstance(n, int) else str(n or "?") for n in tensor.shape]
+    return {"name": tensor.name, "dtype": dtype, "shape": shape}

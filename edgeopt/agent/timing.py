@@ -1,0 +1,42 @@
+"""The timing loop: raw nanoseconds of single inferences, turn by turn."""
+
+from __future__ import annotations
+
+import gc
+import time
+from typing import Any, Callable, List, Sequence, Tuple
+
+import numpy as np
+
+Turn = Tuple[Callable[[Any], Any], Sequence[Any], int, int]
+# (call, its prepared feeds, index of the first feed, timed inferences)
+
+
+def time_turns(turns: Sequence[Turn]) -> np.ndarray:
+    """Nanoseconds of every timed inference, turn after turn: int64 (sum of loops,).
+
+    Each turn begins with one untimed inference, which takes the caches back from the turn
+    before; feeds are cycled. The collector is off meanwhile.
+    """
+    taken: List[int] = []
+    was_on = gc.isenabled()
+    gc.collect()
+    gc.disable()
+    try:
+        for call, feeds, first, loops in turns:
+            call(feeds[first % len(feeds)])
+            taken.extend(_timed(call, [feeds[(first + i) % len(feeds)] for i in range(loops)]))
+    finally:
+        if was_on:
+            gc.enable()
+    return np.array(taken, dtype=np.int64)
+
+
+def _timed(call: Callable[[Any], Any], feeds: Sequence[Any]) -> List[int]:
+    clock = time.perf_counter_ns
+    taken = [0] * len(feeds)
+    for index, feed in enumerate(feeds):
+        start = clock()
+        call(feed)
+        taken[index] = clock() - start
+    return taken
