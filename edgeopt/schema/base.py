@@ -29,3 +29,15 @@ def canonical(value: Any) -> bytes:
 def digest_of(value: Any) -> str:
     """SHA-256 (64 hex digits) of the canonical JSON form."""
     return hashlib.sha256(canonical(value)).hexdigest()
+
+
+def printable(text: str) -> str:
+    """Text from outside (names of models, tensors, files), safe to show on a terminal or page.
+
+    Control characters, direction marks and lone surrogates become their escapes; new lines
+    and tabs stay.
+    """
+    return "".join(
+        char if char.isprintable() or char in "\n\t" else char.encode("unicode_escape").decode()
+        for char in text
+    )

@@ -69,6 +69,13 @@ def figure(value: float, unit: str, digits: int = 3) -> str:
     return f"{value:.4f}{unit and ' '}{unit}"
 
 
+def span(low: float, high: float, unit: str, digits: int = 3) -> str:
+    """``-0.55 to -0.07pt``: an interval, the unit once where both ends share it."""
+    first, last = figure(low, unit, digits), figure(high, unit, digits)
+    suffix = last.lstrip("-0123456789.,")
+    return f"{first.removesuffix(suffix) if suffix else first} to {last}"
+
+
 def _scaled(value: float, unit: str, digits: int) -> str:
     rounded = float(f"{value:.{digits}g}")
     if not rounded:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import PrivateAttr
 
 from edgeopt.schema.artifact import Artifact, Description
 from edgeopt.schema.base import Noun
 from edgeopt.schema.constraint import Verdict
+from edgeopt.schema.errors import UsageError
 from edgeopt.schema.measurement import Measurement
 
 CandidateStatus = Literal[
@@ -71,6 +75,14 @@ class TargetResult(Noun):
     test: dict[str, Any] = {}  # split "test": measurements, verdicts, or why not tested
     exit_code: int = 0
 
+    @property
+    def metric(self) -> str:
+        """The metric shown first: accuracy, else agreement with the source, else any fidelity."""
+        known = {name: None for c in self.candidates for name in c.measurements}
+        leading = ("accuracy", "fidelity.agreement")
+        others = (name for name in known if name.startswith("fidelity."))
+        return next((name for name in (*leading, *others) if name in known), leading[0])
+
     def candidate(self, id: str) -> CandidateResult:
         """The candidate of that id. Raises KeyError."""
         for candidate in self.candidates:
@@ -85,6 +97,13 @@ class JobLists(Noun):
     ran: tuple[str, ...] = ()
     cached: tuple[str, ...] = ()
     failed: tuple[str, ...] = ()
+
+
+class Best(Noun):
+    """What was chosen for a target: where its files lie, and all that was measured of it."""
+
+    path: Path  # the model file, or its folder where it has several files
+    candidate: CandidateResult
 
 
 class Result(Noun):
@@ -103,6 +122,28 @@ class Result(Noun):
     targets: tuple[TargetResult, ...]
     notes: tuple[str, ...] = ()
     exit_code: int = 0
+
+    _folder: Path | None = PrivateAttr(None)  # where it lies; no part of the document
+
+    def lying_in(self, folder: Path | None) -> Self:
+        """The same result, whose chosen files are looked for below ``folder``."""
+        placed = self.model_copy()
+        placed._folder = folder
+        return placed
+
+    def best(self, target: str | None = None) -> Best:
+        """What was chosen for a target, or for the only one.
+
+        Raises UsageError where nothing was chosen or written, KeyError for an unknown target.
+        """
+        found = self.target(target)
+        if found.chosen is None or found.verdict != "chosen":
+            raise UsageError(f"nothing was chosen: {found.sentence}", where=found.target)
+        if found.path is None or self._folder is None:
+            raise UsageError(
+                "the chosen files were not written", where=found.target, hint="pass out=FOLDER"
+            )
+        return Best(path=self._folder / found.path, candidate=found.candidate(found.chosen))
 
     def target(self, target: str | None = None) -> TargetResult:
         """The result for a target, or for the only one. Raises KeyError."""
