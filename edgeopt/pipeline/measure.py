@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from edgeopt.engine import Engine
-from edgeopt.metrics import compute, default_metrics, difference
+from edgeopt.metrics import FIDELITY, compute, default_metrics, difference, ratio
 from edgeopt.planner import Known, tensors_job
 from edgeopt.recipe import Recipe
 from edgeopt.schema.artifact import Artifact, Description
@@ -54,6 +54,8 @@ class Bench:
         self.recipe, self.known, self.engine, self.store = recipe, known, engine, store
         self.outcomes, self.target, self.facts = outcomes, target, facts
         self.source: dict[str, Measurement] = {}
+        asked = recipe.parsed_constraints()
+        self.as_ratios = {c.quantity for c in asked if c.basis == "ratio"}
 
     # -- scores
 
@@ -76,7 +78,7 @@ class Bench:
         ended = self.outcomes[source.id]
         if not ended.ok:
             raise from_record(ended.error or {"what": "the source could not be scored"})
-        source_outputs = self._outputs(ended)
+        source_outputs = self._outputs(ended, self.known.source)
         labels = self._labels(split)
         metrics = self._metrics(source_outputs, labels)
         measured = {"source": self._compute(metrics, source_outputs, labels, None)}
@@ -86,14 +88,15 @@ class Bench:
                 entry.error = outcome.error
                 continue
             entry.placement = dict(outcome.value.get("placement", {}))
-            outputs = self._outputs(outcome)
+            outputs = self._outputs(outcome, entry.description or entry.plan.description)
             found = self._compute(metrics, outputs, labels, source_outputs)
-            if labels is not None:
-                for quantity in metrics:
-                    if not quantity.startswith("fidelity."):
-                        found[f"difference.{quantity}"] = difference(
-                            quantity, outputs, source_outputs, labels
-                        )
+            for quantity in metrics if labels is not None else ():
+                if quantity in FIDELITY:
+                    continue
+                pair = (quantity, outputs, source_outputs, labels)
+                found[f"difference.{quantity}"] = difference(*pair)
+                if quantity in self.as_ratios:
+                    found[f"ratio.{quantity}"] = ratio(*pair)
             measured[entry.plan.id] = found
         return measured
 
@@ -103,7 +106,7 @@ class Bench:
         return {
             quantity: compute(quantity, outputs, labels, source_outputs)
             for quantity in metrics
-            if source_outputs is not None or not quantity.startswith("fidelity.")
+            if source_outputs is not None or quantity not in FIDELITY
         }
 
     def _metrics(self, outputs: Mapping[str, Any], labels: Any) -> list[str]:
@@ -119,11 +122,12 @@ class Bench:
         ref = self.known.raw[split].labels
         return None if ref is None else self.store.get_array(ref)
 
-    def _outputs(self, outcome: Outcome) -> dict[str, Any]:
-        refs = {
-            name: ArrayRef.model_validate(ref) for name, ref in outcome.value["outputs"].items()
-        }
-        return {name: self.store.get_array(ref) for name, ref in refs.items()}
+    def _outputs(self, outcome: Outcome, description: Description) -> dict[str, Any]:
+        """Output arrays in the order of the signature: kept JSON has its keys sorted."""
+        refs = outcome.value["outputs"]
+        order = [t.name for t in description.signature.outputs if t.name in refs]
+        names = order if len(order) == len(refs) else list(refs)
+        return {name: self.store.get_array(ArrayRef.model_validate(refs[name])) for name in names}
 
     def _tensors(self, description: Description, split: str) -> Job:
         return tensors_job(self.recipe, self.known, split, description.signature)

@@ -8,8 +8,10 @@ from collections.abc import Mapping
 from functools import cache
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+from edgeopt.data.sources.npz import members_digest
+from edgeopt.data.splits import parse_selection
 from edgeopt.data.tensors import sample_inputs
 from edgeopt.devices import device_named
 from edgeopt.engine import Engine
@@ -21,8 +23,9 @@ from edgeopt.schema.errors import DataError, PlanError, UsageError, from_record
 from edgeopt.schema.job import Arrays, Job, Outcome
 from edgeopt.schema.target import Target, TargetFacts, parse_target
 
+Role = Literal["calibration", "validation", "test"]
 OPEN = "open"
-ROLES = ("calibration", "validation", "test")
+ROLES: tuple[Role, ...] = ("calibration", "validation", "test")
 
 
 @cache
@@ -68,6 +71,7 @@ def data_jobs(recipe: Recipe) -> list[Job]:
             where=recipe.line("data", "source"),
             hint="it is an .npz file whose arrays are named SPLIT.ARRAY",
         )
+    selections = {role: spec.splits[role] for role in ROLES if role in spec.splits}
     jobs = [
         Job(
             id=f"data:{role}",
@@ -75,15 +79,14 @@ def data_jobs(recipe: Recipe) -> list[Job]:
             name="npz",
             params={
                 "split": role,
-                "select": spec.splits[role],  # type: ignore[index]
+                "select": selection,
                 "inputs": spec.inputs,
                 "label": spec.label,
             },
-            key={"file": _digest_or_error(path)},
+            key={"members": _members_or_error(path, parse_selection(selection).split)},
             where={"path": str(path)},
         )
-        for role in ROLES
-        if role in spec.splits
+        for role, selection in selections.items()
     ]
     trained_on = recipe.model.trained_on
     overlap = Job(
@@ -187,6 +190,13 @@ def _source_format(recipe: Recipe) -> str:
         return "torch"
     assert recipe.model.path is not None
     return format_of(recipe.root / recipe.model.path)
+
+
+def _members_or_error(path: Path, split: str) -> str:
+    try:
+        return members_digest(path, split)
+    except OSError as error:
+        raise DataError(error.strerror or str(error), where=str(path)) from None
 
 
 def _digest_or_error(path: Path) -> str:

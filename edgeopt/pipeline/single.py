@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from edgeopt.bench.jobs import run_bench
-from edgeopt.data.tensors import bind
+from edgeopt.data.tensors import bind, make_tensors
 from edgeopt.devices import device_named
 from edgeopt.engine import Engine
 from edgeopt.pipeline.prepare import open_job, run_or_raise
@@ -154,5 +154,4 @@ def _samples(signature: Signature, data: Path | None, store: Store) -> Arrays:
         raise DataError("the arrays differ in their count of samples", where=str(data or ""))
     refs = {name: store.put_array(array) for name, array in arrays.items()}
     raw = Arrays(split="benchmark", n=counts.pop(), arrays=refs)
-    bind(raw, inputs=None, preprocess=[], layout=None, signature=signature)
-    return raw
+    return make_tensors(raw, {"bind": bind(raw, [], signature)}, store)

@@ -101,7 +101,7 @@ def _label(project: Project) -> None:
         labels = archive["validation.label"].copy()
     labels[7] = (labels[7] + 1) % 10
     save_samples(project.folder / "samples.npz", validation__label=labels)
-    assert ran(project.optimize()) == LOADS
+    assert ran(project.optimize()) == {"data:validation"}
 
 
 def _calibration_image(project: Project) -> None:
@@ -113,7 +113,7 @@ def _calibration_image(project: Project) -> None:
     result = project.optimize()
     done = ran(result)
     assert {id for id in done if not id.startswith("score:test:")} == {
-        *LOADS,
+        "data:calibration",
         "data:overlap",
         *tensors(result, "calibration"),
         *INT8,

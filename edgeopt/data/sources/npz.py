@@ -7,7 +7,10 @@ that its header claims is held against the member's size.
 
 from __future__ import annotations
 
+import hashlib
 import lzma
+import os
+import struct
 import tokenize
 import zipfile
 import zlib
@@ -144,3 +147,26 @@ def _half_of_free_memory() -> int:
     import psutil
 
     return int(psutil.virtual_memory().available) // 2
+
+
+def members_digest(path: Path, split: str) -> str:
+    """SHA-256 over the compressed members of a split, ``SPLIT.ARRAY``, by name.
+
+    What a split's job depends on: another split's change leaves it as it is. A file that is
+    no archive is digested whole, for the job to complain about. Raises OSError.
+    """
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        try:
+            with zipfile.ZipFile(stream) as archive:
+                infos = [i for i in archive.infolist() if i.filename.startswith(f"{split}.")]
+            for info in sorted(infos, key=lambda i: i.filename):
+                stream.seek(info.header_offset + 26)
+                name_size, extra_size = struct.unpack("<HH", stream.read(4))
+                stream.seek(name_size + extra_size, os.SEEK_CUR)
+                digest.update(f"{info.filename}:{info.compress_type}:{info.CRC}".encode())
+                digest.update(stream.read(info.compress_size))
+        except (zipfile.BadZipFile, struct.error, ValueError, NotImplementedError):
+            stream.seek(0)
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    return digest.hexdigest()

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from edgeopt.data.sources.npz import Npz
+from edgeopt.data.sources.npz import Npz, members_digest
 from edgeopt.schema.errors import DataError
 
 
@@ -187,3 +187,15 @@ def test_an_encrypted_member_is_refused(tmp_path: Path) -> None:
     path.write_bytes(raw)
     with Npz(path) as source, pytest.raises(DataError, match="array 'a' cannot be read"):
         source.read("a")
+
+
+def test_a_split_is_digested_apart_from_the_others(tmp_path: Path) -> None:
+    path = tmp_path / "a.npz"
+    arrays = {"train.x": np.arange(6.0), "test.x": np.arange(3.0)}
+    np.savez(path, **arrays)
+    before = {split: members_digest(path, split) for split in ("train", "test")}
+    np.savez(path, **{**arrays, "test.x": np.arange(3.0) + 1})
+    assert members_digest(path, "train") == before["train"]
+    assert members_digest(path, "test") != before["test"]
+    path.write_bytes(path.read_bytes()[:-30])
+    assert members_digest(path, "train") not in before.values()
