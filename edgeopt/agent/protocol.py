@@ -22,9 +22,10 @@ HEADER_MAX = 1 << 20
 PAYLOAD_MAX = 1 << 28
 ARRAYS_MAX = 1024
 RANK_MAX = 16
-DTYPES = frozenset(
-    "bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 float16 float32 float64".split()
-)
+DTYPES = (
+    "bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64",
+    "float16", "float32", "float64",
+)  # fmt: skip
 
 Arrays = Dict[str, np.ndarray]
 Read = Callable[[int], bytes]  # exactly that many bytes, or EOFError

@@ -12,7 +12,7 @@ import sys
 import tempfile
 import time
 import traceback
-from typing import Any, Dict, List, Mapping, Optional, Tuple
+from typing import Any, Dict, List, Mapping, Tuple
 
 import numpy as np
 
@@ -190,15 +190,8 @@ class Feed:
 
     def batch(self, first: int, count: int, size: int) -> Dict[str, np.ndarray]:
         """``count`` samples from ``first``, the last one repeated up to ``size``."""
-        index: Optional[np.ndarray] = None
-        if size > count:
-            index = np.minimum(first + np.arange(size), first + count - 1)
-        return {
-            name: np.ascontiguousarray(
-                array[first : first + count] if index is None else array[index]
-            )
-            for name, array in self._arrays.items()
-        }
+        index = np.minimum(first + np.arange(size), first + count - 1)
+        return {name: np.ascontiguousarray(array[index]) for name, array in self._arrays.items()}
 
 
 def _of_samples(name: str, array: np.ndarray, size: int) -> np.ndarray:

@@ -6,6 +6,7 @@ import contextlib
 import importlib
 import importlib.util
 import inspect
+import itertools
 import json
 import os
 import sys
@@ -22,6 +23,8 @@ CODES = {
     "BOOL": "bool", "U8": "uint8", "I8": "int8", "I16": "int16", "I32": "int32", "I64": "int64",
     "F16": "float16", "BF16": "bfloat16", "F32": "float32", "F64": "float64",
 }  # fmt: skip
+
+_COUNT = itertools.count()
 
 
 def load(threads: int) -> str:
@@ -139,7 +142,7 @@ def _importing(bases: List[str]) -> Iterator[None]:
 
 def _imported(path: str) -> Any:
     """The module of a file, in a package of its own, so that relative imports resolve too."""
-    package = types.ModuleType("_model_{}".format(len(sys.modules)))
+    package = types.ModuleType("_model_{}".format(next(_COUNT)))
     package.__path__ = [os.path.dirname(path)]
     sys.modules[package.__name__] = package
     name = "{}.{}".format(package.__name__, os.path.splitext(os.path.basename(path))[0])

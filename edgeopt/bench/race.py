@@ -1,0 +1,225 @@
+"""A race of two: both artifacts take turns in one agent process, in several fresh processes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from edgeopt.bench.rig import Rig, Task, rig
+from edgeopt.devices import Lease
+from edgeopt.schema.errors import ModelError
+from edgeopt.schema.measurement import Measurement
+from edgeopt.stats.ratios import METHOD, Interval, geometric_interval, percentile
+from edgeopt.store import Store
+
+SIDES = ("a", "b")
+PERCENTILES = {"latency.p50": 50.0, "latency.p90": 90.0, "latency.p99": 99.0}
+SAMPLES = 64
+HALF_WIDTH = 0.03  # of the log-ratio of medians
+FEWEST_TURNS, MOST_LOOPS = 6, 400
+ROUGH_LOOPS = 3
+
+Progress = Callable[..., None]
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long a race takes: processes, turns a side in each, milliseconds a turn and warm-up.
+
+    ``process_s`` bounds the turns of one process where single inferences are slow.
+    """
+
+    name: str
+    processes: int
+    most_processes: int
+    turns: int
+    turn_ms: float
+    warm_ms: float
+    process_s: float
+
+
+SCHEDULES = {
+    "full": Schedule("full", 5, 15, turns=24, turn_ms=25.0, warm_ms=100.0, process_s=6.0),
+    "short": Schedule("short", 3, 3, turns=12, turn_ms=20.0, warm_ms=60.0, process_s=2.0),
+}
+
+
+@dataclass
+class Run:
+    """Raw results of one process: nanoseconds by side, one array a turn."""
+
+    order: str
+    turns: dict[str, list[np.ndarray]] = field(default_factory=lambda: {s: [] for s in SIDES})
+    load_ns: dict[str, int] = field(default_factory=dict)
+    load: float | None = None
+
+    def percentile(self, side: str, percent: float) -> float:
+        """Milliseconds, over all inferences of a side."""
+        return percentile(np.concatenate(self.turns[side]), percent)
+
+    def ratio(self, percent: float) -> float:
+        """The percentile of a over that of b."""
+        return self.percentile("a", percent) / self.percentile("b", percent)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON, every nanosecond kept."""
+        turns = {side: [turn.tolist() for turn in found] for side, found in self.turns.items()}
+        return {"order": self.order, "load": self.load, "load_ns": self.load_ns, "turns": turns}
+
+
+@dataclass(frozen=True)
+class Pace:
+    """Timed inferences a turn by side, and turns a side: calibrated once a race."""
+
+    loops: Mapping[str, int]
+    warm: Mapping[str, int]
+    turns: int
+    turn_s: float
+
+
+def race(
+    task: Task, lease: Lease, store: Store, schedule: Schedule, progress: Progress
+) -> tuple[str, dict[str, Any]]:
+    """Digest of the raw samples and the race's value, ratios being a over b.
+
+    Processes are added until the half-width of the log-ratio of medians is at most 3% or
+    the schedule's most are reached. Raises ModelError, DeviceError, PlacementError.
+    """
+    task.put(lease, store)
+    runs: list[Run] = []
+    pace: Pace | None = None
+    placed: dict[str, dict[str, int]] = {}
+    while not _enough(runs, schedule):
+        with rig(lease, task) as agent:
+            run = Run(_order(len(runs)))
+            _open(agent, task, run)
+            pace = pace or _calibrate(agent, schedule)
+            _take_turns(agent, run, pace)
+            if not placed:  # last in its process: the proof makes sessions of its own
+                placed = {side: agent.placement(side) for side in SIDES}
+            machine, contended = agent.machine, agent.contended
+        runs.append(run)
+        ratio = geometric_interval([run.ratio(50.0) for run in runs]).value
+        progress(len(runs), max(schedule.processes, len(runs)), ratio=ratio)
+    assert pace is not None
+    samples = store.put_json(
+        {"protocol": schedule.name, "unit": "ns", "processes": [run.to_json() for run in runs]}
+    )
+    how = f"{schedule.name} race: {pace.turns} turns a side in each process, {METHOD}"
+    frame = {"n": len(runs), "protocol": how, "machine": machine, "samples": samples}
+    return samples, _value(runs, frame, placed, contended)
+
+
+def _order(index: int) -> str:
+    """Who is loaded first, who starts: all four combinations in turn."""
+    loading = "ab" if index % 2 == 0 else "ba"
+    turns = "abba" if (index // 2) % 2 == 0 else "baab"
+    return f"{loading} {turns}"
+
+
+def _open(agent: Rig, task: Task, run: Run) -> None:
+    """Open both; one is opened before for nothing, for the first in a process starts cold."""
+    batch = task.target.batch
+    agent.feed(take=SAMPLES, batch=batch)
+    loading = run.order.partition(" ")[0]
+    agent.open(loading[0])
+    agent.close(loading[0])
+    for side in loading:
+        opened = agent.open(side)
+        if opened.batch not in (None, batch):
+            raise ModelError(
+                f"the model takes batches of {opened.batch}, the target asks for {batch}",
+                where=f"{side} ({task.artifacts[side].digest[:12]})",
+                hint=f"measure it on {task.target.model_copy(update={'batch': opened.batch})}",
+            )
+        run.load_ns[side] = opened.load_ns
+    run.load = agent.hello.machine.load
+
+
+def _calibrate(agent: Rig, schedule: Schedule) -> Pace:
+    """Loops that fill a turn, after inferences that filled the warm-up."""
+    rough = _medians(agent, dict.fromkeys(SIDES, ROUGH_LOOPS))
+    warm = {side: _loops(schedule.warm_ms, rough[side]) for side in SIDES}
+    found = _medians(agent, warm)
+    loops = {side: _loops(schedule.turn_ms, found[side]) for side in SIDES}
+    pair_s = sum((loops[side] + 1) * found[side] for side in SIDES) / 1e3
+    turns = int(np.clip(schedule.process_s / pair_s, FEWEST_TURNS, schedule.turns)) // 2 * 2
+    return Pace(loops=loops, warm=warm, turns=turns, turn_s=pair_s / 2)
+
+
+def _medians(agent: Rig, loops: Mapping[str, int]) -> dict[str, float]:
+    """Milliseconds of one inference by side."""
+    taken = agent.time([(side, loops[side]) for side in SIDES], timeout_s=300.0)
+    return {side: percentile(ns, 50.0) for side, ns in zip(SIDES, taken, strict=True)}
+
+
+def _loops(turn_ms: float, each_ms: float) -> int:
+    return int(np.clip(round(turn_ms / each_ms), 1, MOST_LOOPS))
+
+
+def _take_turns(agent: Rig, run: Run, pace: Pace) -> None:
+    """Warm both, then let them alternate: a b b a a b b a ..., two turns a side a request."""
+    _medians(agent, pace.warm)
+    order = run.order.partition(" ")[2]
+    for _ in range(pace.turns // 2):
+        planned = [(side, pace.loops[side]) for side in order]
+        taken = agent.time(planned, timeout_s=60.0 + 40.0 * len(planned) * pace.turn_s)
+        for side, ns in zip(order, taken, strict=True):
+            run.turns[side].append(ns)
+
+
+def _enough(runs: Sequence[Run], schedule: Schedule) -> bool:
+    if len(runs) < schedule.processes:
+        return False
+    if len(runs) >= schedule.most_processes:
+        return True
+    return geometric_interval([run.ratio(50.0) for run in runs]).half_width <= HALF_WIDTH
+
+
+def _value(
+    runs: Sequence[Run],
+    frame: dict[str, Any],
+    placed: dict[str, dict[str, int]],
+    contended: bool,
+) -> dict[str, Any]:
+    """Measurements of the ratios and of each side, with what to know before believing them."""
+    marks = ["contended"] if contended else []
+    ratio: dict[str, Any] = {}
+    sides: dict[str, dict[str, Any]] = {side: {} for side in SIDES}
+    for quantity, percent in PERCENTILES.items():
+        found = geometric_interval([run.ratio(percent) for run in runs])
+        wide = ["wide"] if percent == 50.0 and found.half_width > HALF_WIDTH else []
+        name = f"ratio.{quantity}"
+        ratio[quantity] = _measurement(name, "x", found, frame, marks + wide)
+        for side in SIDES:
+            times = geometric_interval([run.percentile(side, percent) for run in runs])
+            sides[side][quantity] = _measurement(quantity, "ms", times, frame, marks)
+    for side in SIDES:
+        loads = geometric_interval([run.load_ns[side] / 1e6 for run in runs])
+        sides[side]["load_time"] = _measurement("load_time", "ms", loads, frame, marks)
+    return {
+        "ratio": ratio,
+        **sides,
+        "placement": placed,
+        "processes": len(runs),
+        "marks": ratio["latency.p50"]["marks"],
+        "load": [run.load for run in runs],
+        "samples": frame["samples"],
+    }
+
+
+def _measurement(
+    quantity: str, unit: str, found: Interval, frame: dict[str, Any], marks: Sequence[str]
+) -> dict[str, Any]:
+    return Measurement(
+        quantity=quantity,
+        value=found.value,
+        unit=unit,
+        low=found.low,
+        high=found.high,
+        marks=tuple(marks),
+        **frame,
+    ).to_json()

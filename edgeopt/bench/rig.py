@@ -1,0 +1,224 @@
+"""An agent with a runtime and samples, ready to open artifacts: every answer is checked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+from pydantic import Field
+
+from edgeopt.agent import protocol
+from edgeopt.devices import Lease
+from edgeopt.devices.channel import Channel, Hello, Reply
+from edgeopt.schema.artifact import Artifact
+from edgeopt.schema.errors import DeviceError, EdgeoptError, ModelError, PlacementError
+from edgeopt.schema.job import Arrays
+from edgeopt.schema.target import Target
+from edgeopt.store import Store
+
+FEED = "samples"
+ALLOWED = {  # (runtime, accelerator) -> where nodes may run
+    ("onnxruntime", "cpu"): {"CPUExecutionProvider"},
+    ("torch", "cpu"): {"cpu"},
+}
+LONGEST_NS = 3600 * 10**9
+
+
+class TensorSpec(Reply):
+    """An input as the runtime reports it; a free dimension is a string."""
+
+    name: str
+    dtype: str
+    shape: list[int | str]
+
+
+class Opened(Reply):
+    """A session: how long it took to make, what it takes and gives."""
+
+    load_ns: int = Field(ge=0, le=LONGEST_NS)
+    inputs: list[TensorSpec] = Field(min_length=1)
+    outputs: list[str] = Field(min_length=1)
+
+    @property
+    def batch(self) -> int | None:
+        """The fixed batch, or None where it is free."""
+        fixed = [t.shape[0] for t in self.inputs if t.shape and isinstance(t.shape[0], int)]
+        return fixed[0] if fixed else None
+
+
+class RuntimeReply(Reply):
+    """A runtime that was imported."""
+
+    version: str
+
+
+class Fed(Reply):
+    """Samples that were taken."""
+
+    n: int
+    batches: int
+
+
+class Timed(Reply):
+    """The load average beside the times."""
+
+    load: float | None
+
+
+class Placed(Reply):
+    """Nodes per provider."""
+
+    nodes: dict[str, int]
+
+
+class MemoryReply(Reply):
+    """Resident memory; ``reset`` says whether the peak was started anew."""
+
+    reset: bool
+    rss_bytes: int = Field(ge=0)
+    peak_bytes: int = Field(ge=0)
+
+
+class Empty(Reply):
+    """Nothing but that it is done."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is measured: artifacts by side, their samples, and where."""
+
+    target: Target
+    artifacts: Mapping[str, Artifact]
+    samples: Arrays
+
+    def put(self, lease: Lease, store: Store) -> None:
+        """Bring all files to the device."""
+        digests = {d for a in self.artifacts.values() for d in a.files.values()}
+        digests |= {ref.blob for ref in self.samples.arrays.values()}
+        lease.put({digest: store.path(digest) for digest in sorted(digests)})
+
+
+class Rig:
+    """A fresh agent process for a task. Made by ``rig``."""
+
+    def __init__(self, channel: Channel, task: Task) -> None:
+        self._channel, self._task = channel, task
+        self.hello, _ = channel.ask("hello", Hello)
+        target = task.target
+        answer, _ = channel.ask(
+            "runtime", RuntimeReply, name=target.runtime, threads=target.threads
+        )
+        self.version = answer.version
+
+    @property
+    def machine(self) -> str:
+        """Target, runtime version and ISA: part of every Measurement."""
+        return f"{self._task.target} {self.version} {self.hello.machine.isa}"
+
+    @property
+    def contended(self) -> bool:
+        """Whether the target's threads leave no core for anything else."""
+        return self._task.target.threads >= self.hello.machine.cores
+
+    def feed(self, take: int, batch: int) -> None:
+        """Map the samples; the first ``take`` make batches to time with. Raises DeviceError."""
+        arrays = {name: ref.blob for name, ref in self._task.samples.arrays.items()}
+        fed, _ = self._channel.ask("feed", Fed, feed=FEED, arrays=arrays, take=take, batch=batch)
+        if fed.n != self._task.samples.n:
+            raise DeviceError(f"agent found {fed.n} samples, not {self._task.samples.n}")
+
+    def open(self, side: str) -> Opened:
+        """Make a session of a side's artifact. Raises ModelError where its inputs do not fit."""
+        artifact = self._task.artifacts[side]
+        with _naming(f"{side} ({artifact.digest[:12]})"):
+            opened, _ = self._channel.ask(
+                "open",
+                Opened,
+                session=side,
+                files=artifact.files,
+                accelerator=self._task.target.accelerator,
+            )
+            check_inputs(opened, self._task.samples)
+        return opened
+
+    def close(self, side: str) -> None:
+        """Drop a session."""
+        self._channel.ask("close", Empty, session=side)
+
+    def run(self, side: str, start: int, stop: int, batch: int, pad: bool) -> protocol.Arrays:
+        """Raw outputs of samples ``start`` to ``stop``."""
+        _, arrays = self._channel.ask(
+            "run", Empty, session=side, feed=FEED, start=start, stop=stop, batch=batch, pad=pad
+        )
+        return arrays
+
+    def time(self, turns: Sequence[tuple[str, int]], timeout_s: float) -> list[np.ndarray]:
+        """Nanoseconds of each turn's inferences, (loops,) each. Raises DeviceError."""
+        _, arrays = self._channel.ask(
+            "time", Timed, feed=FEED, turns=[list(turn) for turn in turns], timeout_s=timeout_s
+        )
+        taken, total = arrays.get("ns"), sum(loops for _, loops in turns)
+        if taken is None or taken.dtype != np.int64 or taken.shape != (total,):
+            raise DeviceError(f"agent gave no {total} times", where=str(self._task.target))
+        if total and not (taken.min() > 0 and taken.max() < LONGEST_NS):
+            raise DeviceError("agent gave times that cannot be", where=str(self._task.target))
+        stops = np.cumsum([loops for _, loops in turns])[:-1]
+        return list(np.split(taken, stops))
+
+    def placement(self, side: str) -> dict[str, int]:
+        """Nodes per provider as the runtime reports them. Raises PlacementError on a fallback."""
+        placed, _ = self._channel.ask("placement", Placed, session=side, feed=FEED)
+        target = self._task.target
+        allowed = ALLOWED[target.runtime, target.accelerator]
+        strangers = {name: n for name, n in placed.nodes.items() if name not in allowed}
+        if strangers or not placed.nodes:
+            told = ", ".join(f"{n} on {name}" for name, n in strangers.items())
+            raise PlacementError(
+                f"nodes ran where nobody asked: {told}" if told else "no node is known to have run",
+                where=f"{target}: {side}",
+                hint=f"asked was {', '.join(sorted(allowed))}",
+            )
+        return placed.nodes
+
+    def memory(self, reset: bool) -> MemoryReply:
+        """Resident memory of the agent's process."""
+        return self._channel.ask("memory", MemoryReply, reset=reset)[0]
+
+
+@contextmanager
+def rig(lease: Lease, task: Task) -> Iterator[Rig]:
+    """A fresh agent process, its runtime imported; it ends with the context."""
+    with lease.start_agent() as channel:
+        yield Rig(channel, task)
+
+
+def check_inputs(opened: Opened, samples: Arrays) -> None:
+    """Raise ModelError unless every input has samples of its type and shape."""
+    names = {tensor.name for tensor in opened.inputs}
+    if names != set(samples.arrays):
+        raise ModelError(
+            f"the model takes {', '.join(sorted(names))}; "
+            f"the samples have {', '.join(sorted(samples.arrays))}"
+        )
+    for tensor in opened.inputs:
+        ref = samples.arrays[tensor.name]
+        fits = len(ref.shape) == len(tensor.shape) and all(
+            isinstance(want, str) or want == have
+            for want, have in zip(tensor.shape[1:], ref.shape[1:], strict=False)
+        )
+        if ref.dtype != tensor.dtype or not fits:
+            raise ModelError(
+                f"input '{tensor.name}' takes {tensor.dtype}{tensor.shape}; "
+                f"the samples are {ref.dtype}{list(ref.shape)}"
+            )
+
+
+@contextmanager
+def _naming(where: str) -> Iterator[None]:
+    try:
+        yield
+    except EdgeoptError as error:
+        error.where = f"{where}: {error.where}" if error.where else where
+        raise

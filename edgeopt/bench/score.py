@@ -1,0 +1,109 @@
+"""A score: an artifact's raw outputs for every sample of a split."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgeopt.agent import protocol
+from edgeopt.bench.rig import Opened, Rig, Task, rig
+from edgeopt.devices import Lease
+from edgeopt.schema.base import digest_of
+from edgeopt.schema.errors import DeviceError, ModelError
+from edgeopt.store import Store
+
+BATCH = 32  # where the model leaves it free
+SIDE = "model"
+CHUNK_BYTES, CHUNK_S = 1 << 24, 1.0  # of outputs in one answer
+
+Progress = Callable[..., None]
+
+
+def score(
+    task: Task, lease: Lease, store: Store, workdir: Path, progress: Progress
+) -> tuple[str, dict[str, Any]]:
+    """Digest and value ``{"outputs": {name: ArrayRef}, "placement": {...}, "n": n}``.
+
+    Raises ModelError for outputs that are not finite, change their shape, or have no first
+    axis of samples, naming the tensor; DeviceError, PlacementError.
+    """
+    task.put(lease, store)
+    n = task.samples.n
+    with rig(lease, task) as agent:
+        opened = agent.open(SIDE)
+        batch = opened.batch or BATCH
+        agent.feed(take=batch, batch=batch)
+        placed = agent.placement(SIDE)
+        outputs = Outputs(opened.outputs, n, workdir)
+        for start, stop, found in _chunks(agent, opened, n, batch):
+            outputs.take(start, stop, found)
+            progress(stop, n)
+    refs = {name: store.put_array(array) for name, array in outputs.arrays.items()}
+    value = {
+        "outputs": {name: ref.to_json() for name, ref in refs.items()},
+        "placement": placed,
+        "n": n,
+    }
+    return digest_of({name: ref.blob for name, ref in refs.items()}), value
+
+
+def _chunks(agent: Rig, opened: Opened, n: int, batch: int) -> Any:
+    """(start, stop, outputs), whole batches each: one first, then what a second brings."""
+    start, size = 0, batch
+    while start < n:
+        stop = min(n, start + size)
+        began = time.monotonic()
+        found = agent.run(SIDE, start, stop, batch, pad=opened.batch is not None)
+        taken = max(time.monotonic() - began, 1e-4) / (stop - start)
+        yield start, stop, found
+        each = max(1, sum(array.nbytes for array in found.values()) // (stop - start))
+        size = int(max(1, min(CHUNK_S / taken, CHUNK_BYTES / each) // batch)) * batch
+        start = stop
+
+
+class Outputs:
+    """Outputs of all samples in files below a folder, checked as they come."""
+
+    def __init__(self, names: list[str], n: int, folder: Path) -> None:
+        self._names, self._n, self._folder = names, n, folder
+        self.arrays: dict[str, np.ndarray[Any, Any]] = {}
+
+    def take(self, start: int, stop: int, found: protocol.Arrays) -> None:
+        """Keep the outputs of samples ``start`` to ``stop``. Raises ModelError, DeviceError."""
+        if list(found) != self._names:
+            raise DeviceError(f"agent gave outputs {list(found)}, not {self._names}")
+        for index, (name, array) in enumerate(found.items()):
+            if array.ndim == 0 or len(array) != stop - start:
+                raise DeviceError(
+                    f"agent gave {array.shape} for {stop - start} samples", where=name
+                )
+            if name not in self.arrays:
+                self.arrays[name] = np.lib.format.open_memmap(
+                    self._folder / f"output-{index}.npy",
+                    mode="w+",
+                    dtype=array.dtype,
+                    shape=(self._n, *array.shape[1:]),
+                )
+            kept = self.arrays[name]
+            if (array.dtype, array.shape[1:]) != (kept.dtype, kept.shape[1:]):
+                raise ModelError(
+                    f"output changes from {kept.dtype}{list(kept.shape[1:])} to "
+                    f"{array.dtype}{list(array.shape[1:])} at sample {start}",
+                    where=name,
+                    hint="outputs must have one shape for all samples",
+                )
+            _check_finite(name, array, start)
+            kept[start:stop] = array
+
+
+def _check_finite(name: str, array: np.ndarray[Any, Any], start: int) -> None:
+    if array.dtype.kind == "f":
+        bad = ~np.isfinite(array).reshape(len(array), -1).all(axis=1)
+        if bad.any():
+            raise ModelError(
+                f"output '{name}' is not finite for sample {start + int(bad.argmax())}"
+            )

@@ -1,0 +1,144 @@
+"""This machine: agents are child processes, files are linked into their folder."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import edgeopt
+from edgeopt.agent import protocol
+from edgeopt.devices.channel import Channel, Hello
+from edgeopt.devices.lock import bench_lock
+from edgeopt.schema.errors import DeviceError
+from edgeopt.schema.target import Target, TargetFacts
+
+AGENT = (sys.executable, "-P", "-m", "edgeopt.agent")
+HELLO_S = 60.0
+
+
+class LocalDevice:
+    """The machine that edgeopt runs on."""
+
+    quantities = frozenset({"latency", "memory", "load_time", "size"})
+
+    def __init__(self, name: str = "local") -> None:
+        self.name = name
+        self._hello: Hello | None = None
+        self._asking = threading.Lock()
+
+    def facts(self, target: Target) -> TargetFacts:
+        """What the machine and the runtime are; asked once a process. Raises DeviceError."""
+        hello = self._greeting()
+        if target.runtime not in hello.runtimes:
+            raise DeviceError(
+                f"runtime '{target.runtime}' is not installed",
+                where=str(target),
+                hint=f"pip install {target.runtime}"
+                + (f"; installed: {', '.join(hello.runtimes)}" if hello.runtimes else ""),
+            )
+        machine = hello.machine.model_dump(exclude={"isa", "features", "cores", "load"})
+        return TargetFacts(
+            target=str(target),
+            isa=hello.machine.isa,
+            features=tuple(hello.machine.features),
+            runtime_version=hello.runtimes[target.runtime],
+            cores=hello.machine.cores,
+            quantities=tuple(sorted(self.quantities)),
+            machine={**machine, "cores": hello.machine.cores, "python": hello.python},
+        )
+
+    @contextlib.contextmanager
+    def lease(
+        self, workdir: Path, *, exclusive: bool, cancelled: threading.Event | None = None
+    ) -> Iterator[LocalLease]:
+        """A folder below ``workdir`` and, if ``exclusive``, the machine's bench lock.
+
+        Shared work holds that lock already: the engine takes it around every job.
+        """
+        with contextlib.ExitStack() as stack:
+            if exclusive:
+                stack.enter_context(bench_lock(exclusive=True, cancelled=cancelled))
+            folder = stack.enter_context(_folder(workdir))
+            yield LocalLease(self.name, folder, cancelled)
+
+    def _greeting(self) -> Hello:
+        with self._asking:
+            if self._hello is None:
+                with (
+                    _folder(None) as folder,
+                    LocalLease(self.name, folder, None).start_agent() as channel,
+                ):
+                    hello, _ = channel.ask("hello", Hello, timeout_s=HELLO_S)
+                if hello.protocol != protocol.VERSION:
+                    raise DeviceError(
+                        f"agent speaks protocol {hello.protocol}, not {protocol.VERSION}",
+                        where=self.name,
+                    )
+                self._hello = hello
+            return self._hello
+
+
+class LocalLease:
+    """A folder that agents read from."""
+
+    def __init__(self, name: str, folder: Path, cancelled: threading.Event | None) -> None:
+        self._name, self._folder, self._cancelled = name, folder, cancelled
+        self._started = 0
+
+    def put(self, files: Mapping[str, Path]) -> None:
+        """Link files, or copy where the file system has no links. Raises DeviceError."""
+        for digest, path in files.items():
+            target = self._folder / digest
+            if target.exists():
+                continue
+            try:
+                try:
+                    os.link(path, target)
+                except OSError:
+                    shutil.copyfile(path, target)
+            except OSError as error:
+                raise DeviceError(
+                    f"cannot put {path.name} there: {error.strerror}", where=str(self._folder)
+                ) from error
+
+    def start_agent(self) -> Channel:
+        """A child in a session of its own, which dies with this thread."""
+        self._started += 1
+        log = self._folder / f"agent-{self._started}.log"
+        try:
+            with log.open("ab") as errors:
+                process = subprocess.Popen(
+                    [*AGENT, str(self._folder)],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=errors,
+                    start_new_session=True,
+                    bufsize=0,
+                    env=_environment(),
+                )
+        except OSError as error:
+            raise DeviceError(f"cannot start an agent: {error}", where=self._name) from error
+        return Channel(process, self._name, log, self._cancelled)
+
+
+def _environment() -> dict[str, str]:
+    """This process's, with edgeopt's own folder on the path and fixed hashes."""
+    home = str(Path(edgeopt.__file__).resolve().parent.parent)
+    path = os.pathsep.join(filter(None, (home, os.environ.get("PYTHONPATH"))))
+    return {**os.environ, "PYTHONPATH": path, "PYTHONHASHSEED": "0"}
+
+
+@contextlib.contextmanager
+def _folder(below: Path | None) -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(prefix="device-", dir=below))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

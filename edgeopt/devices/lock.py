@@ -1,0 +1,66 @@
+"""One bench lock a machine: nothing else works while something is timed."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from edgeopt.schema.errors import DeviceError
+
+LOOK_S = 0.02
+
+
+@contextlib.contextmanager
+def bench_lock(exclusive: bool, cancelled: threading.Event | None = None) -> Iterator[None]:
+    """Hold the machine's lock: exclusively to time, shared to work. Waits for it.
+
+    Who wants to time first takes the gate, which everyone passes, so that a stream of
+    workers cannot keep it waiting for ever. A thread must not take the lock twice. Raises
+    DeviceError when ``cancelled`` is set meanwhile, or where the file cannot be opened.
+    """
+    folder = Path(tempfile.gettempdir())
+    with contextlib.ExitStack() as held, contextlib.ExitStack() as gate:
+        _take(folder / "edgeopt-bench.gate", exclusive, gate, cancelled)
+        _take(folder / "edgeopt-bench.lock", exclusive, held, cancelled)
+        if not exclusive:
+            gate.close()
+        yield
+
+
+def _take(
+    path: Path,
+    exclusive: bool,
+    stack: contextlib.ExitStack,
+    cancelled: threading.Event | None,
+) -> None:
+    handle = _open(path)
+    stack.callback(os.close, handle)
+    how = fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH
+    while True:
+        if cancelled is not None and cancelled.is_set():
+            raise DeviceError("cancelled while waiting for the bench lock", where=str(path))
+        try:
+            return fcntl.flock(handle, how | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(LOOK_S)
+
+
+def _open(path: Path) -> int:
+    """Open the file, made by whichever user came first; reading is enough to lock it."""
+    try:
+        with contextlib.suppress(FileExistsError):
+            flags = os.O_RDONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+            return os.open(path, flags, 0o644)
+        return os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+    except OSError as error:
+        raise DeviceError(
+            f"cannot open the bench lock: {error.strerror}",
+            where=str(path),
+            hint="Set TMPDIR to a folder that all who measure on this machine can read.",
+        ) from error
