@@ -1,0 +1,141 @@
+"""One self-contained HTML page: no script, no link, light and dark, good to print."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from edgeopt.report.page.pareto import Plot, plotted
+from edgeopt.report.page.rows import Row, checks, rows_of, tiles
+from edgeopt.report.page.tree import forest
+from edgeopt.schema.base import printable
+from edgeopt.schema.result import Result, TargetResult
+
+VERDICTS = {
+    "chosen": ("Chosen", "good"),
+    "built": ("Built, not measured", "plain"),
+    "unmet": ("Constraints unmet", "bad"),
+    "refused-on-test": ("Refused on test", "bad"),
+    "inconclusive": ("Inconclusive", "warn"),
+}
+MACHINE = {
+    "cpu": "CPU",
+    "isa": "Instruction set",
+    "cores": "Cores",
+    "memory_bytes": "Memory",
+    "governor": "Frequency governor",
+    "system": "System",
+    "kernel": "Kernel",
+    "load": "Load before",
+    "runtime_version": "Runtime",
+    "python": "Python",
+}
+
+
+def draw(result: Result) -> str:
+    """The page. All text of the result is escaped; the same result gives the same bytes."""
+    return (
+        _environment()
+        .get_template("page.html.jinja")
+        .render(
+            result=result,
+            title=_title(result),
+            targets=[_section(target) for target in result.targets],
+            facts=_facts(result),
+            command=_command(result),
+            recipe=json.dumps(result.recipe, indent=2, ensure_ascii=False),
+        )
+    )
+
+
+def _environment() -> Environment:
+    return Environment(
+        loader=PackageLoader("edgeopt.report.page", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=_shown,
+    )
+
+
+def _shown(value: Any) -> Any:
+    return printable(value) if type(value) is str else value
+
+
+def _section(target: TargetResult) -> dict[str, Any]:
+    """What the template needs of one target."""
+    rows = rows_of(target)
+    word, tone = VERDICTS[target.verdict]
+    shown = target.chosen or target.nearest_miss
+    plot: Plot | None = plotted(target, rows)
+    return {
+        "target": target,
+        "word": word,
+        "tone": tone,
+        "rows": rows,
+        "tiles": tiles(target),
+        "checks": checks(target),
+        "shown": next((row for row in rows if row.candidate.id == shown), None),
+        "plot": plot,
+        "tree": forest(rows),
+        "machine": _machine(target.machine),
+        "protocols": _protocols(rows),
+        "marks": _marks(rows),
+    }
+
+
+def _machine(facts: dict[str, Any]) -> list[tuple[str, str]]:
+    """Known facts in order, then the rest; empty ones and long lists are left out."""
+    found = []
+    for name in [*MACHINE, *(name for name in sorted(facts) if name not in MACHINE)]:
+        value = facts.get(name)
+        if value in (None, "", 0) or isinstance(value, list | dict):
+            continue
+        if name == "memory_bytes":
+            value = f"{value / 2**30:.1f} GiB"
+        found.append(
+            (MACHINE.get(name, name), f"{value:g}" if type(value) is float else str(value))
+        )
+    return found
+
+
+def _protocols(rows: list[Row]) -> list[tuple[str, str]]:
+    """Each way of measuring that was used, with what it measured."""
+    found: dict[str, dict[str, None]] = {}
+    for row in rows:
+        for measurement in row.candidate.measurements.values():
+            if measurement.protocol:
+                found.setdefault(measurement.protocol, {})[measurement.quantity] = None
+    return [(", ".join(quantities), protocol) for protocol, quantities in found.items()]
+
+
+def _marks(rows: list[Row]) -> list[str]:
+    measurements = [m for row in rows for m in row.candidate.measurements.values()]
+    return sorted({mark for m in measurements for mark in m.marks})
+
+
+def _title(result: Result) -> str:
+    model = result.recipe.get("model") or {}
+    name = model.get("path") or model.get("factory") or "model"
+    return str(name).replace("\\", "/").rpartition("/")[2]
+
+
+def _command(result: Result) -> str:
+    return f"edgeopt optimize {shlex.quote(result.recipe_path or 'recipe.yaml')}"
+
+
+def _facts(result: Result) -> list[tuple[str, str]]:
+    """Seed, versions and digests: what a second run must share with this one."""
+    found = [("seed", str(result.recipe.get("seed", 0)))]
+    found += [(name, version) for name, version in result.versions.items()]
+    digests = [("source model", result.source.get("digest"))]
+    digests += [(f"data: {split}", facts.get("digest")) for split, facts in result.data.items()]
+    for target in result.targets:
+        for candidate in target.candidates:
+            if candidate.id == target.chosen and candidate.artifact:
+                digests.append((f"chosen for {target.target}", candidate.artifact.digest))
+    return found + [(name, f"sha256:{digest}") for name, digest in digests if digest]

@@ -1,0 +1,220 @@
+"""The plot of quality against speed: from measurements to places on a sheet of 760 by 430."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+from edgeopt.report.page.rows import NAMES, Row
+from edgeopt.schema.measurement import Measurement, figure
+from edgeopt.schema.result import TargetResult
+
+WIDTH, HEIGHT = 760.0, 430.0
+LEFT, RIGHT, TOP, BOTTOM = 86.0, 736.0, 22.0, 362.0
+FAR = 4.0  # a point this many times beyond the spread of the others is shown at the edge
+
+
+@dataclass(frozen=True)
+class Axis:
+    """A scale from values to the sheet, with ticks at round values."""
+
+    title: str
+    unit: str
+    low: float
+    high: float
+    start: float
+    end: float
+
+    def at(self, value: float) -> float:
+        """Where a value lies; beyond the scale, its end."""
+        share = (min(max(value, self.low), self.high) - self.low) / (self.high - self.low)
+        return round(self.start + share * (self.end - self.start), 2)
+
+    def holds(self, value: float) -> bool:
+        """Whether a value lies on the scale."""
+        return self.low <= value <= self.high
+
+    @property
+    def ticks(self) -> list[tuple[float, str]]:
+        """Places and texts, about five of them."""
+        raw = (self.high - self.low) / 5
+        power = 10.0 ** math.floor(math.log10(raw))
+        step = next(s * power for s in (1, 2, 2.5, 5, 10) if s * power >= raw * 0.999)
+        first = math.ceil(self.low / step - 1e-9)
+        last = math.floor(self.high / step + 1e-9)
+        values = [index * step for index in range(first, last + 1)]
+        return [(self.at(value), self._text(value, step)) for value in values]
+
+    def _text(self, value: float, step: float) -> str:
+        if self.unit in ("pt", "fraction"):
+            value, step = 100 * value, 100 * step
+        if self.unit in ("bytes", "ms"):
+            return figure(value, self.unit)
+        places = max(0, -math.floor(math.log10(step) + 1e-9))
+        if not math.isclose(round(step, places), step, rel_tol=1e-6):
+            places += 1
+        sign = "+" if self.unit == "pt" and value > step / 2 else ""
+        suffix = {"pt": " pt", "fraction": "%", "x": "x"}.get(self.unit, "")
+        return f"{sign}{value + 0.0:.{places}f}{suffix}"
+
+
+@dataclass(frozen=True)
+class Point:
+    """A candidate: its place, the ends of its intervals, where its number stands."""
+
+    row: Row
+    x: float
+    y: float
+    x_ends: tuple[float, float]
+    y_ends: tuple[float, float]
+    beyond: bool
+    label: tuple[float, float] = (0.0, 0.0)
+
+    @property
+    def shape(self) -> str:
+        """Diamond: the reference; square: not feasible; disc: all else."""
+        if self.row.candidate.reference:
+            return "diamond"
+        refused = self.row.candidate.status in ("infeasible", "inconclusive")
+        return "square" if refused else "disc"
+
+
+@dataclass(frozen=True)
+class Line:
+    """A bound: horizontal where ``y`` is set, vertical otherwise."""
+
+    text: str
+    x: float | None = None
+    y: float | None = None
+
+
+@dataclass(frozen=True)
+class Plot:
+    """All that the drawing needs."""
+
+    x: Axis
+    y: Axis
+    points: list[Point]
+    front: str
+    lines: list[Line]
+
+
+def plotted(target: TargetResult, rows: list[Row]) -> Plot | None:
+    """The plot of a target; None where fewer than two candidates have both figures."""
+    x_name = _first(rows, ("ratio.latency.p50", "ratio.size", "size"))
+    y_name = _first(rows, (f"difference.{target.metric}", target.metric))
+    shown = [
+        row
+        for row in rows
+        if x_name in row.candidate.measurements and y_name in row.candidate.measurements
+    ]
+    if len(shown) < 2:
+        return None
+    bounds = _bounds(target, x_name, y_name)
+    kept = [row for row in shown if row.candidate.status not in ("infeasible", "failed")]
+    x = _axis(_x_title(x_name), shown, kept, x_name, [b for _, n, b in bounds if n == x_name])
+    y = _axis(_y_title(y_name), shown, kept, y_name, [b for _, n, b in bounds if n == y_name])
+    x = replace(x, start=LEFT, end=RIGHT)
+    y = replace(y, start=BOTTOM, end=TOP)
+    points = _labelled([_point(row, x, y, x_name, y_name) for row in shown])
+    lines = [
+        Line(text, x=x.at(b)) if name == x_name else Line(text, y=y.at(b))
+        for text, name, b in bounds
+        if (x if name == x_name else y).holds(b)
+    ]
+    return Plot(x, y, points, _front(points), lines)
+
+
+def _first(rows: list[Row], names: tuple[str, ...]) -> str:
+    known = {name for row in rows for name in row.candidate.measurements}
+    return next((name for name in names if name in known), names[-1])
+
+
+def _x_title(name: str) -> str:
+    plain = NAMES.get(name.removeprefix("ratio."), name)
+    return f"{plain}, x reference" if name.startswith("ratio.") else plain
+
+
+def _y_title(name: str) -> str:
+    plain = NAMES.get(name.removeprefix("difference."), name)
+    return f"{plain}, difference to source" if name.startswith("difference.") else plain
+
+
+def _bounds(target: TargetResult, x_name: str, y_name: str) -> list[tuple[str, str, float]]:
+    """Constraints that are a line on this plot: text, quantity, bound."""
+    found: dict[tuple[str, str, float], None] = {}
+    prefix = {"absolute": "", "difference": "difference.", "ratio": "ratio."}
+    for candidate in target.candidates:
+        for verdict in candidate.verdicts:
+            name = prefix[verdict.basis] + verdict.quantity
+            if name in (x_name, y_name):
+                found[verdict.constraint, name, verdict.bound] = None
+    return list(found)
+
+
+def _axis(title: str, shown: list[Row], kept: list[Row], name: str, bounds: list[float]) -> Axis:
+    """A scale over the feasible ones and the bounds, and over the others unless far away."""
+    measured = [row.candidate.measurements[name] for row in shown]
+    near = [row.candidate.measurements[name] for row in kept] or measured
+    ends = [*bounds, *(end for m in near for end in m.interval)]
+    low, high = min(ends), max(ends)
+    reach = FAR * ((high - low) or abs(high) or 1.0)
+    for m in measured:
+        if low - reach <= m.interval[0] and m.interval[1] <= high + reach:
+            ends += m.interval
+    low, high = min(ends), max(ends)
+    margin = 0.08 * ((high - low) or abs(high) or 1.0)
+    return Axis(title, _unit(name, measured[0]), low - margin, high + margin, 0.0, 1.0)
+
+
+def _unit(name: str, measurement: Measurement) -> str:
+    difference = name.startswith("difference.") and measurement.unit == "fraction"
+    return "pt" if difference else measurement.unit
+
+
+def _point(row: Row, x: Axis, y: Axis, x_name: str, y_name: str) -> Point:
+    across, up = (row.candidate.measurements[name] for name in (x_name, y_name))
+    return Point(
+        row,
+        x.at(across.value),
+        y.at(up.value),
+        (x.at(across.interval[0]), x.at(across.interval[1])),
+        (y.at(up.interval[0]), y.at(up.interval[1])),
+        beyond=not (x.holds(across.value) and y.holds(up.value)),
+    )
+
+
+def _front(points: list[Point]) -> str:
+    """The steps through the points of the front, as an SVG path."""
+    on = sorted((p.x, p.y) for p in points if p.row.candidate.on_front)
+    if len(on) < 2:
+        return ""
+    steps = [f"M{on[0][0]},{on[0][1]}"]
+    for (_, before), (x, y) in zip(on, on[1:], strict=False):
+        steps.append(f"L{x},{before} L{x},{y}")
+    return " ".join(steps)
+
+
+def _labelled(points: list[Point]) -> list[Point]:
+    """Numbers beside their points, each at the first place where it covers nothing."""
+    taken = [(p.x, p.y) for p in points]
+    found = []
+    for point in points:
+        places = [
+            (point.x + reach * math.cos(turn), point.y + reach * math.sin(turn))
+            for reach in (19.0, 27.0, 38.0)
+            for turn in (math.radians(degrees) for degrees in (-45, 45, -135, 135, -20, 200))
+        ]
+        inside = [
+            (px, py) for px, py in places if LEFT + 6 < px < RIGHT - 4 and TOP + 6 < py < BOTTOM - 6
+        ] or places
+        best = max(
+            inside[:12],
+            key=lambda place: min(
+                (min(math.dist(place, other), 17.0) for other in taken if other != place),
+                default=0.0,
+            ),
+        )
+        taken.append(best)
+        found.append(replace(point, label=(round(best[0], 2), round(best[1], 2))))
+    return found
