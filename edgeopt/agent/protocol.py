@@ -37,6 +37,8 @@ class ProtocolError(Exception):
 
 def pack(header: Mapping[str, Any], arrays: Optional[Mapping[str, np.ndarray]] = None) -> bytes:
     """One frame. Raises ProtocolError where it would break the caps or holds no JSON."""
+    if "arrays" in header:
+        raise ProtocolError("'arrays' is the frame's own field")
     described: List[Dict[str, Any]] = []
     chunks: List[bytes] = []
     for name, array in (arrays or {}).items():

@@ -70,7 +70,7 @@ class Agent:
 
     def feed(self, request: Mapping[str, Any]) -> Answer:
         """Take arrays as samples; the first ``take`` of them, cycled, make batches to time."""
-        feed = Feed(files.arrays(self._root, request["arrays"]))
+        feed = Feed(files.arrays(self._root, request["blobs"]))
         feed.cycle(int(request["take"]), int(request["batch"]))
         self._feeds[str(request["feed"])] = feed
         return {"n": feed.n, "batches": len(feed.batches)}, {}

@@ -124,8 +124,8 @@ class Rig:
 
     def feed(self, take: int, batch: int) -> None:
         """Map the samples; the first ``take`` make batches to time with. Raises DeviceError."""
-        arrays = {name: ref.blob for name, ref in self._task.samples.arrays.items()}
-        fed, _ = self._channel.ask("feed", Fed, feed=FEED, arrays=arrays, take=take, batch=batch)
+        blobs = {name: ref.blob for name, ref in self._task.samples.arrays.items()}
+        fed, _ = self._channel.ask("feed", Fed, feed=FEED, blobs=blobs, take=take, batch=batch)
         if fed.n != self._task.samples.n:
             raise DeviceError(f"agent found {fed.n} samples, not {self._task.samples.n}")
 
