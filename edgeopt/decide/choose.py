@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
 from edgeopt.decide.verdict import judge
-
 from edgeopt.schema.constraint import Constraint, Verdict, quantity_unit
 from edgeopt.schema.measurement import Measurement, figure
 

@@ -13,7 +13,7 @@ from edgeopt.formats.onnx.files import elements, graphs
 from edgeopt.schema.artifact import Description, Dim, Signature, Tensor
 from edgeopt.schema.errors import ModelError
 
-FLOATS = {TensorProto.FLOAT: "float32", TensorProto.FLOAT16: "float16"}
+FLOATS: dict[int, str] = {TensorProto.FLOAT: "float32", TensorProto.FLOAT16: "float16"}
 BYTES = (TensorProto.INT8, TensorProto.UINT8, TensorProto.INT4, TensorProto.UINT4)
 # Where quantized operators hold weights. Other positions: scales, zero points.
 QUANTIZED: dict[str, tuple[int, ...]] = {

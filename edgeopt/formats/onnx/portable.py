@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import onnx
 from onnx import ModelProto, TensorProto
 
@@ -22,6 +24,7 @@ def strip(model: ModelProto) -> None:
     del model.metadata_props[:]
     for graph in graphs(model.graph):
         values = (*graph.input, *graph.output, *graph.value_info)
+        noted: Any
         for noted in (graph, *values, *graph.node, *graph.initializer):
             noted.ClearField("doc_string")
             del noted.metadata_props[:]
@@ -42,6 +45,15 @@ def lower_ir(model: ModelProto) -> None:
         return
     needed = onnx.helper.find_min_ir_version_for(list(model.opset_import), ignore_unknown=True)
     model.ir_version = min(model.ir_version, max(needed, OLDEST_IR))
+
+
+def drop_unused_domains(model: ModelProto) -> None:
+    """Take out operator sets that no node uses: a runtime refuses those it does not know."""
+    used = {"" if node.domain == "ai.onnx" else node.domain for node in nodes(model)} | {""}
+    used |= {function.domain for function in model.functions}
+    kept = [e for e in model.opset_import if ("" if e.domain == "ai.onnx" else e.domain) in used]
+    del model.opset_import[:]
+    model.opset_import.extend(kept)
 
 
 def keep_border(model: ModelProto, before: ModelProto) -> None:
@@ -102,3 +114,28 @@ def at_least_opset(model: ModelProto, version: int, why: str) -> ModelProto:
         ) from error
     keep_border(converted, model)
     return converted
+
+
+def modern(model: ModelProto) -> None:
+    """Make initializers constants: up to IR 3 they had to be inputs too, and an input that
+    may be overridden can be neither folded nor quantized."""
+    held = {tensor.name for tensor in model.graph.initializer}
+    inputs = [value for value in model.graph.input if value.name not in held]
+    del model.graph.input[:]
+    model.graph.input.extend(inputs)
+    model.ir_version = max(model.ir_version, OLDEST_IR)
+
+
+def finished(model: ModelProto, before: ModelProto) -> ModelProto:
+    """A pass's result made fit to keep: stripped, in a low IR version, with the border and
+    the metadata of the model it was made of. Raises PassError where ONNX's checker refuses."""
+    strip(model)
+    model.metadata_props.extend(before.metadata_props)
+    keep_border(model, before)
+    drop_unused_domains(model)
+    lower_ir(model)
+    try:
+        onnx.checker.check_model(model)
+    except Exception as error:  # ValidationError, or a RuntimeError for more than 2 GiB
+        raise PassError(f"ONNX's checker refuses the result: {str(error).strip()}") from error
+    return model

@@ -99,7 +99,9 @@ def _called(factory: Callable[[], Any]) -> Any:
 
 
 def _explained(error: Exception, code: Path, file: str, root: Path | None) -> ModelError:
-    frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename.startswith(str(code))]
+    frames = [
+        f for f in traceback.extract_tb(error.__traceback__) if f.filename.startswith(str(code))
+    ]
     at = frames[-1] if frames else None
     where = f"{Path(at.filename).relative_to(code)}:{at.lineno}" if at else file
     if isinstance(error, SyntaxError) and error.filename:
@@ -122,7 +124,9 @@ def _explained(error: Exception, code: Path, file: str, root: Path | None) -> Mo
                     where=where,
                     hint=LIST_IT,
                 )
-    return ModelError(f"the factory failed: {type(error).__name__}: {error}", where=where, hint=hint)
+    return ModelError(
+        f"the factory failed: {type(error).__name__}: {error}", where=where, hint=hint
+    )
 
 
 def _refuse_strangers(names: set[str], code: Path, root: Path) -> None:

@@ -61,7 +61,8 @@ def fit(module: nn.Module, state: Mapping[str, torch.Tensor], where: str) -> Non
         if key in state and state[key].shape != expected[key].shape
     ]
     faults = [
-        f"{what} {', '.join(keys[:SHOWN])}" + (f" and {more} more" * ((more := len(keys) - SHOWN) > 0))
+        f"{what} {', '.join(keys[:SHOWN])}"
+        + (f" and {len(keys) - SHOWN} more" if len(keys) > SHOWN else "")
         for what, keys in (("missing", missing), ("unexpected", unexpected), ("shapes", shapes))
         if keys
     ]
@@ -91,7 +92,9 @@ def _unwrapped(state: Any, path: Path) -> dict[str, torch.Tensor]:
         )
     strangers = [str(k) for k, v in state.items() if not isinstance(v, torch.Tensor)]
     if strangers or not state:
-        said = f"other things than tensors: {', '.join(strangers[:SHOWN])}" if strangers else "nothing"
+        said = (
+            f"other things than tensors: {', '.join(strangers[:SHOWN])}" if strangers else "nothing"
+        )
         raise ModelError(f"the state dict holds {said}", where=str(path), hint=SAVE_SAFELY)
     return dict(state)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from edgeopt.report.page.rows import NAMES, Row
 from edgeopt.schema.measurement import Measurement, figure
@@ -190,7 +191,7 @@ def _front(points: list[Point]) -> str:
     if len(on) < 2:
         return ""
     steps = [f"M{on[0][0]},{on[0][1]}"]
-    for (_, before), (x, y) in zip(on, on[1:], strict=False):
+    for (_, before), (x, y) in pairwise(on):
         steps.append(f"L{x},{before} L{x},{y}")
     return " ".join(steps)
 
