@@ -1,0 +1,64 @@
+"""INT8 schemes per instruction set: data, not branches.
+
+Activations by weights: ``u8s8`` is uint8 by int8. ``reduced`` keeps weights in 7 bits: the
+multiply-add of AVX2 and AVX-512 without VNNI (``vpmaddubsw``) adds two products in 16 bits
+and saturates on full-range weights.
+
+ONNX Runtime fuses a quantized operator with int8 activations into an integer kernel on ARM
+only (``QDQIsInt8Allowed`` in its optimizer); on x86 such a graph computes in float between
+its quantizers. Measured on a CPU with AVX-512 VNNI, the shipped network against FP32: u8s8
+2.5x, s8s8 0.75x. So ``s8s8`` is no choice of ``auto`` on x86; a recipe may still name it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from edgeopt.schema.target import TargetFacts
+
+
+@dataclass(frozen=True)
+class Scheme:
+    """One way to quantize. ``activation`` and ``weight`` are numpy's dtype names."""
+
+    activation: str
+    weight: str
+    reduce_range: bool = False
+
+
+@dataclass(frozen=True)
+class IsaRule:
+    """Schemes worth trying, best guess first, for a machine that has ``any_of`` its features.
+
+    ``arch`` is a prefix of the ISA's name; empty ``any_of`` asks for no feature.
+    """
+
+    arch: str
+    any_of: frozenset[str]
+    schemes: tuple[str, ...]
+
+
+SCHEMES: dict[str, Scheme] = {
+    "u8s8": Scheme("uint8", "int8"),
+    "u8s8-reduced": Scheme("uint8", "int8", reduce_range=True),
+    "s8s8": Scheme("int8", "int8"),
+}
+VNNI = frozenset({"avx512_vnni", "avx_vnni", "avx_vnni_int8", "amx_int8"})
+BY_ISA: tuple[IsaRule, ...] = (  # the first that fits
+    IsaRule("x86_64", VNNI, ("u8s8",)),
+    IsaRule("x86_64", frozenset(), ("u8s8-reduced", "u8s8")),
+    IsaRule("aarch64", frozenset(), ("s8s8", "u8s8")),
+    IsaRule("arm", frozenset(), ("s8s8", "u8s8")),
+    IsaRule("", frozenset(), ("u8s8", "u8s8-reduced", "s8s8")),
+)
+
+
+def schemes_for(facts: TargetFacts) -> tuple[str, ...]:
+    """Names of the schemes that ``auto`` stands for on a target."""
+    has = {*facts.features, *facts.isa.split("-")[1:]}
+    fitting = (
+        rule
+        for rule in BY_ISA
+        if facts.isa.startswith(rule.arch) and (not rule.any_of or rule.any_of & has)
+    )
+    return next(fitting).schemes
