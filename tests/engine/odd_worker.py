@@ -60,6 +60,11 @@ def hog(where: dict[str, Any]) -> None:
         time.sleep(0.005)
 
 
+def hold_gil(where: dict[str, Any]) -> None:
+    Path(where["child"]).write_text(str(os.getpid()))
+    ctypes.PyDLL(None).sleep(600)  # native code that lets no other thread run
+
+
 def spawn_and_hang(where: dict[str, Any]) -> None:
     child = subprocess.Popen(["sleep", "600"])
     Path(where["child"]).write_text(str(child.pid))
@@ -75,6 +80,7 @@ BEHAVIOURS: dict[str, Any] = {
     "segfault": segfault,
     "killed": lambda where: os.kill(os.getpid(), signal.SIGKILL),
     "hang": lambda where: time.sleep(600),
+    "hold-gil": hold_gil,
     "spawn-and-hang": spawn_and_hang,
     "hog": hog,
     "starve": starve,

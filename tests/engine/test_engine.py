@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from edgeopt.devices.lock import bench_lock
 from edgeopt.engine import Engine
 from edgeopt.schema.errors import DeviceError, EdgeoptError, StoreError
 from edgeopt.schema.event import Event
@@ -279,6 +280,22 @@ def test_a_bench_past_its_limit_is_cancelled(make_engine: MakeEngine, make_job: 
     outcome = make_engine(bench=bench).run([bench_job(make_job, "slow", time_s=0.2)], {})["slow"]
     assert outcome.status == "timeout"
     assert "ran longer than its limit of 0.2 s" in str(outcome.error)
+
+
+def test_nothing_works_while_somebody_times(
+    make_engine: MakeEngine, make_job: MakeJob, tmp_path: Path
+) -> None:
+    trace = tmp_path / "trace"
+    ended: list[dict[str, Outcome]] = []
+    engine = make_engine()
+    jobs = [make_job("a", where={"trace": str(trace)})]
+    with bench_lock(exclusive=True):
+        runner = threading.Thread(target=lambda: ended.append(engine.run(jobs, {})))
+        runner.start()
+        runner.join(0.5)
+        assert runner.is_alive() and not trace.exists()
+    runner.join()
+    assert ended[0]["a"].ok and trace.exists()
 
 
 def test_closing_cancels_a_bench_that_runs(make_engine: MakeEngine, make_job: MakeJob) -> None:

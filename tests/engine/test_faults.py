@@ -35,11 +35,12 @@ from edgeopt.schema.job import Job
 from edgeopt.store import Store
 
 jobs = [
-    Job(id=f"{worker} {n}", kind="pass", name="echo", worker=worker, params={"steps": 4, "n": n},
+    Job(id=f"{worker} {n}", kind="pass", name="echo", worker=worker,
+        params={"steps": 4, "content": f"{worker} {n}"},
         inputs={"parent": f"{worker} {n - 1}"} if n else {})
     for worker in ("onnx", "torch") for n in range(4)
 ]
-hang = [Job(id="hang", kind="pass", name="spawn-and-hang", where={"child": sys.argv[3]})]
+hang = [Job(id="hang", kind="pass", name=sys.argv[4], where={"child": sys.argv[3]})]
 store = Store(sys.argv[1])
 executor = LocalExecutor(store, no_bench, command=ODD_WORKER)
 print("ready", flush=True)
@@ -218,9 +219,9 @@ def test_an_interrupt_leaves_no_child_and_nothing_rough(
     assert list((store.root / "tmp").glob("*/*")) == []
 
 
-def start(root: Path, child: str = "") -> subprocess.Popen[str]:
+def start(root: Path, child: str = "", hang: str = "") -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-c", RUN, str(root), str(Path(__file__).parent), child],
+        [sys.executable, "-c", RUN, str(root), str(Path(__file__).parent), child, hang],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -249,21 +250,20 @@ def test_ctrl_c_at_any_moment_leaves_no_child_and_the_rerun_ends_the_same(
     assert again == whole
 
 
-def test_nothing_outlives_a_parent_that_is_killed(tmp_path: Path) -> None:
+@pytest.mark.parametrize("hang", ["hold-gil", "spawn-and-hang"])
+def test_no_worker_outlives_a_parent_that_is_killed(tmp_path: Path, hang: str) -> None:
     child = tmp_path / "child"
-    with start(tmp_path / "store", str(child)) as process:
+    with start(tmp_path / "store", str(child), hang) as process:
         while not (child.exists() and child.read_text()):
             assert process.poll() is None
             time.sleep(0.02)
-        pids = [p.pid for p in psutil.Process(process.pid).children(recursive=True)]
-        assert int(child.read_text()) in pids
+        workers = psutil.Process(process.pid).children()
         process.kill()
         process.communicate()
-    grandchild = int(child.read_text())
-    workers = [pid for pid in pids if pid != grandchild]
-    assert workers and gone(workers)
-    with suppress(ProcessLookupError):  # the worker's last act, if it came to that
-        os.kill(grandchild, signal.SIGKILL)
+    assert workers and gone([worker.pid for worker in workers])
+    if hang == "spawn-and-hang":  # that one is the worker's last act, if it comes to that
+        with suppress(ProcessLookupError):
+            os.kill(int(child.read_text()), signal.SIGKILL)
     with Store(tmp_path / "store") as store:
         assert store.verify().ok
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from onnx import numpy_helper
 
-from edgeopt.schema.artifact import Description
+from edgeopt.schema.artifact import Description, Signature
 from edgeopt.schema.errors import PassError
 from edgeopt.step import EXACT, Pass, PassContext, close
 
@@ -106,6 +106,43 @@ class Noisy(OnnxPass):
             out.write_bytes(model.SerializeToString())
             return out
         raise AssertionError("torch can be imported beside ONNX")
+
+
+class FixBatch(OnnxPass):
+    """A batch of four: the check must fill up the last one."""
+
+    name = "fix-batch"
+    promise = EXACT
+
+    def effect(self, d: Description) -> Description:
+        (x,), (y,) = d.signature.inputs, d.signature.outputs
+        fixed = Signature(
+            inputs=(x.model_copy(update={"shape": (4, *x.shape[1:])}),),
+            outputs=(y.model_copy(update={"shape": (4, *y.shape[1:])}),),
+        )
+        return d.model_copy(update={"signature": fixed, "facts": d.facts | {"static-batch"}})
+
+    def run(self, model: Any, ctx: PassContext) -> Any:
+        for value in (*model.graph.input, *model.graph.output):
+            value.type.tensor_type.shape.dim[0].dim_value = 4
+        return model
+
+
+class Narrow(OnnxPass):
+    """Fewer classes than its parent."""
+
+    name = "narrow"
+
+    def effect(self, d: Description) -> Description:
+        (y,) = d.signature.outputs
+        fewer = d.signature.model_copy(
+            update={"outputs": (y.model_copy(update={"shape": ("batch", 2)}),)}
+        )
+        return d.model_copy(update={"signature": fewer})
+
+    def run(self, model: Any, ctx: PassContext) -> Any:
+        model.graph.output[0].type.tensor_type.shape.dim[1].dim_value = 2
+        return with_weights(model, weights(model)[:, :2])
 
 
 class Poison(OnnxPass):

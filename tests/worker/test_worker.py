@@ -14,7 +14,7 @@ import pytest
 
 from edgeopt.data.tensors import bind
 from edgeopt.engine import Engine
-from edgeopt.schema.artifact import Artifact, Description
+from edgeopt.schema.artifact import Artifact, Description, Signature
 from edgeopt.schema.job import Arrays, Job, Outcome
 from edgeopt.step import APPROXIMATE, EXACT, Promise, close
 from edgeopt.store import Store
@@ -64,12 +64,12 @@ class Bed:
         self,
         name: str,
         *,
-        facts: set[str] | None = None,
+        effect: Description | None = None,
         seed: int = 0,
         run: str = "",
         **fields: Any,
     ) -> Outcome:
-        predicted = self.description.to_json() | ({"facts": sorted(facts)} if facts else {})
+        predicted = (effect or self.description).to_json()
         job = Job(
             id=f"pass:{name}",
             kind="pass",
@@ -232,7 +232,8 @@ def test_a_refusal_comes_through_with_the_job_named(bed: Bed) -> None:
 
 
 def test_a_pass_that_predicts_wrongly_is_blamed_by_name(bed: Bed) -> None:
-    error = bed.run("liar", facts={"float32", "int8"}).error
+    predicted = bed.description.model_copy(update={"facts": frozenset({"float32", "int8"})})
+    error = bed.run("liar", effect=predicted).error
     assert error is not None and error["type"] == "PassError"
     assert error["what"].startswith("liar made a model that is not what it predicted: facts")
 
@@ -277,6 +278,34 @@ def test_outputs_that_are_no_numbers_break_every_promise(bed: Bed) -> None:
     outcome = bed.check("poison", APPROXIMATE)
     assert outcome.status == "failed"
     assert "output 'logits' is not finite at sample 0 (poison)" in json.dumps(outcome.error)
+
+
+def test_a_fixed_batch_answers_as_a_free_one_does(bed: Bed) -> None:
+    fixed = {
+        role: tuple(t.model_copy(update={"shape": (4, *t.shape[1:])}) for t in tensors)
+        for role, tensors in bed.description.signature
+    }
+    predicted = bed.description.model_copy(
+        update={
+            "signature": Signature.model_validate(fixed),
+            "facts": bed.description.facts | {"static-batch"},
+        }
+    )
+    outcome = bed.run("fix-batch", effect=predicted)
+    assert outcome.ok, outcome.error
+    check = bed.check("fix-batch", close(rtol=1e-6, atol=0))
+    assert check.ok, check.error
+    assert check.value["n"] == 6
+
+
+def test_outputs_of_another_shape_break_every_promise(bed: Bed) -> None:
+    (y,) = bed.description.signature.outputs
+    narrow = y.model_copy(update={"shape": ("batch", 2)})
+    signature = bed.description.signature.model_copy(update={"outputs": (narrow,)})
+    bed.run("narrow", effect=bed.description.model_copy(update={"signature": signature}))
+    error = bed.check("narrow", APPROXIMATE).error
+    assert error is not None
+    assert error["what"] == "narrow changed output 'logits' from (6, 3) to (6, 2)"
 
 
 def test_jobs_that_no_worker_knows_fail_by_name(engine: Engine) -> None:

@@ -122,7 +122,7 @@ class Lane:
             with ExitStack() as stack:
                 workdir = stack.enter_context(self.store.workdir())
                 if not race_of(job):  # races take the lock themselves, exclusively
-                    stack.enter_context(bench_lock(exclusive=False))
+                    stack.enter_context(bench_lock(exclusive=False, cancelled=self.stopped))
                 started = time.monotonic()
                 asked = request.model_copy(update={"workdir": str(workdir)})
                 outcome = self.perform(asked, limits, tell)
