@@ -1,0 +1,187 @@
+"""What is running and what is left, on standard error: live on a terminal, else line by line."""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TextIO
+
+from edgeopt.schema.base import printable
+from edgeopt.schema.event import Event
+
+if TYPE_CHECKING:
+    from rich.progress import TaskID
+
+VERBS = {
+    "open": "reading", "data": "loading", "pass": "running", "check": "checking",
+    "score": "scoring", "race": "racing",
+}  # fmt: skip
+
+
+@dataclass
+class Tally:
+    """How far a phase has come."""
+
+    total: int = 0
+    ended: int = 0
+    cached: int = 0
+    failed: int = 0
+
+    def end(self, event: Event) -> None:
+        """Count an ended job."""
+        self.ended += 1
+        self.cached += bool(event.data.get("cached"))
+        self.failed += event.data.get("status") != "ok"
+
+    def __str__(self) -> str:
+        counts = ((self.cached, "from cache"), (self.failed, "failed"))
+        return ", ".join(
+            [f"{self.ended}/{self.total}", *(f"{n} {word}" for n, word in counts if n)]
+        )
+
+
+class PlainLines:
+    """A line for each phase, each job that took time, each failure and each note."""
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self._stream = stream or sys.stderr
+        self._start = time.monotonic()
+        self._tally = Tally()
+
+    def __call__(self, event: Event) -> None:
+        if event.what == "phase":
+            self._tally = Tally()
+            self._line(event.text)
+        elif event.what == "plan":
+            self._tally.total += int(event.total or 0)
+        elif event.what == "note":
+            self._line(f"note: {event.text}")
+        elif event.what == "end":
+            self._tally.end(event)
+            if not event.data.get("cached"):
+                self._line(f"  {self._tally.ended}/{self._tally.total} {ending(event)}")
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+    def _line(self, text: str) -> None:
+        since = time.monotonic() - self._start
+        self._stream.write(f"[{since:6.1f}s] {printable(text)}\n")
+        self._stream.flush()
+
+
+class Live:
+    """A bar for the phase and a line for each running job, redrawn in place."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+        self._console = Console(stderr=True, highlight=False)
+        self._progress = Progress(
+            SpinnerColumn(finished_text=" "),
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=28),
+            TextColumn("{task.fields[told]}", markup=False, style="dim"),
+            TimeElapsedColumn(),
+            console=self._console,
+            transient=True,
+        )
+        self._progress.start()
+        self._phase: TaskID | None = None
+        self._text = ""
+        self._tally = Tally()
+        self._jobs: dict[str, TaskID] = {}
+
+    def __call__(self, event: Event) -> None:
+        {
+            "phase": self._on_phase, "plan": self._on_plan, "start": self._on_start,
+            "progress": self._on_progress, "end": self._on_end, "note": self._on_note,
+        }[event.what](event)  # fmt: skip
+
+    def close(self) -> None:
+        """Say how the last phase ended and give the terminal back."""
+        self._settle()
+        self._progress.stop()
+
+    def _on_phase(self, event: Event) -> None:
+        self._settle()
+        self._tally, self._text = Tally(), printable(event.text)
+        self._phase = self._progress.add_task(self._text, total=None, told="")
+
+    def _on_plan(self, event: Event) -> None:
+        self._tally.total += int(event.total or 0)
+        self._show()
+
+    def _on_start(self, event: Event) -> None:
+        verb = VERBS.get(str(event.data.get("kind")), "running")
+        name = self._fitting(f"  {verb} {printable(event.job)}")
+        self._jobs[event.job] = self._progress.add_task(name, total=None, told="")
+
+    def _on_progress(self, event: Event) -> None:
+        if event.job in self._jobs:
+            figures = ", ".join(f"{name} {value:.4g}" for name, value in event.data.items())
+            self._progress.update(
+                self._jobs[event.job],
+                completed=event.done or 0,
+                total=event.total,
+                told=printable(figures)[:40],
+            )
+
+    def _on_end(self, event: Event) -> None:
+        task = self._jobs.pop(event.job, None)
+        if task is not None:
+            self._progress.remove_task(task)
+        self._tally.end(event)
+        if event.data.get("status") not in ("ok", "skipped"):
+            self._say(ending(event), "red")
+        self._show()
+
+    def _on_note(self, event: Event) -> None:
+        self._say(f"note: {event.text}", "dim")
+
+    def _show(self) -> None:
+        if self._phase is not None:
+            tally = self._tally
+            self._progress.update(
+                self._phase,
+                total=tally.total or None,
+                completed=tally.ended,
+                told=str(tally),
+            )
+
+    def _settle(self) -> None:
+        """Turn the phase that ends into a line that stays."""
+        if self._phase is None:
+            return
+        self._progress.remove_task(self._phase)
+        self._phase = None
+        told = f" ({self._tally})" if self._tally.total else ""
+        self._say(f"{self._text}{told}", "")
+
+    def _say(self, text: str, style: str) -> None:
+        from rich.text import Text
+
+        self._console.print(Text(printable(text), style))
+
+    def _fitting(self, text: str) -> str:
+        room = max(20, self._console.width - 50)
+        return (
+            text if len(text) <= room else f"{text[: room // 3]}...{text[-(room * 2 // 3) + 3 :]}"
+        )
+
+
+def ending(event: Event) -> str:
+    """How a job ended, in a line."""
+    seconds = event.data.get("seconds") or 0.0
+    status = event.data.get("status")
+    if status == "ok":
+        return f"{event.job} ({'cached' if event.data.get('cached') else f'{seconds:.1f} s'})"
+    error = event.data.get("error") or {}
+    return f"{event.job} {status}: {error.get('what', '')}".splitlines()[0]
+
+
+def progress() -> PlainLines | Live:
+    """The kind of progress that suits standard error."""
+    return Live() if sys.stderr.isatty() else PlainLines()
