@@ -1,0 +1,174 @@
+"""What a program calls: optimize, plan, benchmark, inspect, load."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from edgeopt.recipe import Recipe, load_recipe, make_recipe
+from edgeopt.recipe.bare import bare_fields
+from edgeopt.schema.artifact import Inspection
+from edgeopt.schema.errors import UsageError
+from edgeopt.schema.event import Event
+from edgeopt.schema.plan import Plan
+from edgeopt.schema.result import Result
+from edgeopt.store import Store
+
+OnEvent = Callable[[Event], None]
+Given = str | Path | Recipe | Mapping[str, Any]
+RECIPE_SUFFIXES = (".yaml", ".yml")
+RESULT = "result.json"
+
+
+def optimize(
+    model: Given,
+    recipe: str | Path | Recipe | None = None,
+    *,
+    out: str | Path | None = None,
+    store: Store | str | Path | None = None,
+    on_event: OnEvent | None = None,
+    bench: bool = True,
+    quick: bool = False,
+    **fields: Any,
+) -> Result:
+    """Make and choose the best artifact for each target.
+
+    ``model`` is a recipe (a file, or a ``Recipe``), a model file, or what stands under ``model`` in
+    a recipe; ``recipe`` and ``fields`` (a recipe's keys) say the rest, fields winning. With
+    ``out``, the result and the chosen files are written there. Raises EdgeoptError for what
+    stops the whole run; a candidate that fails only loses.
+    """
+    from edgeopt.pipeline import run_recipe
+
+    asked = recipe_for(model, recipe, fields)
+    folder = None if out is None else Path(out)
+    with _opened(store) as opened:
+        result = run_recipe(
+            asked, store=opened, out=folder, on_event=on_event or _ignore, bench=bench, quick=quick
+        )
+    return result.lying_in(folder)
+
+
+def plan(
+    model: Given,
+    recipe: str | Path | Recipe | None = None,
+    *,
+    store: Store | str | Path | None = None,
+    on_event: OnEvent | None = None,
+    **fields: Any,
+) -> tuple[Plan, dict[str, Any]]:
+    """What ``optimize`` would do, and an estimate of the work. Runs no pass."""
+    from edgeopt.pipeline import make_plan
+
+    asked = recipe_for(model, recipe, fields)
+    with _opened(store) as opened:
+        return make_plan(asked, store=opened, on_event=on_event or _ignore)
+
+
+def benchmark(
+    *files: str | Path,
+    targets: Sequence[str] = ("local/onnxruntime",),
+    data: str | Path | None = None,
+    store: Store | str | Path | None = None,
+    on_event: OnEvent | None = None,
+) -> dict[str, Any]:
+    """Race model files, each against the first; plain JSON types.
+
+    ``data`` is an .npz with an array for each model input; random samples otherwise.
+    """
+    from edgeopt.pipeline import benchmark_files
+
+    with _opened(store) as opened:
+        return benchmark_files(
+            [Path(file) for file in files],
+            targets=targets,
+            data=None if data is None else Path(data),
+            store=opened,
+            on_event=on_event or _ignore,
+        )
+
+
+def inspect(
+    model: str | Path,
+    *,
+    store: Store | str | Path | None = None,
+    on_event: OnEvent | None = None,
+) -> Inspection:
+    """What is in a model file. Raises ModelError naming the file."""
+    from edgeopt.pipeline import inspect_model
+
+    with _opened(store) as opened:
+        return inspect_model(Path(model), store=opened, on_event=on_event or _ignore)
+
+
+def load(path: str | Path) -> Result:
+    """The result of an earlier run, from its folder or its ``result.json``.
+
+    Raises UsageError naming the file where it is missing, damaged or of another version.
+    """
+    path = Path(path)
+    file = path / RESULT if path.is_dir() else path
+    try:
+        raw = json.loads(file.read_text(encoding="utf-8"))
+        result = Result.model_validate(raw)
+    except OSError as error:
+        raise UsageError(error.strerror or str(error), where=str(file)) from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        what = f"not a result of this version of edgeopt: '{place}': {first['msg']}"
+        raise UsageError(what, where=str(file)) from None
+    except ValueError as error:  # also undecodable text
+        raise UsageError(f"not a JSON document: {error}", where=str(file)) from None
+    return result.lying_in(file.parent)
+
+
+def recipe_for(
+    model: Given, recipe: str | Path | Recipe | None = None, fields: Mapping[str, Any] | None = None
+) -> Recipe:
+    """The recipe that a call asks for. Raises RecipeError, DataError.
+
+    A model file without a recipe gets the passes and constraints of ``bare_fields``.
+    """
+    given = dict(fields or {})
+    if isinstance(model, Recipe) or _is_recipe(model):
+        if recipe is not None:
+            raise UsageError("two recipes were given", hint="the first argument is one already")
+        return _changed(model if isinstance(model, Recipe) else load_recipe(Path(model)), given)  # type: ignore[arg-type]
+    spec = model if isinstance(model, Mapping) else {"path": str(Path(model).absolute())}
+    if recipe is not None:
+        base = recipe if isinstance(recipe, Recipe) else load_recipe(Path(recipe))
+        return _changed(base, {**given, "model": spec})
+    if isinstance(model, Mapping):
+        return make_recipe({**given, "model": spec})
+    return make_recipe({**bare_fields(Path(model), None), **given})
+
+
+def _is_recipe(model: Given) -> bool:
+    return isinstance(model, str | Path) and Path(model).suffix in RECIPE_SUFFIXES
+
+
+def _changed(recipe: Recipe, fields: Mapping[str, Any]) -> Recipe:
+    """A recipe with fields replaced; lines of replaced ones name nothing any more."""
+    if not fields:
+        return recipe
+    kept = {at: line for at, line in recipe.lines.items() if at.split(".")[0] not in fields}
+    return make_recipe(
+        {**recipe.spelled(), **fields}, root=recipe.root, path=recipe.path, lines=kept
+    )
+
+
+def _opened(store: Store | str | Path | None) -> AbstractContextManager[Store]:
+    """A store to use, closed afterwards unless it is the caller's own."""
+    if isinstance(store, Store):
+        return nullcontext(store)
+    return Store.default() if store is None else Store(store)
+
+
+def _ignore(_event: Event) -> None:
+    """Nobody listens."""

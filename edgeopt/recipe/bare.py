@@ -1,0 +1,76 @@
+"""The recipe of a model that comes without one: what is worth trying, told by its data."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+from typing import Any
+
+from edgeopt.schema.errors import DataError
+
+ROLES = {
+    "validation": ("validation", "val", "valid"),
+    "calibration": ("calibration", "train"),
+    "test": ("test",),
+}
+LABELS = ("label", "labels")
+CALIBRATION_SAMPLES = 512
+
+
+def bare_fields(model: Path, data: Path | None) -> dict[str, Any]:
+    """Fields of a recipe for a model file and an archive of arrays named SPLIT.ARRAY.
+
+    Constraints: ``accuracy >= source - 1.0pt`` with labels, else ``fidelity.cosine >= 0.99``.
+    Passes: simplify; INT8 where there are samples to calibrate with; FP16.
+    Raises DataError naming the archive.
+    """
+    fields: dict[str, Any] = {"model": {"path": str(model)}}
+    found = data_fields(data) if data is not None else {}
+    if found:
+        fields["data"] = found
+    labelled = found.get("label") is not None
+    fields["constraints"] = [
+        "accuracy >= source - 1.0pt" if labelled else "fidelity.cosine >= 0.99"
+    ]
+    choices: list[Any] = ["none", "fp16"]
+    if "calibration" in found.get("splits", {}):
+        choices.insert(1, {"quantize-int8": {"scheme": "auto"}})
+    fields["passes"] = ["simplify-onnx", {"one_of": choices}]
+    return fields
+
+
+def data_fields(path: Path) -> dict[str, Any]:
+    """``data`` of a recipe, by the names of an archive's arrays. Raises DataError."""
+    arrays = _arrays(path)
+    splits: dict[str, str] = {}
+    for role, names in ROLES.items():
+        name = next((name for name in names if name in arrays), None)
+        if name is not None:
+            splits[role] = f"train[:{CALIBRATION_SAMPLES}]" if name == "train" else name
+    if "validation" not in splits:
+        raise DataError(
+            "no validation split: candidates are chosen on it",
+            where=str(path),
+            hint=f"name its arrays validation.ARRAY; the archive has the splits: "
+            f"{', '.join(sorted(arrays)) or 'none'}",
+        )
+    held = arrays[splits["validation"]]
+    label = next((name for name in LABELS if name in held), None)
+    return {"source": str(path.absolute()), "label": label, "splits": splits}
+
+
+def _arrays(path: Path) -> dict[str, set[str]]:
+    """Array names by split; nothing but the archive's table of contents is read."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = [name.removesuffix(".npy") for name in archive.namelist()]
+    except OSError as error:
+        raise DataError(error.strerror or str(error), where=str(path)) from None
+    except zipfile.BadZipFile:
+        raise DataError("not an .npz archive, or a truncated one", where=str(path)) from None
+    found: dict[str, set[str]] = {}
+    for name in names:
+        split, dot, array = name.partition(".")
+        if dot:
+            found.setdefault(split, set()).add(array)
+    return found
