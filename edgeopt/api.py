@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -11,9 +12,10 @@ from typing import Any
 from pydantic import ValidationError
 
 from edgeopt.recipe import Recipe, load_recipe, make_recipe
-from edgeopt.recipe.bare import bare_fields
+from edgeopt.recipe.bare import bare_fields, data_fields
+from edgeopt.report import draw
 from edgeopt.schema.artifact import Inspection
-from edgeopt.schema.errors import UsageError
+from edgeopt.schema.errors import StoreError, UsageError
 from edgeopt.schema.event import Event
 from edgeopt.schema.plan import Plan
 from edgeopt.schema.result import Result
@@ -22,7 +24,7 @@ from edgeopt.store import Store
 OnEvent = Callable[[Event], None]
 Given = str | Path | Recipe | Mapping[str, Any]
 RECIPE_SUFFIXES = (".yaml", ".yml")
-RESULT = "result.json"
+RESULT, REPORT = "result.json", "report.html"
 
 
 def optimize(
@@ -39,8 +41,9 @@ def optimize(
     """Make and choose the best artifact for each target.
 
     ``model`` is a recipe (a file, or a ``Recipe``), a model file, or what stands under ``model`` in
-    a recipe; ``recipe`` and ``fields`` (a recipe's keys) say the rest, fields winning. With
-    ``out``, the result and the chosen files are written there. Raises EdgeoptError for what
+    a recipe; ``recipe`` and ``fields`` (a recipe's keys) say the rest, fields winning; a model
+    without a recipe may have an .npz archive as ``data``. With ``out``, the result, its report
+    and the chosen files are written there. Raises EdgeoptError for what
     stops the whole run; a candidate that fails only loses.
     """
     from edgeopt.pipeline import run_recipe
@@ -51,6 +54,8 @@ def optimize(
         result = run_recipe(
             asked, store=opened, out=folder, on_event=on_event or _ignore, bench=bench, quick=quick
         )
+    if folder is not None:
+        save_text(draw(result, "html"), folder / REPORT)
     return result.lying_in(folder)
 
 
@@ -128,6 +133,17 @@ def load(path: str | Path) -> Result:
     return result.lying_in(file.parent)
 
 
+def save_text(text: str, path: Path) -> None:
+    """Write a file whole or not at all. Raises StoreError naming it."""
+    rough = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        rough.write_text(text, encoding="utf-8")
+        rough.replace(path)
+    except OSError as error:
+        rough.unlink(missing_ok=True)
+        raise StoreError(error.strerror or str(error), where=str(path)) from None
+
+
 def recipe_for(
     model: Given, recipe: str | Path | Recipe | None = None, fields: Mapping[str, Any] | None = None
 ) -> Recipe:
@@ -136,6 +152,10 @@ def recipe_for(
     A model file without a recipe gets the passes and constraints of ``bare_fields``.
     """
     given = dict(fields or {})
+    data = given.pop("data") if isinstance(given.get("data"), str | Path) else None
+    whole = recipe is not None or isinstance(model, Recipe) or _is_recipe(model)
+    if data is not None and whole:
+        raise UsageError("the recipe says which data to use", hint="change its key data.source")
     if isinstance(model, Recipe) or _is_recipe(model):
         if recipe is not None:
             raise UsageError("two recipes were given", hint="the first argument is one already")
@@ -145,8 +165,11 @@ def recipe_for(
         base = recipe if isinstance(recipe, Recipe) else load_recipe(Path(recipe))
         return _changed(base, {**given, "model": spec})
     if isinstance(model, Mapping):
-        return make_recipe({**given, "model": spec})
-    return make_recipe({**bare_fields(Path(model), None), **given})
+        return make_recipe(
+            {**given, **({"data": data_fields(Path(data))} if data else {}), "model": spec}
+        )
+    archive = None if data is None else Path(data)
+    return make_recipe({**bare_fields(Path(model).absolute(), archive), **given})
 
 
 def _is_recipe(model: Given) -> bool:

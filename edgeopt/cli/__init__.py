@@ -1,0 +1,20 @@
+"""The command line. Commands are found by file name and loaded when they are called."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+INTERRUPTED = "Interrupted. What was finished is kept: the same command goes on from there."
+
+
+def main(args: Sequence[str] | None = None) -> None:
+    """The console script. Exits with the codes of the documentation, 130 when interrupted."""
+    try:
+        from edgeopt.cli.commands import run
+
+        code = run(sys.argv[1:] if args is None else list(args))
+    except KeyboardInterrupt:
+        print(f"\n{INTERRUPTED}", file=sys.stderr)
+        code = 130
+    sys.exit(code)

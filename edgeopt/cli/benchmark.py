@@ -1,0 +1,90 @@
+"""``edgeopt benchmark``: race model files, without a recipe."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from edgeopt.cli.commands import json_option, print_json
+
+SHOWN = (  # header, quantity
+    ("p50 / first", "ratio.latency.p50"),
+    ("p50", "latency.p50"),
+    ("p90", "latency.p90"),
+    ("p99", "latency.p99"),
+    ("load", "load_time"),
+    ("peak memory", "memory.peak"),
+)
+
+
+@click.command("benchmark")
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--target", "targets", multiple=True, default=("local/onnxruntime",), show_default=True,
+    help="Where to race.",
+)  # fmt: skip
+@click.option(
+    "--data", type=click.Path(path_type=Path),
+    help="An .npz with an array for each model input; random samples otherwise.",
+)  # fmt: skip
+@json_option("Print the figures as JSON.")
+@click.option("--quiet", is_flag=True, help="No progress.")
+def command(
+    files: tuple[Path, ...], targets: tuple[str, ...], data: Path | None, as_json: bool, quiet: bool
+) -> int:
+    """Race model FILES, each against the first: latency, load time, memory, size.
+
+    The first also races itself: what it shows there is the noise of the machine.
+    """
+    from edgeopt.api import benchmark
+    from edgeopt.listeners import listening
+    from edgeopt.listeners.progress import progress
+
+    with listening(*([] if quiet else [progress()])) as tell:
+        found = benchmark(*files, targets=targets, data=data, on_event=tell)
+    if as_json:
+        print_json(found)
+    else:
+        for raced in found["targets"]:
+            _show(raced, found["data"])
+    return 0
+
+
+def _show(raced: dict[str, Any], data: str) -> None:
+    from edgeopt.report.layout import show_line, show_table
+    from edgeopt.schema.measurement import Measurement, figure, span
+
+    facts = raced["machine"]
+    show_line(
+        f"{raced['target']}, {facts['isa']}, runtime {facts['runtime_version']}, "
+        f"{data if data != 'random' else 'random samples'}",
+        "bold",
+    )
+    rows = []
+    for file in raced["files"]:
+        cells = [file["path"]]
+        for _, quantity in SHOWN:
+            raw = file["measurements"].get(quantity)
+            if raw is None:
+                cells.append("-")
+                continue
+            found = Measurement.model_validate(raw)
+            cell = figure(found.value, found.unit)
+            if quantity.endswith("latency.p50"):
+                cell += f"\n{span(*found.interval, found.unit)}"
+            cells.append(cell)
+        cells.append(figure(file["size_bytes"], "bytes"))
+        cells.append(", ".join(f"{n} {name}" for name, n in file["placement"].items()))
+        rows.append(cells)
+    headers = ["file", *(header for header, _ in SHOWN), "size", "nodes"]
+    show_table(headers, rows, right=",".join(headers[1:-1]))
+    for mark in sorted({mark for file in raced["files"] for mark in file["marks"]}):
+        show_line(f"note: {MARKS.get(mark, mark)}", "dim")
+
+
+MARKS = {
+    "contended": "contended: the threads leave no core for anything else",
+    "wide": "wide: the interval of a ratio is wider than 3% to each side",
+}

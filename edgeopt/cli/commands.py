@@ -1,0 +1,102 @@
+"""The group of commands, and what becomes of their errors: one place for exit codes."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any, NoReturn, TypeVar
+
+import click
+
+COMMANDS = ("optimize", "plan", "benchmark", "inspect", "report", "passes", "cache")
+AS_JSON = "edgeopt.as_json"
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+class Commands(click.Group):
+    """Commands by file name; a typing error gets the nearest name."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        found: click.Command = import_module(f"edgeopt.cli.{name}").command
+        return found
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command; an error becomes one message and its exit code."""
+        try:
+            return super().invoke(ctx)
+        except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
+            raise
+        except Exception as error:
+            return _failed(error, bool(ctx.meta.get(AS_JSON)))
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="edgeopt", message="edgeopt %(version)s")
+def edgeopt() -> None:
+    """Turn a trained model into the best measured artifact for each edge target."""
+
+
+def json_option(what: str) -> Callable[[Command], Command]:
+    """``--json``: errors become JSON too."""
+
+    def noted(ctx: click.Context, _parameter: click.Parameter, value: bool) -> bool:
+        ctx.meta[AS_JSON] = value
+        return value
+
+    return click.option("--json", "as_json", is_flag=True, callback=noted, help=what)
+
+
+def print_json(value: Any) -> None:
+    """A JSON document on standard output."""
+    click.echo(json.dumps(value, indent=1))
+
+
+def run(args: list[str]) -> int:
+    """Run a command line; the exit code. Raises KeyboardInterrupt on Ctrl-C and SIGTERM."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        code = edgeopt.main(args, prog_name="edgeopt", standalone_mode=False)
+        sys.stdout.flush()
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except click.Abort:
+        raise KeyboardInterrupt from None
+    except BrokenPipeError:  # whoever read standard output has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 1
+    return code if isinstance(code, int) else 0
+
+
+def _failed(error: Exception, as_json: bool) -> int:
+    from edgeopt.schema.base import printable
+    from edgeopt.schema.errors import EdgeoptError
+
+    if os.environ.get("EDGEOPT_DEBUG"):
+        traceback.print_exception(error)
+    if isinstance(error, EdgeoptError):
+        record, code = error.record(), error.exit_code
+        text = str(error)
+    else:
+        what = f"{type(error).__name__}: {error}"
+        hint = "This is a defect of edgeopt; EDGEOPT_DEBUG=1 shows where it happened."
+        record, code = {"type": "InternalError", "what": what, "where": "", "hint": hint}, 1
+        text = f"{what}\n  {hint}"
+    if as_json:
+        print_json({"error": record, "exit_code": code})
+    click.echo(f"edgeopt: error: {printable(text)}", err=True)
+    return code
+
+
+def _interrupt(_signal: int, _frame: Any) -> NoReturn:
+    raise KeyboardInterrupt

@@ -1,0 +1,71 @@
+"""``edgeopt plan``: what ``optimize`` would do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from edgeopt.cli.commands import json_option, print_json
+
+if TYPE_CHECKING:
+    from edgeopt.schema.plan import Candidate, Plan
+
+
+@click.command("plan")
+@click.argument("model", metavar="RECIPE|MODEL", type=click.Path(path_type=Path))
+@click.option(
+    "--data", type=click.Path(path_type=Path), help="Samples (.npz) for a MODEL without a recipe."
+)
+@json_option("Print the plan as JSON.")
+def command(model: Path, data: Path | None, as_json: bool) -> int:
+    """Show the jobs and candidates of a recipe, and an estimate. Runs no pass."""
+    from edgeopt.api import plan
+    from edgeopt.listeners import listening
+    from edgeopt.listeners.progress import progress
+
+    fields = {"data": data} if data else {}
+    with listening(*([] if as_json else [progress()])) as tell:
+        made, estimate = plan(model, on_event=tell, **fields)
+    if as_json:
+        print_json({"plan": made.to_json(), "estimate": estimate})
+    else:
+        _show(made, estimate)
+    return 0
+
+
+def _show(plan: Plan, estimate: dict[str, Any]) -> None:
+    from edgeopt.report.layout import show_facts, show_line, show_tree
+
+    for target in dict.fromkeys(c.target for c in plan.candidates):
+        show_tree(target, _branches([c for c in plan.candidates if c.target == target]))
+    show_line()
+    jobs = f"{estimate['jobs']}, {estimate['cached']} of them in the cache"
+    show_facts(
+        [
+            ("candidates", str(estimate["candidates"])),
+            ("jobs", jobs),
+            ("samples to score", f"{estimate['samples_scored']:,}"),
+            ("races", f"up to {estimate['races']}"),
+            ("time, roughly", f"{estimate['build_seconds']} s to build, "
+             f"{estimate['race_seconds']} s to race"),
+        ]
+    )  # fmt: skip
+    for note in plan.notes:
+        show_line(f"note: {note}", "dim")
+
+
+def _branches(candidates: list[Candidate]) -> dict[str, Any]:
+    """The chains as a tree; where one ends, what it is."""
+    tree: dict[str, Any] = {}
+    for candidate in candidates:
+        ending = "candidate" if candidate.eligible else "reference only"
+        if candidate.eligible and candidate.reference:
+            ending = "candidate and reference"
+        here = tree
+        *stem, leaf = candidate.chain or ("source",)
+        for label in stem:
+            here = here.setdefault(label, {})
+        here.setdefault(leaf, {})[f"= {ending}"] = {}
+    return tree

@@ -1,0 +1,34 @@
+"""``edgeopt report``: draw a result again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command("report")
+@click.argument("result", type=click.Path(path_type=Path))
+@click.option(
+    "--format", "view", type=click.Choice(["terminal", "html", "json"]), default="terminal",
+    show_default=True, help="The view to draw.",
+)  # fmt: skip
+@click.option(
+    "--out", type=click.Path(dir_okay=False, path_type=Path),
+    help="Write the view to a file instead of standard output.",
+)  # fmt: skip
+def command(result: Path, view: str, out: Path | None) -> int:
+    """Draw a RESULT (result.json, or its folder) as a table, a page or its document."""
+    from edgeopt.api import load, save_text
+    from edgeopt.report import draw
+
+    loaded = load(result)
+    if out is not None:
+        save_text(draw(loaded, view), out)
+    elif view == "terminal":
+        from edgeopt.report import terminal
+
+        terminal.show(loaded, str(result if result.is_dir() else result.parent))
+    else:
+        click.echo(draw(loaded, view), nl=False)
+    return 0
