@@ -64,7 +64,7 @@ def data_jobs(recipe: Recipe) -> list[Job]:
             where=str(recipe.path or ""),
             hint="add data.source with a validation split, or pass --data FILE.npz",
         )
-    path = recipe.root / spec.source
+    path = Path(os.path.abspath(recipe.root / spec.source))  # workers stand elsewhere
     if path.suffix != ".npz":
         raise UsageError(
             f"cannot read data source '{spec.source}'",
@@ -88,15 +88,16 @@ def data_jobs(recipe: Recipe) -> list[Job]:
         )
         for role, selection in selections.items()
     ]
-    trained_on = recipe.model.trained_on
+    named = recipe.model.trained_on
+    trained_on = os.path.abspath(recipe.root / named) if named else ""
     overlap = Job(
         id="data:overlap",
         kind="data",
         name="overlap",
-        params={"trained_on": trained_on is not None},
+        params={"trained_on": bool(trained_on)},
         inputs={job.params["split"]: job.id for job in jobs},
-        key={"trained_on": _digest_or_error(recipe.root / trained_on) if trained_on else ""},
-        where={"trained_on": str(recipe.root / trained_on) if trained_on else ""},
+        key={"trained_on": _digest_or_error(Path(trained_on)) if trained_on else ""},
+        where={"trained_on": trained_on},
     )
     return [*jobs, overlap]
 

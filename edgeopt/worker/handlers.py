@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from edgeopt.schema.artifact import Artifact, Description
 from edgeopt.schema.base import digest_of
-from edgeopt.schema.errors import DataError, PassError, WorkerError
+from edgeopt.schema.errors import PassError, WorkerError
 from edgeopt.schema.job import Arrays, Outcome, Request
 from edgeopt.step import Pass, registry
 from edgeopt.store import Store
@@ -68,17 +68,9 @@ def load_data(request: Request, store: Store, progress: Progress) -> tuple[str, 
 def _overlap(
     params: Mapping[str, Any], where: Mapping[str, Any], splits: dict[str, Arrays], store: Store
 ) -> dict[str, Any]:
-    import numpy as np
+    from edgeopt.data.overlap import check_overlap, load_hashes
 
-    from edgeopt.data.overlap import check_overlap
-
-    trained_on = None
-    if params.get("trained_on"):
-        path = Path(where["trained_on"])
-        try:
-            trained_on = np.load(path, allow_pickle=False)
-        except (OSError, ValueError, EOFError) as error:
-            raise DataError(f"cannot read sample hashes: {error}", where=str(path)) from error
+    trained_on = load_hashes(where["trained_on"]) if params.get("trained_on") else None
     return dict(check_overlap(splits, trained_on, store))
 
 
