@@ -21,12 +21,22 @@ VERBS = {
 
 @dataclass
 class Tally:
-    """How far a phase has come."""
+    """How far a phase has come; a total that is known from the start stays."""
 
     total: int = 0
+    known: bool = False
     ended: int = 0
     cached: int = 0
     failed: int = 0
+
+    @classmethod
+    def of(cls, phase: Event) -> Tally:
+        """The tally of a phase that begins."""
+        return cls(total=int(phase.total or 0), known=phase.total is not None)
+
+    def plan(self, event: Event) -> None:
+        """Count jobs that were planned."""
+        self.total += 0 if self.known else int(event.total or 0)
 
     def end(self, event: Event) -> None:
         """Count an ended job."""
@@ -51,10 +61,10 @@ class PlainLines:
 
     def __call__(self, event: Event) -> None:
         if event.what == "phase":
-            self._tally = Tally()
+            self._tally = Tally.of(event)
             self._line(event.text)
         elif event.what == "plan":
-            self._tally.total += int(event.total or 0)
+            self._tally.plan(event)
         elif event.what == "note":
             self._line(f"note: {event.text}")
         elif event.what == "end":
@@ -107,11 +117,11 @@ class Live:
 
     def _on_phase(self, event: Event) -> None:
         self._settle()
-        self._tally, self._text = Tally(), printable(event.text)
+        self._tally, self._text = Tally.of(event), printable(event.text)
         self._phase = self._progress.add_task(self._text, total=None, told="")
 
     def _on_plan(self, event: Event) -> None:
-        self._tally.total += int(event.total or 0)
+        self._tally.plan(event)
         self._show()
 
     def _on_start(self, event: Event) -> None:

@@ -16,6 +16,7 @@ from edgeopt.schema.measurement import Measurement
 from edgeopt.schema.result import CandidateStatus
 
 FINALISTS = 3
+AGAINST = "the reference, which all others race against"
 PLOTTED = ("accuracy", "fidelity.agreement")  # the first of these is set against speed
 EXIT = {"chosen": 0, "built": 0, "unmet": 3, "refused-on-test": 3, "inconclusive": 4}
 Word = Literal["chosen", "unmet", "inconclusive", "refused-on-test", "built"]
@@ -91,7 +92,7 @@ class Contest:
         self._judge(alive)
 
     def _short_races(self, entries: list[Entry]) -> None:
-        self._phase(f"Racing {len(entries)} candidates against the reference, short")
+        self._phase(f"Racing {len(entries)} candidates against the reference, short", len(entries))
         for entry in entries:
             if self._late():
                 return
@@ -99,7 +100,7 @@ class Contest:
         self._judge(entries)
 
     def _full_races(self, entries: list[Entry]) -> None:
-        self._phase(f"Racing the best {len(entries)} in full")
+        self._phase(f"Racing the best {len(entries)} in full", 2 * len(entries))
         for entry in entries:
             if self._late():
                 return
@@ -204,7 +205,7 @@ class Contest:
         if entry is decision.chosen:
             return "chosen", decision.sentence
         if not entry.plan.eligible:
-            return "reference", "the source converted, nothing else: what all others race against"
+            return "reference", f"the source converted, nothing else: {AGAINST}"
         stands = self._stands(entry)
         bad = worst(self.verdicts.get(entry.plan.id, ()))
         if stands == "infeasible" and bad:
@@ -213,6 +214,11 @@ class Contest:
             return "inconclusive", bad.sentence
         if decision.chosen is None or not entry.raced:
             return "unmeasured", "not raced: the time limit was reached"
+        if entry.raced == "short" and not self.quick and entry is self.reference:
+            return (
+                "screened",
+                f"{AGAINST}; raced against itself, it shows the noise of a short race",
+            )
         if entry.raced == "short" and not self.quick:
             ratio = entry.measured["ratio.latency.p50"]
             return (
@@ -264,8 +270,8 @@ class Contest:
     def _late(self) -> bool:
         return self.deadline is not None and time.monotonic() > self.deadline
 
-    def _phase(self, text: str) -> None:
-        self.on_event(Event(what="phase", text=text))
+    def _phase(self, text: str, jobs: int | None = None) -> None:
+        self.on_event(Event(what="phase", text=text, total=jobs))
 
 
 def _inverse(ratio: Measurement) -> Measurement:

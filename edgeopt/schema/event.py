@@ -12,7 +12,8 @@ What = Literal["phase", "plan", "start", "progress", "end", "note"]
 class Event(Noun):
     """One thing that happened; ``job`` is empty for what concerns the whole run.
 
-    ``phase``: ``text`` names it. ``plan``: ``total`` jobs of this phase. ``start`` and
+    ``phase``: ``text`` names it; ``total``, where it is known, counts all its jobs. ``plan``:
+    ``total`` jobs more of this phase. ``start`` and
     ``progress`` (``done`` of ``total``, figures in ``data``) and ``end`` (``status``,
     ``cached``, ``seconds`` in ``data``) concern a job. ``note``: a sentence for the user.
     """

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from e2e_project import MODEL, Project, save_samples
+from e2e_project import EDGEOPT, MODEL, Project, save_samples
 from onnx import TensorProto, helper, numpy_helper
 
 Breaks = Callable[[Project], None]
@@ -165,10 +165,10 @@ CASES: list[tuple[Breaks, int, tuple[str, ...]]] = [
     (truncated_onnx, 1, ("m.onnx",)),
     (truncated_safetensors, 1, ("source.safetensors",)),
     (truncated_npz, 1, ("samples.npz",)),
-    (unknown_key, 2, ("recipe.yaml:14", "surprise")),
-    (misspelt_key, 2, ("recipe.yaml:15", "constrains", "constraints")),
-    (duplicate_key, 2, ("recipe.yaml:15", "objective")),
-    (misspelt_field, 2, ("recipe.yaml:19", "schema", "scheme")),
+    (unknown_key, 2, ("recipe.yaml:15", "surprise")),
+    (misspelt_key, 2, ("recipe.yaml:16", "constrains", "constraints")),
+    (duplicate_key, 2, ("recipe.yaml:16", "objective")),
+    (misspelt_field, 2, ("recipe.yaml:20", "schema", "scheme")),
     (wrong_shape, 1, ("images",)),
     (shapes_that_do_not_fit_the_model, 1, ("images", "'x'", "32")),
     (label_out_of_range, 1, ("label", "10", "5")),
@@ -218,10 +218,9 @@ def test_a_full_disk_is_an_error_that_names_the_store(project: Project) -> None:
         ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(project.store)], check=False
     )
     if mounted.returncode != 0:  # no right to mount: a file size limit stops the writes instead
-        project.extra["EDGEOPT_TEST_ULIMIT"] = "1"
-        command = ["bash", "-c", 'ulimit -f 400; exec "$0" "$@"', str(_edgeopt())]
+        command = ["bash", "-c", 'ulimit -f 400; exec "$0" "$@"', str(EDGEOPT)]
     else:
-        command = [str(_edgeopt())]
+        command = [str(EDGEOPT)]
     try:
         done = subprocess.run(
             [*command, "optimize", "recipe.yaml", "--quick", "--out", "out"],
@@ -241,12 +240,6 @@ def test_a_full_disk_is_an_error_that_names_the_store(project: Project) -> None:
     finally:
         if mounted.returncode == 0:
             subprocess.run(["umount", str(project.store)], check=True)
-
-
-def _edgeopt() -> Path:
-    from e2e_project import EDGEOPT
-
-    return EDGEOPT
 
 
 def test_the_shipped_archive_is_what_the_tests_think() -> None:
