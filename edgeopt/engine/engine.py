@@ -37,7 +37,7 @@ class Engine:
         deadline: float | None = None,
         executor: Executor | None = None,
     ) -> None:
-        self._store = store
+        self.store = store
         self._on_event = on_event
         self._slots = max(1, slots or len(os.sched_getaffinity(0)))
         self._deadline = float("inf") if deadline is None else deadline
@@ -56,7 +56,7 @@ class Engine:
         self._closed = True
         self._executor.stop()
         with contextlib.suppress(StoreError):
-            self._store.sweep()
+            self.store.sweep()
 
     def run(self, jobs: Sequence[Job], known: Mapping[str, Outcome]) -> dict[str, Outcome]:
         """One outcome a job, in the order given; ``known`` holds those of earlier jobs.
@@ -100,7 +100,7 @@ class Engine:
             self._emit(Event(what="start", job=job.id, text=job.name, data=data))
             inputs = {role: schedule.ended(id) for role, id in job.inputs.items()}
             request = Request(
-                job=job, inputs=inputs, store=str(self._store.root), workdir="", key=key
+                job=job, inputs=inputs, store=str(self.store.root), workdir="", key=key
             )
             self._executor.start(request, self._inbox.put)
 
@@ -108,7 +108,7 @@ class Engine:
         """The outcome of a released job where no work is needed or possible."""
         if cause := schedule.cause(job):
             return _cancelled(job) if cause.status == "cancelled" else _skipped(job, cause)
-        if job.cache and (kept := self._store.outcome(key)):
+        if job.cache and (kept := self.store.outcome(key)):
             return kept.model_copy(update={"job": job.id, "cached": True})
         return None
 
@@ -123,7 +123,7 @@ class Engine:
         if message.error and message.error["type"] == StoreError.__name__:
             raise from_record(message.error)
         if message.ok and schedule.job(message.job).cache:
-            self._store.keep(message)
+            self.store.keep(message)
         self._end(schedule, message)
 
     def _end(self, schedule: Schedule, outcome: Outcome) -> None:

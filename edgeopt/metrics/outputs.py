@@ -70,15 +70,21 @@ def check_labels(labels: Array, scores: Array, name: str) -> Array:
             f"labels are {labels.dtype}{list(labels.shape)}, output '{name}' is for "
             f"{len(scores):,} samples: one whole number each is needed"
         )
-    bad = (labels < 0) | (labels >= scores.shape[1])
+    check_range(labels, scores.shape[1], name)
+    return labels.astype(np.int64)
+
+
+def check_range(labels: Array, classes: int, name: str, where: str = "") -> None:
+    """Raise DataError, naming the first bad sample, unless all labels are below ``classes``."""
+    bad = (labels < 0) | (labels >= classes)
     if bad.any():
         sample = int(np.argmax(bad))
         raise DataError(
             f"label {labels[sample]} of sample {sample} is out of range: output '{name}' has "
-            f"{scores.shape[1]} classes ({int(bad.sum()):,} such samples in all)",
+            f"{classes} classes ({int(bad.sum()):,} such samples in all)",
+            where=where,
             hint="labels count from 0",
         )
-    return labels.astype(np.int64)
 
 
 def paired(outputs: Outputs, source: Outputs) -> list[tuple[str, Array, Array]]:

@@ -16,12 +16,14 @@ from edgeopt.data.tensors import sample_inputs
 from edgeopt.devices import device_named
 from edgeopt.engine import Engine
 from edgeopt.formats import format_named, format_of
+from edgeopt.metrics.outputs import check_range
 from edgeopt.planner import Known
 from edgeopt.recipe import Recipe
 from edgeopt.schema.artifact import Description
 from edgeopt.schema.errors import DataError, PlanError, UsageError, from_record
 from edgeopt.schema.job import Arrays, Job, Outcome
 from edgeopt.schema.target import Target, TargetFacts, parse_target
+from edgeopt.store import Store
 
 Role = Literal["calibration", "validation", "test"]
 OPEN = "open"
@@ -162,6 +164,7 @@ def prepare(recipe: Recipe, engine: Engine) -> tuple[Known, dict[str, Outcome]]:
     raw_jobs = {job.params["split"]: job.id for job in jobs if job.name != "overlap"}
     raw = {role: Arrays.model_validate(outcomes[id].value) for role, id in raw_jobs.items()}
     assert recipe.data is not None
+    _check_shapes(recipe, raw)
     samples = sample_inputs(
         raw["validation"],
         preprocess=recipe.data.preprocess,
@@ -169,8 +172,10 @@ def prepare(recipe: Recipe, engine: Engine) -> tuple[Known, dict[str, Outcome]]:
         layout=recipe.data.layout,
     )
     outcomes |= run_or_raise(engine, [open_job(recipe, samples)], outcomes)
+    source = Description.model_validate(outcomes[OPEN].value["description"])
+    _check_labels(recipe, raw, source, engine.store)
     known = Known(
-        source=Description.model_validate(outcomes[OPEN].value["description"]),
+        source=source,
         source_job=OPEN,
         raw=raw,
         raw_jobs=raw_jobs,
@@ -179,6 +184,33 @@ def prepare(recipe: Recipe, engine: Engine) -> tuple[Known, dict[str, Outcome]]:
         version=installed_version,
     )
     return known, outcomes
+
+
+def _check_shapes(recipe: Recipe, raw: Mapping[str, Arrays]) -> None:
+    """Raise DataError where an array's samples differ between splits in shape or dtype."""
+    for role, arrays in raw.items():
+        for name, ref in arrays.arrays.items():
+            first = raw["validation"].arrays.get(name, ref)
+            if (ref.shape[1:], ref.dtype) != (first.shape[1:], first.dtype):
+                raise DataError(
+                    f"samples of '{name}' are {ref.dtype}{list(ref.shape[1:])} in {role} and "
+                    f"{first.dtype}{list(first.shape[1:])} in validation",
+                    where=recipe.line("data", "splits", role),
+                )
+
+
+def _check_labels(
+    recipe: Recipe, raw: Mapping[str, Arrays], source: Description, store: Store
+) -> None:
+    """Raise DataError for a label that the source has no score for, before anything is built."""
+    shapes = {tensor.name: tensor.shape for tensor in source.signature.outputs}
+    name = next((name for name, shape in shapes.items() if len(shape) == 2), None)
+    classes = shapes[name][1] if name else None
+    if name is None or not isinstance(classes, int) or classes < 2:
+        return  # the metrics find their scores in the outputs themselves
+    for role, arrays in raw.items():
+        if arrays.labels is not None and role != "calibration":
+            check_range(store.get_array(arrays.labels), classes, name, recipe.line("data", "label"))
 
 
 def host_isa() -> str:

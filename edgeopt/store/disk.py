@@ -61,6 +61,19 @@ def free_bytes(folder: Path) -> int:
     return shutil.disk_usage(folder).free
 
 
+def no_room(root: Path, raised: BaseException | None) -> StoreError | None:
+    """A StoreError if the disk was full when foreign code raised this, else None.
+
+    Libraries with a core in another language say it in words, without an OSError.
+    """
+    while raised is not None:
+        full = isinstance(raised, OSError) and raised.errno in FULL
+        if full or os.strerror(errno.ENOSPC) in str(raised):
+            return _store_error(root, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
+        raised = raised.__cause__ or raised.__context__
+    return None
+
+
 def _store_error(root: Path, error: OSError) -> StoreError:
     reason = error.strerror or str(error)
     if error.errno in FULL:

@@ -10,6 +10,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
+from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, BinaryIO
 
@@ -17,6 +18,7 @@ from edgeopt.schema.base import canonical
 from edgeopt.schema.errors import DataError, EdgeoptError, ModelError, PassError, WorkerError
 from edgeopt.schema.job import Job, Outcome, Request
 from edgeopt.store import Store
+from edgeopt.store.disk import no_room
 from edgeopt.worker.checks import check_promise
 from edgeopt.worker.handlers import Progress, load_data, open_model, run_pass
 
@@ -66,10 +68,12 @@ def answer(request: Request, stores: dict[str, Store], progress: Progress) -> Ou
         traceback.print_exc()
         status, error = "memory", WorkerError("ran out of memory", where=job.id)
     except EdgeoptError as raised:
-        error = _placed(raised, job)
+        error = no_room(Path(request.store), raised) or _placed(raised, job)
     except (Exception, SystemExit) as raised:
-        traceback.print_exc()
-        error = _blamed(raised, job)
+        error = no_room(Path(request.store), raised)
+        if error is None:
+            traceback.print_exc()
+            error = _blamed(raised, job)
     finally:
         os.chdir(home)
         with contextlib.suppress(OSError):
