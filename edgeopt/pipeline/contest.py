@@ -139,7 +139,7 @@ class Contest:
 
     def _tested(self, chosen: Entry) -> Decision:
         split = "test"
-        told = f"{chosen.plan.id.partition('#')[2]} is the best measured artifact"
+        told = f"{chosen.plan.label} is the best measured artifact"
         if split not in self.bench.known.raw:
             note = "not tested: the data has no test split"
             return Decision("chosen", f"{told}; {note}", chosen, test={"not_tested": note})
@@ -182,7 +182,7 @@ class Contest:
             return Decision("inconclusive", f"no candidate could be measured: {why}")
         bad = worst(missed[near])
         assert bad is not None
-        name = near.partition("#")[2]
+        name = next(e.plan.label for e in self.entries if e.plan.id == near)
         undecided = [e for e in self._eligible() if self._stands(e) == "inconclusive"]
         if undecided:
             return Decision(

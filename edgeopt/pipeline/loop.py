@@ -156,7 +156,7 @@ def _entries(
         else:
             entry.error, twin = (checked if ended.ok else ended).error or {}, entry
         if twin is not entry:
-            notes.append(f"{_name(candidate.id)} came to the same file as {_name(twin.plan.id)}")
+            notes.append(f"{candidate.label} came to the same file as {twin.plan.label}")
             twin.merged.append(candidate.id)
             twin.plan = twin.plan.model_copy(
                 update={
@@ -172,10 +172,6 @@ def _entries(
     if reference.artifact is None:
         raise from_record(reference.error or {"what": "the reference could not be made"})
     return entries, reference, notes
-
-
-def _name(id: str) -> str:
-    return id.partition("#")[2]
 
 
 def _built(entries: Sequence[Entry]) -> Decision:
@@ -200,7 +196,7 @@ def _target_result(
             CandidateResult(
                 id=entry.plan.id,
                 chain=tuple(_pass_record(id, plan, outcomes) for id in entry.plan.steps),
-                label=" > ".join(entry.plan.chain) or "source",
+                label=entry.plan.label,
                 status=status,
                 reason=reason,
                 reference=entry is contest.reference,

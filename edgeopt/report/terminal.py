@@ -58,14 +58,15 @@ def _headline(target: TargetResult, folder: str) -> RenderableType:
     """What was chosen, where it lies, how fast, how good, how large, and why."""
     word, style = HEADLINES[target.verdict]
     shown = target.chosen or target.nearest_miss
-    name = shown.partition("#")[2] if shown else ""
     title = Text.assemble((word, style), " ", (printable(target.target), "bold"))
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="dim", no_wrap=True)
     grid.add_column(overflow="fold")
     if shown is not None:
-        measured = target.candidate(shown).measurements
-        grid.add_row("artifact" if target.chosen else "nearest miss", _text(name))
+        candidate = target.candidate(shown)
+        measured = candidate.measurements
+        role = "artifact" if target.chosen else "nearest miss"
+        grid.add_row(role, _text(candidate.label))
         if target.path:
             path = f"{folder.rstrip('/')}/{target.path}" if folder else target.path
             grid.add_row("path", _text(path))

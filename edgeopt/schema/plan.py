@@ -25,6 +25,11 @@ class Candidate(Noun):
     reference: bool = False
     eligible: bool = True
 
+    @property
+    def label(self) -> str:
+        """The chain as people read it."""
+        return " > ".join(self.chain) or "source"
+
 
 class Plan(Noun):
     """Jobs in an order in which they can run, and the candidates per target."""
