@@ -69,6 +69,7 @@ class Contest:
         if contenders:
             self._short_races(contenders)
         if self.quick:
+            self._measure_memory([e for e in self._standing_as("pending") if e.raced])
             order = self._order([e for e in self._standing_as("feasible") if e.raced])
             return self._tested(order[0]) if order else self._nobody()
         finalists = self._order(self._standing_as("feasible", "pending"))[:FINALISTS]
@@ -97,6 +98,11 @@ class Contest:
             if self._late():
                 return
             self.bench.race_reference(entry, self.reference, "short")
+        self._judge(entries)
+
+    def _measure_memory(self, entries: list[Entry]) -> None:
+        for entry in entries:
+            self.bench.memory(entry, self.reference)
         self._judge(entries)
 
     def _full_races(self, entries: list[Entry]) -> None:
