@@ -12,7 +12,7 @@ from edgeopt.decide.front import pareto_front
 from edgeopt.pipeline.measure import Bench, Entry, sizes
 from edgeopt.schema.constraint import Constraint, Verdict
 from edgeopt.schema.event import Event
-from edgeopt.schema.measurement import Measurement
+from edgeopt.schema.measurement import Measurement, figure, span
 from edgeopt.schema.result import CandidateStatus
 
 FINALISTS = 3
@@ -227,10 +227,7 @@ class Contest:
             )
         if entry.raced == "short" and not self.quick:
             ratio = entry.measured["ratio.latency.p50"]
-            return (
-                "screened",
-                f"screened out by a short race: {ratio.value:.2f}x the reference's p50 latency",
-            )
+            return "screened", f"{FINALISTS} others were ahead in the short race: {_told(ratio)}"
         mine, theirs = entry.measured, decision.chosen.measured
         duel = entry.duels.get(decision.chosen.plan.id)
         return "lost", lost_to(self.objective, mine, theirs, duel)
@@ -278,6 +275,10 @@ class Contest:
 
     def _phase(self, text: str, jobs: int | None = None) -> None:
         self.on_event(Event(what="phase", text=text, total=jobs))
+
+
+def _told(ratio: Measurement) -> str:
+    return f"{figure(ratio.value, 'x')} ({span(*ratio.interval, 'x')}) the reference's p50 latency"
 
 
 def _inverse(ratio: Measurement) -> Measurement:

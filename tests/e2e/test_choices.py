@@ -1,0 +1,138 @@
+"""What a run ends in: exit codes, what is written, and what may be asked for."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import pytest
+from e2e_project import MODEL, Project
+
+import edgeopt
+
+ONNX = """\
+model: source.onnx
+data:
+  source: samples.npz
+  inputs: {image: images}
+  label: label
+  splits: {calibration: train, validation: validation, test: test}
+  preprocess: [{scale: 255}, {normalize: {mean: 0.286, std: 0.353}}]
+objective: size
+constraints: ["accuracy >= source - 10pt"]
+passes:
+  - one_of: [none, {quantize-int8: {scheme: u8s8-reduced}}]
+"""
+
+
+@pytest.fixture
+def project(project: Project) -> Project:
+    """The same project starting from ONNX."""
+    shutil.copy(MODEL / "source.onnx", project.folder)
+    project.write(ONNX)
+    return project
+
+
+def optimized(project: Project, code: int, *args: str) -> dict[str, Any]:
+    done = project.run("optimize", "recipe.yaml", "--quick", "--json", "--out", "out", *args)
+    assert done.returncode == code, done.stderr
+    result: dict[str, Any] = json.loads(done.stdout)
+    assert result == json.loads((project.folder / "out" / "result.json").read_text())
+    assert (project.folder / "out" / "report.html").stat().st_size > 10_000
+    return result["targets"][0]
+
+
+def test_the_chosen_file_is_what_the_result_says(project: Project) -> None:
+    target = optimized(project, 0)
+    assert target["verdict"] == "chosen" and "holds on the test split" in target["sentence"]
+    chosen = next(c for c in target["candidates"] if c["id"] == target["chosen"])
+    assert "quantize-int8" in chosen["label"], "the objective is the size"
+    path = project.folder / "out" / target["path"]
+    onnx.checker.check_model(onnx.load(path))
+    assert path.stat().st_size == chosen["measurements"]["size"]["value"]
+    result = edgeopt.load(project.folder / "out")
+    assert result.best("local/onnxruntime").path == path
+    with np.load(project.folder / "samples.npz") as archive:
+        images, labels = archive["test.images"], archive["test.label"]
+    x = ((images[:, np.newaxis].astype(np.float32) / 255) - np.float32(0.286)) / np.float32(0.353)
+    session = ort.InferenceSession(path, providers=["CPUExecutionProvider"])
+    right = (session.run(None, {"image": x})[0].argmax(1) == labels).mean()
+    assert right == pytest.approx(target["test"]["measurements"]["accuracy"]["value"], abs=0.011)
+
+
+def test_bounds_that_none_keeps_exit_3_and_save_the_nearest_miss(project: Project) -> None:
+    target = optimized(project, 3, "--constraint", "size <= 1 kB")
+    assert target["verdict"] == "unmet" and target["chosen"] is None
+    assert target["nearest_miss"].endswith(")")
+    assert target["path"].startswith("candidates/")
+    assert (project.folder / "out" / target["path"]).is_file()
+    assert not (project.folder / "out" / "best").exists()
+    assert {c["status"] for c in target["candidates"]} == {"infeasible"}
+
+
+def test_a_bound_inside_the_interval_exits_4(project: Project) -> None:
+    result = optimized(project, 0)
+    value = result["source"]["accuracy"]["value"]
+    target = optimized(project, 4, "--constraint", f"accuracy >= {100 * value:.2f} %")
+    assert target["verdict"] == "inconclusive"
+    assert "accuracy" in target["sentence"]
+
+
+def test_without_bench_all_candidates_are_built_and_nothing_is_measured(project: Project) -> None:
+    done = project.run("optimize", "recipe.yaml", "--no-bench", "--json", "--out", "out")
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    assert not [id for id in result["jobs"]["ran"] if id.startswith(("score:", "race:"))]
+    files = sorted((project.folder / "out" / "candidates").rglob("*.onnx"))
+    assert len(files) == len(result["targets"][0]["candidates"]) == 2
+    for file in files:
+        onnx.checker.check_model(onnx.load(file))
+
+
+def test_a_bare_model_gets_what_is_worth_trying(project: Project) -> None:
+    with np.load(project.folder / "samples.npz") as archive:
+        arrays = {
+            name.replace("images", "image"): value[:, np.newaxis].astype(np.float32) / 255
+            for name, value in archive.items()
+            if name.endswith("images")
+        }
+    np.savez(project.folder / "bare.npz", **arrays)
+    done = project.run(
+        "optimize", "source.onnx", "--data", "bare.npz", "--quick", "--json",
+        "--constraint", "fidelity.cosine >= 0.5", "--objective", "size",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    labels = " ".join(c["label"] for c in result["targets"][0]["candidates"])
+    assert "simplify-onnx" in labels and "quantize-int8" in labels and "fp16" in labels
+    assert (project.folder / "edgeopt-out" / "source" / "result.json").is_file()
+
+
+def test_files_race_without_a_recipe(project: Project) -> None:
+    shutil.copy(MODEL / "source.onnx", project.folder / "twin.onnx")
+    done = project.run("benchmark", "source.onnx", "twin.onnx", "--json")
+    assert done.returncode == 0, done.stderr
+    (target,) = json.loads(done.stdout)["targets"]
+    assert [file["path"] for file in target["files"]] == ["source.onnx", "twin.onnx"]
+    for file in target["files"]:
+        found = file["measurements"]
+        low, value, high = (found["ratio.latency.p50"][key] for key in ("low", "value", "high"))
+        assert low <= value <= high
+        assert found["latency.p50"]["value"] <= found["latency.p99"]["value"]
+        assert found["memory.peak"]["value"] > 0
+        assert set(file["placement"]) == {"CPUExecutionProvider"}
+    table = project.run("benchmark", "source.onnx", "--quiet")
+    assert table.returncode == 0 and "source.onnx" in table.stdout
+
+
+def test_errors_are_json_where_it_is_asked_for(project: Project) -> None:
+    project.edit("recipe.yaml", "objective: size", "objective: beauty")
+    done = project.run("optimize", "recipe.yaml", "--json", "--out", "out")
+    assert done.returncode == 2
+    told = json.loads(done.stdout)
+    assert told["exit_code"] == 2 and told["error"]["where"].endswith("recipe.yaml:8")
+    assert not (project.folder / "out").exists()
