@@ -59,7 +59,7 @@ def load_hashes(path: Path | str) -> np.ndarray[Any, Any]:
     except FileNotFoundError:
         raise DataError("no such file", where=str(path)) from None
     except (OSError, ValueError, EOFError, SyntaxError) as error:
-        raise DataError(f"no sound .npy file: {error}", where=str(path)) from None
+        raise DataError(f"no sound .npy file of sample hashes: {error}", where=str(path)) from None
     if not isinstance(hashes, np.ndarray):
         raise DataError("an .npz archive, not a .npy file", where=str(path))
     _check_hashes(hashes, str(path))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -24,15 +23,6 @@ def no_bench(
     request: Request, progress: Callable[..., None], cancelled: threading.Event
 ) -> tuple[str, dict[str, Any]]:
     raise AssertionError("this test benches nothing")
-
-
-@pytest.fixture(autouse=True)
-def own_bench_lock(
-    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Whoever times something on this machine meanwhile does not hold these tests up."""
-    monkeypatch.setenv("TMPDIR", str(tmp_path_factory.mktemp("locks")))
-    monkeypatch.setattr(tempfile, "tempdir", None)
 
 
 @pytest.fixture

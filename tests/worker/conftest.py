@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,15 +16,6 @@ from edgeopt.schema.job import Job
 from edgeopt.store import Store
 
 PLUGIN = Path(__file__).with_name("plugged_in.py")
-
-
-@pytest.fixture(autouse=True)
-def own_bench_lock(
-    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Whoever times something on this machine meanwhile does not hold these tests up."""
-    monkeypatch.setenv("TMPDIR", str(tmp_path_factory.mktemp("locks")))
-    monkeypatch.setattr(tempfile, "tempdir", None)
 
 
 @pytest.fixture

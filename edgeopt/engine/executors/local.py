@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 import time
 import traceback
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -64,7 +65,7 @@ class LocalExecutor:
         self._stack.close()
 
 
-class Lane:
+class Lane(ABC):
     """Runs what it is given, one after the other, in a thread that lives until ``stop``.
 
     The thread is a daemon: the end of the parent waits for no lane, and the kernel takes a
@@ -101,12 +102,13 @@ class Lane:
             tell(self._outcome(request, tell))
         self.put_down()
 
+    @abstractmethod
     def put_down(self) -> None:
         """Kill what runs. From any thread."""
 
+    @abstractmethod
     def perform(self, request: Request, limits: Limits, tell: Tell) -> Outcome:
         """The outcome of a request. May raise Lost and EdgeoptError."""
-        raise NotImplementedError
 
     def _outcome(self, request: Request, tell: Tell) -> Outcome:
         job = request.job
