@@ -4,21 +4,28 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import math
 import os
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from edgeopt.schema.errors import DeviceError
 
 LOOK_S = 0.02
+PATIENCE_S = 3.0
 
 
 @contextlib.contextmanager
-def bench_lock(exclusive: bool, cancelled: threading.Event | None = None) -> Iterator[None]:
-    """Hold the machine's lock: exclusively to time, shared to work. Waits for it.
+def bench_lock(
+    exclusive: bool,
+    cancelled: threading.Event | None = None,
+    waiting: Callable[[], None] = lambda: None,
+) -> Iterator[None]:
+    """Hold the machine's lock: exclusively to time, shared to work. Waits for it, and calls
+    ``waiting`` once if that takes more than a few seconds.
 
     Who wants to time first takes the gate, which everyone passes, so that a stream of
     workers cannot keep it waiting for ever. A thread must not take the lock twice. Raises
@@ -26,8 +33,8 @@ def bench_lock(exclusive: bool, cancelled: threading.Event | None = None) -> Ite
     """
     folder = Path(tempfile.gettempdir())
     with contextlib.ExitStack() as held, contextlib.ExitStack() as gate:
-        _take(folder / "edgeopt-bench.gate", exclusive, gate, cancelled)
-        _take(folder / "edgeopt-bench.lock", exclusive, held, cancelled)
+        for name, stack in (("gate", gate), ("lock", held)):
+            _take(folder / f"edgeopt-bench.{name}", exclusive, stack, cancelled, waiting)
         if not exclusive:
             gate.close()
         yield
@@ -38,8 +45,10 @@ def _take(
     exclusive: bool,
     stack: contextlib.ExitStack,
     cancelled: threading.Event | None,
+    waiting: Callable[[], None],
 ) -> None:
     handle = _open(path)
+    patience = time.monotonic() + PATIENCE_S
     stack.callback(os.close, handle)
     how = fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH
     while True:
@@ -49,6 +58,9 @@ def _take(
             return fcntl.flock(handle, how | fcntl.LOCK_NB)
         except BlockingIOError:
             time.sleep(LOOK_S)
+        if time.monotonic() > patience:
+            patience = math.inf
+            waiting()
 
 
 def _open(path: Path) -> int:

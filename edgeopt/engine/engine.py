@@ -116,6 +116,9 @@ class Engine:
         """Act on what a lane told."""
         if message.job not in schedule.running:
             return
+        if isinstance(message, Told) and message.note:
+            self._emit(Event(what="note", job=message.job, text=message.note))
+            return
         if isinstance(message, Told):
             done, total, data = message.done, message.total, dict(message.figures)
             self._emit(Event(what="progress", job=message.job, done=done, total=total, data=data))

@@ -287,12 +287,13 @@ def test_nothing_works_while_somebody_times(
 ) -> None:
     trace = tmp_path / "trace"
     ended: list[dict[str, Outcome]] = []
-    engine = make_engine()
+    told = threading.Event()
+    engine = make_engine(on_event=lambda e: told.set() if "waiting" in e.text else None)
     jobs = [make_job("a", where={"trace": str(trace)})]
     with bench_lock(exclusive=True):
         runner = threading.Thread(target=lambda: ended.append(engine.run(jobs, {})))
         runner.start()
-        runner.join(0.5)
+        assert told.wait(60), "a run that waits for another says so"
         assert runner.is_alive() and not trace.exists()
     runner.join()
     assert ended[0]["a"].ok and trace.exists()

@@ -11,12 +11,13 @@ from edgeopt.schema.job import Outcome, Request
 
 @dataclass(frozen=True)
 class Told:
-    """How far a running job is."""
+    """How far a running job is; with a ``note``, only that sentence."""
 
     job: str
-    done: float
+    done: float = 0.0
     total: float | None = None
     figures: dict[str, float] = field(default_factory=dict)
+    note: str = ""
 
 
 Tell = Callable[[Outcome | Told], None]

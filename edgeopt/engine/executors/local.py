@@ -32,6 +32,7 @@ Bench = Callable[[Request, Progress, threading.Event], tuple[str, dict[str, Any]
 TIME_S = 600.0  # a job's limit where it states none
 MEMORY_SHARE = 0.8  # of the machine's memory, likewise
 FAREWELL_S = 10.0  # how long to wait for an agent to be gone
+WAITS = "waiting until another run of edgeopt on this machine has timed what it is timing"
 
 
 class LocalExecutor:
@@ -124,7 +125,8 @@ class Lane(ABC):
             with ExitStack() as stack:
                 workdir = stack.enter_context(self.store.workdir())
                 if not race_of(job):  # races take the lock themselves, exclusively
-                    stack.enter_context(bench_lock(exclusive=False, cancelled=self.stopped))
+                    lock = bench_lock(False, self.stopped, lambda: tell(Told(job.id, note=WAITS)))
+                    stack.enter_context(lock)
                 started = time.monotonic()
                 asked = request.model_copy(update={"workdir": str(workdir)})
                 outcome = self.perform(asked, limits, tell)
