@@ -209,7 +209,7 @@ class Contest:
         if entry.error is not None:
             return "failed", _error_sentence(entry)
         if entry is decision.chosen:
-            return "chosen", decision.sentence
+            return "chosen", decision.sentence.removeprefix(f"{entry.plan.label} is ")
         if not entry.plan.eligible:
             return "reference", f"the source converted, nothing else: {AGAINST}"
         stands = self._stands(entry)
