@@ -30,6 +30,14 @@ class Commands(click.Group):
         found: click.Command = import_module(f"edgeopt.cli.{name}").command
         return found
 
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        """As click does, with the nearest name where there is no such command."""
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            from edgeopt.schema.errors import did_you_mean
+
+            ctx.fail(f"no such command '{args[0]}'. {did_you_mean(args[0], COMMANDS)}")
+        return super().resolve_command(ctx, args)
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; an error becomes one message and its exit code."""
         try:

@@ -23,7 +23,7 @@ def recipe_schema() -> dict[str, Any]:
     }
     for name in ("targets", "constraints", "metrics"):
         items = fields[name].get("items") or fields[name]["anyOf"][0]["items"]
-        single = items["anyOf"] if "anyOf" in items else [items]
+        single = items.get("anyOf", [items])
         forms = [{"type": "array", "items": items}, *single]
         if fields[name].get("default", ()) is None:
             forms.append({"type": "null"})

@@ -1,0 +1,90 @@
+"""Views of a result: everything is shown, nothing is trusted."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edgeopt.report import VIEWS, draw
+
+spec = importlib.util.spec_from_file_location(
+    "result_sample", Path(__file__).with_name("result_sample.py")
+)
+assert spec and spec.loader
+sample: Any = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(sample)
+
+
+class Text(HTMLParser):
+    """The text of a page and all its tags with attributes."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.text = ""
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def words(text: str) -> str:
+    return re.sub(r"\s+", "", text)
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_every_candidate_and_reason_is_shown(view: str) -> None:
+    result = sample.sample_result()
+    drawn = draw(result, view)
+    shown = words(Text(drawn).text if view == "html" else drawn)
+    for candidate in result.targets[0].candidates:
+        reason = candidate.reason
+        if view == "json":
+            reason = json.dumps(reason)[1:-1]
+        elif not reason.isprintable():
+            continue
+        assert words(reason) in shown or view == "terminal", candidate.label
+        assert candidate.status in shown
+    assert result.targets[0].target in shown
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_equal_results_give_equal_bytes(view: str) -> None:
+    assert draw(sample.sample_result(), view) == draw(sample.sample_result(), view)
+
+
+def test_the_page_is_self_contained_and_escapes_what_comes_from_outside() -> None:
+    page = draw(sample.sample_result(), "html")
+    parsed = Text(page)
+    assert "script" not in {tag for tag, _ in parsed.tags}
+    for tag, attributes in parsed.tags:
+        assert tag not in ("link", "iframe", "img", "object")
+        for name, value in attributes.items():
+            assert not name.startswith("on")
+            if name in ("href", "src"):
+                assert (value or "").startswith("#")
+    assert "url(" not in page and "@import" not in page
+    assert "\x1b" not in page and "\u202e" not in page
+
+
+def test_a_terminal_never_gets_control_characters() -> None:
+    drawn = draw(sample.sample_result(), "terminal")
+    assert "\x1b" not in drawn and "\u202e" not in drawn
+
+
+@pytest.mark.parametrize("verdict", ["chosen", "unmet", "inconclusive", "refused-on-test", "built"])
+@pytest.mark.parametrize("view", VIEWS)
+def test_every_verdict_can_be_drawn(view: str, verdict: str) -> None:
+    changed: dict[str, Any] = {"verdict": verdict}
+    if verdict in ("unmet", "inconclusive", "built"):
+        changed |= {"chosen": None, "path": None}
+    assert draw(sample.sample_result(sample.sample_target(**changed)), view)
