@@ -39,7 +39,9 @@ def source_files(path: Path) -> dict[str, Path]:
 
 def locations(path: Path) -> set[str]:
     """The external data locations that stand in the file's bytes."""
-    found = set()
+    found: set[str] = set()
+    if not path.stat().st_size:  # an empty file cannot be mapped
+        return found
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         for match in _LOCATION.finditer(data):
             size = match[1]
