@@ -69,7 +69,7 @@ class Contest:
         if contenders:
             self._short_races(contenders)
         if self.quick:
-            self._measure_memory([e for e in self._standing_as("pending") if e.raced])
+            self._measure_memory("pending")
             order = self._order([e for e in self._standing_as("feasible") if e.raced])
             return self._tested(order[0]) if order else self._nobody()
         finalists = self._order(self._standing_as("feasible", "pending"))[:FINALISTS]
@@ -99,8 +99,11 @@ class Contest:
                 return
             self.bench.race_reference(entry, self.reference, "short")
         self._judge(entries)
+        if self.objective.startswith("memory."):
+            self._measure_memory("feasible", "pending")
 
-    def _measure_memory(self, entries: list[Entry]) -> None:
+    def _measure_memory(self, *words: str) -> None:
+        entries = [e for e in self._standing_as(*words) if e.raced]
         for entry in entries:
             self.bench.memory(entry, self.reference)
         self._judge(entries)

@@ -13,7 +13,7 @@ from edgeopt.engine import Engine
 from edgeopt.pipeline.contest import Contest, Decision
 from edgeopt.pipeline.measure import Bench, Entry
 from edgeopt.pipeline.prepare import OPEN, installed_version, prepare
-from edgeopt.pipeline.write import write_result
+from edgeopt.pipeline.write import check_writable, write_result
 from edgeopt.planner import Known
 from edgeopt.planner import make_plan as plan_jobs
 from edgeopt.recipe import Recipe
@@ -46,6 +46,8 @@ def run_recipe(
     ``quick`` makes every race a short one: wider intervals, for trying a recipe out.
     Raises EdgeoptError for what stops the whole run; a candidate that fails only loses.
     """
+    if out is not None:
+        check_writable(out)
     started, clock = datetime.now(UTC), time.monotonic()
     limit = recipe.limits.time_s
     deadline = None if limit is None else clock + limit

@@ -13,6 +13,17 @@ from edgeopt.schema.result import CandidateResult, Result, TargetResult
 from edgeopt.store import Store
 
 
+def check_writable(out: Path) -> None:
+    """Raise StoreError, before any work is done, where a result could not be written."""
+    nearest = next(p for p in (out, *out.absolute().parents) if p.exists())
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
+        raise StoreError(
+            f"cannot write the result: {nearest} is no folder that may be written to",
+            where=str(out),
+            hint="name another folder with --out",
+        )
+
+
 def write_result(result: Result, store: Store, out: Path) -> Result:
     """Write ``result.json``, ``best/TARGET/`` and, where none was measured, ``candidates/``.
 

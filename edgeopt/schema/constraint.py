@@ -125,6 +125,12 @@ def parse_constraint(text: str, on: str = "", where: str = "") -> Constraint:
     if source := _SOURCE.fullmatch(bound):
         if source["number"] is None:
             return made("difference", 0.0)
+        if unit == "fraction" and not source["unit"] and float(source["number"]) >= 1:
+            raise UsageError(
+                f"'{text}': {source['number']} without a unit is {source['number']} times the "
+                f"whole range; write '{source['number']}pt' for percentage points",
+                where=where,
+            )
         scaled = _scaled(source["number"], source["unit"], unit, text, where)
         return made("difference", scaled if source["sign"] == "+" else -scaled)
     if absolute := _ABSOLUTE.fullmatch(bound):

@@ -136,3 +136,10 @@ def test_errors_are_json_where_it_is_asked_for(project: Project) -> None:
     told = json.loads(done.stdout)
     assert told["exit_code"] == 2 and told["error"]["where"].endswith("recipe.yaml:8")
     assert not (project.folder / "out").exists()
+
+
+def test_a_folder_that_cannot_be_written_to_is_refused_before_any_work(project: Project) -> None:
+    (project.folder / "taken").write_text("a file")
+    done = project.run("optimize", "recipe.yaml", "--out", "taken/out")
+    assert done.returncode == 1
+    assert "taken" in done.stderr and "Building" not in done.stderr

@@ -122,7 +122,7 @@ REFERENCE = {"validation": accurate(0), "short": fast(1.0), "memory": 9e6}
 
 
 def candidate(ratio: float, points: float = 0.0, **more: Any) -> dict[str, Any]:
-    return {"validation": accurate(points), "short": fast(ratio), "memory": 8e6, **more}
+    return {"validation": accurate(points), "short": fast(ratio), "memory": 8e6} | more
 
 
 def statuses(made: Contest, decision: Decision) -> dict[str, str]:
@@ -278,3 +278,17 @@ def test_the_front_holds_what_nothing_beats_in_both() -> None:
     made = contest(bench)
     made.run()
     assert made.front() == {"fast", "exact"}
+
+
+@pytest.mark.parametrize("quick", [True, False])
+def test_memory_can_be_the_objective(quick: bool) -> None:
+    bench = Given(
+        {
+            "reference": REFERENCE,
+            "fast": candidate(0.5, memory=9e6),
+            "small": candidate(0.9, memory=5e6),
+        },
+        objective="memory.peak",
+    )
+    decision = contest(bench, quick=quick).run()
+    assert decision.chosen is not None and decision.chosen.plan.id == "small"

@@ -128,3 +128,10 @@ def test_a_prefix_ends_where_a_part_ends(prefix: str, target: str, fits: bool) -
 
 def test_a_constraint_without_on_applies_everywhere() -> None:
     assert parse_constraint("size <= 1 MB").applies("local/torch")
+
+
+@pytest.mark.parametrize("text", ["accuracy >= source - 1", "macro_f1 >= source - 20"])
+def test_a_difference_of_a_whole_range_lacks_its_unit(text: str) -> None:
+    with pytest.raises(UsageError, match="pt' for percentage points"):
+        parse_constraint(text)
+    assert parse_constraint("accuracy >= source - 0.01").bound == -0.01
