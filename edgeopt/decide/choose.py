@@ -10,12 +10,6 @@ from edgeopt.schema.constraint import Constraint, Verdict, quantity_unit
 from edgeopt.schema.measurement import Measurement, figure
 
 Standing = Literal["feasible", "infeasible", "inconclusive", "pending"]
-RACED = ("latency.", "load_time", "memory.")
-
-
-def needs_race(quantity: str) -> bool:
-    """Whether a quantity exists only after a race."""
-    return quantity.startswith(RACED)
 
 
 def judge_all(

@@ -58,7 +58,6 @@ class Contest:
             c for c in bench.recipe.parsed_constraints() if c.applies(str(bench.target))
         ]
         self.verdicts: dict[str, tuple[Verdict, ...]] = {}
-        self.test_done: dict[str, Any] = {}
 
     # -- phases
 

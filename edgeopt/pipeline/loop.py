@@ -159,7 +159,6 @@ def _entries(
             entry.error, twin = (checked if ended.ok else ended).error or {}, entry
         if twin is not entry:
             notes.append(f"{candidate.label} came to the same file as {twin.plan.label}")
-            twin.merged.append(candidate.id)
             twin.plan = twin.plan.model_copy(
                 update={
                     "eligible": twin.plan.eligible or candidate.eligible,

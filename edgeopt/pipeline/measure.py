@@ -31,7 +31,6 @@ class Entry:
     artifact: Artifact | None = None
     description: Description | None = None
     error: dict[str, str] | None = None
-    merged: list[str] = field(default_factory=list)
     measured: dict[str, Measurement] = field(default_factory=dict)
     duels: dict[str, Measurement] = field(default_factory=dict)  # other id -> this over other
     placement: dict[str, int] = field(default_factory=dict)

@@ -49,7 +49,6 @@ class CandidateResult(Noun):
     status: CandidateStatus
     reason: str
     reference: bool = False
-    same_as_reference: bool = False
     artifact: Artifact | None = None
     description: Description | None = None
     measurements: dict[str, Measurement] = {}  # quantity -> figure; "ratio.latency.p50" too
