@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from edgeopt.api import benchmark, inspect, load, optimize, plan
+    from edgeopt.api import benchmark, doctor, inspect, load, optimize, plan
     from edgeopt.recipe import Recipe
     from edgeopt.schema.artifact import Artifact, Description, Inspection
     from edgeopt.schema.constraint import Constraint, Verdict
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     __version__: str
 
 _HOMES = {
-    "api": ("benchmark", "inspect", "load", "optimize", "plan"),
+    "api": ("benchmark", "doctor", "inspect", "load", "optimize", "plan"),
     "recipe": ("Recipe",),
     "schema.artifact": ("Artifact", "Description", "Inspection"),
     "schema.constraint": ("Constraint", "Verdict"),
@@ -77,6 +77,7 @@ __all__ = [
     "WorkerError",
     "__version__",
     "benchmark",
+    "doctor",
     "inspect",
     "load",
     "optimize",

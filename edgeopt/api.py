@@ -111,6 +111,14 @@ def inspect(
         return inspect_model(Path(model), store=opened, on_event=on_event or _ignore)
 
 
+def doctor(*, store: Store | str | Path | None = None) -> dict[str, Any]:
+    """What this installation can do: libraries, extras, CPU, targets, store, problems."""
+    from edgeopt.pipeline import diagnose
+
+    with _opened(store) as opened:
+        return diagnose(opened)
+
+
 def load(path: str | Path) -> Result:
     """The result of an earlier run, from its folder or its ``result.json``.
 

@@ -13,7 +13,7 @@ from typing import Any, NoReturn, TypeVar
 
 import click
 
-COMMANDS = ("optimize", "plan", "benchmark", "inspect", "report", "passes", "cache")
+COMMANDS = ("optimize", "plan", "benchmark", "inspect", "report", "passes", "cache", "doctor")
 AS_JSON = "edgeopt.as_json"
 Command = TypeVar("Command", bound=Callable[..., Any])
 

@@ -1,0 +1,119 @@
+"""What this installation can do: libraries, extras, CPU, targets, disk and store."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Iterator
+from importlib import metadata
+from typing import Any
+
+from packaging.requirements import Requirement
+
+from edgeopt.devices import device_named
+from edgeopt.pipeline.prepare import installed_version
+from edgeopt.schema.errors import DeviceError
+from edgeopt.schema.target import RUNTIMES, TargetFacts, parse_target
+from edgeopt.schemes import schemes_for
+from edgeopt.store import Store
+
+ADDS = {"torch": "PyTorch sources, the pass export-onnx, the target local/torch"}
+LITTLE_BYTES = 2_000_000_000  # free disk below which a run may not fit
+
+
+def diagnose(store: Store) -> dict[str, Any]:
+    """Plain JSON types; ``problems`` holds sentences, empty where all is well.
+
+    Raises DeviceError where not even this machine's own agent answers.
+    """
+    targets = {runtime: _target(runtime) for runtime in RUNTIMES}
+    facts = next((found for found in targets.values() if isinstance(found, TargetFacts)), None)
+    held = store.ls()
+    report = {
+        "edgeopt": installed_version("edgeopt"),
+        "python": platform.python_version(),
+        "machine": {} if facts is None else _machine(facts),
+        "libraries": _libraries(),
+        "extras": {name: _extra(name) for name in ADDS},
+        "targets": {
+            f"local/{runtime}": {
+                "reachable": isinstance(found, TargetFacts),
+                "runtime_version": found.runtime_version if isinstance(found, TargetFacts) else "",
+                "why_not": "" if isinstance(found, TargetFacts) else str(found),
+            }
+            for runtime, found in targets.items()
+        },
+        "store": {
+            "root": held.root,
+            "size_bytes": held.size_bytes,
+            "outcomes": len(held.entries),
+            "free_bytes": held.free_bytes,
+        },
+    }
+    return {**report, "problems": list(_problems(report))}
+
+
+def _target(runtime: str) -> TargetFacts | DeviceError:
+    target = parse_target(f"local/{runtime}")
+    try:
+        return device_named("local").facts(target)
+    except DeviceError as error:
+        return error
+
+
+def _machine(facts: TargetFacts) -> dict[str, Any]:
+    shown = ("cpu", "memory_bytes", "governor")
+    return {
+        "isa": facts.isa,
+        "features": list(facts.features),
+        "cores": facts.cores,
+        "int8_schemes": list(schemes_for(facts)),
+        **{name: facts.machine.get(name) for name in shown},
+    }
+
+
+def _libraries() -> dict[str, str]:
+    """Version of each library that edgeopt itself needs; empty where it is missing."""
+    needed = (r.name for r in _requirements() if _holds(r, ""))
+    return {name: installed_version(name) for name in sorted(needed, key=str.lower)}
+
+
+def _extra(name: str) -> dict[str, Any]:
+    needed = [r for r in _requirements() if _holds(r, name) and not _holds(r, "")]
+    missing = [r.name for r in needed if not installed_version(r.name)]
+    return {
+        "installed": not missing,
+        "missing": missing,
+        "adds": ADDS[name],
+        "command": f"pip install 'edgeopt[{name}]'",
+    }
+
+
+def _requirements() -> list[Requirement]:
+    try:
+        return [Requirement(text) for text in metadata.requires("edgeopt") or ()]
+    except metadata.PackageNotFoundError:  # run from a source tree that is not installed
+        return []
+
+
+def _holds(requirement: Requirement, extra: str) -> bool:
+    return requirement.marker is None or requirement.marker.evaluate({"extra": extra})
+
+
+def _problems(report: dict[str, Any]) -> Iterator[str]:
+    missing = [name for name, version in report["libraries"].items() if not version]
+    if missing:
+        yield f"libraries are missing: {', '.join(missing)}; run pip install edgeopt again"
+    if not any(target["reachable"] for target in report["targets"].values()):
+        yield "no target can be reached; install a runtime, such as onnxruntime"
+    free = report["store"]["free_bytes"]
+    if free < LITTLE_BYTES:
+        yield (
+            f"only {free / 1e9:.1f} GB are free where the store lies ({report['store']['root']}); "
+            "run 'edgeopt cache gc --max-size SIZE' or point EDGEOPT_STORE elsewhere"
+        )
+    governor = report["machine"].get("governor")
+    if governor not in ("", "performance", None):
+        yield (
+            f"the CPU's frequency governor is '{governor}': times wander more than they need to; "
+            "'performance' steadies them"
+        )

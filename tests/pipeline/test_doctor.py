@@ -1,0 +1,65 @@
+"""``edgeopt doctor`` tells the truth about the environment that runs it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from edgeopt.api import doctor
+from edgeopt.pipeline.doctor import ADDS
+
+
+def test_it_says_what_is_installed_and_reachable(tmp_path: Path) -> None:
+    found = doctor(store=tmp_path / "store")
+    assert json.loads(json.dumps(found)) == found
+    for name in ("numpy", "onnx", "onnxruntime"):
+        assert found["libraries"][name] == metadata.version(name)
+    assert "torch" not in found["libraries"], "what an extra brings is no library of all"
+    assert found["targets"]["local/onnxruntime"]["reachable"]
+    assert found["extras"]["torch"]["installed"]
+    assert set(found["extras"]) == set(ADDS)
+    assert found["machine"]["isa"].startswith(os.uname().machine)
+    assert found["store"]["root"] == str(tmp_path / "store")
+    assert found["store"]["free_bytes"] > 0
+
+
+def run(tmp_path: Path, hidden: str) -> tuple[int, dict[str, Any]]:
+    """The command in an interpreter whose metadata do not know a distribution."""
+    script = f"""
+import sys
+from importlib import metadata
+real = metadata.Distribution.from_name.__func__
+def from_name(cls, name):
+    if name == {hidden!r}:
+        raise metadata.PackageNotFoundError(name)
+    return real(cls, name)
+metadata.Distribution.from_name = classmethod(from_name)
+from edgeopt.cli import main
+main(["doctor", "--json"])
+"""
+    env = {**os.environ, "EDGEOPT_STORE": str(tmp_path / "store")}
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=env)
+    return done.returncode, json.loads(done.stdout)
+
+
+def test_a_missing_extra_comes_with_its_command(tmp_path: Path) -> None:
+    code, found = run(tmp_path, "onnxscript")
+    assert code == 0
+    assert found["extras"]["torch"] == {
+        "installed": False,
+        "missing": ["onnxscript"],
+        "adds": ADDS["torch"],
+        "command": "pip install 'edgeopt[torch]'",
+    }
+
+
+def test_a_missing_library_is_a_problem(tmp_path: Path) -> None:
+    code, found = run(tmp_path, "sympy")
+    assert code == 1
+    assert found["libraries"]["sympy"] == ""
+    assert any("sympy" in problem for problem in found["problems"])
