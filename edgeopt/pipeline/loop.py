@@ -21,6 +21,7 @@ from edgeopt.schema.artifact import Artifact, Description
 from edgeopt.schema.errors import from_record
 from edgeopt.schema.event import Event
 from edgeopt.schema.job import Outcome
+from edgeopt.schema.measurement import figure, span
 from edgeopt.schema.plan import Plan
 from edgeopt.schema.result import CandidateResult, JobLists, PassRecord, Result, TargetResult
 from edgeopt.schema.target import TargetFacts
@@ -72,6 +73,7 @@ def run_recipe(
             _target_result(contest, decision, facts, plan, outcomes)
             for contest, decision, facts in targets
         ]
+    notes += [note for found in results if (note := _slower(found))]
     result = Result(
         edgeopt=installed_version("edgeopt"),
         started=started.isoformat(timespec="seconds"),
@@ -222,6 +224,18 @@ def _target_result(
         nearest_miss=decision.nearest_miss,
         test=decision.test,
         exit_code=decision.exit_code,
+    )
+
+
+def _slower(found: TargetResult) -> str:
+    """A note where the chosen artifact is proven slower than the reference, else nothing."""
+    measured = found.candidate(found.chosen).measurements if found.chosen else {}
+    ratio = measured.get("ratio.latency.p50")
+    if ratio is None or ratio.interval[0] <= 1.0:
+        return ""
+    return (
+        f"on {found.target} the chosen artifact is slower than the reference: "
+        f"{figure(ratio.value, 'x')} ({span(*ratio.interval, 'x')}) its p50 latency"
     )
 
 

@@ -21,7 +21,7 @@ def bare_fields(model: Path, data: Path | None) -> dict[str, Any]:
     """Fields of a recipe for a model file and an archive of arrays named SPLIT.ARRAY.
 
     Constraints: ``accuracy >= source - 1.0pt`` with labels, else ``fidelity.cosine >= 0.99``.
-    Passes: simplify; INT8 where there are samples to calibrate with; FP16.
+    Passes: simplify or not; INT8 where there are samples to calibrate with; FP16; none of these.
     Raises DataError naming the archive.
     """
     fields: dict[str, Any] = {"model": {"path": str(model)}}
@@ -35,7 +35,7 @@ def bare_fields(model: Path, data: Path | None) -> dict[str, Any]:
     choices: list[Any] = ["none", "fp16"]
     if "calibration" in found.get("splits", {}):
         choices.insert(1, {"quantize-int8": {"scheme": "auto"}})
-    fields["passes"] = ["simplify-onnx", {"one_of": choices}]
+    fields["passes"] = [{"one_of": ["none", "simplify-onnx"]}, {"one_of": choices}]
     return fields
 
 
