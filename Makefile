@@ -58,11 +58,11 @@ $(BIN)/python:
 	"$(PYTHON)" -m venv $(VENV)
 
 # The stamps make the second run quick; changed pins or metadata install again.
-$(RUN_READY): requirements/torch.txt pyproject.toml | $(BIN)/python
-	@echo "Installing into $(VENV): about 310 MB to download with a CPU build of PyTorch."
+$(RUN_READY): requirements/all.txt pyproject.toml | $(BIN)/python
+	@echo "Installing into $(VENV): about 560 MB to download with a CPU build of PyTorch."
 	@echo "(Where pip finds no CPU build for Linux, PyTorch's default build brings CUDA: about 3 GB."
 	@echo " PIP_EXTRA_INDEX_URL or PIP_FIND_LINKS may name a place that has one.)"
-	$(PIP) install --quiet -r requirements/torch.txt
+	$(PIP) install --quiet -r requirements/all.txt
 	$(PIP) install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 

@@ -77,14 +77,14 @@ def plan(
 
 def benchmark(
     *files: str | Path,
-    targets: Sequence[str] = ("local/onnxruntime",),
+    targets: Sequence[str] = ("local/*",),
     data: str | Path | None = None,
     store: Store | str | Path | None = None,
     on_event: OnEvent | None = None,
 ) -> dict[str, Any]:
-    """Race model files, each against the first; plain JSON types.
+    """Race model files, each in every runtime that reads it, against the first; plain JSON types.
 
-    ``data`` is an .npz with an array for each model input; random samples otherwise.
+    ``data`` is an .npz with an array for each input of the first; random samples otherwise.
     """
     from edgeopt.pipeline import benchmark_files
 

@@ -17,15 +17,16 @@ from pydantic import ValidationError
 from edgeopt.data.tensors import bind
 from edgeopt.formats import format_named
 from edgeopt.recipe import Choice, Recipe
-from edgeopt.schema.artifact import Description, Signature
+from edgeopt.schema.artifact import Description
 from edgeopt.schema.base import digest_of
 from edgeopt.schema.errors import PassError, PlanError
 from edgeopt.schema.job import Arrays, Job
 from edgeopt.schema.plan import Candidate, Plan
-from edgeopt.schema.target import Target, TargetFacts
+from edgeopt.schema.target import Target, TargetFacts, TargetGroup
 from edgeopt.step import Pass, passes_named, registry
 
 CHECK_SAMPLES = 16
+HEAVIEST = ("litert", "torch", "onnx")  # workers: one can also do what those after it do
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class Known:
     source_job: str
     raw: Mapping[str, Arrays]
     raw_jobs: Mapping[str, str]
-    targets: tuple[tuple[Target, TargetFacts], ...]
+    groups: tuple[TargetGroup, ...]
     host_isa: str
     version: Callable[[str], str]
 
@@ -84,9 +85,7 @@ class _Planner:
         self.notes: list[str] = []
 
     def plan(self) -> Plan:
-        candidates: list[Candidate] = []
-        for target, facts in self.known.targets:
-            candidates += self._for_target(target, facts)
+        candidates = [c for group in self.known.groups for c in self._for_group(group)]
         self._blame_unused()
         limit = self.recipe.limits.candidates
         count = sum(c.eligible for c in candidates)
@@ -97,10 +96,44 @@ class _Planner:
                 hint="drop alternatives, or raise the limit",
             )
         return Plan(
-            jobs=tuple(self.jobs.values()),
+            jobs=tuple(self._needed(candidates)),
             candidates=tuple(candidates),
             notes=tuple(dict.fromkeys(self.notes)),
         )
+
+    def _for_group(self, group: TargetGroup) -> list[Candidate]:
+        """The candidates of all members; those of the first one that has any hold the reference."""
+        found: list[Candidate] = []
+        refusals: list[tuple[Target, PlanError]] = []
+        for target, facts in group.members:
+            try:
+                candidates = self._for_target(target, facts)
+            except PlanError as error:
+                if not group.asked.every:
+                    raise
+                refusals.append((target, error))
+                continue
+            for candidate in candidates:
+                if found and candidate.reference:
+                    candidate = candidate.model_copy(update={"reference": False})
+                    if not candidate.eligible:
+                        continue
+                found.append(candidate.model_copy(update={"group": str(group)}))
+        if not found:
+            raise refusals[0][1]
+        self.notes += [f"{target} takes no part: {error.what}" for target, error in refusals]
+        return found
+
+    def _needed(self, candidates: list[Candidate]) -> list[Job]:
+        """The jobs that lead to a candidate, in their order: a branch may end for no target."""
+        needed: set[str] = set()
+        pending = [id for c in candidates for id in (c.job, c.check) if id]
+        while pending:
+            job = self.jobs.get(pending.pop())
+            if job is not None and job.id not in needed:
+                needed.add(job.id)
+                pending += [*job.inputs.values(), *job.needs]
+        return [job for id, job in self.jobs.items() if id in needed]
 
     def _for_target(self, target: Target, facts: TargetFacts) -> list[Candidate]:
         root = Branch(self.known.source, self.known.source_job)
@@ -146,11 +179,11 @@ class _Planner:
     # -- growing branches
 
     def _grow(self, parent: Branch, index: int, target: Target, facts: TargetFacts) -> list[Branch]:
-        step = self.recipe.passes[index]
+        several = self.recipe.passes[index].choices
         if self._wants_conversion(parent, index, target):
             parent = self._converted(parent, target) or parent
         grown = []
-        for number, choice in enumerate(step.choices):
+        for number, choice in enumerate(several):
             if choice.name == "none":
                 grown.append(parent)
                 continue
@@ -160,7 +193,8 @@ class _Planner:
                 fate.formats.add(parent.description.format)
                 grown.append(parent)
                 continue
-            for variant in self._made(kind, choice, index).variants(parent.description, facts):
+            step = self._made(kind, choice, index, fate)
+            for variant in step.variants(parent.description, facts) if step else ():
                 branch = self._try(parent, variant, fate)
                 if branch:
                     grown.append(branch)
@@ -177,16 +211,16 @@ class _Planner:
         fate.applied += 1
         return self._add(parent, variant)
 
-    def _made(self, kind: type[Pass], choice: Choice, index: int) -> Pass:
+    def _made(self, kind: type[Pass], choice: Choice, index: int, fate: Fate) -> Pass | None:
+        """The pass with the recipe's fields; None where they are meant for another format's."""
         try:
             return kind.model_validate_json(json.dumps(choice.fields))
         except ValidationError as error:
             first = error.errors()[0]
-            raise PlanError(
-                f"pass '{kind.name}' for {kind.takes}: "
-                f"'{'.'.join(map(str, first['loc']))}': {first['msg']}",
-                where=self.recipe.line("passes", index),
-            ) from None
+            said = f"'{'.'.join(map(str, first['loc']))}': {first['msg']}"
+            fate.refusals.append(f"{kind.name} for {kind.takes}: {said}")
+            self.notes.append(f"not planned: {fate.refusals[-1]}")
+            return None
 
     def _blame_unused(self) -> None:
         for (index, number), fate in sorted(self.fates.items()):
@@ -259,7 +293,7 @@ class _Planner:
         if id in self.jobs:
             return branch
         tensors = {
-            split: self._tensors(split, parent.description.signature, step.name)
+            split: self._tensors(split, parent.description, parent.job, step.name)
             for split in step.splits
         }
         key: dict[str, Any] = {
@@ -285,41 +319,42 @@ class _Planner:
 
     def _add_check(self, parent: Branch, child: Branch, step: Pass) -> None:
         formats = [format_named(d.format) for d in (parent.description, child.description)]
-        workers = {f.worker for f in formats}
+        workers = sorted({f.worker for f in formats}, key=HEAVIEST.index)
         uses = sorted({name for f in formats for name in f.uses})
         self.jobs[child.check] = Job(
             id=child.check,
             kind="check",
             name=step.name,
-            worker=(workers - {"onnx"} or workers).pop(),
+            worker=workers[0],
             params={"promise": step.promise.to_json(), "n": CHECK_SAMPLES},
             inputs={
                 "parent": parent.job,
                 "child": child.job,
-                "samples": self._tensors("validation", parent.description.signature, step.name),
+                "samples": self._tensors("validation", parent.description, parent.job, step.name),
                 "child_samples": self._tensors(
-                    "validation", child.description.signature, step.name
+                    "validation", child.description, child.job, step.name
                 ),
             },
             key={"versions": {name: self.known.version(name) for name in uses}},
         )
 
-    def _tensors(self, split: str, signature: Signature, asked_by: str) -> str:
+    def _tensors(self, split: str, d: Description, model: str, asked_by: str) -> str:
         if split not in self.known.raw:
             raise PlanError(
                 f"'{asked_by}' needs a '{split}' split",
                 where=self.recipe.line("data"),
                 hint=f'add it under data.splits, e.g. {split}: "train[:512]"',
             )
-        job = tensors_job(self.recipe, self.known, split, signature)
+        job = tensors_job(self.recipe, self.known, split, d, model)
         self.jobs.setdefault(job.id, job)
         return job.id
 
 
-def tensors_job(recipe: Recipe, known: Known, split: str, signature: Signature) -> Job:
-    """The job that makes a split's samples ready for a signature.
+def tensors_job(recipe: Recipe, known: Known, split: str, d: Description, model: str) -> Job:
+    """The job that makes a split's samples ready for a model that ``d`` describes.
 
-    Raises DataError where shapes or dtypes do not fit, naming input and array.
+    Where inputs are quantized it waits for ``model``, the job that makes it: only then are
+    scales known. Raises DataError where shapes or dtypes do not fit, naming input and array.
     """
     assert recipe.data is not None
     preprocess = recipe.data.preprocess
@@ -328,13 +363,15 @@ def tensors_job(recipe: Recipe, known: Known, split: str, signature: Signature) 
         inputs=recipe.data.inputs,
         preprocess=preprocess,
         layout=recipe.data.layout,
-        signature=signature,
+        signature=d.signature,
+        codes=d.codes,
     )
     params = {"preprocess": preprocess, "bind": binding}
+    named = {**params, "model": model} if d.codes else params
     return Job(
-        id=f"tensors:{split}:{digest_of(params)[:8]}",
+        id=f"tensors:{split}:{digest_of(named)[:8]}",
         kind="data",
         name="tensors",
         params=params,
-        inputs={"raw": known.raw_jobs[split]},
+        inputs={"raw": known.raw_jobs[split], **({"model": model} if d.codes else {})},
     )

@@ -1,8 +1,9 @@
 """INT8 schemes per instruction set: data, not branches.
 
-Activations by weights: ``u8s8`` is uint8 by int8. ``reduced`` keeps weights in 7 bits: the
-multiply-add of AVX2 and AVX-512 without VNNI (``vpmaddubsw``) adds two products in 16 bits
-and saturates on full-range weights.
+TFLite has one set of types, int8 by int8, and differs in what is quantized when: see
+``quantize_int8_tflite``. For ONNX, activations by weights: ``u8s8`` is uint8 by int8.
+``reduced`` keeps weights in 7 bits: the multiply-add of AVX2 and AVX-512 without VNNI
+(``vpmaddubsw``) adds two products in 16 bits and saturates on full-range weights.
 
 ONNX Runtime fuses a quantized operator with int8 activations into an integer kernel on ARM
 only (``QDQIsInt8Allowed`` in its optimizer); on x86 such a graph computes in float between
@@ -51,6 +52,9 @@ BY_ISA: tuple[IsaRule, ...] = (  # the first that fits
     IsaRule("arm", frozenset(), ("s8s8", "u8s8")),
     IsaRule("", frozenset(), ("u8s8", "u8s8-reduced", "s8s8")),
 )
+
+
+LITERT: tuple[str, ...] = ("static", "dynamic")  # what `auto` stands for in TFLite, on any ISA
 
 
 def schemes_for(facts: TargetFacts) -> tuple[str, ...]:

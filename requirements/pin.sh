@@ -22,8 +22,10 @@ without_cuda() {
 
 constraint=$(mktemp)
 trap 'rm -f "$constraint"' EXIT
-echo "torch==$TORCH" >"$constraint"
+# uv ignores upper bounds of requires-python: 1.3 of this one is for Python 3.10 and older.
+printf '%s\n' "torch==$TORCH" "backports-strenum<1.3" >"$constraint"
 
 resolve >requirements/core.txt
 resolve --extra torch --constraint "$constraint" | without_cuda >requirements/torch.txt
-resolve --extra torch --extra dev --constraint "$constraint" | without_cuda >requirements/dev.txt
+resolve --extra all --constraint "$constraint" | without_cuda >requirements/all.txt
+resolve --extra all --extra dev --constraint "$constraint" | without_cuda >requirements/dev.txt

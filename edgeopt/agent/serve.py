@@ -2,7 +2,8 @@
 
 Requests are ``{"do": NAME, ...}``; answers are ``{"ok": {...}}`` or ``{"error": {type, what,
 where, hint}}``, arrays beside them. Order of a measurement: ``hello``, ``runtime``, ``feed``,
-``open``, then ``run``, ``time``, ``placement``, ``memory`` as often as needed, ``close``.
+``open``, then ``run``, ``time``, ``placement``, ``memory`` as often as needed, ``close``. Two
+runtimes may be loaded, for a race between them.
 """
 
 from __future__ import annotations
@@ -24,12 +25,11 @@ TIMED_MAX = 1 << 22
 
 
 class Agent:
-    """State of one agent process: one runtime, feeds and open sessions by name."""
+    """State of one agent process: runtimes, feeds and open sessions by name."""
 
     def __init__(self, root: str) -> None:
         self._root = root
-        self._module: Any = None
-        self._threads = 1
+        self._loaded: Dict[str, Tuple[Any, int]] = {}  # runtime -> its module, threads
         self._feeds: Dict[str, Feed] = {}
         self._open: Dict[str, Opened] = {}
         self._requests = {
@@ -64,8 +64,9 @@ class Agent:
 
     def runtime(self, request: Mapping[str, Any]) -> Answer:
         """Import a runtime with that many threads; its version as it tells it itself."""
-        self._threads = int(request["threads"])
-        self._module, version = sessions.load(str(request["name"]), self._threads)
+        name, threads = str(request["name"]), int(request["threads"])
+        module, version = sessions.load(name, threads)
+        self._loaded[name] = module, threads
         return {"version": version}, {}
 
     def feed(self, request: Mapping[str, Any]) -> Answer:
@@ -77,15 +78,15 @@ class Agent:
 
     def open(self, request: Mapping[str, Any]) -> Answer:
         """Load an artifact under a name; ``load_ns`` is the making of the session alone."""
-        if self._module is None:
-            raise AgentError("DeviceError", "no runtime is loaded", "open")
+        runtime = str(request["runtime"])
+        if runtime not in self._loaded:
+            raise AgentError("DeviceError", "this runtime was not loaded", runtime[:40])
+        module, threads = self._loaded[runtime]
         opened = Opened(tempfile.mkdtemp(dir=self._root))
         try:
             files.folder(self._root, request["files"], opened.folder)
             start = time.perf_counter_ns()
-            opened.session = self._module.Session(
-                opened.folder, str(request["accelerator"]), self._threads
-            )
+            opened.session = module.Session(opened.folder, str(request["accelerator"]), threads)
             taken = time.perf_counter_ns() - start
         except BaseException:
             opened.remove()
@@ -115,13 +116,15 @@ class Agent:
         return {}, {name: np.concatenate(found) for name, found in parts.items()}
 
     def time(self, request: Mapping[str, Any]) -> Answer:
-        """Time ``turns`` of [session, loops]; each session walks on through the feed."""
-        feed = self._feed(request)
-        planned = [(self._open[str(name)], int(loops)) for name, loops in request["turns"]]
-        if sum(loops for _, loops in planned) > TIMED_MAX:
+        """Time ``turns`` of [session, feed, loops]; each session walks on through its feed."""
+        planned = [
+            (self._session({"session": name}), self._feed({"feed": feed}), int(loops))
+            for name, feed, loops in request["turns"]
+        ]
+        if sum(loops for _, _, loops in planned) > TIMED_MAX:
             raise AgentError("DeviceError", "too many inferences in one request", "time")
         turns = []
-        for opened, loops in planned:
+        for opened, feed, loops in planned:
             prepared = opened.prepared(feed)
             turns.append((opened.session.call, prepared, opened.position, loops))
             opened.position = (opened.position + loops) % len(prepared)

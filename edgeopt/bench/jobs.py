@@ -7,10 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from edgeopt.bench.task import Side, Task
 from edgeopt.schema.artifact import Artifact
 from edgeopt.schema.errors import DeviceError, UsageError, did_you_mean
 from edgeopt.schema.job import Arrays, Request
-from edgeopt.schema.target import Target, parse_target
+from edgeopt.schema.target import parse_target
 from edgeopt.store import Store
 
 ROLES = {"score": ("model",), "race": ("a", "b")}
@@ -26,7 +27,6 @@ def run_bench(
     """
     from edgeopt.bench.peak import memory
     from edgeopt.bench.race import SCHEDULES, race
-    from edgeopt.bench.rig import Task
     from edgeopt.bench.score import score
     from edgeopt.devices import device_named
 
@@ -35,12 +35,12 @@ def run_bench(
     if job.kind == "race" and protocol not in (*SCHEDULES, "memory"):
         known = did_you_mean(protocol, [*SCHEDULES, "memory"])
         raise UsageError(f"no race '{protocol}'", where=job.id, hint=known)
-    target = parse_target(str(job.params["target"]))
-    artifacts = {role: _artifact(request, role, target) for role in ROLES[job.kind]}
-    samples = Arrays.model_validate(request.inputs["samples"].value)
-    task = Task(target=target, artifacts=artifacts, samples=samples)
+    sides = {role: _side(request, role) for role in ROLES[job.kind]}
+    task = Task(sides)
+    _check_fair(request, task)
+    device = next(iter(sides.values())).target.device
     workdir = Path(request.workdir)
-    lend = device_named(target.device).lease
+    lend = device_named(device).lease
     with (
         Store(request.store) as store,
         lend(workdir, exclusive=job.kind == "race", cancelled=cancelled) as lease,
@@ -52,12 +52,26 @@ def run_bench(
         return race(task, lease, store, SCHEDULES[protocol], progress)
 
 
-def _artifact(request: Request, role: str, target: Target) -> Artifact:
-    """The artifact of a role. Raises DeviceError where the target's runtime cannot read it."""
+def _side(request: Request, role: str) -> Side:
+    """One side of a job. Raises DeviceError where the target's runtime cannot read the artifact.
+
+    ``params["targets"]`` names the target of each role, ``inputs`` its artifact under the
+    role's name and its samples under ``samples:ROLE``.
+    """
+    target = parse_target(str(request.job.params["targets"][role]))
     artifact = Artifact.model_validate(request.inputs[role].value["artifact"])
     if artifact.format != target.format:
         raise DeviceError(
             f"{target.runtime} reads {target.format}, not {artifact.format}",
             where=f"{request.job.id}: {role}",
         )
-    return artifact
+    samples = Arrays.model_validate(request.inputs[f"samples:{role}"].value)
+    return Side(target, artifact, samples)
+
+
+def _check_fair(request: Request, task: Task) -> None:
+    """Raise UsageError unless all sides run on one device, with equal threads and batch."""
+    first, *others = (side.target for side in task.sides.values())
+    for other in others:
+        if (other.device, other.threads, other.batch) != (first.device, first.threads, first.batch):
+            raise UsageError(f"{first} and {other} cannot race", where=request.job.id)

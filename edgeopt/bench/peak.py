@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from edgeopt.bench.rig import Task, rig
+from edgeopt.bench.rig import rig
+from edgeopt.bench.task import Task
 from edgeopt.devices import Lease
 from edgeopt.schema.measurement import Measurement
 from edgeopt.store import Store
@@ -33,23 +34,27 @@ def memory(
     task.put(lease, store)
     readings: dict[str, dict[str, Any]] = {}
     placed: dict[str, dict[str, int]] = {}
+    machines: dict[str, str] = {}
     for done, side in enumerate(SIDES, 1):
-        with rig(lease, task) as agent:
-            agent.feed(take=SAMPLES, batch=task.target.batch)
+        with rig(lease, Task({side: task.sides[side]})) as agent:
+            agent.feed(take=SAMPLES, batch=task.batch)
             before = agent.memory(reset=True)
             agent.open(side)
             agent.time([(side, INFERENCES - 1)], timeout_s=300.0)  # and an untimed one before
             after = agent.memory(reset=False)
             placed[side] = agent.placement(side)
-            machine = agent.machine
+            machines[side] = agent.machine(side)
         readings[side] = {"before": before.model_dump(), "after": after.model_dump()}
         progress(done, len(SIDES))
     samples = store.put_json({"protocol": "memory", "unit": "bytes", "readings": readings})
-    return samples, _value(readings, placed, {"machine": machine, "samples": samples})
+    return samples, _value(readings, placed, machines, samples)
 
 
 def _value(
-    readings: dict[str, dict[str, Any]], placed: dict[str, dict[str, int]], frame: dict[str, Any]
+    readings: dict[str, dict[str, Any]],
+    placed: dict[str, dict[str, int]],
+    machines: dict[str, str],
+    samples: str,
 ) -> dict[str, Any]:
     peaks = {
         side: max(0, found["after"]["peak_bytes"] - found["before"]["rss_bytes"])
@@ -58,18 +63,24 @@ def _value(
     reset = all(found["before"]["reset"] for found in readings.values())
     marks = () if reset else ("peak-not-reset",)
 
-    def made(quantity: str, value: float, unit: str) -> dict[str, Any]:
+    def made(quantity: str, value: float, unit: str, side: str = "a") -> dict[str, Any]:
         measurement = Measurement(
-            quantity=quantity, value=value, unit=unit, protocol=PROTOCOL, marks=marks, **frame
+            quantity=quantity,
+            value=value,
+            unit=unit,
+            protocol=PROTOCOL,
+            machine=machines[side],
+            samples=samples,
+            marks=marks,
         )
         return {"memory.peak": measurement.to_json()}
 
     both = all(peaks.values())
     return {
         "ratio": made("ratio.memory.peak", peaks["a"] / peaks["b"], "x") if both else {},
-        **{side: made("memory.peak", peaks[side], "bytes") for side in SIDES},
+        **{side: made("memory.peak", peaks[side], "bytes", side) for side in SIDES},
         "placement": placed,
         "processes": 1,
         "marks": list(marks),
-        "samples": frame["samples"],
+        "samples": samples,
     }

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from edgeopt.bench.rig import Rig, Task, rig
+from edgeopt.bench.rig import Rig, rig
+from edgeopt.bench.task import Task
 from edgeopt.devices import Lease
 from edgeopt.schema.errors import ModelError
 from edgeopt.schema.measurement import Measurement
@@ -100,7 +101,8 @@ def race(
             _take_turns(agent, run, pace)
             if not placed:  # last in its process: the proof makes sessions of its own
                 placed = {side: agent.placement(side) for side in SIDES}
-            machine, contended = agent.machine, agent.contended
+            machines = {side: agent.machine(side) for side in SIDES}
+            contended = agent.contended
         runs.append(run)
         ratio = geometric_interval([run.ratio(50.0) for run in runs]).value
         progress(len(runs), max(schedule.processes, len(runs)), ratio=ratio)
@@ -109,8 +111,8 @@ def race(
         {"protocol": schedule.name, "unit": "ns", "processes": [run.to_json() for run in runs]}
     )
     how = f"{schedule.name} race: {pace.turns} turns a side in each process, {METHOD}"
-    frame = {"n": len(runs), "protocol": how, "machine": machine, "samples": samples}
-    return samples, _value(runs, frame, placed, contended)
+    frame = {"n": len(runs), "protocol": how, "samples": samples}
+    return samples, _value(runs, frame, machines, placed, contended)
 
 
 def _order(index: int) -> str:
@@ -122,18 +124,18 @@ def _order(index: int) -> str:
 
 def _open(agent: Rig, task: Task, run: Run) -> None:
     """Open both; one is opened before for nothing, for the first in a process starts cold."""
-    batch = task.target.batch
+    batch = task.batch
     agent.feed(take=SAMPLES, batch=batch)
     loading = run.order.partition(" ")[0]
     agent.open(loading[0])
     agent.close(loading[0])
     for side in loading:
-        opened = agent.open(side)
+        opened, what = agent.open(side), task.sides[side]
         if opened.batch not in (None, batch):
             raise ModelError(
                 f"the model takes batches of {opened.batch}, the target asks for {batch}",
-                where=f"{side} ({task.artifacts[side].digest[:12]})",
-                hint=f"measure it on {task.target.model_copy(update={'batch': opened.batch})}",
+                where=f"{side} ({what.artifact.digest[:12]})",
+                hint=f"measure it on {what.target.model_copy(update={'batch': opened.batch})}",
             )
         run.load_ns[side] = opened.load_ns
     run.load = agent.hello.machine.load
@@ -182,6 +184,7 @@ def _enough(runs: Sequence[Run], schedule: Schedule) -> bool:
 def _value(
     runs: Sequence[Run],
     frame: dict[str, Any],
+    machines: Mapping[str, str],
     placed: dict[str, dict[str, int]],
     contended: bool,
 ) -> dict[str, Any]:
@@ -189,17 +192,19 @@ def _value(
     marks = ["contended"] if contended else []
     ratio: dict[str, Any] = {}
     sides: dict[str, dict[str, Any]] = {side: {} for side in SIDES}
+    both = {"machine": " against ".join(dict.fromkeys(machines[side] for side in SIDES)), **frame}
+    each = {side: {"machine": machines[side], **frame} for side in SIDES}
     for quantity, percent in PERCENTILES.items():
         found = geometric_interval([run.ratio(percent) for run in runs])
         wide = ["wide"] if percent == 50.0 and found.half_width > HALF_WIDTH else []
         name = f"ratio.{quantity}"
-        ratio[quantity] = _measurement(name, "x", found, frame, marks + wide)
+        ratio[quantity] = _measurement(name, "x", found, both, marks + wide)
         for side in SIDES:
             times = geometric_interval([run.percentile(side, percent) for run in runs])
-            sides[side][quantity] = _measurement(quantity, "ms", times, frame, marks)
+            sides[side][quantity] = _measurement(quantity, "ms", times, each[side], marks)
     for side in SIDES:
         loads = geometric_interval([run.load_ns[side] / 1e6 for run in runs])
-        sides[side]["load_time"] = _measurement("load_time", "ms", loads, frame, marks)
+        sides[side]["load_time"] = _measurement("load_time", "ms", loads, each[side], marks)
     return {
         "ratio": ratio,
         **sides,

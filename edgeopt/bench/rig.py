@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 import numpy as np
 from pydantic import Field
 
 from edgeopt.agent import protocol
+from edgeopt.bench.task import Task
 from edgeopt.devices import Lease
 from edgeopt.devices.channel import Channel, Hello, Reply
-from edgeopt.schema.artifact import Artifact
 from edgeopt.schema.errors import DeviceError, EdgeoptError, ModelError, PlacementError
 from edgeopt.schema.job import Arrays
-from edgeopt.schema.target import Target
-from edgeopt.store import Store
 
-FEED = "samples"
 ALLOWED = {  # (runtime, accelerator) -> where nodes may run
     ("onnxruntime", "cpu"): {"CPUExecutionProvider"},
+    ("openvino", "cpu"): {"CPU"},
+    ("litert", "cpu"): {"XNNPACK", "built-in kernels"},
     ("torch", "cpu"): {"cpu"},
 }
 LONGEST_NS = 3600 * 10**9
@@ -85,62 +83,52 @@ class Empty(Reply):
     """Nothing but that it is done."""
 
 
-@dataclass(frozen=True)
-class Task:
-    """What is measured: artifacts by side, their samples, and where."""
-
-    target: Target
-    artifacts: Mapping[str, Artifact]
-    samples: Arrays
-
-    def put(self, lease: Lease, store: Store) -> None:
-        """Bring all files to the device."""
-        digests = {d for a in self.artifacts.values() for d in a.files.values()}
-        digests |= {ref.blob for ref in self.samples.arrays.values()}
-        lease.put({digest: store.path(digest) for digest in sorted(digests)})
-
-
 class Rig:
     """A fresh agent process for a task. Made by ``rig``."""
 
     def __init__(self, channel: Channel, task: Task) -> None:
         self._channel, self._task = channel, task
         self.hello, _ = channel.ask("hello", Hello)
-        target = task.target
-        answer, _ = channel.ask(
-            "runtime", RuntimeReply, name=target.runtime, threads=target.threads
-        )
-        self.version = answer.version
+        self._versions: dict[str, str] = {}
+        for side in task.sides.values():
+            name = side.target.runtime
+            if name not in self._versions:
+                answer, _ = channel.ask(
+                    "runtime", RuntimeReply, name=name, threads=side.target.threads
+                )
+                self._versions[name] = answer.version
 
-    @property
-    def machine(self) -> str:
+    def machine(self, side: str) -> str:
         """Target, runtime version and ISA: part of every Measurement."""
-        return f"{self._task.target} {self.version} {self.hello.machine.isa}"
+        target = self._task.sides[side].target
+        return f"{target} {self._versions[target.runtime]} {self.hello.machine.isa}"
 
     @property
     def contended(self) -> bool:
         """Whether the target's threads leave no core for anything else."""
-        return self._task.target.threads >= self.hello.machine.cores
+        return self._task.threads >= self.hello.machine.cores
 
     def feed(self, take: int, batch: int) -> None:
         """Map the samples; the first ``take`` make batches to time with. Raises DeviceError."""
-        blobs = {name: ref.blob for name, ref in self._task.samples.arrays.items()}
-        fed, _ = self._channel.ask("feed", Fed, feed=FEED, blobs=blobs, take=take, batch=batch)
-        if fed.n != self._task.samples.n:
-            raise DeviceError(f"agent found {fed.n} samples, not {self._task.samples.n}")
+        for name, samples in {s.feed: s.samples for s in self._task.sides.values()}.items():
+            blobs = {name: ref.blob for name, ref in samples.arrays.items()}
+            fed, _ = self._channel.ask("feed", Fed, feed=name, blobs=blobs, take=take, batch=batch)
+            if fed.n != samples.n:
+                raise DeviceError(f"agent found {fed.n} samples, not {samples.n}")
 
     def open(self, side: str) -> Opened:
         """Make a session of a side's artifact. Raises ModelError where its inputs do not fit."""
-        artifact = self._task.artifacts[side]
-        with _naming(f"{side} ({artifact.digest[:12]})"):
+        what = self._task.sides[side]
+        with _naming(f"{side} ({what.artifact.digest[:12]})"):
             opened, _ = self._channel.ask(
                 "open",
                 Opened,
                 session=side,
-                files=artifact.files,
-                accelerator=self._task.target.accelerator,
+                files=what.artifact.files,
+                runtime=what.target.runtime,
+                accelerator=what.target.accelerator,
             )
-            check_inputs(opened, self._task.samples)
+            check_inputs(opened, what.samples)
         return opened
 
     def close(self, side: str) -> None:
@@ -149,28 +137,29 @@ class Rig:
 
     def run(self, side: str, start: int, stop: int, batch: int, pad: bool) -> protocol.Arrays:
         """Raw outputs of samples ``start`` to ``stop``."""
+        feed = self._task.sides[side].feed
         _, arrays = self._channel.ask(
-            "run", Empty, session=side, feed=FEED, start=start, stop=stop, batch=batch, pad=pad
+            "run", Empty, session=side, feed=feed, start=start, stop=stop, batch=batch, pad=pad
         )
         return arrays
 
     def time(self, turns: Sequence[tuple[str, int]], timeout_s: float) -> list[np.ndarray]:
         """Nanoseconds of each turn's inferences, (loops,) each. Raises DeviceError."""
-        _, arrays = self._channel.ask(
-            "time", Timed, feed=FEED, turns=[list(turn) for turn in turns], timeout_s=timeout_s
-        )
+        planned = [[side, self._task.sides[side].feed, loops] for side, loops in turns]
+        _, arrays = self._channel.ask("time", Timed, turns=planned, timeout_s=timeout_s)
         taken, total = arrays.get("ns"), sum(loops for _, loops in turns)
         if taken is None or taken.dtype != np.int64 or taken.shape != (total,):
-            raise DeviceError(f"agent gave no {total} times", where=str(self._task.target))
+            raise DeviceError(f"agent gave no {total} times", where=turns[0][0])
         if total and not (taken.min() > 0 and taken.max() < LONGEST_NS):
-            raise DeviceError("agent gave times that cannot be", where=str(self._task.target))
+            raise DeviceError("agent gave times that cannot be", where=turns[0][0])
         stops = np.cumsum([loops for _, loops in turns])[:-1]
         return list(np.split(taken, stops))
 
     def placement(self, side: str) -> dict[str, int]:
         """Nodes per provider as the runtime reports them. Raises PlacementError on a fallback."""
-        placed, _ = self._channel.ask("placement", Placed, session=side, feed=FEED)
-        target = self._task.target
+        what = self._task.sides[side]
+        placed, _ = self._channel.ask("placement", Placed, session=side, feed=what.feed)
+        target = what.target
         allowed = ALLOWED[target.runtime, target.accelerator]
         strangers = {name: n for name, n in placed.nodes.items() if name not in allowed}
         if strangers or not placed.nodes:

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from edgeopt.agent import protocol
-from edgeopt.bench.rig import Opened, Rig, Task, rig
+from edgeopt.bench.rig import Opened, Rig, rig
+from edgeopt.bench.task import Task
 from edgeopt.devices import Lease
 from edgeopt.schema.base import digest_of
 from edgeopt.schema.errors import DeviceError, ModelError
@@ -26,13 +27,13 @@ Progress = Callable[..., None]
 def score(
     task: Task, lease: Lease, store: Store, workdir: Path, progress: Progress
 ) -> tuple[str, dict[str, Any]]:
-    """Digest and value ``{"outputs": {name: ArrayRef}, "placement": {...}, "n": n}``.
+    """Digest and value ``{"outputs": {name: ArrayRef}, "order": names, "placement", "n"}``.
 
     Raises ModelError for outputs that are not finite, change their shape, or have no first
     axis of samples, naming the tensor; DeviceError, PlacementError.
     """
     task.put(lease, store)
-    n = task.samples.n
+    n = task.n
     with rig(lease, task) as agent:
         opened = agent.open(SIDE)
         batch = opened.batch or BATCH
@@ -45,6 +46,7 @@ def score(
     refs = {name: store.put_array(array) for name, array in outputs.arrays.items()}
     value = {
         "outputs": {name: ref.to_json() for name, ref in refs.items()},
+        "order": opened.outputs,  # kept JSON has its keys sorted
         "placement": placed,
         "n": n,
     }

@@ -22,7 +22,7 @@ SHOWN = (  # header, quantity
 @click.command("benchmark")
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
-    "--target", "targets", multiple=True, default=("local/onnxruntime",), show_default=True,
+    "--target", "targets", multiple=True, default=("local/*",), show_default=True,
     help="Where to race.",
 )  # fmt: skip
 @click.option(
@@ -36,7 +36,8 @@ def command(
 ) -> int:
     """Race model FILES, each against the first: latency, load time, memory, size.
 
-    The first also races itself: what it shows there is the noise of the machine.
+    Each file races in every runtime of the target that reads it. The first also races
+    itself: what it shows there is the noise of the machine.
     """
     from edgeopt.api import benchmark
     from edgeopt.listeners import listening
@@ -55,16 +56,18 @@ def command(
 def _show(raced: dict[str, Any], data: str) -> None:
     from edgeopt.report.layout import show_line, show_table
     from edgeopt.schema.measurement import Measurement, figure, span
+    from edgeopt.schema.target import parse_target
 
     facts = raced["machine"]
+    runtimes = ", ".join(f"{name} {version}" for name, version in raced["runtimes"].items())
     show_line(
-        f"{raced['target']}, {facts['isa']}, runtime {facts['runtime_version']}, "
+        f"{raced['target']}, {facts['isa']}, {runtimes}, "
         f"{data if data != 'random' else 'random samples'}",
         "bold",
     )
     rows = []
     for file in raced["files"]:
-        cells = [file["path"]]
+        cells = [file["path"], parse_target(file["target"]).runtime]
         for _, quantity in SHOWN:
             raw = file["measurements"].get(quantity)
             if raw is None:
@@ -78,8 +81,8 @@ def _show(raced: dict[str, Any], data: str) -> None:
         cells.append(figure(file["size_bytes"], "bytes"))
         cells.append(", ".join(f"{n} {name}" for name, n in file["placement"].items()))
         rows.append(cells)
-    headers = ["file", *(header for header, _ in SHOWN), "size", "nodes"]
-    show_table(headers, rows, right=",".join(headers[1:-1]))
+    headers = ["file", "runtime", *(header for header, _ in SHOWN), "size", "nodes"]
+    show_table(headers, rows, right=",".join(headers[2:-1]))
     for mark in sorted({mark for file in raced["files"] for mark in file["marks"]}):
         show_line(f"note: {MARKS.get(mark, mark)}", "dim")
 

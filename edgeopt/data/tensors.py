@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from typing import Any
 
 import numpy as np
 
 from edgeopt.data.preprocess import Step, preprocessed, steps_for
+from edgeopt.data.quantized import quantized
 from edgeopt.schema.artifact import Signature, Tensor
 from edgeopt.schema.base import Noun
 from edgeopt.schema.errors import DataError, did_you_mean
@@ -22,7 +23,8 @@ RAW_RANK = {"NHW": 3, "NCHW": 4, "NHWC": 4}
 class Binding(Noun):
     """How one model input is made of one raw array; ``shape`` is that of a sample.
 
-    ``raw_layout`` and ``layout`` are empty where the input is no image.
+    ``raw_layout`` and ``layout`` are empty where the input is no image. Values of a
+    ``quantized`` input become codes, by the scale and zero point of the model that was made.
     """
 
     input: str
@@ -32,6 +34,7 @@ class Binding(Noun):
     layout: str = ""
     raw_layout: str = ""
     steps: tuple[Step, ...] = ()
+    quantized: bool = False
 
 
 def bind(
@@ -40,12 +43,15 @@ def bind(
     signature: Signature,
     inputs: Mapping[str, str] | None = None,
     layout: str | None = None,
+    codes: Collection[str] = (),
 ) -> list[dict[str, Any]]:
     """One Binding, as JSON, for each input of ``signature``; pure, no sample is read.
 
     ``inputs`` maps model inputs to raw arrays; where None, arrays are taken by equal names,
     or the only array for the only input. ``layout`` of raw images is read from their shapes
-    where None. Raises DataError for a shape or dtype that does not fit, naming input and
+    where None. ``codes`` names the quantized inputs: real values become codes there, and an
+    array that has the input's own dtype and no steps is taken for codes already.
+    Raises DataError for a shape or dtype that does not fit, naming input and
     array; UsageError for a preprocess step that cannot be read.
     """
     names = [tensor.name for tensor in signature.inputs]
@@ -62,6 +68,7 @@ def bind(
             raw.arrays[chosen[tensor.name]],
             steps_for(preprocess, tensor.name),
             layout,
+            tensor.name in codes,
         ).to_json()
         for tensor in signature.inputs
     ]
@@ -95,17 +102,25 @@ def sample_inputs(
     return found
 
 
-def make_tensors(raw: Arrays, params: Mapping[str, Any], store: Store) -> Arrays:
+def make_tensors(
+    raw: Arrays, params: Mapping[str, Any], store: Store, signature: Signature | None = None
+) -> Arrays:
     """The arrays that ``params["bind"]`` (a list from ``bind``) says, by model input.
 
-    No labels and no hashes: they stay with the raw arrays. Raises DataError naming input,
+    ``signature`` is the model's as it was made: it has the scales of quantized inputs. No
+    labels and no hashes: they stay with the raw arrays. Raises DataError naming input,
     array and first sample for values that the input's dtype cannot hold.
     """
     refs = {}
     for json in params["bind"]:
         binding = Binding.model_validate(json)
         array = store.get_array(raw.arrays[binding.array])
-        refs[binding.input] = store.put_array(_made(array, binding))
+        made = _made(array, binding)
+        if binding.quantized:
+            assert signature is not None, "quantized inputs come with their model"
+            tensors = {tensor.name: tensor for tensor in signature.inputs}
+            made = quantized(made, tensors[binding.input])
+        refs[binding.input] = store.put_array(made)
     return Arrays(split=raw.split, n=raw.n, arrays=refs)
 
 
@@ -138,7 +153,12 @@ def _arrays_of(
 
 
 def _bound(
-    tensor: Tensor, array: str, ref: ArrayRef, steps: tuple[Step, ...], layout: str | None
+    tensor: Tensor,
+    array: str,
+    ref: ArrayRef,
+    steps: tuple[Step, ...],
+    layout: str | None,
+    codes: bool,
 ) -> Binding:
     if not tensor.shape:
         raise DataError(f"input '{tensor.name}' is a single number; it takes no samples")
@@ -156,7 +176,9 @@ def _bound(
             f"array '{array}' does not fit input '{tensor.name}': samples are "
             f"{list(ref.shape[1:])}{as_what}, the input takes {list(wanted)}"
         )
-    _check_dtypes(tensor, array, ref, steps)
+    codes = codes and (bool(steps) or ref.dtype != tensor.dtype)
+    if not codes:
+        _check_dtypes(tensor, array, ref, steps)
     channels = (shape or (1,))[0 if raw_layout and tensor.layout == "NCHW" else -1]
     for step in steps:
         if step.channels not in (1, channels):
@@ -172,6 +194,7 @@ def _bound(
         layout=tensor.layout if raw_layout else "",
         raw_layout=raw_layout,
         steps=steps,
+        quantized=codes,
     )
 
 
@@ -247,7 +270,7 @@ def _made(array: np.ndarray[Any, Any], binding: Binding) -> np.ndarray[Any, Any]
 
 def _cast(x: np.ndarray[Any, Any], binding: Binding) -> np.ndarray[Any, Any]:
     """To the input's dtype: floats are rounded, whole numbers must survive unchanged."""
-    dtype = np.dtype(binding.dtype)
+    dtype = np.dtype("float32" if binding.quantized else binding.dtype)
     if x.dtype == dtype:
         return x
     with np.errstate(all="ignore"):

@@ -21,6 +21,9 @@ from edgeopt.schema.target import Target, TargetFacts
 
 AGENT = (sys.executable, "-P", "-m", "edgeopt.agent")
 HELLO_S = 60.0
+INSTALL = {
+    runtime: f"pip install 'edgeopt[{runtime}]'" for runtime in ("torch", "openvino", "litert")
+}
 
 
 class LocalDevice:
@@ -40,7 +43,7 @@ class LocalDevice:
             raise DeviceError(
                 f"runtime '{target.runtime}' is not installed",
                 where=str(target),
-                hint=f"pip install {target.runtime}"
+                hint=INSTALL.get(target.runtime, f"pip install {target.runtime}")
                 + (f"; installed: {', '.join(hello.runtimes)}" if hello.runtimes else ""),
             )
         machine = hello.machine.model_dump(exclude={"isa", "features", "cores", "load"})

@@ -19,13 +19,18 @@ from edgeopt.schema.errors import ModelError, UsageError, did_you_mean
 
 SUFFIXES = {
     ".onnx": "onnx",
+    ".tflite": "tflite",
     ".safetensors": "torch",
     ".pt": "torch",
     ".pth": "torch",
     ".ckpt": "torch",
     ".bin": "torch",
 }
-MARKERS = {"model.onnx": "onnx", "model.json": "torch"}  # what an artifact's folder holds
+MARKERS = {
+    "model.onnx": "onnx",
+    "model.tflite": "tflite",
+    "model.json": "torch",
+}  # what an artifact's folder holds
 
 
 class Format(Protocol):

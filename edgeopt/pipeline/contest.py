@@ -54,9 +54,7 @@ class Contest:
         self.quick = quick
         self.on_event, self.deadline = on_event, deadline
         self.objective = bench.recipe.objective_for(bench.target)
-        self.constraints: list[Constraint] = [
-            c for c in bench.recipe.parsed_constraints() if c.applies(str(bench.target))
-        ]
+        self.asked: tuple[Constraint, ...] = bench.recipe.parsed_constraints()
         self.verdicts: dict[str, tuple[Verdict, ...]] = {}
 
     # -- phases
@@ -147,7 +145,7 @@ class Contest:
 
     def _tested(self, chosen: Entry) -> Decision:
         split = "test"
-        told = f"{chosen.plan.label} is the best measured artifact"
+        told = f"{self._name(chosen)} is the best measured artifact"
         if split not in self.bench.known.raw:
             note = "not tested: the data has no test split"
             return Decision("chosen", f"{told}; {note}", chosen, test={"not_tested": note})
@@ -159,7 +157,7 @@ class Contest:
             return Decision("refused-on-test", sentence, chosen, test={"error": raise_error})
         figures = measured[chosen.plan.id]
         source = measured["source"]
-        constraints = [c for c in self.constraints if c.quantity in figures]
+        constraints = [c for c in self._constraints(chosen) if c.quantity in figures]
         verdicts = judge_all(constraints, figures, source)
         test = {
             "n": self.bench.known.raw[split].n,
@@ -190,7 +188,7 @@ class Contest:
             return Decision("inconclusive", f"no candidate could be measured: {why}")
         bad = worst(missed[near])
         assert bad is not None
-        name = next(e.plan.label for e in self.entries if e.plan.id == near)
+        name = next(self._name(e) for e in self.entries if e.plan.id == near)
         undecided = [e for e in self._eligible() if self._stands(e) == "inconclusive"]
         if undecided:
             return Decision(
@@ -211,7 +209,7 @@ class Contest:
         if entry.error is not None:
             return "failed", _error_sentence(entry)
         if entry is decision.chosen:
-            return "chosen", decision.sentence.removeprefix(f"{entry.plan.label} is ")
+            return "chosen", decision.sentence.removeprefix(f"{self._name(entry)} is ")
         if not entry.plan.eligible:
             return "reference", f"the source converted, nothing else: {AGAINST}"
         stands = self._stands(entry)
@@ -249,6 +247,11 @@ class Contest:
             id for id, on in zip(points, pareto_front(list(points.values())), strict=True) if on
         }
 
+    def _name(self, entry: Entry) -> str:
+        """The chain, and the runtime where there is a choice of them."""
+        label = entry.plan.label
+        return f"{label} in {entry.target.runtime}" if self.bench.target.every else label
+
     def _everyone(self) -> list[Entry]:
         return list({e.plan.id: e for e in (*self.entries, self.reference)}.values())
 
@@ -259,10 +262,17 @@ class Contest:
         source: dict[str, Measurement] = self.bench.source
         for entry in entries:
             if entry.error is None:
-                self.verdicts[entry.plan.id] = judge_all(self.constraints, entry.measured, source)
+                self.verdicts[entry.plan.id] = judge_all(
+                    self._constraints(entry), entry.measured, source
+                )
+
+    def _constraints(self, entry: Entry) -> list[Constraint]:
+        """Those that hold for the target as asked, or for the runtime that the entry runs in."""
+        places = (str(self.bench.target), str(entry.target))
+        return [c for c in self.asked if any(c.applies(place) for place in places)]
 
     def _stands(self, entry: Entry) -> str:
-        return standing(self.constraints, self.verdicts.get(entry.plan.id, ()))
+        return standing(self._constraints(entry), self.verdicts.get(entry.plan.id, ()))
 
     def _standing_as(self, *words: str) -> list[Entry]:
         return [e for e in self._eligible() if e.error is None and self._stands(e) in words]

@@ -16,7 +16,12 @@ from edgeopt.schema.target import RUNTIMES, TargetFacts, parse_target
 from edgeopt.schemes import schemes_for
 from edgeopt.store import Store
 
-ADDS = {"torch": "PyTorch sources, the pass export-onnx, the target local/torch"}
+ADDS = {
+    "torch": "PyTorch sources, the pass export-onnx, the target local/torch",
+    "openvino": "the target local/openvino, which reads ONNX",
+    "litert": "TFLite sources, quantize-int8 and fp16 for TFLite, the target local/litert",
+    "litert-torch": "the pass export-tflite, from PyTorch to TFLite",
+}
 LITTLE_BYTES = 2_000_000_000  # free disk below which a run may not fit
 
 

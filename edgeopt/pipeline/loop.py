@@ -24,11 +24,14 @@ from edgeopt.schema.job import Outcome
 from edgeopt.schema.measurement import figure, span
 from edgeopt.schema.plan import Plan
 from edgeopt.schema.result import CandidateResult, JobLists, PassRecord, Result, TargetResult
-from edgeopt.schema.target import TargetFacts
+from edgeopt.schema.target import TargetGroup
 from edgeopt.store import Store
 
 OnEvent = Callable[[Event], None]
-LIBRARIES = ("edgeopt", "numpy", "onnx", "onnxruntime", "onnxsim", "torch", "onnxscript")
+LIBRARIES = (
+    "edgeopt", "numpy", "onnx", "onnxruntime", "onnxsim", "openvino", "ai-edge-litert",
+    "ai-edge-quantizer", "torch", "onnxscript", "litert-torch",
+)  # fmt: skip
 EXIT_ORDER = (1, 3, 4, 5)  # of several targets, the first of these that applies
 
 
@@ -62,16 +65,15 @@ def run_recipe(
         on_event(Event(what="phase", text=f"Building {count} candidates"))
         outcomes.update(engine.run(plan.jobs, outcomes))
         targets, notes = [], list(plan.notes)
-        for target, facts in known.targets:
-            entries, reference, merged = _entries(plan, str(target), outcomes)
+        for group in known.groups:
+            entries, reference, merged = _entries(plan, group, outcomes)
             notes += merged
-            bench_of = Bench(recipe, known, engine, store, outcomes, target, facts)
+            bench_of = Bench(recipe, known, engine, store, outcomes, group)
             contest = Contest(bench_of, entries, reference, on_event, deadline, quick)
             decision = contest.run() if bench else _built(entries)
-            targets.append((contest, decision, facts))
+            targets.append((contest, decision))
         results = [
-            _target_result(contest, decision, facts, plan, outcomes)
-            for contest, decision, facts in targets
+            _target_result(contest, decision, plan, outcomes) for contest, decision in targets
         ]
     notes += [note for found in results if (note := _slower(found))]
     result = Result(
@@ -112,7 +114,7 @@ def make_plan(
             seconds += TYPICAL_SECONDS.get(job.kind, 5.0)
     leaves = sum(c.eligible for c in plan.candidates)
     samples = known.raw["validation"].n
-    targets = len(known.targets)
+    targets = len(known.groups)
     estimate = {
         "jobs": len(plan.jobs),
         "cached": sum(job.id in found for job in plan.jobs),
@@ -140,23 +142,25 @@ def job_lists(outcomes: Iterable[Outcome]) -> JobLists:
 
 
 def _entries(
-    plan: Plan, target: str, outcomes: dict[str, Outcome]
+    plan: Plan, group: TargetGroup, outcomes: dict[str, Outcome]
 ) -> tuple[list[Entry], Entry, list[str]]:
     """The entries of a target, equal files merged into the first, and the reference."""
     entries: list[Entry] = []
     notes: list[str] = []
-    by_digest: dict[str, Entry] = {}
+    by_digest: dict[tuple[str, str], Entry] = {}
     reference: Entry | None = None
+    members = {str(target): (target, facts) for target, facts in group.members}
     for candidate in plan.candidates:
-        if candidate.target != target:
+        if candidate.group != str(group):
             continue
-        entry = Entry(candidate)
+        target, facts = members[candidate.target]
+        entry = Entry(candidate, target, facts)
         ended = outcomes[candidate.job]
         checked = outcomes[candidate.check] if candidate.check else ended
         if ended.ok and checked.ok:
             entry.artifact = Artifact.model_validate(ended.value["artifact"])
             entry.description = Description.model_validate(ended.value["description"])
-            twin = by_digest.setdefault(entry.artifact.digest, entry)
+            twin = by_digest.setdefault((candidate.target, entry.artifact.digest), entry)
         else:
             entry.error, twin = (checked if ended.ok else ended).error or {}, entry
         if twin is not entry:
@@ -185,7 +189,6 @@ def _built(entries: Sequence[Entry]) -> Decision:
 def _target_result(
     contest: Contest,
     decision: Decision,
-    facts: TargetFacts,
     plan: Plan,
     outcomes: dict[str, Outcome],
 ) -> TargetResult:
@@ -200,6 +203,7 @@ def _target_result(
                 id=entry.plan.id,
                 chain=tuple(_pass_record(id, plan, outcomes) for id in entry.plan.steps),
                 label=entry.plan.label,
+                target=entry.plan.target,
                 status=status,
                 reason=reason,
                 reference=entry is contest.reference,
@@ -214,7 +218,7 @@ def _target_result(
     return TargetResult(
         target=str(contest.bench.target),
         objective=contest.objective,
-        machine={"isa": facts.isa, "runtime_version": facts.runtime_version, **facts.machine},
+        machine=_machine(contest.bench.group),
         reference=contest.reference.plan.id,
         source=contest.bench.source,
         candidates=tuple(found),
@@ -225,6 +229,21 @@ def _target_result(
         test=decision.test,
         exit_code=decision.exit_code,
     )
+
+
+def _machine(group: TargetGroup) -> dict[str, Any]:
+    """ISA, runtimes with versions, and what else the device says of itself."""
+    _, facts = group.members[0]
+    runtimes = {target.runtime: each.runtime_version for target, each in group.members}
+    return {
+        "isa": facts.isa,
+        "runtime_version": ", ".join(
+            f"{name} {version}" if len(runtimes) > 1 else version
+            for name, version in runtimes.items()
+        ),
+        "runtimes": runtimes,
+        **facts.machine,
+    }
 
 
 def _slower(found: TargetResult) -> str:

@@ -6,21 +6,27 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from edgeopt.data.quantized import dequantized
 from edgeopt.engine import Engine
 from edgeopt.metrics import FIDELITY, compute, default_metrics, difference, ratio
 from edgeopt.planner import Known, tensors_job
 from edgeopt.recipe import Recipe
 from edgeopt.schema.artifact import Artifact, Description
 from edgeopt.schema.constraint import Constraint
-from edgeopt.schema.errors import from_record
+from edgeopt.schema.errors import ModelError, from_record
 from edgeopt.schema.job import ArrayRef, Job, Outcome
 from edgeopt.schema.measurement import Measurement
 from edgeopt.schema.plan import Candidate
-from edgeopt.schema.target import Target, TargetFacts
+from edgeopt.schema.target import Target, TargetFacts, TargetGroup
 from edgeopt.store import Store
 
 NO_FIGURE = ("latency.", "load_time", "memory.", "size")  # quantities that no metric computes
-RUNTIME_OF = {"torch": "torch", "onnx": "onnxruntime"}  # where the source is scored, as given
+RUNTIME_OF = {
+    "torch": "torch",
+    "onnx": "onnxruntime",
+    "tflite": "litert",
+}  # where the source is scored, as given
+PACKAGE_OF = {"torch": "torch", "onnxruntime": "onnxruntime", "litert": "ai-edge-litert"}
 
 
 @dataclass
@@ -28,6 +34,8 @@ class Entry:
     """One candidate on its way through a run."""
 
     plan: Candidate
+    target: Target
+    facts: TargetFacts
     artifact: Artifact | None = None
     description: Description | None = None
     error: dict[str, str] | None = None
@@ -36,9 +44,17 @@ class Entry:
     placement: dict[str, int] = field(default_factory=dict)
     raced: str = ""  # the last protocol: short, full, final
 
+    @property
+    def made(self) -> Description:
+        """What it is, as read from its file, or else as planned."""
+        return self.description or self.plan.description
+
 
 class Bench:
-    """Measures the entries of one target; keeps the outcomes of all jobs it runs."""
+    """Measures the entries of one target, or of all runtimes that it stands for.
+
+    It keeps the outcomes of all jobs that it runs.
+    """
 
     def __init__(
         self,
@@ -47,11 +63,10 @@ class Bench:
         engine: Engine,
         store: Store,
         outcomes: dict[str, Outcome],
-        target: Target,
-        facts: TargetFacts,
+        group: TargetGroup,
     ) -> None:
         self.recipe, self.known, self.engine, self.store = recipe, known, engine, store
-        self.outcomes, self.target, self.facts = outcomes, target, facts
+        self.outcomes, self.group, self.target = outcomes, group, group.asked
         self.source: dict[str, Measurement] = {}
         asked = recipe.parsed_constraints()
         self.as_ratios = {c.quantity for c in asked if c.basis == "ratio"}
@@ -68,8 +83,8 @@ class Bench:
         An entry whose score fails gets its error and is left out.
         """
         entries = list(entries)
-        source = self._score_job(self.known.source_job, "", self.known.source, split, None)
-        jobs = {e.plan.id: self._entry_score_job(e, split) for e in entries}
+        source = self._source_job(split)
+        jobs = {e.plan.id: self._entry_job(e, split) for e in entries}
         wanted = {job.id: job for job in [source, *jobs.values()]}
         tensors = {t.id: t for t in self._tensors_of(entries, split)}
         missing = [job for id, job in {**tensors, **wanted}.items() if id not in self.outcomes]
@@ -87,7 +102,7 @@ class Bench:
                 entry.error = outcome.error
                 continue
             entry.placement = dict(outcome.value.get("placement", {}))
-            outputs = self._outputs(outcome, entry.description or entry.plan.description)
+            outputs = self._outputs(outcome, entry.made)
             found = self._compute(metrics, outputs, labels, source_outputs)
             for quantity in metrics if labels is not None else ():
                 if quantity in FIDELITY:
@@ -122,60 +137,78 @@ class Bench:
         return None if ref is None else self.store.get_array(ref)
 
     def _outputs(self, outcome: Outcome, description: Description) -> dict[str, Any]:
-        """Output arrays in the order of the signature: kept JSON has its keys sorted."""
-        refs = outcome.value["outputs"]
-        order = [t.name for t in description.signature.outputs if t.name in refs]
-        names = order if len(order) == len(refs) else list(refs)
-        return {name: self.store.get_array(ArrayRef.model_validate(refs[name])) for name in names}
+        """Output arrays by the signature's names, in its order; real values, no codes."""
+        tensors = description.signature.outputs
+        refs = [outcome.value["outputs"][name] for name in outcome.value["order"]]
+        if len(refs) != len(tensors):
+            names = [tensor.name for tensor in tensors]
+            raise ModelError(f"gave {len(refs)} outputs, not {names}", where=outcome.job)
+        arrays = (self.store.get_array(ArrayRef.model_validate(ref)) for ref in refs)
+        return {
+            tensor.name: dequantized(array, tensor)
+            for tensor, array in zip(tensors, arrays, strict=True)
+        }
 
-    def _tensors(self, description: Description, split: str) -> Job:
-        return tensors_job(self.recipe, self.known, split, description.signature)
+    def _tensors(self, description: Description, model: str, split: str) -> Job:
+        return tensors_job(self.recipe, self.known, split, description, model)
 
     def _tensors_of(self, entries: Iterable[Entry], split: str) -> list[Job]:
-        descriptions = [e.description or e.plan.description for e in entries]
-        return [self._tensors(d, split) for d in (self.known.source, *descriptions)]
+        models = [(e.made, e.plan.job) for e in entries]
+        return [
+            self._tensors(description, model, split)
+            for description, model in ((self.known.source, self.known.source_job), *models)
+        ]
 
-    def _entry_score_job(self, entry: Entry, split: str) -> Job:
-        description = entry.description or entry.plan.description
-        return self._score_job(entry.plan.job, entry.plan.check, description, split, self.target)
+    def _source_job(self, split: str) -> Job:
+        target = self.source_target()
+        version = self.known.version(PACKAGE_OF[target.runtime])
+        key = {"runtime_version": version, "isa": self.known.host_isa}
+        return self._score_job(self.known.source_job, "", self.known.source, split, target, key)
+
+    def _entry_job(self, entry: Entry, split: str) -> Job:
+        plan, facts = entry.plan, entry.facts
+        key = {"runtime_version": facts.runtime_version, "isa": facts.isa}
+        return self._score_job(plan.job, plan.check, entry.made, split, entry.target, key)
 
     def _score_job(
-        self, model: str, check: str, description: Description, split: str, target: Target | None
+        self,
+        model: str,
+        check: str,
+        d: Description,
+        split: str,
+        target: Target,
+        key: dict[str, str],
     ) -> Job:
-        where = target or self.source_target()
-        version = self.facts.runtime_version if target else self.known.version(where.runtime)
         return Job(
-            id=f"score:{split}:{where}:{model}",
+            id=f"score:{split}:{target}:{model}",
             kind="score",
-            name=where.runtime,
+            name=target.runtime,
             worker="bench",
-            params={"target": str(where)},
-            inputs={"model": model, "samples": self._tensors(description, split).id},
+            params={"targets": {"model": str(target)}},
+            inputs={"model": model, "samples:model": self._tensors(d, model, split).id},
             needs=(check,) if check else (),
-            key={
-                "runtime_version": version,
-                "isa": self.facts.isa if target else self.known.host_isa,
-            },
+            key=key,
         )
 
     # -- races
 
     def race(self, first: Entry, second: Entry, protocol: str, *, tag: str = "") -> dict[str, Any]:
         """Race two entries; the race's value, empty where it failed or time ran out."""
-        name = f"{first.plan.job} against {second.plan.job}"
+        sides = {"a": first, "b": second}
+        tensors = {
+            f"samples:{side}": self._tensors(entry.made, entry.plan.job, "validation").id
+            for side, entry in sides.items()
+        }
         job = Job(
-            id=f"race:{tag or protocol}:{self.target}:{name}",
+            id=f"race:{tag or protocol}:{first.plan.id} against {second.plan.id}",
             kind="race",
             name=protocol,
             worker="bench",
-            params={"target": str(self.target), "protocol": protocol},
-            inputs={
-                "a": first.plan.job,
-                "b": second.plan.job,
-                "samples": self._tensors(
-                    first.description or first.plan.description, "validation"
-                ).id,
+            params={
+                "targets": {side: str(entry.target) for side, entry in sides.items()},
+                "protocol": protocol,
             },
+            inputs={"a": first.plan.job, "b": second.plan.job, **tensors},
             cache=False,
         )
         outcome = self.engine.run([job], self.outcomes)[job.id]

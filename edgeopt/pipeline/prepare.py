@@ -20,9 +20,9 @@ from edgeopt.metrics.outputs import check_range
 from edgeopt.planner import Known
 from edgeopt.recipe import Recipe
 from edgeopt.schema.artifact import Description
-from edgeopt.schema.errors import DataError, PlanError, UsageError, from_record
+from edgeopt.schema.errors import DataError, DeviceError, PlanError, UsageError, from_record
 from edgeopt.schema.job import Arrays, Job, Outcome
-from edgeopt.schema.target import Target, TargetFacts, parse_target
+from edgeopt.schema.target import RUNTIMES, Target, TargetGroup, parse_target
 from edgeopt.store import Store
 
 Role = Literal["calibration", "validation", "test"]
@@ -149,16 +149,30 @@ def _rebased(spec: dict[str, Any], root: Path) -> Path:
     return base
 
 
-def target_facts(recipe: Recipe) -> tuple[tuple[Target, TargetFacts], ...]:
+def target_groups(recipe: Recipe) -> tuple[TargetGroup, ...]:
     """Each target with what its agent says of it. Raises DeviceError, UsageError."""
-    return tuple(
-        (target, device_named(target.device).facts(target)) for target in recipe.parsed_targets()
-    )
+    return tuple(target_group(target) for target in recipe.parsed_targets())
+
+
+def target_group(asked: Target) -> TargetGroup:
+    """A target, or one for each runtime that is found there. Raises DeviceError, UsageError."""
+    device = device_named(asked.device)
+    if not asked.every:
+        return TargetGroup(asked=asked, members=((asked, device.facts(asked)),))
+    members = []
+    for runtime in RUNTIMES:
+        try:
+            members.append((asked.on(runtime), device.facts(asked.on(runtime))))
+        except DeviceError as error:
+            missing = error
+    if not members:
+        raise missing
+    return TargetGroup(asked=asked, members=tuple(members))
 
 
 def prepare(recipe: Recipe, engine: Engine) -> tuple[Known, dict[str, Outcome]]:
     """Run the first jobs; what the planner needs to know, and their outcomes."""
-    targets = target_facts(recipe)
+    groups = target_groups(recipe)
     jobs = data_jobs(recipe)
     outcomes = run_or_raise(engine, jobs, {})
     raw_jobs = {job.params["split"]: job.id for job in jobs if job.name != "overlap"}
@@ -179,7 +193,7 @@ def prepare(recipe: Recipe, engine: Engine) -> tuple[Known, dict[str, Outcome]]:
         source_job=OPEN,
         raw=raw,
         raw_jobs=raw_jobs,
-        targets=targets,
+        groups=groups,
         host_isa=host_isa(),
         version=installed_version,
     )

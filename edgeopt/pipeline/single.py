@@ -8,15 +8,14 @@ from typing import Any
 
 from edgeopt.bench.jobs import run_bench
 from edgeopt.data.tensors import bind, make_tensors
-from edgeopt.devices import device_named
 from edgeopt.engine import Engine
-from edgeopt.pipeline.prepare import open_job, run_or_raise
+from edgeopt.pipeline.prepare import open_job, run_or_raise, target_group
 from edgeopt.recipe import make_recipe
 from edgeopt.schema.artifact import Description, Inspection, Signature
 from edgeopt.schema.errors import DataError, UsageError, from_record
 from edgeopt.schema.event import Event
 from edgeopt.schema.job import Arrays, Job, Outcome
-from edgeopt.schema.target import Target, parse_target
+from edgeopt.schema.target import Target, TargetGroup, parse_target
 from edgeopt.store import Store
 
 OnEvent = Callable[[Event], None]
@@ -35,80 +34,131 @@ def inspect_model(
 def benchmark_files(
     paths: Sequence[Path],
     *,
-    targets: Sequence[str] = ("local/onnxruntime",),
+    targets: Sequence[str] = ("local/*",),
     data: Path | None = None,
     store: Store,
     on_event: OnEvent = lambda _event: None,
 ) -> dict[str, Any]:
     """Race model files: each one in full against the first, which races itself.
 
-    ``data`` is an .npz with an array for each model input; random samples otherwise (normal,
-    or zeros and ones for integers). Raises UsageError, ModelError, DeviceError.
+    Where a target stands for several runtimes, a file races in each that reads it; the first
+    file in the first of them is what all race against. Inputs are matched by name, or else by
+    position; images may be NCHW in one file and NHWC in another. ``data`` is an .npz with an
+    array for each input of the first file; random samples otherwise (normal, or zeros and ones
+    for integers). Raises UsageError, ModelError, DeviceError.
     """
     if not paths:
         raise UsageError("name at least one model file")
-    parsed = [parse_target(text) for text in targets]
+    groups = [target_group(parse_target(text)) for text in targets]
     with Engine(store, on_event=on_event, bench=run_bench) as engine:
         opened = [_open(engine, path, index) for index, path in enumerate(paths)]
         descriptions = [Description.model_validate(o.value["description"]) for o in opened]
-        for path, description in zip(paths, descriptions, strict=True):
-            if description.signature.inputs != descriptions[0].signature.inputs:
-                raise UsageError(
-                    f"its inputs differ from those of {paths[0]}, so the two cannot race",
-                    where=str(path),
-                    hint="; ".join(description.differs(descriptions[0])),
-                )
         outcomes = {o.job: o for o in opened}
-        samples = _samples(descriptions[0].signature, data, store)
-        outcomes["samples"] = Outcome(
-            job="samples", status="ok", digest=samples.digest, value=samples.to_json()
-        )
+        raw = _samples(descriptions[0], data, store)
+        first = descriptions[0].signature
+        for path, outcome, description in zip(paths, opened, descriptions, strict=True):
+            samples = _fed(path, paths[0], raw, first, description, store)
+            id = f"samples:{outcome.job}"
+            value = samples.to_json()
+            outcomes[id] = Outcome(job=id, status="ok", digest=samples.digest, value=value)
         return {
             "data": str(data) if data else "random",
-            "targets": [_race_all(engine, t, paths, opened, outcomes) for t in parsed],
+            "targets": [_race_all(engine, g, paths, opened, outcomes) for g in groups],
         }
+
+
+def _fed(
+    path: Path, first_path: Path, raw: Arrays, first: Signature, d: Description, store: Store
+) -> Arrays:
+    """The samples as a file takes them. Raises UsageError where its inputs are others."""
+    names, own = [t.name for t in first.inputs], [t.name for t in d.signature.inputs]
+    by_name = set(names) == set(own)
+    inputs = {name: name if by_name else other for name, other in zip(own, names, strict=False)}
+    layouts = {t.layout for t in first.inputs if t.layout}
+    layout = layouts.pop() if len(layouts) == 1 else None
+    try:
+        if len(names) != len(own):
+            raise DataError(f"{len(own)} inputs against {len(names)}")
+        binding = bind(raw, [], d.signature, inputs, layout, d.codes)
+        return make_tensors(raw, {"bind": binding}, store, d.signature)
+    except DataError as error:
+        raise UsageError(
+            f"its inputs differ from those of {first_path}, so the two cannot race",
+            where=str(path),
+            hint=error.what,
+        ) from None
 
 
 def _race_all(
     engine: Engine,
-    target: Target,
+    group: TargetGroup,
     paths: Sequence[Path],
     opened: Sequence[Outcome],
     outcomes: dict[str, Outcome],
 ) -> dict[str, Any]:
-    facts = device_named(target.device).facts(target)
-    files = []
+    rows = [
+        (path, outcome, target)
+        for path, outcome in zip(paths, opened, strict=True)
+        for target, _ in group.members
+        if target.format == outcome.value["artifact"]["format"] or not group.asked.every
+    ]
     for path, outcome in zip(paths, opened, strict=True):
-        found: dict[str, Any] = {}
-        for protocol in ("full", "memory"):
-            job = Job(
-                id=f"race:{protocol}:{target}:{path}",
-                kind="race",
-                name=protocol,
-                worker="bench",
-                params={"target": str(target), "protocol": protocol},
-                inputs={"a": outcome.job, "b": opened[0].job, "samples": "samples"},
-                cache=False,
+        if not any(row[1] is outcome for row in rows):
+            raise UsageError(
+                f"no runtime of {group} reads {outcome.value['artifact']['format']}",
+                where=str(path),
+                hint="see 'edgeopt doctor' for what to install",
             )
-            ended = engine.run([job], outcomes)[job.id]
-            if not ended.ok:
-                raise from_record(ended.error or {"what": "the race failed", "where": str(path)})
-            value = ended.value
-            found |= value["a"]
-            found |= {f"ratio.{name}": raw for name, raw in value.get("ratio", {}).items()}
-            if protocol == "full":
-                placement, marks = value["placement"]["a"], value.get("marks", [])
-        files.append(
-            {
-                "path": str(path),
-                "size_bytes": outcome.value["artifact"]["size_bytes"],
-                "digest": outcome.digest,
-                "measurements": found,
-                "placement": placement,
-                "marks": marks,
-            }
+    facts = group.members[0][1]
+    return {
+        "target": str(group),
+        "machine": facts.to_json(),
+        "runtimes": {target.runtime: each.runtime_version for target, each in group.members},
+        "files": [_raced(engine, row, rows[0], outcomes) for row in rows],
+    }
+
+
+Raced = tuple[Path, Outcome, Target]
+
+
+def _raced(
+    engine: Engine, row: Raced, first: Raced, outcomes: dict[str, Outcome]
+) -> dict[str, Any]:
+    """All figures of one file in one runtime."""
+    path, outcome, target = row
+    found: dict[str, Any] = {}
+    for protocol in ("full", "memory"):
+        sides = {"a": row, "b": first}
+        job = Job(
+            id=f"race:{protocol}:{target}:{path}",
+            kind="race",
+            name=protocol,
+            worker="bench",
+            params={
+                "targets": {side: str(each[2]) for side, each in sides.items()},
+                "protocol": protocol,
+            },
+            inputs={side: each[1].job for side, each in sides.items()}
+            | {f"samples:{side}": f"samples:{each[1].job}" for side, each in sides.items()},
+            cache=False,
         )
-    return {"target": str(target), "machine": facts.to_json(), "files": files}
+        ended = engine.run([job], outcomes)[job.id]
+        if not ended.ok:
+            raise from_record(ended.error or {"what": "the race failed", "where": str(path)})
+        value = ended.value
+        found |= value["a"]
+        found |= {f"ratio.{name}": raw for name, raw in value.get("ratio", {}).items()}
+        if protocol == "full":
+            placement, marks = value["placement"]["a"], value.get("marks", [])
+    return {
+        "path": str(path),
+        "target": str(target),
+        "size_bytes": outcome.value["artifact"]["size_bytes"],
+        "digest": outcome.digest,
+        "measurements": found,
+        "placement": placement,
+        "marks": marks,
+    }
 
 
 def _open(engine: Engine, path: Path, index: int) -> Outcome:
@@ -117,10 +167,11 @@ def _open(engine: Engine, path: Path, index: int) -> Outcome:
     return run_or_raise(engine, [job], {})[job.id]
 
 
-def _samples(signature: Signature, data: Path | None, store: Store) -> Arrays:
-    """Samples for a signature, (n, ...) each, put into the store."""
+def _samples(d: Description, data: Path | None, store: Store) -> Arrays:
+    """Samples for a model's inputs, (n, ...) each, put into the store."""
     import numpy as np
 
+    signature = d.signature
     arrays = {}
     if data is not None:
         try:
@@ -146,12 +197,11 @@ def _samples(signature: Signature, data: Path | None, store: Store) -> Arrays:
                     hint="give real samples with --data FILE.npz",
                 )
             shape = (RANDOM_SAMPLES, *fixed)
-            kind = np.dtype(tensor.dtype).kind
-            values = rng.standard_normal(shape) if kind == "f" else rng.integers(0, 2, shape)
-            arrays[tensor.name] = values.astype(tensor.dtype)
+            dtype = np.dtype("float32" if tensor.name in d.codes else tensor.dtype)
+            values = rng.standard_normal(shape) if dtype.kind == "f" else rng.integers(0, 2, shape)
+            arrays[tensor.name] = values.astype(dtype)
     counts = {len(array) for array in arrays.values()}
     if len(counts) != 1 or 0 in counts:
         raise DataError("the arrays differ in their count of samples", where=str(data or ""))
     refs = {name: store.put_array(array) for name, array in arrays.items()}
-    raw = Arrays(split="benchmark", n=counts.pop(), arrays=refs)
-    return make_tensors(raw, {"bind": bind(raw, [], signature)}, store)
+    return Arrays(split="benchmark", n=counts.pop(), arrays=refs)

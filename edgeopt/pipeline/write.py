@@ -8,8 +8,10 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from edgeopt.schema.artifact import Artifact
 from edgeopt.schema.errors import StoreError
 from edgeopt.schema.result import CandidateResult, Result, TargetResult
+from edgeopt.schema.target import parse_target
 from edgeopt.store import Store
 
 
@@ -25,7 +27,8 @@ def check_writable(out: Path) -> None:
 
 
 def write_result(result: Result, store: Store, out: Path) -> Result:
-    """Write ``result.json``, ``best/TARGET/`` and, where none was measured, ``candidates/``.
+    """Write ``result.json``, ``best/TARGET/``, ``runners-up/TARGET/RUNTIME/`` (the fastest of each
+    other runtime) and, where none was chosen or measured, ``candidates/``.
 
     The new folder contents are staged beside the old ones and swapped in by renames. Gives
     the result with the paths filled in. Raises StoreError naming the folder.
@@ -36,7 +39,7 @@ def write_result(result: Result, store: Store, out: Path) -> Result:
         try:
             targets = tuple(_stage_target(target, store, stage) for target in result.targets)
             result = result.model_copy(update={"targets": targets})
-            for name in ("best", "candidates"):
+            for name in ("best", "candidates", "runners-up"):
                 _swap(stage / name, out / name)
             staged = stage / "result.json"
             staged.write_text(json.dumps(result.to_json(), indent=1) + "\n", encoding="utf-8")
@@ -53,28 +56,48 @@ def write_result(result: Result, store: Store, out: Path) -> Result:
 
 
 def _stage_target(target: TargetResult, store: Store, stage: Path) -> TargetResult:
-    slug = target.target.replace("/", "-").replace(":", "-").replace("?", "-").replace("&", "-")
+    """Copy what is kept of a target: the choice or nearest miss, and each other runtime's best."""
+    slug = parse_target(target.target).slug
     keep = target.chosen or target.nearest_miss
+    folders: dict[str, Path] = {}
     if target.verdict == "built":
         for number, candidate in enumerate(target.candidates):
-            _copy(candidate, store, stage / "candidates" / slug / f"{number:02d}")
-        return target
-    if keep is None:
-        return target
-    candidate = target.candidate(keep)
-    if candidate.artifact is None:
-        return target
-    folder = Path("best" if target.verdict == "chosen" else "candidates") / slug
-    _copy(candidate, store, stage / folder)
-    files = sorted(candidate.artifact.files)
-    path = folder / files[0] if len(files) == 1 else folder
-    return target.model_copy(update={"path": path.as_posix()})
+            folders[candidate.id] = Path("candidates") / slug / f"{number:02d}"
+    elif keep is not None:
+        folders[keep] = Path("best" if target.verdict == "chosen" else "candidates") / slug
+        for runtime, candidate in _best_elsewhere(target, target.candidate(keep)).items():
+            folders[candidate.id] = Path("runners-up") / slug / runtime
+    found = []
+    for candidate in target.candidates:
+        path = None
+        if candidate.id in folders and candidate.artifact is not None:
+            path = _copy(candidate.artifact, store, stage, folders[candidate.id])
+        found.append(candidate.model_copy(update={"path": path}))
+    placed = target.model_copy(update={"candidates": tuple(found)})
+    return placed.model_copy(update={"path": placed.candidate(keep).path if keep else None})
 
 
-def _copy(candidate: CandidateResult, store: Store, folder: Path) -> None:
-    if candidate.artifact is not None:
-        folder.mkdir(parents=True, exist_ok=True)
-        store.checkout(candidate.artifact, folder, writable=True)
+def _best_elsewhere(target: TargetResult, kept: CandidateResult) -> dict[str, CandidateResult]:
+    """The fastest that lost by time alone, for each runtime but the kept one's."""
+    found: dict[str, CandidateResult] = {}
+    lost = [c for c in target.candidates if c.status in ("lost", "screened")]
+    for candidate in sorted(lost, key=_ratio):
+        if candidate.runtime != kept.runtime:
+            found.setdefault(candidate.runtime, candidate)
+    return found
+
+
+def _ratio(candidate: CandidateResult) -> float:
+    ratio = candidate.measurements.get("ratio.latency.p50")
+    return ratio.value if ratio else float("inf")
+
+
+def _copy(artifact: Artifact, store: Store, stage: Path, folder: Path) -> str:
+    """Lay an artifact's files out; the path of its one file, or of the folder."""
+    (stage / folder).mkdir(parents=True, exist_ok=True)
+    store.checkout(artifact, stage / folder, writable=True)
+    files = sorted(artifact.files)
+    return (folder / files[0] if len(files) == 1 else folder).as_posix()
 
 
 def _swap(new: Path, place: Path) -> None:

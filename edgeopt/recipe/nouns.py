@@ -21,7 +21,7 @@ from pydantic import (
 from edgeopt.schema.base import Noun
 from edgeopt.schema.constraint import Constraint, parse_constraint, prefixes, quantity_unit
 from edgeopt.schema.errors import RecipeError, UsageError, did_you_mean
-from edgeopt.schema.target import Target, parse_target
+from edgeopt.schema.target import RUNTIMES, Target, parse_target
 
 ROLES = ("calibration", "validation", "test")
 Steps = list[dict[str, Any]]
@@ -30,7 +30,7 @@ Steps = list[dict[str, Any]]
 class ModelSpec(Noun):
     """The source model: ``path`` of a file, or ``factory`` and ``weights`` (torch)."""
 
-    format: Literal["torch", "onnx"] | None = Field(
+    format: Literal["torch", "onnx", "tflite"] | None = Field(
         None, description="format of the source; read from the file's name when left out"
     )
     path: StrictStr | None = Field(None, description="model file")
@@ -219,7 +219,9 @@ class Recipe(Noun):
                 found.append(parse_constraint(text, on))
             except UsageError as error:
                 raise self.error(f"constraints.{index}", error.what, hint=error.hint) from None
-            if on and not any(prefixes(on, str(t)) for t in self.parsed_targets()):
+            places = [str(t) for t in self.parsed_targets()]
+            places += [str(t.on(r)) for t in self.parsed_targets() if t.every for r in RUNTIMES]
+            if on and not any(prefixes(on, place) for place in places):
                 raise self.error(f"constraints.{index}", f"'on: {on}' names none of the targets")
         return tuple(found)
 

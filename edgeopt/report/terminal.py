@@ -66,7 +66,7 @@ def _headline(target: TargetResult, folder: str) -> RenderableType:
         candidate = target.candidate(shown)
         measured = candidate.measurements
         role = "artifact" if target.chosen else "nearest miss"
-        grid.add_row(role, _text(candidate.label))
+        grid.add_row(role, _text(target.named(candidate)))
         if target.path:
             path = f"{folder.rstrip('/')}/{target.path}" if folder else target.path
             grid.add_row("path", _text(path))
@@ -104,7 +104,7 @@ def _table(target: TargetResult) -> Table:
     for candidate in sorted(target.candidates, key=_place):
         table.add_row(
             Text(candidate.status, STYLES[candidate.status]),
-            _Story(candidate),
+            _Story(target.named(candidate), candidate.reason),
             _cell(candidate, metric, f"difference.{metric}"),
             _cell(candidate, "ratio.latency.p50"),
             _cell(candidate, "latency.p50"),
@@ -116,11 +116,11 @@ def _table(target: TargetResult) -> Table:
 class _Story:
     """A candidate's chain and, below it, why it stands where it stands."""
 
-    def __init__(self, candidate: CandidateResult) -> None:
-        self._candidate = candidate
+    def __init__(self, name: str, reason: str) -> None:
+        self._name, self._reason = name, reason
 
     def __rich_console__(self, _console: Console, _options: ConsoleOptions) -> list[Text]:
-        return [_text(self._candidate.label), _text(self._candidate.reason, "dim")]
+        return [_text(self._name), _text(self._reason, "dim")]
 
 
 def _place(candidate: CandidateResult) -> tuple[int, float]:

@@ -17,7 +17,7 @@ class Tensor(Noun):
 
     ``dtype`` is numpy's name; ``shape`` starts with the batch; ``layout`` is ``NCHW``,
     ``NHWC`` or empty where the tensor is no image; ``scale`` and ``zero_point`` are set
-    where the tensor is quantized at the model's border.
+    where the tensor is quantized at the model's border: real = scale * (code - zero_point).
     """
 
     name: str
@@ -50,18 +50,29 @@ class Description(Noun):
     """What can be said of a model before it exists.
 
     Facts in use: ``float32``, ``float16`` (weights), ``qdq``, ``int8`` (quantized weights),
-    ``static-batch``, ``simplified`` is none: a fact must be readable from the file alone.
+    ``int8-activations``, ``int8-io`` (quantized inputs or outputs), ``static-batch``;
+    ``simplified`` is none: a fact must be readable from the file alone.
     """
 
     format: str
     signature: Signature
     facts: frozenset[str] = frozenset()
 
+    @property
+    def codes(self) -> frozenset[str]:
+        """Names of inputs that take codes in place of real values."""
+        if "int8-io" not in self.facts:
+            return frozenset()
+        return frozenset(t.name for t in self.signature.inputs if t.dtype in ("int8", "uint8"))
+
     def to_json(self) -> dict[str, Any]:
         return {**super().to_json(), "facts": sorted(self.facts)}
 
     def differs(self, other: Description) -> list[str]:
-        """What differs, in words; empty where both say the same."""
+        """What differs, in words; empty where both say the same.
+
+        Scales and zero points do not count: calibration finds them.
+        """
         found: list[str] = []
         if self.format != other.format:
             found.append(f"format {self.format} against {other.format}")
@@ -69,7 +80,7 @@ class Description(Noun):
             found.append(f"facts {sorted(self.facts)} against {sorted(other.facts)}")
         for role in ("inputs", "outputs"):
             mine, theirs = getattr(self.signature, role), getattr(other.signature, role)
-            if mine != theirs:
+            if tuple(map(_uncoded, mine)) != tuple(map(_uncoded, theirs)):
                 found.append(f"{role} {_short(mine)} against {_short(theirs)}")
         return found
 
@@ -100,6 +111,10 @@ class Inspection(Noun):
     ir_version: int | None = None
     quantization: dict[str, Any] = {}
     notes: tuple[str, ...] = ()
+
+
+def _uncoded(tensor: Tensor) -> Tensor:
+    return tensor.model_copy(update={"scale": None, "zero_point": None})
 
 
 def _short(tensors: tuple[Tensor, ...]) -> str:

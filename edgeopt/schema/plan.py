@@ -17,6 +17,7 @@ class Candidate(Noun):
 
     id: str
     target: str
+    group: str = ""  # the target as it was asked for, such as local/*
     chain: tuple[str, ...]
     steps: tuple[str, ...]  # ids of the pass jobs, first to last
     job: str

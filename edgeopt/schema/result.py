@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -46,6 +47,7 @@ class CandidateResult(Noun):
     id: str
     chain: tuple[PassRecord, ...]
     label: str
+    target: str = ""  # where it runs: one of those that a target such as local/* stands for
     status: CandidateStatus
     reason: str
     reference: bool = False
@@ -55,6 +57,12 @@ class CandidateResult(Noun):
     verdicts: tuple[Verdict, ...] = ()
     placement: dict[str, int] = {}
     on_front: bool = False
+    path: str | None = None  # of its files, where they were written
+
+    @property
+    def runtime(self) -> str:
+        """The runtime of its target."""
+        return re.split(r"[:?]", self.target.rpartition("/")[2])[0]
 
 
 class TargetResult(Noun):
@@ -82,6 +90,11 @@ class TargetResult(Noun):
         others = (name for name in known if name.startswith("fidelity."))
         return next((name for name in (*leading, *others) if name in known), leading[0])
 
+    def named(self, candidate: CandidateResult) -> str:
+        """A candidate's chain, and its runtime where there is a choice of them."""
+        several = len({c.runtime for c in self.candidates}) > 1
+        return f"{candidate.runtime}: {candidate.label}" if several else candidate.label
+
     def candidate(self, id: str) -> CandidateResult:
         """The candidate of that id. Raises KeyError."""
         for candidate in self.candidates:
@@ -102,6 +115,7 @@ class Best(Noun):
     """What was chosen for a target: where its files lie, and all that was measured of it."""
 
     path: Path  # the model file, or its folder where it has several files
+    target: str  # where it runs: device and runtime
     candidate: CandidateResult
 
 
@@ -142,7 +156,12 @@ class Result(Noun):
             raise UsageError(
                 "the chosen files were not written", where=found.target, hint="pass out=FOLDER"
             )
-        return Best(path=self._folder / found.path, candidate=found.candidate(found.chosen))
+        candidate = found.candidate(found.chosen)
+        return Best(
+            path=self._folder / found.path,
+            target=candidate.target or found.target,
+            candidate=candidate,
+        )
 
     def target(self, target: str | None = None) -> TargetResult:
         """The result for a target, or for the only one. Raises KeyError."""

@@ -5,22 +5,36 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from pydantic import Field
+
 from edgeopt.schema.base import Noun
 from edgeopt.schema.errors import UsageError, did_you_mean
 
-RUNTIMES = {"onnxruntime": "onnx", "torch": "torch"}  # runtime -> format it reads
+RUNTIMES = {  # runtime -> format it reads; in the order in which one is the reference's
+    "onnxruntime": "onnx",
+    "openvino": "onnx",
+    "litert": "tflite",
+    "torch": "torch",
+}
+EVERY = "*"  # in place of a runtime: every one that is found on the device
 ACCELERATORS = ("cpu",)
 SETTINGS = ("threads", "batch")
-EXAMPLE = "a target is DEVICE/RUNTIME[:ACCELERATOR][?threads=2&batch=1], e.g. local/onnxruntime"
+EXAMPLE = (
+    "a target is DEVICE/RUNTIME[:ACCELERATOR][?threads=2&batch=1], "
+    "e.g. local/onnxruntime, or local/* for every runtime there"
+)
 
 _TARGET = re.compile(
-    r"(?P<device>[a-z]+(?::[A-Za-z0-9_.-]+)?)/(?P<runtime>[a-z0-9_]+)"
+    r"(?P<device>[a-z]+(?::[A-Za-z0-9_.-]+)?)/(?P<runtime>[a-z0-9_]+|\*)"
     r"(?::(?P<accelerator>[a-z0-9_]+))?(?:\?(?P<settings>.+))?"
 )
 
 
 class Target(Noun):
-    """Where an artifact must run: device, runtime, accelerator and settings."""
+    """Where an artifact must run: device, runtime, accelerator and settings.
+
+    The runtime ``*`` stands for every one that is found on the device (``on``).
+    """
 
     device: str
     runtime: str
@@ -30,8 +44,17 @@ class Target(Noun):
 
     @property
     def format(self) -> str:
-        """The model format that the runtime reads."""
+        """The model format that the runtime reads. Raises KeyError for ``*``."""
         return RUNTIMES[self.runtime]
+
+    @property
+    def every(self) -> bool:
+        """Whether it stands for every runtime of the device."""
+        return self.runtime == EVERY
+
+    def on(self, runtime: str) -> Target:
+        """The same target with another runtime."""
+        return self.model_copy(update={"runtime": runtime})
 
     def __str__(self) -> str:
         text = f"{self.device}/{self.runtime}"
@@ -47,7 +70,7 @@ class Target(Noun):
     @property
     def slug(self) -> str:
         """A file name made of the target."""
-        return re.sub(r"[^A-Za-z0-9_.-]+", "-", str(self))
+        return re.sub(r"[^A-Za-z0-9_.-]+", "-", str(self).replace("/*", "")).strip("-")
 
 
 class TargetFacts(Noun):
@@ -62,13 +85,23 @@ class TargetFacts(Noun):
     machine: dict[str, Any] = {}
 
 
+class TargetGroup(Noun):
+    """A target as it was asked for, and those that it stands for: itself, or one a runtime."""
+
+    asked: Target
+    members: tuple[tuple[Target, TargetFacts], ...] = Field(min_length=1)
+
+    def __str__(self) -> str:
+        return str(self.asked)
+
+
 def parse_target(text: str) -> Target:
     """Read the target grammar. Raises UsageError that names the part that is wrong."""
     match = _TARGET.fullmatch(text.strip())
     if not match:
         raise UsageError(f"cannot read target '{text}'", hint=EXAMPLE)
     runtime = match["runtime"]
-    if runtime not in RUNTIMES:
+    if runtime not in (*RUNTIMES, EVERY):
         raise UsageError(
             f"unknown runtime '{runtime}' in target '{text}'", hint=did_you_mean(runtime, RUNTIMES)
         )

@@ -76,6 +76,7 @@ def _answers(
     request: Request, role: str, samples: str, n: int, store: Store
 ) -> tuple[Description, list[np.ndarray]]:
     """Description and outputs of one side, in the signature's order, (n, ...) each."""
+    from edgeopt.data.quantized import dequantized
     from edgeopt.formats import format_named
 
     outcome: Outcome = request.inputs[role]
@@ -86,7 +87,9 @@ def _answers(
     feeds = {name: store.get_array(ref)[:n] for name, ref in arrays.items()}
     size = description.signature.batch or min(len(feed) for feed in feeds.values())
     outputs = _in_batches(format_named(description.format), folder, feeds, size)
-    return description, [outputs[tensor.name] for tensor in description.signature.outputs]
+    return description, [
+        dequantized(outputs[tensor.name], tensor) for tensor in description.signature.outputs
+    ]
 
 
 def _in_batches(

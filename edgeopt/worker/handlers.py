@@ -47,7 +47,10 @@ def load_data(request: Request, store: Store, progress: Progress) -> tuple[str, 
     Raises DataError.
     """
     job = request.job
-    given = {role: Arrays.model_validate(o.value) for role, o in request.inputs.items()}
+    model = request.inputs.get("model")
+    given = {
+        role: Arrays.model_validate(o.value) for role, o in request.inputs.items() if o is not model
+    }
     if job.name == "overlap":
         found = _overlap(job.params, job.where, given, store)
         return digest_of(found), found
@@ -55,7 +58,8 @@ def load_data(request: Request, store: Store, progress: Progress) -> tuple[str, 
         from edgeopt.data.tensors import make_tensors
 
         (raw,) = given.values()
-        arrays = make_tensors(raw, job.params, store)
+        said = model and Description.model_validate(model.value["description"])
+        arrays = make_tensors(raw, job.params, store, said.signature if said else None)
     elif job.name == "npz":
         from edgeopt.data.load import load_split
 

@@ -47,16 +47,16 @@ def ask(store: Store, tmp_path: Path) -> Ask:
         *,
         x: np.ndarray,
         protocol: str = "short",
-        target: str = TARGET,
+        target: str | dict[str, str] = TARGET,
         cancelled: threading.Event | None = None,
         **models: onnx.ModelProto,
     ) -> dict[str, Any]:
         tensors = Arrays(split="v", n=len(x), arrays={"x": store.put_array(x)})
         inputs = {role: put(model) for role, model in models.items()}
-        inputs["samples"] = Outcome(
-            job="s", status="ok", digest=tensors.digest, value=tensors.to_json()
-        )
-        params = {"target": target} | ({"protocol": protocol} if kind == "race" else {})
+        fed = Outcome(job="s", status="ok", digest=tensors.digest, value=tensors.to_json())
+        inputs |= {f"samples:{role}": fed for role in models}
+        targets = dict.fromkeys(models, target) if isinstance(target, str) else target
+        params = {"targets": targets} | ({"protocol": protocol} if kind == "race" else {})
         job = Job(id=kind, kind=kind, name="bench", worker="bench", params=params)  # type: ignore[arg-type]
         with store.workdir() as workdir:
             request = Request(
@@ -73,15 +73,40 @@ def direct(model: onnx.ModelProto, x: np.ndarray) -> np.ndarray:
     return ort.InferenceSession(model.SerializeToString(), options).run(None, {"x": x})[0]
 
 
+PLACES = {"local/onnxruntime": "CPUExecutionProvider", "local/openvino": "CPU"}
+
+
+@pytest.mark.parametrize("target", PLACES)
 @pytest.mark.parametrize("batch", ["batch", 1, 4])
-def test_a_score_is_what_the_runtime_answers(ask: Ask, store: Store, batch: Any) -> None:
+def test_a_score_is_what_the_runtime_answers(
+    ask: Ask, store: Store, batch: Any, target: str
+) -> None:
     model, x = network(batch=batch), samples(10)
-    value = ask("score", model=model, x=x)
+    value = ask("score", model=model, x=x, target=target)
     found = store.get_array(ArrayRef.model_validate(value["outputs"]["y"]))
-    np.testing.assert_allclose(found, direct(network(), x), rtol=1e-5, atol=1e-6)
-    assert value["n"] == 10
-    assert set(value["placement"]) == {"CPUExecutionProvider"}
+    np.testing.assert_allclose(found, direct(network(), x), rtol=1e-4, atol=1e-5)
+    assert (value["n"], value["order"]) == (10, ["y"])
+    assert set(value["placement"]) == {PLACES[target]}
     assert sum(value["placement"].values()) > 0
+
+
+def test_two_runtimes_race_in_one_process(ask: Ask) -> None:
+    targets = {"a": "local/openvino", "b": "local/onnxruntime"}
+    value = ask("race", a=network(), b=network(), x=samples(8), target=targets)
+    machines = {s: value[s]["latency.p50"]["machine"].split() for s in ("a", "b")}
+    assert {side: told[0] for side, told in machines.items()} == targets
+    assert machines["a"][1] != machines["b"][1], "each side names its own runtime's version"
+    assert value["ratio"]["latency.p50"]["machine"].count("local/") == 2
+    assert {s: set(value["placement"][s]) for s in ("a", "b")} == {
+        "a": {"CPU"},
+        "b": {"CPUExecutionProvider"},
+    }
+
+
+def test_sides_with_other_threads_cannot_race(ask: Ask) -> None:
+    targets = {"a": "local/onnxruntime?threads=2", "b": "local/onnxruntime"}
+    with pytest.raises(UsageError, match="cannot race"):
+        ask("race", a=network(), b=network(), x=samples(8), target=targets)
 
 
 def test_outputs_that_are_no_numbers_name_output_and_sample(ask: Ask) -> None:

@@ -112,9 +112,12 @@ def test_a_bare_model_gets_what_is_worth_trying(project: Project) -> None:
     assert (project.folder / "edgeopt-out" / "source" / "result.json").is_file()
 
 
+WHERE = ("--target", "local/onnxruntime")
+
+
 def test_files_race_without_a_recipe(project: Project) -> None:
     shutil.copy(MODEL / "source.onnx", project.folder / "twin.onnx")
-    done = project.run("benchmark", "source.onnx", "twin.onnx", "--json")
+    done = project.run("benchmark", "source.onnx", "twin.onnx", "--json", *WHERE)
     assert done.returncode == 0, done.stderr
     (target,) = json.loads(done.stdout)["targets"]
     assert [file["path"] for file in target["files"]] == ["source.onnx", "twin.onnx"]
@@ -125,7 +128,7 @@ def test_files_race_without_a_recipe(project: Project) -> None:
         assert found["latency.p50"]["value"] <= found["latency.p99"]["value"]
         assert found["memory.peak"]["value"] > 0
         assert set(file["placement"]) == {"CPUExecutionProvider"}
-    table = project.run("benchmark", "source.onnx", "--quiet")
+    table = project.run("benchmark", "source.onnx", "--quiet", *WHERE)
     assert table.returncode == 0 and "source.onnx" in table.stdout
 
 

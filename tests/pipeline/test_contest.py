@@ -16,10 +16,12 @@ from edgeopt.schema.artifact import Description, Signature
 from edgeopt.schema.event import Event
 from edgeopt.schema.measurement import Measurement
 from edgeopt.schema.plan import Candidate
-from edgeopt.schema.target import parse_target
+from edgeopt.schema.target import TargetFacts, parse_target
 
 EMPTY = Description(format="onnx", signature=Signature(inputs=(), outputs=()))
 TARGET = parse_target("local/onnxruntime")
+FACTS = TargetFacts(target=str(TARGET), isa="x86_64-avx2")
+PLACES = {"in litert": "local/litert", "in openvino": "local/openvino"}  # id -> where it runs
 BOUND = "accuracy >= source - 1.0pt"
 Figures = dict[str, tuple[float, float, float]]  # quantity -> value, low, high
 
@@ -110,7 +112,9 @@ def contest(bench: Given, *, deadline: float | None = None, quick: bool = False)
             Candidate(
                 id=id, target=str(TARGET), chain=(id,), steps=(id,), job=id, description=EMPTY,
                 reference=id == "reference", eligible=id != "reference",
-            )
+            ),
+            parse_target(PLACES.get(id, str(TARGET))),
+            FACTS,
         )
         for id in bench.figures
     ]  # fmt: skip
@@ -292,3 +296,23 @@ def test_memory_can_be_the_objective(quick: bool) -> None:
     )
     decision = contest(bench, quick=quick).run()
     assert decision.chosen is not None and decision.chosen.plan.id == "small"
+
+
+def test_of_several_runtimes_one_is_chosen_and_named_and_bounds_may_name_one() -> None:
+    figures = {
+        "reference": REFERENCE,
+        "in litert": candidate(0.3, test=accurate(0)),
+        "in openvino": candidate(0.5, test=accurate(0)),
+    }
+    bench = Given(figures, targets=["local/*"])
+    bench.target = parse_target("local/*")
+    decision = contest(bench).run()
+    assert decision.chosen and decision.chosen.plan.id == "in litert"
+    assert decision.sentence.startswith("in litert in litert is the best")
+    on_one = {"on": "local/litert", "require": "latency.p50 <= 0.1x source"}
+    bench = Given(figures, targets=["local/*"], constraints=[BOUND, on_one])
+    bench.target = parse_target("local/*")
+    made = contest(bench)
+    decision = made.run()
+    assert decision.chosen and decision.chosen.plan.id == "in openvino"
+    assert statuses(made, decision)["in litert"] == "infeasible"

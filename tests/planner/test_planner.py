@@ -14,7 +14,7 @@ from edgeopt.schema.artifact import Description, Signature, Tensor
 from edgeopt.schema.errors import PlanError
 from edgeopt.schema.job import ArrayRef, Arrays
 from edgeopt.schema.plan import Plan
-from edgeopt.schema.target import TargetFacts, parse_target
+from edgeopt.schema.target import Target, TargetFacts, TargetGroup, parse_target
 
 BATCH = ("batch", 1, 28, 28)
 
@@ -30,6 +30,20 @@ def description(format: str = "torch", *facts: str) -> Description:
 def images(split: str, n: int = 32) -> Arrays:
     ref = ArrayRef(blob="0" * 64, dtype="uint8", shape=(n, 28, 28))
     return Arrays(split=split, n=n, arrays={"images": ref})
+
+
+def group(asked: Target) -> TargetGroup:
+    names = FOUND if asked.every else (asked.runtime,)
+    return TargetGroup(
+        asked=asked,
+        members=tuple(
+            (asked.on(name), TargetFacts(target=str(asked.on(name)), isa="x86_64-avx2"))
+            for name in names
+        ),
+    )
+
+
+FOUND = ("onnxruntime", "openvino", "litert", "torch")  # what a device has
 
 
 def plan(
@@ -54,13 +68,12 @@ def plan(
             **fields,
         }
     )
-    facts = TargetFacts(target="local/onnxruntime", isa="x86_64-avx2", runtime_version="1")
     known = Known(
         source=source,
         source_job="open",
         raw={split: images(split) for split in splits},
         raw_jobs={split: f"data:{split}" for split in splits},
-        targets=tuple((parse_target(t), facts) for t in recipe.targets),
+        groups=tuple(group(parse_target(t)) for t in recipe.targets),
         host_isa="x86_64-avx2",
         version=lambda _name: "1",
     )
@@ -182,3 +195,56 @@ def test_any_steps_make_a_sound_plan_or_a_plan_error(passes: list[Any]) -> None:
         assert candidate.job in {*ids, "open"}
         assert candidate.description.format == "onnx"
     assert sum(c.reference for c in made.candidates) == 1
+
+
+BOTH = {"one_of": ["export-onnx", "export-tflite"]}
+
+
+def test_a_device_races_every_runtime_that_a_chain_ends_in() -> None:
+    made = plan([BOTH, "simplify-onnx", {"one_of": ["none", "fp16"]}], targets=["local/*"])
+    by_runtime: dict[str, set[tuple[str, ...]]] = {}
+    for each in made.candidates:
+        assert each.group == "local/*"
+        if each.eligible:
+            by_runtime.setdefault(each.target, set()).add(each.chain)
+    assert {target: len(found) for target, found in by_runtime.items()} == {
+        "local/onnxruntime": 2,
+        "local/openvino": 2,
+        "local/litert": 2,
+    }
+    assert by_runtime["local/onnxruntime"] == by_runtime["local/openvino"]
+    (reference,) = [each for each in made.candidates if each.reference]
+    assert reference.target == "local/onnxruntime" and reference.chain == ("export-onnx",)
+    assert any("local/torch takes no part" in note for note in made.notes)
+    passes = [job.id for job in made.jobs if job.kind == "pass"]
+    assert len(passes) == len(set(passes)) == 5, "runtimes of one format share every job"
+
+
+def test_a_branch_that_ends_for_no_target_is_not_built() -> None:
+    made = plan([BOTH, {"one_of": ["none", "fp16"]}], targets=["local/litert"])
+    assert {job.name for job in made.jobs if job.kind == "pass"} == {"export-tflite", "fp16"}
+
+
+def test_a_device_without_any_runtime_that_fits_is_an_error() -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(globals(), "FOUND", ("litert",))
+        with pytest.raises(PlanError, match="no chain of the recipe ends in tflite"):
+            plan(["export-onnx"], targets=["local/*"])
+
+
+def test_fields_meant_for_one_format_drop_the_other_s_branch() -> None:
+    int8 = {"one_of": ["none", {"quantize-int8": {"scheme": "dynamic"}}]}
+    made = plan([BOTH, int8], targets=["local/*"])
+    quantized = {c.target for c in made.candidates if any("int8" in label for label in c.chain)}
+    assert quantized == {"local/litert"}
+    assert any("quantize-int8 for onnx" in note for note in made.notes)
+
+
+def test_samples_for_quantized_inputs_wait_for_the_model() -> None:
+    int8 = {"quantize-int8": {"scheme": "static-int8-io"}}
+    made = plan(["export-tflite", int8], targets=["local/litert"])
+    (check,) = [job for job in made.jobs if job.kind == "check" and job.name == "quantize-int8"]
+    fed = made.job(check.inputs["child_samples"])
+    assert fed.inputs["model"] == check.inputs["child"]
+    assert "model" not in made.job(check.inputs["samples"]).inputs
+    assert check.worker == "litert"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from importlib import metadata
-from typing import Any, Dict, List, Mapping, Protocol, Tuple
+from typing import Any, Dict, List, Mapping, Protocol, Sequence, Tuple
 
 import numpy as np
 
@@ -43,15 +43,18 @@ def names() -> List[str]:
 
 def versions() -> Dict[str, str]:
     """Version of each runtime that is installed, from metadata alone."""
-    found: Dict[str, str] = {}
-    for name in names():
-        for distribution in _module(name).DISTRIBUTIONS:
-            try:
-                found[name] = metadata.version(distribution)
-                break
-            except metadata.PackageNotFoundError:
-                continue
-    return found
+    found = {name: version(_module(name).DISTRIBUTIONS) for name in names()}
+    return {name: said for name, said in found.items() if said}
+
+
+def version(distributions: Sequence[str]) -> str:
+    """Version of the first of these packages that is installed; empty where none is."""
+    for distribution in distributions:
+        try:
+            return metadata.version(distribution)
+        except metadata.PackageNotFoundError:
+            continue
+    return ""
 
 
 def load(name: str, threads: int) -> Tuple[Any, str]:

@@ -42,6 +42,7 @@ class Row:
 
     number: int
     candidate: CandidateResult
+    runtime: str  # empty where all candidates share one
     cells: list[Cell]
     extra: list[Cell] = field(default_factory=list)
 
@@ -53,8 +54,15 @@ def rows_of(target: TargetResult) -> list[Row]:
         ratio = candidate.measurements.get("ratio.latency.p50")
         return ORDER.index(candidate.status), ratio.value if ratio else float("inf")
 
+    several = len({candidate.runtime for candidate in target.candidates}) > 1
     return [
-        Row(number, candidate, _cells(target.metric, candidate), _extra(target.metric, candidate))
+        Row(
+            number,
+            candidate,
+            candidate.runtime if several else "",
+            _cells(target.metric, candidate),
+            _extra(target.metric, candidate),
+        )
         for number, candidate in enumerate(sorted(target.candidates, key=place), 1)
     ]
 

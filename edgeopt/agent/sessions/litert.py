@@ -1,0 +1,148 @@
+"""LiteRT (TensorFlow Lite): the interpreter with XNNPACK, by either of its packages."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from typing import Any, Dict, List, Mapping, Set, Tuple
+
+import numpy as np
+
+from ..errors import AgentError, one_line
+
+DISTRIBUTIONS = ("ai-edge-litert", "tflite-runtime")
+MODULES = ("ai_edge_litert.interpreter", "tflite_runtime.interpreter")
+FILE = "model.tflite"
+SIGNATURE = "serving_default"
+DELEGATED, BUILT_IN = "XNNPACK", "built-in kernels"
+
+Feeds = List[Tuple[int, np.ndarray]]
+
+
+def load(threads: int) -> str:
+    """Import the runtime; its version. Threads belong to the interpreter here."""
+    from . import version
+
+    _interpreter()
+    return version(DISTRIBUTIONS)
+
+
+class Session:
+    """``model.tflite`` of a folder: its first signature, or its only graph.
+
+    Names are the signature's where there is one, else the tensors' own.
+    """
+
+    def __init__(self, folder: str, accelerator: str, threads: int) -> None:
+        if accelerator != "cpu":
+            raise AgentError(
+                "DeviceError", "no accelerator '{}' here".format(accelerator), "litert"
+            )
+        try:
+            self._model = _interpreter()(model_path=os.path.join(folder, FILE), num_threads=threads)
+            self._model.allocate_tensors()
+        except Exception as error:  # ValueError or RuntimeError, with the runtime's own words
+            raise AgentError(
+                "ModelError", "LiteRT cannot load the model: {}".format(one_line(error)), FILE,
+                "check the model's operators against this version of the runtime",
+            ) from error  # fmt: skip
+        names = border_names(self._model)
+        details = self._model.get_input_details()
+        self._index = {names[one["index"]]: int(one["index"]) for one in details}
+        self._sizes = {int(one["index"]): tuple(one["shape"]) for one in details}
+        self.inputs = [
+            {
+                "name": names[one["index"]],
+                "dtype": str(np.dtype(one["dtype"])),
+                "shape": _shape(one),
+            }
+            for one in details
+        ]
+        self._free = any("?" in tensor["shape"] for tensor in self.inputs)
+        self._outputs = [int(one["index"]) for one in self._model.get_output_details()]
+        self.outputs = [names[index] for index in self._outputs]
+
+    def prepare(self, feeds: Mapping[str, np.ndarray]) -> Feeds:
+        return [(self._index[name], array) for name, array in feeds.items()]
+
+    def call(self, prepared: Feeds) -> List[np.ndarray]:
+        model = self._model
+        if self._free:
+            self._resize(prepared)
+        for index, array in prepared:
+            model.set_tensor(index, array)
+        model.invoke()
+        return [model.get_tensor(index) for index in self._outputs]
+
+    def arrays(self, result: List[np.ndarray]) -> List[np.ndarray]:
+        return result
+
+    def _resize(self, prepared: Feeds) -> None:
+        """Plan the graph anew where feeds have another shape than those before."""
+        sizes = {index: array.shape for index, array in prepared}
+        if sizes != self._sizes:
+            for index, shape in sizes.items():
+                self._model.resize_tensor_input(index, shape)
+            self._model.allocate_tensors()
+            self._sizes = sizes
+
+    def placement(self, prepared: Feeds) -> Dict[str, int]:
+        """Operators that XNNPACK took over, and those left to the runtime's own kernels.
+
+        The runtime keeps the operators that a delegate replaced in its list: they are those
+        between the delegate's inputs and outputs.
+        """
+        ops = self._model._get_ops_details()
+        return placed(ops)
+
+
+def _shape(one: Dict[str, Any]) -> List[Any]:
+    """An input's shape; a free dimension is ``?``."""
+    free = one.get("shape_signature")
+    sizes = one["shape"] if free is None or not len(free) else free
+    return [int(n) if n >= 0 else "?" for n in sizes]
+
+
+def placed(ops: List[Dict[str, Any]]) -> Dict[str, int]:
+    """Count operators by who runs them, from the interpreter's list of operators."""
+    delegates = [op for op in ops if op["op_name"] == "DELEGATE"]
+    plain = [op for op in ops if op["op_name"] != "DELEGATE"]
+    makers: Dict[int, int] = {
+        int(tensor): position for position, op in enumerate(plain) for tensor in op["outputs"]
+    }
+    taken: Set[int] = set()
+    for delegate in delegates:
+        border = {int(tensor) for tensor in delegate["inputs"]}
+        pending = [int(tensor) for tensor in delegate["outputs"]]
+        while pending:
+            tensor = pending.pop()
+            position = makers.get(tensor)
+            if tensor in border or position is None or position in taken:
+                continue
+            taken.add(position)
+            pending += [int(each) for each in plain[position]["inputs"]]
+    found = {DELEGATED: len(taken), BUILT_IN: len(plain) - len(taken)}
+    return {name: count for name, count in found.items() if count}
+
+
+def border_names(model: Any) -> Dict[int, str]:
+    """Tensor index -> the name that inputs and outputs go by."""
+    details = model.get_input_details() + model.get_output_details()
+    names = {int(one["index"]): str(one["name"]) for one in details}
+    signatures = model._get_full_signature_list()
+    for key in sorted(signatures, key=lambda key: (key != SIGNATURE, key)):
+        sides = [signatures[key][side] for side in ("inputs", "outputs")]
+        told = {int(index): str(name) for side in sides for name, index in side.items()}
+        if set(told) == set(names):  # else it is another graph's
+            return told
+    return names
+
+
+def _interpreter() -> Any:
+    """The class, from the first package that there is. Raises ImportError."""
+    for name in MODULES[:-1]:
+        try:
+            return importlib.import_module(name).Interpreter
+        except ImportError:
+            continue
+    return importlib.import_module(MODULES[-1]).Interpreter

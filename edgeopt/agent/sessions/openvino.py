@@ -1,0 +1,94 @@
+"""OpenVINO: reads ONNX as it is; one stream, computing in the precision that the file states."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, Dict, List, Mapping
+
+import numpy as np
+
+from ..errors import AgentError, one_line
+
+DISTRIBUTIONS = ("openvino",)
+FILE = "model.onnx"
+DEVICES = {"cpu": "CPU"}  # accelerator -> OpenVINO's device
+NO_WORK = ("Const", "Input", "Output")  # layers of the executed graph that compute nothing
+
+
+def load(threads: int) -> str:
+    """Import the runtime; its version. Threads belong to the compiled model here."""
+    import openvino
+
+    return str(openvino.__version__)
+
+
+class Session:
+    """``model.onnx`` of a folder, with its external data beside it."""
+
+    def __init__(self, folder: str, accelerator: str, threads: int) -> None:
+        import openvino
+
+        device = DEVICES.get(accelerator)
+        core = openvino.Core()
+        if device is None or device not in core.available_devices:
+            raise AgentError(
+                "DeviceError", "OpenVINO has no accelerator '{}' here".format(accelerator),
+                "openvino", "it has: {}".format(", ".join(core.available_devices)),
+            )  # fmt: skip
+        settings = {
+            "PERFORMANCE_HINT": "LATENCY",
+            "NUM_STREAMS": "1",
+            "INFERENCE_NUM_THREADS": str(threads),
+            "ENABLE_CPU_PINNING": "NO",  # others in a race are not pinned either
+            "INFERENCE_PRECISION_HINT": "f32",  # else bfloat16, unasked, where the CPU has it
+        }
+        try:
+            model = core.read_model(os.path.join(folder, FILE))
+            self._compiled = core.compile_model(model, device, settings)
+        except Exception as error:  # the runtime raises RuntimeError for all that is wrong
+            raise AgentError(
+                "ModelError", "OpenVINO cannot load the model: {}".format(one_line(error)),
+                FILE, "check the model's operators and opset against this version of the runtime",
+            ) from error  # fmt: skip
+        self._request = self._compiled.create_infer_request()
+        self.inputs = [_described(port) for port in self._compiled.inputs]
+        self.outputs = [_name(port) for port in self._compiled.outputs]
+
+    def prepare(self, feeds: Mapping[str, np.ndarray]) -> Dict[str, np.ndarray]:
+        return dict(feeds)
+
+    def call(self, prepared: Dict[str, np.ndarray]) -> Any:
+        return self._request.infer(prepared, share_inputs=True)
+
+    def arrays(self, result: Any) -> List[np.ndarray]:
+        return [np.array(result[index]) for index in range(len(self.outputs))]
+
+    def placement(self, prepared: Dict[str, np.ndarray]) -> Dict[str, int]:
+        """Nodes of the executed graph, all on the devices that the runtime names."""
+        devices = "+".join(self._compiled.get_property("EXECUTION_DEVICES"))
+        layers = [
+            _text(node.get_rt_info()["layerType"])
+            for node in self._compiled.get_runtime_model().get_ops()
+        ]
+        return {devices: sum(layer not in NO_WORK for layer in layers)}
+
+
+def _text(value: Any) -> str:
+    """A runtime attribute as text: older versions wrap it."""
+    return str(getattr(value, "value", value))
+
+
+def _name(port: Any) -> str:
+    """The ONNX name of an input or output: the node's own, where it is one of the port's names."""
+    names = port.get_names()
+    own = str(port.get_node().get_friendly_name()).partition("/sink_port_")[0]
+    return own if own in names or not names else str(min(names))
+
+
+def _described(port: Any) -> Dict[str, Any]:
+    """Name, numpy dtype and shape; a free dimension is ``?``."""
+    shape = [d.get_length() if d.is_static else "?" for d in port.get_partial_shape()]
+    return {
+        "name": _name(port), "dtype": str(np.dtype(port.get_element_type().to_dtype())),
+        "shape": shape,
+    }  # fmt: skip

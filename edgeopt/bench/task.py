@@ -1,0 +1,60 @@
+"""What a score or a race is about."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from edgeopt.devices import Lease
+from edgeopt.schema.artifact import Artifact
+from edgeopt.schema.job import Arrays
+from edgeopt.schema.target import Target
+from edgeopt.store import Store
+
+
+@dataclass(frozen=True)
+class Side:
+    """What takes part: an artifact, where it runs, and its samples."""
+
+    target: Target
+    artifact: Artifact
+    samples: Arrays
+
+    @property
+    def feed(self) -> str:
+        """The samples' name in the agent: equal ones are sent once."""
+        return self.samples.digest
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is measured, by side. Sides share device, threads and batch."""
+
+    sides: Mapping[str, Side]
+
+    @property
+    def batch(self) -> int:
+        """Samples an inference."""
+        return self._any.target.batch
+
+    @property
+    def threads(self) -> int:
+        """Threads an inference."""
+        return self._any.target.threads
+
+    @property
+    def n(self) -> int:
+        """Count of samples."""
+        return self._any.samples.n
+
+    @property
+    def _any(self) -> Side:
+        return next(iter(self.sides.values()))
+
+    def put(self, lease: Lease, store: Store) -> None:
+        """Bring all files to the device."""
+        digests: set[str] = set()
+        for side in self.sides.values():
+            digests.update(side.artifact.files.values())
+            digests.update(ref.blob for ref in side.samples.arrays.values())
+        lease.put({digest: store.path(digest) for digest in sorted(digests)})

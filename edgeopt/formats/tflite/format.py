@@ -1,0 +1,89 @@
+"""The format's face: what the planner and the workers call."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgeopt.schema.artifact import Description, Inspection
+from edgeopt.schema.errors import ModelError
+
+MODEL = "model.tflite"
+
+
+class TfliteFormat:
+    """TFLite models as files; custom operators are refused: their code is not in the file."""
+
+    name = "tflite"
+    worker = "litert"
+    uses: tuple[str, ...] = ("ai-edge-litert",)
+
+    def sources(self, spec: Mapping[str, Any], root: Path) -> dict[str, Path]:
+        """The model file. Raises ModelError where it is missing."""
+        path = root / spec["path"]
+        if not path.is_file():
+            raise ModelError("no such model file", where=str(path))
+        return {MODEL: path}
+
+    def gather(
+        self,
+        spec: Mapping[str, Any],
+        root: Path,
+        into: Path,
+        samples: Mapping[str, Mapping[str, Any]],
+    ) -> None:
+        """Copy the model, byte for byte, once it is checked."""
+        from edgeopt.formats.tflite import files
+
+        path = root / spec["path"]
+        files.check(path)
+        shutil.copyfile(path, into / MODEL)
+
+    def describe(self, folder: Path) -> Description:
+        """Signature and facts, read from the file."""
+        from edgeopt.formats.tflite.describe import describe
+
+        return describe(folder / MODEL)
+
+    def load(self, folder: Path) -> Any:
+        """The file's bytes: what the quantizer takes."""
+        return (folder / MODEL).read_bytes()
+
+    def save(self, model: Any, folder: Path) -> None:
+        """Write a model's bytes, or copy a model file."""
+        from edgeopt.formats.tflite import files
+
+        folder.mkdir(parents=True, exist_ok=True)
+        if isinstance(model, Path):
+            shutil.copyfile(model, folder / MODEL)
+        else:
+            (folder / MODEL).write_bytes(model)
+        files.check(folder / MODEL)
+
+    def run(
+        self, folder: Path, feeds: Mapping[str, np.ndarray], threads: int = 1
+    ) -> dict[str, np.ndarray]:
+        """One batch through LiteRT on the CPU. Raises ModelError with its message."""
+        from edgeopt.agent.errors import AgentError
+        from edgeopt.agent.sessions.litert import Session
+
+        try:
+            session = Session(str(folder), "cpu", threads)
+            found = session.call(session.prepare(feeds))
+        except AgentError as error:
+            raise ModelError(error.what, where=str(folder / MODEL), hint=error.hint) from error
+        except (ValueError, RuntimeError) as error:
+            raise ModelError(
+                f"LiteRT cannot run the model: {error}", where=str(folder / MODEL)
+            ) from error
+        return dict(zip(session.outputs, found, strict=True))
+
+    def inspect(self, folder: Path) -> Inspection:
+        """Figures of the graph; MACs are of one sample."""
+        from edgeopt.formats.tflite.inspect import inspect
+
+        return inspect(folder / MODEL)
