@@ -22,6 +22,7 @@ SUFFIXES = {
     ".tflite": "tflite",
     ".safetensors": "torch",
     ".pt": "torch",
+    ".pt2": "torch",
     ".pth": "torch",
     ".ckpt": "torch",
     ".bin": "torch",

@@ -13,7 +13,7 @@ from edgeopt.step import Pass, PassContext, Promise, close
 
 
 class ExportOnnx(Pass):
-    """Export the module to ONNX with a free batch, stripped of traces of where it was made."""
+    """Export the module to ONNX, its batch free, stripped of traces of where it was made."""
 
     name: ClassVar[str] = "export-onnx"
     takes: ClassVar[str] = "torch"
@@ -31,7 +31,7 @@ class ExportOnnx(Pass):
 
     def requires(self, d: Description) -> None:
         """Float32 modules with at least one input."""
-        if d.facts != {"float32"}:
+        if d.facts - {"static-batch"} != {"float32"}:
             raise PassError(f"{self.name} exports float32 modules, this one is {sorted(d.facts)}")
         if not d.signature.inputs:
             raise PassError(f"{self.name} needs a module with inputs")
@@ -49,10 +49,10 @@ class ExportOnnx(Pass):
 
         signature = ctx.description.signature
         example = {
-            t.name: torch.zeros((2, *t.shape[1:]), dtype=getattr(torch, t.dtype))  # type: ignore[arg-type]
+            t.name: torch.zeros((signature.batch or 2, *t.shape[1:]), dtype=getattr(torch, t.dtype))  # type: ignore[arg-type]
             for t in signature.inputs
         }
-        batch = torch.export.Dim("batch", min=1)
+        free = {0: torch.export.Dim("batch", min=1)} if signature.dynamic_batch else {}
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
@@ -60,7 +60,7 @@ class ExportOnnx(Pass):
                     model,
                     kwargs=example,
                     dynamo=True,
-                    dynamic_shapes={name: {0: batch} for name in example},
+                    dynamic_shapes={name: free for name in example},
                     output_names=[t.name for t in signature.outputs],
                     opset_version=self.opset,
                     verbose=False,

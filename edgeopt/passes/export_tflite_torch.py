@@ -31,10 +31,15 @@ class ExportTflite(Pass):
 
     def requires(self, d: Description) -> None:
         """Float32 modules whose inputs have a free batch and fixed sizes otherwise."""
-        if d.facts != {"float32"}:
+        if d.facts - {"static-batch"} != {"float32"}:
             raise PassError(f"{self.name} exports float32 modules, this one is {sorted(d.facts)}")
         if not d.signature.inputs:
             raise PassError(f"{self.name} needs a module with inputs")
+        if d.signature.batch not in (None, self.batch):
+            raise PassError(
+                f"{self.name}: the module takes {d.signature.batch} samples at a time",
+                hint=f"say 'batch: {d.signature.batch}'",
+            )
         for tensor in d.signature.inputs:
             free = [dim for dim in tensor.shape[1:] if isinstance(dim, str)]
             if free:

@@ -38,22 +38,27 @@ def load(threads: int) -> str:
 
 
 class Session:
-    """A folder with ``model.json``, ``weights.safetensors`` and ``code/``."""
+    """A folder with ``model.json`` and ``weights.safetensors`` and ``code/``, or a program."""
 
     def __init__(self, folder: str, accelerator: str, threads: int) -> None:
         if accelerator != "cpu":
             raise AgentError("DeviceError", "no accelerator '{}' here".format(accelerator), "torch")
         with open(os.path.join(folder, "model.json"), encoding="utf-8") as file:
             record = json.load(file)
-        self._model = _build(os.path.join(folder, "code"), record["factory"])
-        _fill(self._model, os.path.join(folder, "weights.safetensors"))
-        self._model.eval()
+        if "program" in record:
+            self._model = _program(os.path.join(folder, str(record["program"])))
+        else:
+            self._model = _build(os.path.join(folder, "code"), record["factory"])
+            _fill(self._model, os.path.join(folder, "weights.safetensors"))
+            self._model.eval()
         self.inputs = [
             {"name": name, "dtype": tensor["dtype"], "shape": tensor["shape"]}
             for name, tensor in record["inputs"].items()
         ]
         self.outputs = [str(name) for name in record["outputs"]]
-        self._by_name = _takes(self._model, [str(name) for name in record["inputs"]])
+        names = [str(name) for name in record["inputs"]]
+        takes = _takes(self._model, names)
+        self._positional = int(record.get("positional", 0 if takes else len(names)))
 
     def prepare(self, feeds: Mapping[str, np.ndarray]) -> Dict[str, Any]:
         import torch
@@ -64,9 +69,11 @@ class Session:
         import torch
 
         with torch.inference_mode():
-            if self._by_name:
+            if not self._positional:
                 return self._model(**prepared)
-            return self._model(*(prepared[tensor["name"]] for tensor in self.inputs))
+            first = [prepared[tensor["name"]] for tensor in self.inputs[: self._positional]]
+            rest = {t["name"]: prepared[t["name"]] for t in self.inputs[self._positional :]}
+            return self._model(*first, **rest)
 
     def arrays(self, result: Any) -> List[np.ndarray]:
         import torch
@@ -104,6 +111,19 @@ class Session:
         with Count():  # type: ignore[no-untyped-call]
             self.call(prepared)
         return placed
+
+
+def _program(path: str) -> Any:
+    """An exported program, which the host has checked. Raises AgentError naming the file."""
+    import torch
+
+    try:
+        return torch.export.load(path).module()
+    except Exception as error:  # the loader asserts, and raises what it meets
+        raise AgentError(
+            "ModelError", "torch cannot load the program: {}".format(one_line(error)),
+            os.path.basename(path), "programs need a PyTorch as new as the one that exported them",
+        ) from error  # fmt: skip
 
 
 def _build(code: str, factory: str) -> Any:

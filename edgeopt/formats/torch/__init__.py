@@ -1,7 +1,8 @@
-"""The torch format: a factory, its source files and a state dict in safetensors.
+"""The torch format: a factory with a state dict, or an exported program.
 
-An artifact holds ``model.json`` (factory, inputs, outputs), ``weights.safetensors`` and
-``code/`` with the factory's module and all modules beside it that it imports.
+An artifact holds ``model.json`` (factory or program, inputs, outputs) and either
+``weights.safetensors`` and ``code/``, with the factory's module and all modules beside it that
+it imports, or ``program.pt2``, a checked copy.
 """
 
 from __future__ import annotations

@@ -12,22 +12,28 @@ from typing import Any
 import numpy as np
 
 from edgeopt.formats.layout import image_layout
-from edgeopt.formats.torch.sources import factory_of, source_files
+from edgeopt.formats.torch.sources import factory_of, program_file, source_files
 from edgeopt.schema.artifact import Description, Inspection, Signature, Tensor
 from edgeopt.schema.errors import ModelError
 
 MODEL, WEIGHTS, CODE = "model.json", "weights.safetensors", "code"
+PROGRAM = "program.pt2"
 
 
 class TorchFormat:
-    """PyTorch modules as factory, source files and safetensors; no pickle is ever run."""
+    """PyTorch modules as factory, source files and safetensors, or as exported programs.
+
+    No pickle is ever run.
+    """
 
     name = "torch"
     worker = "torch"
     uses: tuple[str, ...] = ("torch", "safetensors")
 
     def sources(self, spec: Mapping[str, Any], root: Path) -> dict[str, Path]:
-        """Weights, the factory's module and what it imports from beside it."""
+        """Weights, the factory's module and what it imports from beside it; or the program."""
+        if spec.get("path"):
+            return {"program": program_file(root / spec["path"])}
         return source_files(spec, root)
 
     def gather(
@@ -40,6 +46,9 @@ class TorchFormat:
         """Copy the code, build the module, fit the weights, run it once, write it all."""
         from edgeopt.formats.torch import code, module, weights
 
+        if spec.get("path"):
+            self._gather_program(program_file(root / spec["path"]), into)
+            return
         file, name = factory_of(spec)
         for key, path in source_files(spec, root).items():
             if key.startswith(f"{CODE}/"):
@@ -58,8 +67,28 @@ class TorchFormat:
         said = {"factory": spec["factory"], "inputs": inputs, "outputs": list(outputs)}
         (into / MODEL).write_text(json.dumps(said, indent=1) + "\n")
 
+    def _gather_program(self, path: Path, into: Path) -> None:
+        """Copy an exported program without what could run code, and run it once."""
+        from edgeopt.formats.torch import archive, module, program
+
+        archive.copy_program(path, into / PROGRAM)
+        exported = program.exported(into / PROGRAM)
+        made, inputs = program.Program(exported, str(path)), program.described(exported, str(path))
+        _refuse_other_floats(made, str(path))
+        free = {str(n) for i in inputs.values() for n in i["shape"] if isinstance(n, str)}
+        if free - {"batch"}:
+            told = ", ".join(f"'{name}' {i['shape']}" for name, i in inputs.items())
+            raise ModelError(f"sizes beside the batch are free: {told}", where=str(path))
+        outputs = module.run(made, module.example(inputs, 2), str(path))
+        positional = len(made.positional)
+        said = {"program": PROGRAM, "positional": positional, "inputs": inputs}
+        (into / MODEL).write_text(json.dumps({**said, "outputs": list(outputs)}, indent=1) + "\n")
+
     def describe(self, folder: Path) -> Description:
-        """Inputs as recorded, outputs as two runs with 2 and 3 samples show them."""
+        """Inputs as recorded, outputs as two runs with 2 and 3 samples show them.
+
+        Where the batch is fixed, as one run with that many shows them.
+        """
         from edgeopt.formats.torch import module
 
         said, made, where = self._read(folder), self.load(folder), str(folder / MODEL)
@@ -71,17 +100,20 @@ class TorchFormat:
             for name, i in said["inputs"].items()
         )
         outputs = tuple(_output(name, two[name], three[name]) for name in two)
-        return Description(
-            format="torch",
-            signature=Signature(inputs=inputs, outputs=outputs),
-            facts=frozenset({"float32"}),
-        )
+        signature = Signature(inputs=inputs, outputs=outputs)
+        facts = {"float32"} | (set() if signature.dynamic_batch else {"static-batch"})
+        return Description(format="torch", signature=signature, facts=frozenset(facts))
 
     def load(self, folder: Path) -> Any:
         """The module with its weights, in evaluation mode."""
         from edgeopt.formats.torch import code, weights
 
-        file, name = factory_of(self._read(folder))
+        said = self._read(folder)
+        if "program" in said:
+            from edgeopt.formats.torch import program
+
+            return program.load(folder / PROGRAM)
+        file, name = factory_of(said)
         made = _module(code.build(folder / CODE, file, name), file)
         weights.fit(made, weights.read_state(folder / WEIGHTS), str(folder / WEIGHTS))
         return made

@@ -34,9 +34,10 @@ def check_inputs(module: nn.Module, names: list[str], where: str) -> list[str]:
 
 
 def example(inputs: Mapping[str, Mapping[str, Any]], batch: int) -> dict[str, np.ndarray]:
-    """Zeros for each input; ``shape`` with the batch first."""
+    """Zeros for each input, as many samples as asked for or as its shape fixes."""
     return {
-        name: np.zeros((batch, *said["shape"][1:]), said["dtype"]) for name, said in inputs.items()
+        name: np.zeros([batch if n == "batch" else n for n in said["shape"]], said["dtype"])
+        for name, said in inputs.items()
     }
 
 

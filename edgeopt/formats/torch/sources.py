@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import zipfile
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,24 @@ def factory_of(spec: Mapping[str, Any]) -> tuple[str, str]:
             hint="A torch model is made by a callable without arguments, e.g. 'net.py:resnet'.",
         )
     return file, name
+
+
+def program_file(path: Path) -> Path:
+    """The file of an exported program. Raises ModelError for what else goes by such names."""
+    if not path.is_file():
+        raise ModelError("no such model file", where=str(path))
+    if path.suffix.lower() == ".pt2":
+        return path
+    what, hint = "holds weights and no network", "Name the factory that builds the network."
+    with suppress(zipfile.BadZipFile, OSError), zipfile.ZipFile(path) as archive:
+        if any("/code/" in name for name in archive.namelist()):
+            what = "is a TorchScript archive: it is code, which edgeopt does not run"
+            hint = "Export the module by torch.export, or name its factory."
+    raise ModelError(
+        what,
+        where=str(path),
+        hint=f"{hint} In a recipe: model: {{factory: 'net.py:make', weights: {path.name}}}.",
+    )
 
 
 def source_files(spec: Mapping[str, Any], root: Path) -> dict[str, Path]:
