@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
+from edgeopt.live import is_live
 from edgeopt.recipe import Recipe, load_recipe, make_recipe
 from edgeopt.recipe.bare import bare_fields, data_fields
 from edgeopt.report import draw
@@ -28,7 +29,7 @@ RESULT, REPORT = "result.json", "report.html"
 
 
 def optimize(
-    model: Given,
+    model: Given | Any,
     recipe: str | Path | Recipe | None = None,
     *,
     out: str | Path | None = None,
@@ -40,19 +41,20 @@ def optimize(
 ) -> Result:
     """Make and choose the best artifact for each target.
 
-    ``model`` is a recipe (a file, or a ``Recipe``), a model file, or what stands under ``model`` in
-    a recipe; ``recipe`` and ``fields`` (a recipe's keys) say the rest, fields winning; a model
-    without a recipe may have an .npz archive as ``data``. With ``out``, the result, its report
-    and the chosen files are written there. Raises EdgeoptError for what
-    stops the whole run; a candidate that fails only loses.
+    ``model`` is a recipe (a file, or a ``Recipe``), a model file, what stands under ``model`` in
+    a recipe, or a live ``torch.nn.Module``; ``recipe`` and ``fields`` (a recipe's keys) say the
+    rest, fields winning. A model without a recipe may have an .npz archive as ``data``; a live
+    one takes a DataLoader, a Dataset, arrays or a callable too, read once and on copies: the
+    module, its gradients and mode, and all random states stay as they were, to the bit. With
+    ``out``, the result, its report and the chosen files are written there. Raises EdgeoptError
+    for what stops the whole run; a candidate that fails only loses.
     """
     from edgeopt.pipeline import run_recipe
 
-    asked = recipe_for(model, recipe, fields)
-    folder = None if out is None else Path(out)
-    with _opened(store) as opened:
+    folder, tell = None if out is None else Path(out), on_event or _ignore
+    with _opened(store) as opened, _asked(model, recipe, fields, opened, tell) as asked:
         result = run_recipe(
-            asked, store=opened, out=folder, on_event=on_event or _ignore, bench=bench, quick=quick
+            asked, store=opened, out=folder, on_event=tell, bench=bench, quick=quick
         )
     if folder is not None:
         save_text(draw(result, "html"), folder / REPORT)
@@ -60,7 +62,7 @@ def optimize(
 
 
 def plan(
-    model: Given,
+    model: Given | Any,
     recipe: str | Path | Recipe | None = None,
     *,
     store: Store | str | Path | None = None,
@@ -70,9 +72,9 @@ def plan(
     """What ``optimize`` would do, and an estimate of the work. Runs no pass."""
     from edgeopt.pipeline import make_plan
 
-    asked = recipe_for(model, recipe, fields)
-    with _opened(store) as opened:
-        return make_plan(asked, store=opened, on_event=on_event or _ignore)
+    tell = on_event or _ignore
+    with _opened(store) as opened, _asked(model, recipe, fields, opened, tell) as asked:
+        return make_plan(asked, store=opened, on_event=tell)
 
 
 def benchmark(
@@ -178,6 +180,33 @@ def recipe_for(
         )
     archive = None if data is None else Path(data)
     return make_recipe({**bare_fields(Path(model).absolute(), archive), **given})
+
+
+@contextmanager
+def _asked(
+    model: Any,
+    recipe: str | Path | Recipe | None,
+    fields: Mapping[str, Any],
+    store: Store,
+    on_event: OnEvent,
+) -> Iterator[Recipe]:
+    """The recipe of a call; a live model's program lies in a folder that goes afterwards."""
+    if not is_live(model):
+        yield recipe_for(model, recipe, fields)
+        return
+    from edgeopt.live.staged import defaults, stage
+
+    given = dict(fields)
+    with store.workdir() as folder:
+        staged, held = stage(model, given.pop("data", None), folder, store, on_event)
+        if recipe is None:
+            whole = {**defaults(staged), **given, **staged}
+            yield make_recipe(whole, held=held)
+        else:
+            base = recipe if isinstance(recipe, Recipe) else load_recipe(Path(recipe))
+            whole = {**base.spelled(), **given, **staged}
+            kept = {at: n for at, n in base.lines.items() if at.split(".")[0] not in whole}
+            yield make_recipe(whole, root=base.root, path=base.path, lines=kept, held=held)
 
 
 def _is_recipe(model: Given) -> bool:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
+from edgeopt.data.sources.kept import Kept
 from edgeopt.data.sources.npz import Npz
 from edgeopt.data.splits import Selection, parse_selection
 from edgeopt.schema.errors import DataError, did_you_mean
@@ -23,7 +25,8 @@ def load_split(params: Mapping[str, Any], where: Mapping[str, Any], store: Store
 
     ``params``: ``split`` (the role), ``select`` (``train[:512]``), ``inputs`` (model input ->
     array; None: every array of the split but the label), ``label`` (array or None).
-    ``where``: ``path`` of the archive, whose arrays are named ``SPLIT.ARRAY``.
+    ``where``: ``path`` of the archive, or ``arrays`` in the store; both are named
+    ``SPLIT.ARRAY``.
 
     Raises DataError naming file, array and, where there is one, the first bad sample, counted
     from 0 in the file's array: no such split or array, lengths that differ, nothing selected,
@@ -31,7 +34,7 @@ def load_split(params: Mapping[str, Any], where: Mapping[str, Any], store: Store
     """
     selection = parse_selection(params["select"])
     label: str | None = params["label"]
-    with Npz(where["path"]) as source:
+    with _opened(where, store) as source:
         names = _wanted(source, selection.split, params["inputs"], label)
         read = [*names, *([label] if label is not None else [])]
         whole = {name: source.read(f"{selection.split}.{name}") for name in read}
@@ -51,6 +54,27 @@ def load_split(params: Mapping[str, Any], where: Mapping[str, Any], store: Store
     )
 
 
+class Source(Protocol):
+    """Where arrays come from; ``path`` is what errors name."""
+
+    path: Path
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """``SPLIT.ARRAY``, each."""
+        ...
+
+    def read(self, name: str) -> Array:
+        """One array. Raises DataError."""
+        ...
+
+
+def _opened(where: Mapping[str, Any], store: Store) -> AbstractContextManager[Source]:
+    if "arrays" in where:
+        return nullcontext(Kept(where["arrays"], store))
+    return Npz(where["path"])
+
+
 def sample_hashes(arrays: Mapping[str, Array]) -> Array:
     """The first eight bytes of each sample's SHA-256, as (n,) big-endian uint64.
 
@@ -66,7 +90,7 @@ def sample_hashes(arrays: Mapping[str, Array]) -> Array:
 
 
 def _wanted(
-    source: Npz, split: str, inputs: Mapping[str, str] | None, label: str | None
+    source: Source, split: str, inputs: Mapping[str, str] | None, label: str | None
 ) -> list[str]:
     """Names of the input arrays, each once. Raises DataError for what the file lacks."""
     known: dict[str, list[str]] = {}

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from edgeopt.data.sources.npz import members_digest
 from edgeopt.data.splits import parse_selection
@@ -66,27 +66,21 @@ def data_jobs(recipe: Recipe) -> list[Job]:
             where=str(recipe.path or ""),
             hint="add data.source with a validation split, or pass --data FILE.npz",
         )
-    path = Path(os.path.abspath(recipe.root / spec.source))  # workers stand elsewhere
-    if path.suffix != ".npz":
-        raise UsageError(
-            f"cannot read data source '{spec.source}'",
-            where=recipe.line("data", "source"),
-            hint="it is an .npz file whose arrays are named SPLIT.ARRAY",
-        )
+    kind = _source_of(recipe)
     selections = {role: spec.splits[role] for role in ROLES if role in spec.splits}
     jobs = [
         Job(
             id=f"data:{role}",
             kind="data",
-            name="npz",
+            name=kind.name,
             params={
                 "split": role,
                 "select": selection,
                 "inputs": spec.inputs,
                 "label": spec.label,
             },
-            key={"members": _members_or_error(path, parse_selection(selection).split)},
-            where={"path": str(path)},
+            key=kind.key(parse_selection(selection).split),
+            where=kind.where,
         )
         for role, selection in selections.items()
     ]
@@ -102,6 +96,34 @@ def data_jobs(recipe: Recipe) -> list[Job]:
         where={"trained_on": trained_on},
     )
     return [*jobs, overlap]
+
+
+class _Source(NamedTuple):
+    """A kind of data source: the job's name, what its key holds of a split, where it reads."""
+
+    name: str
+    key: Callable[[str], dict[str, Any]]
+    where: dict[str, Any]
+
+
+def _source_of(recipe: Recipe) -> _Source:
+    """What a recipe's ``data.source`` is. Raises UsageError for what nobody reads."""
+    assert recipe.data is not None
+    if recipe.held:
+        return _Source("kept", lambda split: _kept(recipe.held, split), {"arrays": recipe.held})
+    path = Path(os.path.abspath(recipe.root / recipe.data.source))  # workers stand elsewhere
+    if path.suffix == ".npz":
+        key = lambda split: {"members": _members_or_error(path, split)}  # noqa: E731
+        return _Source("npz", key, {"path": str(path)})
+    raise UsageError(
+        f"cannot read data source '{recipe.data.source}'",
+        where=recipe.line("data", "source"),
+        hint="it is an .npz file whose arrays are named SPLIT.ARRAY",
+    )
+
+
+def _kept(held: Mapping[str, Any], split: str) -> dict[str, Any]:
+    return {name: ref["blob"] for name, ref in held.items() if name.startswith(f"{split}.")}
 
 
 def open_job(recipe: Recipe, samples: Mapping[str, Any]) -> Job:

@@ -8,7 +8,7 @@ from edgeopt.recipe.nouns import Recipe
 from edgeopt.step import registry
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
-INTERNAL = ("root", "path", "lines")
+INTERNAL = ("root", "path", "lines", "held")
 
 
 def recipe_schema() -> dict[str, Any]:

@@ -171,6 +171,7 @@ class Recipe(Noun):
     root: Path = Field(Path(), exclude=True, repr=False)
     path: Path | None = Field(None, exclude=True, repr=False)
     lines: dict[str, int] = Field({}, exclude=True, repr=False)
+    held: dict[str, Any] = Field({}, exclude=True, repr=False)  # SPLIT.ARRAY -> an ArrayRef's JSON
 
     @field_validator("model", mode="before")
     @classmethod
@@ -257,6 +258,8 @@ class Recipe(Noun):
     def spelled(self) -> dict[str, Any]:
         """The JSON form, with steps as a user would write them; ``Recipe(**it)`` equals it."""
         form = self.to_json()
+        if self.held:  # a live model's program lay in a folder that is gone
+            form["model"] = {"path": Path(str(self.model.path)).name}
         form["passes"] = [step.to_yaml() for step in self.passes]
         return form
 

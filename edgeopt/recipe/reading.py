@@ -29,12 +29,18 @@ def make_recipe(
     root: Path | None = None,
     path: Path | None = None,
     lines: Mapping[str, int] | None = None,
+    held: Mapping[str, Any] | None = None,
 ) -> Recipe:
-    """A Recipe from plain fields. Raises RecipeError with line and nearest key."""
-    for internal in ("root", "path", "lines"):
+    """A Recipe from plain fields. Raises RecipeError with line and nearest key.
+
+    ``held`` are arrays that lie in the store already: ``SPLIT.ARRAY`` -> ref.
+    """
+    for internal in ("root", "path", "lines", "held"):
         if internal in fields:
             _unknown(internal, (), Recipe, path, lines or {})
-    extra = {"root": root or Path(), "path": path, "lines": dict(lines or {})}
+    extra = {
+        "root": root or Path(), "path": path, "lines": dict(lines or {}), "held": dict(held or {}),
+    }  # fmt: skip
     try:
         return Recipe.model_validate({**fields, **extra})
     except ValidationError as error:

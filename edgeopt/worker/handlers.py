@@ -42,7 +42,7 @@ def open_model(request: Request, store: Store, progress: Progress) -> tuple[str,
 
 
 def load_data(request: Request, store: Store, progress: Progress) -> tuple[str, dict[str, Any]]:
-    """Load a split (``npz``), make model-ready ``tensors``, or look for ``overlap``.
+    """Load a split (``npz``, ``kept``), make model-ready ``tensors``, or look for ``overlap``.
 
     Raises DataError.
     """
@@ -60,7 +60,7 @@ def load_data(request: Request, store: Store, progress: Progress) -> tuple[str, 
         (raw,) = given.values()
         said = model and Description.model_validate(model.value["description"])
         arrays = make_tensors(raw, job.params, store, said.signature if said else None)
-    elif job.name == "npz":
+    elif job.name in ("npz", "kept"):
         from edgeopt.data.load import load_split
 
         arrays = load_split(job.params, job.where, store)

@@ -1,0 +1,211 @@
+"""Live models and data of every form: read, refused by name, and never run by workers."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from live_parts import Augmented, Net, images
+from torch import nn
+from torch.utils.data import DataLoader, IterableDataset, TensorDataset
+
+import edgeopt
+from edgeopt.live import program, samples
+from edgeopt.live.states import generators
+from edgeopt.schema.errors import DataError, ModelError, UsageError
+
+NAMES = ["image"]
+
+
+def read(data: Any, names: list[str] = NAMES) -> dict[str, dict[str, np.ndarray]]:
+    return samples.read(data, names, lambda _count: None)
+
+
+class Endless(IterableDataset[Any]):
+    """Samples without an end."""
+
+    def __iter__(self) -> Iterator[Any]:
+        while True:
+            yield np.zeros((3, 8, 8), np.float32), 1
+
+
+X, Y = images(40)
+FORMS: dict[str, Any] = {
+    "loader": DataLoader(TensorDataset(torch.from_numpy(X), torch.from_numpy(Y)), batch_size=7),
+    "loader with workers": DataLoader(
+        TensorDataset(torch.from_numpy(X), torch.from_numpy(Y)),
+        batch_size=7,
+        num_workers=1,
+        persistent_workers=True,
+    ),
+    "dataset": TensorDataset(torch.from_numpy(X), torch.from_numpy(Y)),
+    "arrays": (X, Y),
+    "tensors by name": {"image": torch.from_numpy(X), "label": torch.from_numpy(Y)},
+    "callable": lambda: (X, Y),
+    "batches by name": [{"image": X[i : i + 8], "target": Y[i : i + 8]} for i in range(0, 40, 8)],
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_every_form_gives_the_same_samples(form: str) -> None:
+    data = FORMS[form]
+    if form == "batches by name":
+        data = iter(data)
+    found = read(data)
+    assert {split: sorted(arrays) for split, arrays in found.items()} == {
+        "calibration": ["image", "label"],
+        "validation": ["image", "label"],
+    }
+    for name, whole in (("image", X), ("label", Y)):
+        parts = [found[split][name] for split in ("calibration", "validation")]
+        np.testing.assert_array_equal(np.concatenate(parts), whole)
+
+
+def test_splits_may_be_named_and_labels_left_out() -> None:
+    found = read({"calibration": X[:4], "validation": lambda: X[4:20], "test": (X[20:],)})
+    assert {split: len(arrays["image"]) for split, arrays in found.items()} == {
+        "calibration": 4,
+        "validation": 16,
+        "test": 20,
+    }
+    with pytest.raises(DataError, match="no validation split"):
+        read({"test": X})
+
+
+def test_an_endless_source_is_read_up_to_a_bound() -> None:
+    found = read(Endless())
+    assert sum(len(a["image"]) for a in found.values()) == samples.MOST_SAMPLES
+
+
+def raising() -> Iterator[Any]:
+    yield X[:4], Y[:4]
+    raise RuntimeError("the disk is gone")
+
+
+def refused() -> Any:
+    raise KeyError("no such table")
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (raising(), r"data: item 1: raised RuntimeError: the disk is gone \(.*test_live.py:\d+\)"),
+        (refused, r"the callable: raised KeyError: 'no such table'"),
+        (iter([(X[:4], Y[:4]), (X[:4, :, :4], Y[:4])]), r"batch 1: 'image' is float32\[3, 4, 8\]"),
+        ([(X[0], 1), (X[1][:, :5], 0)], r"sample 1: 'image' is float32\[3, 5, 8\]"),
+        (iter([(X[:4],), (X[:4], Y[:4])]), r"batch 1: has \['image', 'label'\]"),
+        (iter([]), "yields no sample"),
+        (iter([["a", "b"]]), "no numbers"),
+        (iter([{"picture": X[:3]}]), "no 'image', an input of the model"),
+        ((X, Y[:3]), "differ in their count"),
+        ((X[:2], Y[:2]), "too few"),
+        (3, "cannot read samples of a int"),
+    ],
+)
+def test_data_that_cannot_be_used_is_named(data: Any, said: str) -> None:
+    with pytest.raises(DataError) as caught:
+        read(data)
+    assert re.search(said, str(caught.value)), str(caught.value)
+
+
+def test_every_generator_in_reach_is_found() -> None:
+    held, shared, legacy = np.random.default_rng(0), torch.Generator(), np.random.RandomState(1)
+    data = Augmented(noise=lambda: float(held.normal()) + legacy.rand())
+    loader = DataLoader(data, shuffle=True, generator=shared)
+    found = {id(each) for each in generators(loader)}
+    assert {id(each) for each in (held, shared, legacy, data.rng)} <= found
+
+
+class Locked(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 2))
+        self.inner[1].guard = threading.Lock()  # type: ignore[assignment]
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.inner(x)
+
+
+class Branch(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if x.sum() > 0:
+            return x * 2
+        return x
+
+
+class Outer(nn.Module):
+    def __init__(self, inner: nn.Module) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.inner(x)
+
+
+class Finds(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x[x.abs() > 0.5]
+
+
+class Unnamed(nn.Module):
+    def forward(self, *x: torch.Tensor) -> torch.Tensor:
+        return x[0]
+
+
+@pytest.mark.parametrize(
+    ("model", "said", "where"),
+    [
+        (Locked(), "'guard'", "Locked.inner.1"),
+        (Outer(Branch()), "cannot be traced", "Outer.inner (test_live.py:"),
+        (Finds(), "depends on the data", "Finds"),
+    ],
+)
+def test_a_model_that_cannot_be_used_is_named(
+    tmp_path: Path, model: nn.Module, said: str, where: str
+) -> None:
+    example = {"x": np.random.default_rng(0).normal(size=(2, 4)).astype(np.float32)}
+    with pytest.raises(ModelError, match=said) as caught:
+        program.save(model, example, tmp_path / "m.pt2")
+    assert where in caught.value.where
+    assert not list(tmp_path.iterdir()), "nothing half-written stays"
+
+
+def test_a_forward_without_names_and_a_model_without_data_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="names no input"):
+        program.input_names(Unnamed())
+    with pytest.raises(UsageError, match="no data"):
+        edgeopt.optimize(Net(), store=tmp_path / "store")
+
+
+SCRIPT = """
+import sys
+import numpy as np, torch, edgeopt
+sys.path.insert(0, {folder!r})
+from live_parts import SHORT, Net, images
+print("started")
+x, y = images()
+where = dict(store={store!r}, out={out!r})
+result = edgeopt.optimize(Net(), data=lambda: (x, y), quick=True, **where, **SHORT)
+print("chosen", result.best().path, result.recipe["model"]["path"])
+"""
+
+
+def test_a_script_needs_no_main_guard(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    out = str(tmp_path / "out")
+    folder = str(Path(__file__).parent)
+    script.write_text(SCRIPT.format(folder=folder, store=str(tmp_path / "store"), out=out))
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("started") == 1, "workers never run the caller's script"
+    assert done.stdout.count("chosen") == 1
+    assert "Net.pt2" in done.stdout and str(tmp_path / "store") not in done.stdout
+    assert (tmp_path / "out" / "report.html").exists()
