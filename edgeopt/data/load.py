@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
+from edgeopt.data.gather import Tell
+from edgeopt.data.source import Source
+from edgeopt.data.sources.folder import Folder
+from edgeopt.data.sources.function import Function
 from edgeopt.data.sources.kept import Kept
 from edgeopt.data.sources.npz import Npz
-from edgeopt.data.splits import Selection, parse_selection
+from edgeopt.data.splits import parse_selection
 from edgeopt.schema.errors import DataError, did_you_mean
 from edgeopt.schema.job import Arrays
 from edgeopt.store import Store
@@ -20,13 +24,18 @@ from edgeopt.store import Store
 Array = np.ndarray[Any, Any]
 
 
-def load_split(params: Mapping[str, Any], where: Mapping[str, Any], store: Store) -> Arrays:
+def load_split(
+    params: Mapping[str, Any],
+    where: Mapping[str, Any],
+    store: Store,
+    tell: Tell = lambda _count: None,
+) -> Arrays:
     """The arrays of one split role, first axis the sample, dtypes as they are in the file.
 
     ``params``: ``split`` (the role), ``select`` (``train[:512]``), ``inputs`` (model input ->
     array; None: every array of the split but the label), ``label`` (array or None).
-    ``where``: ``path`` of the archive, or ``arrays`` in the store; both are named
-    ``SPLIT.ARRAY``.
+    ``where``: ``path`` of an archive whose arrays are named ``SPLIT.ARRAY``, ``arrays`` in the
+    store by such names, a ``folder`` of images, or a ``function`` below ``root``.
 
     Raises DataError naming file, array and, where there is one, the first bad sample, counted
     from 0 in the file's array: no such split or array, lengths that differ, nothing selected,
@@ -34,16 +43,18 @@ def load_split(params: Mapping[str, Any], where: Mapping[str, Any], store: Store
     """
     selection = parse_selection(params["select"])
     label: str | None = params["label"]
-    with _opened(where, store) as source:
-        names = _wanted(source, selection.split, params["inputs"], label)
-        read = [*names, *([label] if label is not None else [])]
-        whole = {name: source.read(f"{selection.split}.{name}") for name in read}
-        rows = _rows(source.path, whole, selection)
-        chosen = {name: np.ascontiguousarray(a[selection.slice]) for name, a in whole.items()}
+    with _opened(params, where, store, tell) as source:
+        slices = list(params.get("slices", ()))
+        extra = [*([label] if label is not None else []), *slices]
+        names = _wanted(source, selection.split, params["inputs"], extra)
+        read = [*names, *(name for name in extra if name not in names)]
+        chosen, rows = source.take(selection, read)
         for name in names:
             _check_finite(source.path, f"{selection.split}.{name}", chosen[name], rows)
         if label is not None:
             _check_labels(source.path, f"{selection.split}.{label}", chosen[label], rows)
+        for name in slices:
+            _check_slice(source.path, f"{selection.split}.{name}", chosen[name])
     inputs = {name: chosen[name] for name in sorted(names)}
     return Arrays(
         split=params["split"],
@@ -51,27 +62,23 @@ def load_split(params: Mapping[str, Any], where: Mapping[str, Any], store: Store
         arrays={name: store.put_array(array) for name, array in inputs.items()},
         labels=None if label is None else store.put_array(chosen[label]),
         hashes=store.put_array(sample_hashes(inputs)).blob,
+        slices={name: store.put_array(_as_text(chosen[name])) for name in slices},
     )
 
 
-class Source(Protocol):
-    """Where arrays come from; ``path`` is what errors name."""
-
-    path: Path
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """``SPLIT.ARRAY``, each."""
-        ...
-
-    def read(self, name: str) -> Array:
-        """One array. Raises DataError."""
-        ...
-
-
-def _opened(where: Mapping[str, Any], store: Store) -> AbstractContextManager[Source]:
+def _opened(
+    params: Mapping[str, Any], where: Mapping[str, Any], store: Store, tell: Tell
+) -> AbstractContextManager[Source]:
+    """The source that ``where`` names."""
     if "arrays" in where:
         return nullcontext(Kept(where["arrays"], store))
+    if "folder" in where:
+        return nullcontext(Folder(Path(where["folder"]), params.get("resize")))
+    if "function" in where:
+        inputs = None if params["inputs"] is None else list(params["inputs"].values())
+        selection = parse_selection(params["select"])
+        root = Path(where["root"])
+        return nullcontext(Function(root, where["function"], selection, inputs, tell))
     return Npz(where["path"])
 
 
@@ -90,7 +97,7 @@ def sample_hashes(arrays: Mapping[str, Array]) -> Array:
 
 
 def _wanted(
-    source: Source, split: str, inputs: Mapping[str, str] | None, label: str | None
+    source: Source, split: str, inputs: Mapping[str, str] | None, extra: Sequence[str]
 ) -> list[str]:
     """Names of the input arrays, each once. Raises DataError for what the file lacks."""
     known: dict[str, list[str]] = {}
@@ -103,8 +110,8 @@ def _wanted(
             where=str(source.path),
             hint=did_you_mean(split, known),
         )
-    found = [n for n in known[split] if n != label] if inputs is None else list(inputs.values())
-    for name in [*found, *([label] if label is not None else [])]:
+    found = [n for n in known[split] if n not in extra] if inputs is None else list(inputs.values())
+    for name in [*found, *extra]:
         if name not in known[split]:
             raise DataError(
                 f"no array '{name}' in split '{split}'",
@@ -116,23 +123,13 @@ def _wanted(
     return list(dict.fromkeys(found))
 
 
-def _rows(path: Path, whole: Mapping[str, Array], selection: Selection) -> range:
-    """Which samples of the file's arrays are selected. Raises DataError for none."""
-    lengths = {f"{selection.split}.{name}": len(array) for name, array in whole.items()}
-    if len(set(lengths.values())) != 1:
-        told = ", ".join(f"'{name}' {n:,}" for name, n in lengths.items())
-        raise DataError(f"arrays of one split differ in samples: {told}", where=str(path))
-    n = next(iter(lengths.values()))
-    rows = selection.indices(n)
-    if not rows:
-        raise DataError(
-            f"'{selection}' selects no sample: split '{selection.split}' has {n:,}",
-            where=str(path),
-        )
-    return rows
-
-
 def _check_finite(path: Path, name: str, array: Array, rows: range) -> None:
+    if array.dtype.kind == "U":
+        raise DataError(
+            f"array '{name}' is of text, which no model takes",
+            where=str(path),
+            hint="leave it out of data.inputs; metadata belongs under data.slices",
+        )
     if array.dtype.kind != "f":
         return
     bad = ~np.isfinite(array).all(axis=tuple(range(1, array.ndim)))
@@ -146,11 +143,37 @@ def _check_finite(path: Path, name: str, array: Array, rows: range) -> None:
         )
 
 
+MOST_VALUES = 1000  # of a slice
+
+
+def _check_slice(path: Path, name: str, values: Array) -> None:
+    if values.ndim != 1 or values.dtype.kind not in "biuU":
+        raise DataError(
+            f"slice array '{name}' is {values.dtype}{list(values.shape)}; it must be one whole "
+            "number or text for each sample",
+            where=str(path),
+        )
+    count = len(np.unique(values))
+    if count > MOST_VALUES:
+        raise DataError(
+            f"slice array '{name}' has {count:,} values; at most {MOST_VALUES:,} can be told apart",
+            where=str(path),
+        )
+
+
+def _as_text(values: Array) -> Array:
+    """A metadata column as text, fixed width, in UTF-8 bytes: an array of numbers to the store."""
+    return np.char.encode(values.astype(str), "utf-8").view(np.uint8).reshape(len(values), -1)
+
+
 def _check_labels(path: Path, name: str, labels: Array, rows: range) -> None:
+    if labels.dtype.kind == "f":
+        _check_finite(path, name, labels, rows)
+        return
     if labels.ndim != 1 or labels.dtype.kind not in "iu":
         raise DataError(
-            f"label array '{name}' is {labels.dtype}{list(labels.shape)}; "
-            "it must be one whole number for each sample",
+            f"label array '{name}' is {labels.dtype}{list(labels.shape)}; it must be one whole "
+            "number for each sample, or float values to predict",
             where=str(path),
         )
     bad = labels < 0

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import traceback
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import islice
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +10,13 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, IterableDataset
 
+from edgeopt.data.gather import LABEL, Array, Tell, blamed, check_counts, joined, named
 from edgeopt.data.sources.npz import Npz
 from edgeopt.schema.errors import DataError
 
-Array = np.ndarray[Any, Any]
-Tell = Callable[[int], None]
+__all__ = ["FORMS", "LABEL", "MOST_SAMPLES", "read"]
+
 SPLITS = ("calibration", "validation", "test")
-LABELS = ("label", "labels", "target", "targets", "y")
-LABEL = "label"
 MOST_SAMPLES = 8192  # read of one loader
 CALIBRATION = 512
 FORMS = (
@@ -63,7 +60,7 @@ def _called(data: Any) -> Any:
     try:
         return data()
     except Exception as error:
-        raise _blamed(error, "the callable") from error
+        raise blamed(error, "the callable") from error
 
 
 def _archive(path: Path) -> dict[str, dict[str, Array]]:
@@ -85,12 +82,10 @@ def _gathered(data: Any, inputs: Sequence[str], where: str, tell: Tell) -> dict[
     if isinstance(data, torch.Tensor | np.ndarray):
         data = (data,)
     if isinstance(data, Mapping) or (isinstance(data, tuple | list) and _arrays(data)):
-        found = _named(data, inputs, where)
+        found = named(data, inputs, where)
     else:
-        found = _joined(_batches(data, where), inputs, where, tell)
-    counts = {name: len(array) if array.ndim else 0 for name, array in found.items()}
-    if len(set(counts.values())) != 1 or 0 in counts.values():
-        raise DataError(f"arrays differ in their count of samples: {counts}", where=where)
+        found = joined(_batches(data, where), inputs, where, tell, MOST_SAMPLES)
+    check_counts(found, where)
     return found
 
 
@@ -121,95 +116,3 @@ def _loader(loader: Any) -> Any:
     twin = loader.__class__.__new__(loader.__class__)
     twin.__dict__.update(loader.__dict__, persistent_workers=False, _iterator=None)
     return twin
-
-
-def _joined(
-    items: Iterator[tuple[Any, bool]], inputs: Sequence[str], where: str, tell: Tell
-) -> dict[str, Array]:
-    parts: dict[str, list[Array]] = {}
-    count = 0
-    for index, (item, batched) in enumerate(_watched(items, where)):
-        place = f"{where}: {'batch' if batched else 'sample'} {index}"
-        named = _named(item, inputs, place)
-        if index and set(named) != set(parts):
-            raise DataError(f"has {sorted(named)}, the first one had {sorted(parts)}", where=place)
-        for name, array in named.items():
-            array = array if batched else array[np.newaxis]
-            first = parts.get(name, [array])[0]
-            if array.ndim == 0 or (array.shape[1:], array.dtype) != (first.shape[1:], first.dtype):
-                raise DataError(
-                    f"'{name}' is {array.dtype}{list(array.shape[1:])}, the first one was "
-                    f"{first.dtype}{list(first.shape[1:])}",
-                    where=place,
-                    hint="all samples must have one shape",
-                )
-            parts.setdefault(name, []).append(array)
-        count += len(next(iter(named.values()))) if batched else 1
-        tell(count)
-        if count >= MOST_SAMPLES:
-            break
-    if not parts:
-        raise DataError("yields no sample", where=where)
-    return {name: np.concatenate(found)[:MOST_SAMPLES] for name, found in parts.items()}
-
-
-def _watched(items: Iterator[Any], where: str) -> Iterator[Any]:
-    """The items; what the caller's code raises is blamed on it."""
-    for index in range(MOST_SAMPLES + 1):
-        try:
-            found = list(islice(items, 1))
-        except DataError:
-            raise
-        except Exception as error:
-            raise _blamed(error, f"{where}: item {index}") from error
-        if not found:
-            return
-        yield found[0]
-
-
-def _named(item: Any, inputs: Sequence[str], where: str) -> dict[str, Array]:
-    """Arrays by input, and the label where there is one. Raises DataError."""
-    if isinstance(item, Mapping):
-        missing = [name for name in inputs if name not in item]
-        if missing:
-            raise DataError(
-                f"no '{missing[0]}', an input of the model; it has {sorted(map(str, item))}",
-                where=where,
-            )
-        given = {name: item[name] for name in inputs}
-        label = next((item[name] for name in LABELS if name in item and name not in inputs), None)
-    else:
-        several = item if isinstance(item, tuple | list) else (item,)
-        if len(several) < len(inputs):
-            raise DataError(
-                f"{len(several)} parts, the model takes {len(inputs)}: {', '.join(inputs)}",
-                where=where,
-            )
-        given = dict(zip(inputs, several, strict=False))
-        label = several[len(inputs)] if len(several) > len(inputs) else None
-    found = {name: _array(value, name, where) for name, value in given.items()}
-    if label is not None:
-        found[LABEL] = _array(label, LABEL, where)
-    return found
-
-
-def _array(value: Any, name: str, where: str) -> Array:
-    if isinstance(value, torch.Tensor):
-        return value.detach().cpu().numpy()
-    try:
-        array = np.asarray(value)
-    except ValueError as error:
-        raise DataError(f"'{name}' is ragged: {error}", where=where) from None
-    if array.dtype.kind not in "biuf":
-        raise DataError(
-            f"'{name}' is a {type(value).__name__}, no numbers",
-            where=where,
-            hint="transform it to a tensor or an array in the dataset",
-        )
-    return array
-
-
-def _blamed(error: Exception, where: str) -> DataError:
-    frames = traceback.extract_tb(error.__traceback__)
-    at = f" ({frames[-1].filename}:{frames[-1].lineno})" if frames else ""
-    return DataError(f"raised {type(error).__name__}: {error}{at}", where=where)

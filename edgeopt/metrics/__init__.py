@@ -5,7 +5,9 @@ Outputs are (n, ...) arrays by name, as a score keeps them; a new metric runs no
 
 from __future__ import annotations
 
-from edgeopt.metrics import classification, fidelity
+from typing import Any
+
+from edgeopt.metrics import classification, fidelity, regression
 from edgeopt.metrics.outputs import Array, Outputs
 from edgeopt.schema.constraint import quantity_unit
 from edgeopt.schema.errors import DataError, UsageError
@@ -14,15 +16,18 @@ from edgeopt.schema.measurement import Measurement
 FIDELITY = ("fidelity.cosine", "fidelity.sqnr", "fidelity.agreement")
 
 
-def default_metrics(labels_present: bool, n_classes: int) -> tuple[str, ...]:
+def default_metrics(labels: Array | None, n_classes: int) -> tuple[str, ...]:
     """What is measured where nobody says otherwise.
 
-    With labels accuracy and macro F1, and top-5 for more than ten classes; fidelity always,
-    agreement only where there are at least two classes.
+    With class labels accuracy and macro F1, and top-5 for more than ten classes; with float
+    labels the errors; fidelity always, agreement only where there are at least two classes.
     """
-    labelled = ("accuracy", "macro_f1", *(("top5",) if n_classes > 10 else ()))
     near = FIDELITY if n_classes > 1 else FIDELITY[:2]
-    return (*(labelled if labels_present else ()), *near)
+    if labels is None:
+        return near
+    if labels.dtype.kind == "f":
+        return (*regression.QUANTITIES, *near)
+    return ("accuracy", "macro_f1", *(("top5",) if n_classes > 10 else ()), *near)
 
 
 def needs_labels(quantity: str) -> bool:
@@ -30,7 +35,7 @@ def needs_labels(quantity: str) -> bool:
     quantity_unit(quantity)
     if quantity in FIDELITY:
         return False
-    if quantity in ("accuracy", "macro_f1") or quantity.startswith("top"):
+    if quantity in ("accuracy", "macro_f1", *regression.QUANTITIES) or quantity.startswith("top"):
         return True
     raise UsageError(f"'{quantity}' is no metric of outputs: it is measured by a race")
 
@@ -48,7 +53,8 @@ def compute(
     or of the wrong form (naming tensor and sample).
     """
     if needs_labels(quantity):
-        return classification.measure(quantity, outputs, _given(quantity, labels))
+        found: Measurement = _kind(quantity).measure(quantity, outputs, _given(quantity, labels))
+        return found
     if source_outputs is None:
         raise UsageError(f"{quantity} needs the source's outputs")
     return fidelity.measure(quantity, outputs, source_outputs)
@@ -62,18 +68,22 @@ def difference(
     Raises as ``compute`` does, and UsageError for fidelity, which is against the source as
     it is.
     """
-    return classification.difference(
-        _comparable(quantity), outputs, source_outputs, _given(quantity, labels)
-    )
+    given = (_comparable(quantity), outputs, source_outputs, _given(quantity, labels))
+    found: Measurement = _kind(quantity).difference(*given)
+    return found
 
 
 def ratio(
     quantity: str, outputs: Outputs, source_outputs: Outputs, labels: Array | None
 ) -> Measurement:
     """Candidate over source on the same samples, with a paired interval; raises alike."""
-    return classification.ratio(
-        _comparable(quantity), outputs, source_outputs, _given(quantity, labels)
-    )
+    given = (_comparable(quantity), outputs, source_outputs, _given(quantity, labels))
+    found: Measurement = _kind(quantity).ratio(*given)
+    return found
+
+
+def _kind(quantity: str) -> Any:
+    return regression if quantity in regression.QUANTITIES else classification
 
 
 def _comparable(quantity: str) -> str:
@@ -88,4 +98,8 @@ def _comparable(quantity: str) -> str:
 def _given(quantity: str, labels: Array | None) -> Array:
     if labels is None:
         raise DataError(f"{quantity} needs labels", hint="name the label array under data.label")
+    wants_values = quantity in regression.QUANTITIES
+    if wants_values != (labels.dtype.kind == "f"):
+        wanted = "float values to predict" if wants_values else "class labels (whole numbers)"
+        raise DataError(f"{quantity} needs {wanted}; the labels are {labels.dtype}")
     return labels

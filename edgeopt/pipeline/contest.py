@@ -10,14 +10,14 @@ from typing import Any, Literal
 from edgeopt.decide.choose import judge_all, lost_to, nearest_miss, ranked, standing, worst
 from edgeopt.decide.front import pareto_front
 from edgeopt.pipeline.measure import Bench, Entry, sizes
-from edgeopt.schema.constraint import Constraint, Verdict
+from edgeopt.schema.constraint import Constraint, Verdict, quantity_unit
 from edgeopt.schema.event import Event
 from edgeopt.schema.measurement import Measurement, figure, span
 from edgeopt.schema.result import CandidateStatus
 
 FINALISTS = 3
 AGAINST = "the reference, which all others race against"
-PLOTTED = ("accuracy", "fidelity.agreement")  # the first of these is set against speed
+PLOTTED = ("accuracy", "mse", "fidelity.agreement")  # the first of these is set against speed
 EXIT = {"chosen": 0, "built": 0, "unmet": 3, "refused-on-test": 3, "inconclusive": 4}
 Word = Literal["chosen", "unmet", "inconclusive", "refused-on-test", "built"]
 
@@ -238,8 +238,9 @@ class Contest:
         leading = [*PLOTTED, *(q for q in known if q.startswith("fidelity."))]
         metric = next((q for q in leading if q in known), None)
         quantity = "ratio.latency.p50"
+        sign = 1 if metric and quantity_unit(metric)[1] else -1
         points = {
-            e.plan.id: (e.measured[quantity].value, -e.measured[metric].value)
+            e.plan.id: (e.measured[quantity].value, sign * e.measured[metric].value)
             for e in self._eligible()
             if metric and quantity in e.measured and metric in e.measured
         }

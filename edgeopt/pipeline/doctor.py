@@ -20,6 +20,7 @@ ADDS = {
     "torch": "PyTorch sources, the pass export-onnx, the target local/torch",
     "openvino": "the target local/openvino, which reads ONNX",
     "litert": "TFLite sources, quantize-int8 and fp16 for TFLite, the target local/litert",
+    "images": "data sources that are folders of images",
     "litert-torch": "the pass export-tflite, from PyTorch to TFLite",
 }
 LITTLE_BYTES = 2_000_000_000  # free disk below which a run may not fit

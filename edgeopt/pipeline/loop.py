@@ -23,7 +23,14 @@ from edgeopt.schema.event import Event
 from edgeopt.schema.job import Outcome
 from edgeopt.schema.measurement import figure, span
 from edgeopt.schema.plan import Plan
-from edgeopt.schema.result import CandidateResult, JobLists, PassRecord, Result, TargetResult
+from edgeopt.schema.result import (
+    CandidateResult,
+    JobLists,
+    PassRecord,
+    Result,
+    SliceFigure,
+    TargetResult,
+)
 from edgeopt.schema.target import TargetGroup
 from edgeopt.store import Store
 
@@ -227,8 +234,21 @@ def _target_result(
         sentence=decision.sentence,
         nearest_miss=decision.nearest_miss,
         test=decision.test,
+        slices=_slices(contest, decision),
         exit_code=decision.exit_code,
     )
+
+
+def _slices(contest: Contest, decision: Decision) -> dict[str, tuple[SliceFigure, ...]]:
+    """Figures by class and slice of the chosen, or of the nearest miss, split by split."""
+    shown = decision.chosen or next(
+        (e for e in contest.entries if e.plan.id == decision.nearest_miss), None
+    )
+    if shown is None or decision.verdict == "built":
+        return {}
+    splits = ["validation", *(["test"] if "measurements" in decision.test else [])]
+    found = {split: contest.bench.sliced(shown, split) for split in splits}
+    return {split: figures for split, figures in found.items() if figures}
 
 
 def _machine(group: TargetGroup) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import Any
 from edgeopt.data.quantized import dequantized
 from edgeopt.engine import Engine
 from edgeopt.metrics import FIDELITY, compute, default_metrics, difference, ratio
+from edgeopt.metrics.slices import as_text, sliced
 from edgeopt.planner import Known, tensors_job
 from edgeopt.recipe import Recipe
 from edgeopt.schema.artifact import Artifact, Description
@@ -17,6 +18,7 @@ from edgeopt.schema.errors import ModelError, from_record
 from edgeopt.schema.job import ArrayRef, Job, Outcome
 from edgeopt.schema.measurement import Measurement
 from edgeopt.schema.plan import Candidate
+from edgeopt.schema.result import SliceFigure
 from edgeopt.schema.target import Target, TargetFacts, TargetGroup
 from edgeopt.store import Store
 
@@ -114,6 +116,22 @@ class Bench:
             measured[entry.plan.id] = found
         return measured
 
+    def sliced(self, entry: Entry, split: str) -> tuple[SliceFigure, ...]:
+        """The first metric of a scored entry by class and by the values of each slice."""
+        ended = [self.outcomes.get(job.id) for job in
+                 (self._entry_job(entry, split), self._source_job(split))]  # fmt: skip
+        if not all(outcome and outcome.ok for outcome in ended):
+            return ()
+        mine, theirs = ended
+        assert mine is not None and theirs is not None
+        outputs = self._outputs(mine, entry.made)
+        source, labels = self._outputs(theirs, self.known.source), self._labels(split)
+        columns = {n: as_text(self.store.get_array(r)) for n, r in self._columns(split).items()}
+        return tuple(sliced(self._metrics(source, labels)[0], outputs, source, labels, columns))
+
+    def _columns(self, split: str) -> Mapping[str, ArrayRef]:
+        return self.known.raw[split].slices
+
     def _compute(
         self, metrics: Iterable[str], outputs: Any, labels: Any, source_outputs: Any
     ) -> dict[str, Measurement]:
@@ -126,7 +144,7 @@ class Bench:
     def _metrics(self, outputs: Mapping[str, Any], labels: Any) -> list[str]:
         first = next(iter(outputs.values()))
         classes = int(first.shape[-1]) if first.ndim > 1 else 1
-        wanted = list(self.recipe.metrics or default_metrics(labels is not None, classes))
+        wanted = list(self.recipe.metrics or default_metrics(labels, classes))
         constraints: tuple[Constraint, ...] = self.recipe.parsed_constraints()
         asked = [c.quantity for c in constraints] + [self.recipe.objective_for(self.target)]
         wanted += [quantity for quantity in asked if not quantity.startswith(NO_FIGURE)]

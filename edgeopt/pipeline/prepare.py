@@ -10,18 +10,20 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+from edgeopt.data.sources.folder import folder_digest
 from edgeopt.data.sources.npz import members_digest
 from edgeopt.data.splits import parse_selection
 from edgeopt.data.tensors import sample_inputs
 from edgeopt.devices import device_named
 from edgeopt.engine import Engine
 from edgeopt.formats import format_named, format_of
+from edgeopt.formats.torch.sources import source_files
 from edgeopt.metrics.outputs import check_range
 from edgeopt.planner import Known
 from edgeopt.recipe import Recipe
 from edgeopt.schema.artifact import Description
 from edgeopt.schema.errors import DataError, DeviceError, PlanError, UsageError, from_record
-from edgeopt.schema.job import Arrays, Job, Outcome
+from edgeopt.schema.job import Arrays, Job, Limits, Outcome
 from edgeopt.schema.target import RUNTIMES, Target, TargetGroup, parse_target
 from edgeopt.store import Store
 
@@ -67,7 +69,14 @@ def data_jobs(recipe: Recipe) -> list[Job]:
             hint="add data.source with a validation split, or pass --data FILE.npz",
         )
     kind = _source_of(recipe)
-    selections = {role: spec.splits[role] for role in ROLES if role in spec.splits}
+    selections = spec.selections
+    counted = [role for role, given in spec.splits.items() if isinstance(given, int)]
+    if counted and kind.name != "function":
+        raise UsageError(
+            f"a count of samples is for a function; '{spec.source}' has splits by name",
+            where=recipe.line("data", "splits", counted[0]),
+            hint=f'e.g. {counted[0]}: "validation[:{spec.splits[counted[0]]}]"',
+        )
     jobs = [
         Job(
             id=f"data:{role}",
@@ -78,9 +87,14 @@ def data_jobs(recipe: Recipe) -> list[Job]:
                 "select": selection,
                 "inputs": spec.inputs,
                 "label": spec.label,
+                "slices": list(spec.slices),
+                "resize": spec.resize,
             },
+            worker=kind.worker,
             key=kind.key(parse_selection(selection).split),
             where=kind.where,
+            cache=kind.name != "function",  # it may read what no key knows
+            limits=Limits(time_s=spec.timeout_s if kind.name == "function" else None),
         )
         for role, selection in selections.items()
     ]
@@ -104,6 +118,7 @@ class _Source(NamedTuple):
     name: str
     key: Callable[[str], dict[str, Any]]
     where: dict[str, Any]
+    worker: str = "core"
 
 
 def _source_of(recipe: Recipe) -> _Source:
@@ -111,14 +126,26 @@ def _source_of(recipe: Recipe) -> _Source:
     assert recipe.data is not None
     if recipe.held:
         return _Source("kept", lambda split: _kept(recipe.held, split), {"arrays": recipe.held})
-    path = Path(os.path.abspath(recipe.root / recipe.data.source))  # workers stand elsewhere
+    text = recipe.data.source
+    file, colon, name = text.rpartition(":")
+    if colon and file.endswith(".py") and name.isidentifier():
+        root = str(recipe.root.resolve())
+        code = source_files({"factory": text}, recipe.root)
+        digests = {key: _digest_or_error(path) for key, path in code.items()}
+        where = {"function": text, "root": root}
+        return _Source("function", lambda _split: {"code": digests}, where, "user")
+    path = Path(os.path.abspath(recipe.root / text))  # workers stand elsewhere
     if path.suffix == ".npz":
-        key = lambda split: {"members": _members_or_error(path, split)}  # noqa: E731
-        return _Source("npz", key, {"path": str(path)})
+        return _Source("npz", lambda s: {"members": _content(members_digest, path, s)},
+                       {"path": str(path)})  # fmt: skip
+    if path.is_dir():
+        return _Source("folder", lambda s: {"files": _content(folder_digest, path, s)},
+                       {"folder": str(path)})  # fmt: skip
     raise UsageError(
-        f"cannot read data source '{recipe.data.source}'",
+        f"cannot read data source '{text}'" if path.exists() else f"no such data source '{text}'",
         where=recipe.line("data", "source"),
-        hint="it is an .npz file whose arrays are named SPLIT.ARRAY",
+        hint="it is an .npz file whose arrays are named SPLIT.ARRAY, a folder of images in "
+        "SPLIT/CLASS/, or FILE.py:FUNCTION",
     )
 
 
@@ -245,7 +272,8 @@ def _check_labels(
     if name is None or not isinstance(classes, int) or classes < 2:
         return  # the metrics find their scores in the outputs themselves
     for role, arrays in raw.items():
-        if arrays.labels is not None and role != "calibration":
+        if arrays.classified and role != "calibration":
+            assert arrays.labels is not None
             check_range(store.get_array(arrays.labels), classes, name, recipe.line("data", "label"))
 
 
@@ -261,9 +289,9 @@ def _source_format(recipe: Recipe) -> str:
     return format_of(recipe.root / recipe.model.path)
 
 
-def _members_or_error(path: Path, split: str) -> str:
+def _content(digest: Callable[[Path, str], str], path: Path, split: str) -> str:
     try:
-        return members_digest(path, split)
+        return digest(path, split)
     except OSError as error:
         raise DataError(error.strerror or str(error), where=str(path)) from None
 

@@ -63,16 +63,29 @@ class ModelSpec(Noun):
 class DataSpec(Noun):
     """Where samples come from and what each split is for."""
 
-    source: StrictStr = Field(description=".npz file whose arrays are named SPLIT.ARRAY")
+    source: StrictStr = Field(
+        description=".npz file whose arrays are named SPLIT.ARRAY, folder of images in "
+        "SPLIT/CLASS/, or FILE.py:FUNCTION that yields samples"
+    )
     inputs: dict[str, StrictStr] | None = Field(
         None, description="model input: array; by equal names when left out"
     )
-    label: StrictStr | None = Field(None, description="array that holds the class labels")
+    label: StrictStr | None = Field(
+        None, description="array of class labels (whole numbers) or of values to predict (floats)"
+    )
+    slices: tuple[StrictStr, ...] = Field(
+        (), description="arrays of metadata: metrics are told for each of their values, too"
+    )
+    resize: tuple[StrictInt, StrictInt] | None = Field(
+        None, description="height and width that images of a folder are brought to (bilinear)"
+    )
+    timeout: StrictStr = Field("10 min", description="most time that FILE.py:FUNCTION may take")
     layout: Literal["NHW", "NCHW", "NHWC"] | None = Field(
         None, description="layout of image arrays; read from shape and dtype when left out"
     )
-    splits: dict[Literal["calibration", "validation", "test"], StrictStr] = Field(
-        description="role: selection, such as 'train[:512]'"
+    splits: dict[Literal["calibration", "validation", "test"], StrictStr | StrictInt] = Field(
+        description="role: selection, such as 'train[:512]'; of a function without splits, how "
+        "many of its samples, taken in turn"
     )
     preprocess: Steps | dict[str, Steps] = Field(
         default=[], description="steps for all inputs, or a map of input to steps"
@@ -80,10 +93,37 @@ class DataSpec(Noun):
 
     @field_validator("splits")
     @classmethod
-    def _validation_given(cls, splits: dict[str, str]) -> dict[str, str]:
+    def _validation_given(cls, splits: dict[str, str | int]) -> dict[str, str | int]:
         if "validation" not in splits:
             raise ValueError("a 'validation' split is needed: candidates are chosen on it")
+        for count in splits.values():
+            if isinstance(count, int) and count < 1:
+                raise ValueError(f"a count of samples is at least 1, not {count}")
         return splits
+
+    @field_validator("timeout")
+    @classmethod
+    def _readable(cls, text: str) -> str:
+        _seconds(text)
+        return text
+
+    @property
+    def timeout_s(self) -> float:
+        """The time limit of a function in seconds."""
+        return _seconds(self.timeout)
+
+    @property
+    def selections(self) -> dict[str, str]:
+        """Role -> selection; counts are taken one after the other."""
+        found, start = {}, 0
+        for role in ROLES:
+            given = self.splits.get(role)  # type: ignore[call-overload]
+            if isinstance(given, int):
+                found[role] = f"samples[{start}:{start + given}]"
+                start += given
+            elif given is not None:
+                found[role] = given
+        return found
 
 
 class LimitSpec(Noun):
@@ -194,7 +234,7 @@ class Recipe(Noun):
             quantity_unit(metric, self.line("metrics", index))
         if self.data is not None and self.data.label is None:
             for constraint in self.parsed_constraints():
-                if constraint.quantity.startswith(("accuracy", "top", "macro")):
+                if constraint.quantity.startswith(("accuracy", "top", "macro", "mse", "mae")):
                     raise self.error(
                         "constraints",
                         f"'{constraint.text}' needs labels and the data has none",

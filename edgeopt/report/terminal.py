@@ -72,6 +72,8 @@ def _headline(target: TargetResult, folder: str) -> RenderableType:
             grid.add_row("path", _text(path))
         for label, text in _figures(target.metric, measured):
             grid.add_row(label, text)
+        for split in list(target.slices)[-1:]:
+            grid.add_row("worst group", _worst(target, split))
     grid.add_row("why", _text(target.sentence))
     return Group(title, Padding(grid, (0, 0, 0, 2)))
 
@@ -92,6 +94,15 @@ def _figures(metric: str, measured: dict[str, Measurement]) -> list[tuple[str, s
     if "memory.peak" in measured:
         found.append(("peak memory", _whole(measured["memory.peak"])))
     return found
+
+
+def _worst(target: TargetResult, split: str) -> str:
+    """The class or slice that lost most against the source, or is worst where none is known."""
+    sign = 1.0 if target.metric in ("mse", "mae") else -1.0
+    figures = target.slices[split]
+    worst = max(figures, key=lambda f: sign * (f.difference or f.figure).value)
+    against = f"; {_whole(worst.difference)} against source" if worst.difference else ""
+    return f"{worst.column} {worst.value} ({split}): {_whole(worst.figure)}{against}"
 
 
 def _table(target: TargetResult) -> Table:

@@ -18,6 +18,8 @@ VerdictWord = Literal["pass", "fail", "inconclusive"]
 QUANTITIES: dict[str, tuple[str, bool]] = {
     "accuracy": ("fraction", False),
     "macro_f1": ("fraction", False),
+    "mse": ("", True),
+    "mae": ("", True),
     "fidelity.cosine": ("", False),
     "fidelity.sqnr": ("dB", False),
     "fidelity.agreement": ("fraction", False),

@@ -103,6 +103,12 @@ class Arrays(Noun):
     arrays: dict[str, ArrayRef]
     labels: ArrayRef | None = None
     hashes: str = ""
+    slices: dict[str, ArrayRef] = {}  # metadata columns, (n,) each
+
+    @property
+    def classified(self) -> bool:
+        """Whether the labels are classes, rather than values to predict."""
+        return self.labels is not None and self.labels.dtype.startswith(("int", "uint"))
 
     @property
     def digest(self) -> str:

@@ -65,6 +65,16 @@ class CandidateResult(Noun):
         return re.split(r"[:?]", self.target.rpartition("/")[2])[0]
 
 
+class SliceFigure(Noun):
+    """The first metric on the samples of one class, or of one value of a metadata column."""
+
+    column: str  # "class", or the name of the column
+    value: str
+    n: int
+    figure: Measurement
+    difference: Measurement | None = None  # to the source, on the same samples
+
+
 class TargetResult(Noun):
     """What was decided for one target."""
 
@@ -80,13 +90,14 @@ class TargetResult(Noun):
     sentence: str
     nearest_miss: str | None = None  # candidate id
     test: dict[str, Any] = {}  # split "test": measurements, verdicts, or why not tested
+    slices: dict[str, tuple[SliceFigure, ...]] = {}  # split -> of the chosen, or nearest miss
     exit_code: int = 0
 
     @property
     def metric(self) -> str:
-        """The metric shown first: accuracy, else agreement with the source, else any fidelity."""
+        """The metric shown first: accuracy, mean squared error, agreement, any fidelity."""
         known = {name: None for c in self.candidates for name in c.measurements}
-        leading = ("accuracy", "fidelity.agreement")
+        leading = ("accuracy", "mse", "fidelity.agreement")
         others = (name for name in known if name.startswith("fidelity."))
         return next((name for name in (*leading, *others) if name in known), leading[0])
 

@@ -42,10 +42,7 @@ def open_model(request: Request, store: Store, progress: Progress) -> tuple[str,
 
 
 def load_data(request: Request, store: Store, progress: Progress) -> tuple[str, dict[str, Any]]:
-    """Load a split (``npz``, ``kept``), make model-ready ``tensors``, or look for ``overlap``.
-
-    Raises DataError.
-    """
+    """Load a split, make model-ready ``tensors``, or look for ``overlap``. Raises DataError."""
     job = request.job
     model = request.inputs.get("model")
     given = {
@@ -60,10 +57,10 @@ def load_data(request: Request, store: Store, progress: Progress) -> tuple[str, 
         (raw,) = given.values()
         said = model and Description.model_validate(model.value["description"])
         arrays = make_tensors(raw, job.params, store, said.signature if said else None)
-    elif job.name in ("npz", "kept"):
+    elif job.name in ("npz", "kept", "folder", "function"):
         from edgeopt.data.load import load_split
 
-        arrays = load_split(job.params, job.where, store)
+        arrays = load_split(job.params, job.where, store, progress)
     else:
         raise WorkerError(f"unknown data job '{job.name}'", where=job.id)
     return arrays.digest, arrays.to_json()

@@ -168,12 +168,20 @@ def test_labels_count_from_zero(tmp_path: Path, store: Store, members: dict[str,
         load(tmp_path, store, members, "train[10:]")
 
 
-@pytest.mark.parametrize("labels", [np.zeros(20), np.zeros((20, 3), int), np.zeros(20, bool)])
+@pytest.mark.parametrize(
+    "labels", [np.array(["a"] * 20), np.zeros((20, 3), int), np.zeros(20, bool)]
+)
 def test_labels_are_whole_numbers_one_a_sample(
     tmp_path: Path, store: Store, members: dict[str, Any], labels: Any
 ) -> None:
     members["train.label"] = labels
     with pytest.raises(DataError, match=r"label array 'train\.label' is .* one whole number"):
+        load(tmp_path, store, members)
+
+
+def test_text_is_for_slices_alone(tmp_path: Path, store: Store, members: dict[str, Any]) -> None:
+    members["train.site"] = np.array(["a", "b"] * 10)
+    with pytest.raises(DataError, match=r"array 'train\.site' is of text"):
         load(tmp_path, store, members)
 
 

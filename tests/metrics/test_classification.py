@@ -153,9 +153,7 @@ def test_a_label_out_of_range_is_named_with_its_sample(label: int) -> None:
         compute("accuracy", outputs_of([0] * 6, 3), labels)
 
 
-@pytest.mark.parametrize(
-    "labels", [np.zeros(5, int), np.zeros((6, 1), int), np.zeros(6), np.zeros(6, bool)]
-)
+@pytest.mark.parametrize("labels", [np.zeros(5, int), np.zeros((6, 1), int), np.zeros(6, bool)])
 def test_labels_that_are_not_one_a_sample_are_refused(labels: Array) -> None:
     with pytest.raises(DataError, match="one whole number each"):
         compute("accuracy", outputs_of([0] * 6, 3), labels)

@@ -16,13 +16,13 @@ LABELS = np.arange(3)
 
 def test_what_is_measured_where_nobody_says_otherwise() -> None:
     fidelity = ("fidelity.cosine", "fidelity.sqnr", "fidelity.agreement")
-    assert default_metrics(True, 10) == ("accuracy", "macro_f1", *fidelity)
-    assert default_metrics(True, 11) == ("accuracy", "macro_f1", "top5", *fidelity)
-    assert default_metrics(False, 10) == fidelity
-    assert default_metrics(False, 1) == fidelity[:2]
+    assert default_metrics(np.zeros(3, np.int64), 10) == ("accuracy", "macro_f1", *fidelity)
+    assert default_metrics(np.zeros(3, np.int64), 11) == ("accuracy", "macro_f1", "top5", *fidelity)
+    assert default_metrics(None, 10) == fidelity
+    assert default_metrics(None, 1) == fidelity[:2]
 
 
-@pytest.mark.parametrize("quantity", default_metrics(True, 100))
+@pytest.mark.parametrize("quantity", default_metrics(LABELS, 100))
 def test_every_default_is_computed_in_the_unit_of_the_grammar(quantity: str) -> None:
     scores = {"o": np.random.default_rng(0).random((20, 10))}
     found = compute(quantity, scores, np.arange(20) % 10, scores)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from edgeopt.schema.errors import DataError, did_you_mean
+from edgeopt.data.source import cut
+from edgeopt.data.splits import Selection
 from edgeopt.schema.job import ArrayRef
 from edgeopt.store import Store
 
@@ -27,10 +28,9 @@ class Kept:
         """Names of the arrays."""
         return tuple(self._refs)
 
-    def read(self, name: str) -> np.ndarray[Any, Any]:
-        """One array. Raises DataError for a name that is not there."""
-        if name not in self._refs:
-            raise DataError(
-                f"no array '{name}'", where=str(self.path), hint=did_you_mean(name, self.names)
-            )
-        return self._store.get_array(self._refs[name])
+    def take(
+        self, selection: Selection, arrays: Sequence[str]
+    ) -> tuple[dict[str, np.ndarray[Any, Any]], range]:
+        """The selected samples. Raises DataError."""
+        refs = {name: self._refs[f"{selection.split}.{name}"] for name in arrays}
+        return cut(self.path, {n: self._store.get_array(ref) for n, ref in refs.items()}, selection)

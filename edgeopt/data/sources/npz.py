@@ -14,16 +14,19 @@ import struct
 import tokenize
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 
+from edgeopt.data.source import cut
+from edgeopt.data.splits import Selection
 from edgeopt.schema.errors import DataError, did_you_mean
 
 NUMBERS = "biuf"  # dtype kinds: bool, integers, real floats
+TEXT = "U"  # of fixed width: for slices
 _HEADERS = {
     (1, 0): np.lib.format.read_array_header_1_0,
     (2, 0): np.lib.format.read_array_header_2_0,
@@ -99,12 +102,19 @@ class Npz:
                 raise ValueError("bytes are left over after the array")
         return np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("="))
 
+    def take(
+        self, selection: Selection, arrays: Sequence[str]
+    ) -> tuple[dict[str, np.ndarray[Any, Any]], range]:
+        """The selected samples. Raises DataError."""
+        whole = {name: self.read(f"{selection.split}.{name}") for name in arrays}
+        return cut(self.path, whole, selection)
+
     def _array(self, name: str, stream: IO[bytes], member_bytes: int) -> np.ndarray[Any, Any]:
         version = np.lib.format.read_magic(stream)
         if version not in _HEADERS:
             raise ValueError(f"unknown .npy version {version}")
         shape, fortran, dtype = _HEADERS[version](stream)
-        if dtype.kind not in NUMBERS:
+        if dtype.kind not in NUMBERS + TEXT:
             raise DataError(
                 f"array '{name}' is of dtype {dtype}, not of numbers", where=str(self.path)
             )

@@ -48,6 +48,25 @@ def build(code: Path, file: str, name: str, root: Path | None = None) -> Any:
     return made
 
 
+def function_of(root: Path, file: str, name: str) -> Callable[..., Any]:
+    """The callable ``name`` of ``root/file``, imported where it lies.
+
+    Raises ModelError that names the file and line.
+    """
+    path = root / file
+    if not path.is_file():
+        raise ModelError("no such file", where=str(path))
+    with importing(import_bases(root, file)):
+        try:
+            found = getattr(_imported(path), name, None)
+        except Exception as error:
+            raise _explained(error, root, file, None) from error
+    if not callable(found):
+        raise ModelError(f"the module has no callable '{name}'", where=file)
+    made: Callable[..., Any] = found
+    return made
+
+
 @contextmanager
 def importing(bases: tuple[Path, ...]) -> Iterator[None]:
     """Let modules in ``bases`` be imported by name; undo it all afterwards."""

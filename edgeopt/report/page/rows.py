@@ -14,6 +14,8 @@ ORDER = (
 NAMES = {
     "accuracy": "Accuracy",
     "macro_f1": "Macro F1",
+    "mse": "Mean squared error",
+    "mae": "Mean absolute error",
     "fidelity.agreement": "Agreement",
     "fidelity.cosine": "Cosine",
     "fidelity.sqnr": "SQNR",
@@ -96,6 +98,25 @@ def checks(target: TargetResult) -> list[tuple[str, list[Verdict]]]:
     tested = [Verdict.model_validate(raw) for raw in target.test.get("verdicts", [])]
     found = [("validation", list(target.candidate(shown).verdicts)), ("test", tested)]
     return [(split, verdicts) for split, verdicts in found if verdicts]
+
+
+def groups(target: TargetResult) -> list[tuple[str, list[list[Cell]]]]:
+    """By split, the first metric of the one shown for each class and slice."""
+    found = []
+    for split, figures in target.slices.items():
+        rows = [
+            [
+                Cell("Group", f"{each.column} {each.value}"),
+                Cell("Samples", f"{each.n:,}"),
+                Cell("Figure", _told(each.figure), _interval(each.figure)),
+                Cell("To source", _told(each.difference), _interval(each.difference))
+                if each.difference
+                else Cell("To source"),
+            ]
+            for each in figures
+        ]
+        found.append((split, rows))
+    return found
 
 
 def _cells(metric: str, candidate: CandidateResult) -> list[Cell]:

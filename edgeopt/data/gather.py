@@ -1,0 +1,131 @@
+"""Samples as users yield them: batches, tuples, dicts, tensors; gathered into arrays by name."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import islice
+from typing import Any
+
+import numpy as np
+
+from edgeopt.schema.errors import DataError
+
+Array = np.ndarray[Any, Any]
+Tell = Callable[[int], None]
+LABELS = ("label", "labels", "target", "targets", "y")
+LABEL = "label"
+
+
+def joined(
+    items: Iterator[tuple[Any, bool]],
+    inputs: Sequence[str] | None,
+    where: str,
+    tell: Tell,
+    most: int,
+) -> dict[str, Array]:
+    """``{array: (n, ...)}`` of (item, whether it is a batch), at most ``most`` samples.
+
+    ``inputs`` are the names that the parts of a sample go by, in order, before its label; None
+    takes every entry of a dict. Raises DataError, naming item and array.
+    """
+    parts: dict[str, list[Array]] = {}
+    count = 0
+    for index, (item, batched) in enumerate(_watched(items, where)):
+        place = f"{where}: {'batch' if batched else 'sample'} {index}"
+        found = named(item, inputs, place)
+        if index and set(found) != set(parts):
+            raise DataError(f"has {sorted(found)}, the first one had {sorted(parts)}", where=place)
+        for name, array in found.items():
+            array = array if batched else array[np.newaxis]
+            first = parts.get(name, [array])[0]
+            if array.ndim == 0 or (array.shape[1:], array.dtype) != (first.shape[1:], first.dtype):
+                raise DataError(
+                    f"'{name}' is {array.dtype}{list(array.shape[1:])}, the first one was "
+                    f"{first.dtype}{list(first.shape[1:])}",
+                    where=place,
+                    hint="all samples must have one shape",
+                )
+            parts.setdefault(name, []).append(array)
+        count += len(next(iter(found.values()))) if batched else 1
+        tell(count)
+        if count >= most:
+            break
+    if not parts:
+        raise DataError("yields no sample", where=where)
+    return {name: np.concatenate(found)[:most] for name, found in parts.items()}
+
+
+def named(item: Any, inputs: Sequence[str] | None, where: str) -> dict[str, Array]:
+    """Arrays by name, and the label where there is one. Raises DataError."""
+    if isinstance(item, Mapping):
+        wanted = [str(key) for key in item if key not in LABELS] if inputs is None else inputs
+        missing = [name for name in wanted if name not in item]
+        if missing:
+            raise DataError(
+                f"no '{missing[0]}', an input of the model; it has {sorted(map(str, item))}",
+                where=where,
+            )
+        given = {name: item[name] for name in wanted}
+        label = next((item[name] for name in LABELS if name in item and name not in wanted), None)
+    else:
+        several = item if isinstance(item, tuple | list) else (item,)
+        wanted = ["input"] if inputs is None else inputs
+        if len(several) < len(wanted):
+            raise DataError(
+                f"{len(several)} parts, the model takes {len(wanted)}: {', '.join(wanted)}",
+                where=where,
+            )
+        given = dict(zip(wanted, several, strict=False))
+        label = several[len(wanted)] if len(several) > len(wanted) else None
+    found = {name: as_array(value, name, where) for name, value in given.items()}
+    if label is not None:
+        found[LABEL] = as_array(label, LABEL, where)
+    return found
+
+
+def as_array(value: Any, name: str, where: str) -> Array:
+    """An array of numbers; a tensor's values. Raises DataError."""
+    if hasattr(value, "detach"):
+        return np.asarray(value.detach().cpu().numpy())
+    try:
+        array = np.asarray(value)
+    except ValueError as error:
+        raise DataError(f"'{name}' is ragged: {error}", where=where) from None
+    if array.dtype.kind not in "biuf":
+        raise DataError(
+            f"'{name}' is a {type(value).__name__}, no numbers",
+            where=where,
+            hint="make it a tensor or an array first",
+        )
+    return array
+
+
+def check_counts(found: Mapping[str, Array], where: str) -> None:
+    """Raise DataError unless all arrays hold the same number of samples, at least one."""
+    counts = {name: len(array) if array.ndim else 0 for name, array in found.items()}
+    if len(set(counts.values())) != 1 or 0 in counts.values():
+        raise DataError(f"arrays differ in their count of samples: {counts}", where=where)
+
+
+def blamed(error: Exception, where: str) -> DataError:
+    """An error of the user's code, with its line."""
+    frames = traceback.extract_tb(error.__traceback__)
+    at = f" ({frames[-1].filename}:{frames[-1].lineno})" if frames else ""
+    return DataError(f"raised {type(error).__name__}: {error}{at}", where=where)
+
+
+def _watched(items: Iterator[Any], where: str) -> Iterator[Any]:
+    """The items; what the user's code raises is blamed on it."""
+    index = 0
+    while True:
+        try:
+            found = list(islice(items, 1))
+        except DataError:
+            raise
+        except Exception as error:
+            raise blamed(error, f"{where}: item {index}") from error
+        if not found:
+            return
+        yield found[0]
+        index += 1
