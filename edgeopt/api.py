@@ -25,6 +25,7 @@ from edgeopt.store import Store
 OnEvent = Callable[[Event], None]
 Given = str | Path | Recipe | Mapping[str, Any]
 RECIPE_SUFFIXES = (".yaml", ".yml")
+LIVE = "live"  # what a result's recipe says of a function of the caller's process
 RESULT, REPORT = "result.json", "report.html"
 
 
@@ -191,22 +192,37 @@ def _asked(
     on_event: OnEvent,
 ) -> Iterator[Recipe]:
     """The recipe of a call; a live model's program lies in a folder that goes afterwards."""
+    given, functions = _without_functions(fields)
     if not is_live(model):
-        yield recipe_for(model, recipe, fields)
+        asked = recipe_for(model, recipe, given)
+        yield asked.model_copy(update={"functions": functions}) if functions else asked
         return
     from edgeopt.live.staged import defaults, stage
 
-    given = dict(fields)
     with store.workdir() as folder:
         staged, held = stage(model, given.pop("data", None), folder, store, on_event)
         if recipe is None:
             whole = {**defaults(staged), **given, **staged}
-            yield make_recipe(whole, held=held)
+            yield make_recipe(whole, held=held, functions=functions)
         else:
             base = recipe if isinstance(recipe, Recipe) else load_recipe(Path(recipe))
             whole = {**base.spelled(), **given, **staged}
             kept = {at: n for at, n in base.lines.items() if at.split(".")[0] not in whole}
-            yield make_recipe(whole, root=base.root, path=base.path, lines=kept, held=held)
+            yield make_recipe(
+                whole, root=base.root, path=base.path, lines=kept, held=held, functions=functions
+            )
+
+
+def _without_functions(fields: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The fields with callables among ``metrics`` named only, and those callables by name."""
+    given, functions = dict(fields), {}
+    listed = given.get("metrics")
+    for number, metric in enumerate(listed if isinstance(listed, list | tuple) else ()):
+        if isinstance(metric, Mapping) and callable(metric.get("function")):
+            functions[str(metric.get("name"))] = metric["function"]
+            given["metrics"] = [*given["metrics"]]
+            given["metrics"][number] = {**metric, "function": LIVE}
+    return given, functions
 
 
 def _is_recipe(model: Given) -> bool:

@@ -26,6 +26,7 @@ from edgeopt.schema.target import Target, TargetFacts, TargetGroup
 from edgeopt.step import Pass, passes_named, registry
 
 CHECK_SAMPLES = 16
+SOURCE_CHECK = "check:source"
 HEAVIEST = ("litert", "torch", "onnx")  # workers: one can also do what those after it do
 
 
@@ -136,7 +137,7 @@ class _Planner:
         return [job for id, job in self.jobs.items() if id in needed]
 
     def _for_target(self, target: Target, facts: TargetFacts) -> list[Candidate]:
-        root = Branch(self.known.source, self.known.source_job)
+        root = Branch(self.known.source, self.known.source_job, self._source_check())
         branches = [root]
         for index in range(len(self.recipe.passes)):
             grown = [b for parent in branches for b in self._grow(parent, index, target, facts)]
@@ -316,6 +317,27 @@ class _Planner:
         )
         self._add_check(parent, branch, step)
         return branch
+
+    def _source_check(self) -> str:
+        """The id of the job that looks whether the source answers soundly."""
+        source = self.known.source
+        kind = format_named(source.format)
+        self.jobs.setdefault(
+            SOURCE_CHECK,
+            Job(
+                id=SOURCE_CHECK,
+                kind="check",
+                name="source",
+                worker=kind.worker,
+                params={"n": CHECK_SAMPLES},
+                inputs={
+                    "model": self.known.source_job,
+                    "samples": self._tensors("validation", source, self.known.source_job, "source"),
+                },
+                key={"versions": {name: self.known.version(name) for name in kind.uses}},
+            ),
+        )
+        return SOURCE_CHECK
 
     def _add_check(self, parent: Branch, child: Branch, step: Pass) -> None:
         formats = [format_named(d.format) for d in (parent.description, child.description)]

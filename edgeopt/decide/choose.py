@@ -50,8 +50,8 @@ def objective_value(objective: str, measured: Mapping[str, Measurement]) -> floa
     found = measured.get(f"ratio.{objective}") or measured.get(objective)
     if found is None:
         return None
-    _, less_is_better = quantity_unit(objective)
-    return found.value if less_is_better else -found.value
+    less = found.better == "less" if found.better else quantity_unit(objective)[1]
+    return found.value if less else -found.value
 
 
 def ranked(objective: str, measured: Mapping[str, Mapping[str, Measurement]]) -> list[str]:

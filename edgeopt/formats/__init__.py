@@ -6,7 +6,7 @@ libraries are loaded by its methods, which only workers call (``sources`` is the
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
@@ -32,6 +32,8 @@ MARKERS = {
     "model.tflite": "tflite",
     "model.json": "torch",
 }  # what an artifact's folder holds
+
+Runner = Callable[[Mapping[str, np.ndarray]], dict[str, np.ndarray]]
 
 
 class Format(Protocol):
@@ -75,10 +77,8 @@ class Format(Protocol):
         """Write a live model, or copy a model file, as an artifact folder."""
         ...
 
-    def run(
-        self, folder: Path, feeds: Mapping[str, np.ndarray], threads: int = 1
-    ) -> dict[str, np.ndarray]:
-        """Outputs by name for one batch of inputs."""
+    def runner(self, folder: Path, threads: int = 1) -> Runner:
+        """The model, loaded once: one batch of inputs in, outputs by name out, each time."""
         ...
 
     def inspect(self, folder: Path) -> Inspection:

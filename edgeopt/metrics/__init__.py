@@ -7,11 +7,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from edgeopt.metrics import classification, fidelity, regression
+from edgeopt.metrics import classification, custom, fidelity, regression
 from edgeopt.metrics.outputs import Array, Outputs
 from edgeopt.schema.constraint import quantity_unit
 from edgeopt.schema.errors import DataError, UsageError
 from edgeopt.schema.measurement import Measurement
+
+__all__ = [
+    "FIDELITY", "compute", "custom", "default_metrics", "difference", "needs_labels", "ratio",
+]  # fmt: skip
 
 FIDELITY = ("fidelity.cosine", "fidelity.sqnr", "fidelity.agreement")
 

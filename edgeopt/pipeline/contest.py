@@ -84,6 +84,8 @@ class Contest:
         alive = [e for e in self._everyone() if e.error is None]
         measured = self.bench.score(alive, "validation")
         self.bench.source = measured.pop("source")
+        for note in self.bench.notes:
+            self.on_event(Event(what="note", text=note))
         for entry in alive:
             entry.measured.update(measured.get(entry.plan.id, {}))
         sizes(alive, self.reference)

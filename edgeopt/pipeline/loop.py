@@ -14,7 +14,7 @@ from edgeopt.pipeline.contest import Contest, Decision
 from edgeopt.pipeline.measure import Bench, Entry
 from edgeopt.pipeline.prepare import OPEN, installed_version, prepare
 from edgeopt.pipeline.write import check_writable, write_result
-from edgeopt.planner import Known
+from edgeopt.planner import SOURCE_CHECK, Known
 from edgeopt.planner import make_plan as plan_jobs
 from edgeopt.recipe import Recipe
 from edgeopt.schema.artifact import Artifact, Description
@@ -71,6 +71,8 @@ def run_recipe(
         count = sum(c.eligible for c in plan.candidates)
         on_event(Event(what="phase", text=f"Building {count} candidates"))
         outcomes.update(engine.run(plan.jobs, outcomes))
+        if (unsound := outcomes.get(SOURCE_CHECK)) and unsound.error:
+            raise from_record(unsound.error)
         targets, notes = [], list(plan.notes)
         for group in known.groups:
             entries, reference, merged = _entries(plan, group, outcomes)
@@ -79,6 +81,7 @@ def run_recipe(
             contest = Contest(bench_of, entries, reference, on_event, deadline, quick)
             decision = contest.run() if bench else _built(entries)
             targets.append((contest, decision))
+            notes += bench_of.notes
         results = [
             _target_result(contest, decision, plan, outcomes) for contest, decision in targets
         ]

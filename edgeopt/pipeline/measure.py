@@ -6,23 +6,20 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from edgeopt.data.quantized import dequantized
 from edgeopt.engine import Engine
-from edgeopt.metrics import FIDELITY, compute, default_metrics, difference, ratio
-from edgeopt.metrics.slices import as_text, sliced
+from edgeopt.pipeline.figures import Figures
+from edgeopt.pipeline.own import measured_by, metric_jobs
 from edgeopt.planner import Known, tensors_job
 from edgeopt.recipe import Recipe
 from edgeopt.schema.artifact import Artifact, Description
-from edgeopt.schema.constraint import Constraint
-from edgeopt.schema.errors import ModelError, from_record
-from edgeopt.schema.job import ArrayRef, Job, Outcome
+from edgeopt.schema.errors import EdgeoptError, PassError, from_record
+from edgeopt.schema.job import Arrays, Job, Outcome
 from edgeopt.schema.measurement import Measurement
 from edgeopt.schema.plan import Candidate
 from edgeopt.schema.result import SliceFigure
 from edgeopt.schema.target import Target, TargetFacts, TargetGroup
 from edgeopt.store import Store
 
-NO_FIGURE = ("latency.", "load_time", "memory.", "size")  # quantities that no metric computes
 RUNTIME_OF = {
     "torch": "torch",
     "onnx": "onnxruntime",
@@ -70,8 +67,8 @@ class Bench:
         self.recipe, self.known, self.engine, self.store = recipe, known, engine, store
         self.outcomes, self.group, self.target = outcomes, group, group.asked
         self.source: dict[str, Measurement] = {}
-        asked = recipe.parsed_constraints()
-        self.as_ratios = {c.quantity for c in asked if c.basis == "ratio"}
+        self.notes: list[str] = []
+        self.figures = Figures(recipe, known, store, group.asked)
 
     # -- scores
 
@@ -94,27 +91,65 @@ class Bench:
         ended = self.outcomes[source.id]
         if not ended.ok:
             raise from_record(ended.error or {"what": "the source could not be scored"})
-        source_outputs = self._outputs(ended, self.known.source)
-        labels = self._labels(split)
-        metrics = self._metrics(source_outputs, labels)
-        measured = {"source": self._compute(metrics, source_outputs, labels, None)}
+        theirs, labels = self.figures.outputs(ended, self.known.source), self.figures.labels(split)
+        scored = self._scored(entries, jobs, theirs, labels, split)
+        own = self._own_metrics(
+            {"source": (source.id, self.known.source)}
+            | {e.plan.id: (jobs[e.plan.id].id, e.made) for e in scored},
+            split,
+        )
+        alone = {q: m for q, m in measured_by(own["source"]).items() if q.startswith("metric.")}
+        measured = {"source": self.figures.of_source(theirs, labels) | alone}
+        for entry in scored:
+            outputs = self.figures.outputs(self.outcomes[jobs[entry.plan.id].id], entry.made)
+            found = self.figures.of_candidate(outputs, theirs, labels)
+            try:
+                measured[entry.plan.id] = found | measured_by(own[entry.plan.id])
+            except EdgeoptError as error:
+                entry.error = error.record()
+        return measured
+
+    def _scored(
+        self,
+        entries: Iterable[Entry],
+        jobs: Mapping[str, Job],
+        theirs: Any,
+        labels: Any,
+        split: str,
+    ) -> list[Entry]:
+        """The entries that answer, and better than a guess where the source does."""
+        ahead = self.figures.lead(theirs, labels)
+        if ahead and ahead.lost:
+            fed = self.outcomes[self._tensors(self.known.source, self.known.source_job, split).id]
+            told = self.figures.why_lost(ahead, theirs, labels, Arrays.model_validate(fed.value))
+            self.notes.append(told)
+        found = []
         for entry in entries:
             outcome = self.outcomes[jobs[entry.plan.id].id]
             if not outcome.ok:
                 entry.error = outcome.error
                 continue
             entry.placement = dict(outcome.value.get("placement", {}))
-            outputs = self._outputs(outcome, entry.made)
-            found = self._compute(metrics, outputs, labels, source_outputs)
-            for quantity in metrics if labels is not None else ():
-                if quantity in FIDELITY:
-                    continue
-                pair = (quantity, outputs, source_outputs, labels)
-                found[f"difference.{quantity}"] = difference(*pair)
-                if quantity in self.as_ratios:
-                    found[f"ratio.{quantity}"] = ratio(*pair)
-            measured[entry.plan.id] = found
-        return measured
+            mine = self.figures.lead(self.figures.outputs(outcome, entry.made), labels)
+            if mine and ahead and not ahead.lost and mine.lost_beside(ahead):
+                entry.error = PassError(f"its {mine}; the source's is", where=outcome.job).record()
+                continue
+            found.append(entry)
+        return found
+
+    def _own_metrics(
+        self, sides: Mapping[str, tuple[str, Description]], split: str
+    ) -> dict[str, list[Outcome]]:
+        """What became of the recipe's own metrics, by side: (job that scored it, what it is)."""
+        source = sides["source"][0]
+        jobs = {
+            side: metric_jobs(self.recipe, self.known, split, scored, made, source)
+            for side, (scored, made) in sides.items()
+        }
+        several = {job.id: job for each in jobs.values() for job in each}
+        if missing := [job for id, job in several.items() if id not in self.outcomes]:
+            self.outcomes.update(self.engine.run(missing, self.outcomes))
+        return {side: [self.outcomes[job.id] for job in each] for side, each in jobs.items()}
 
     def sliced(self, entry: Entry, split: str) -> tuple[SliceFigure, ...]:
         """The first metric of a scored entry by class and by the values of each slice."""
@@ -124,48 +159,10 @@ class Bench:
             return ()
         mine, theirs = ended
         assert mine is not None and theirs is not None
-        outputs = self._outputs(mine, entry.made)
-        source, labels = self._outputs(theirs, self.known.source), self._labels(split)
-        columns = {n: as_text(self.store.get_array(r)) for n, r in self._columns(split).items()}
-        return tuple(sliced(self._metrics(source, labels)[0], outputs, source, labels, columns))
-
-    def _columns(self, split: str) -> Mapping[str, ArrayRef]:
-        return self.known.raw[split].slices
-
-    def _compute(
-        self, metrics: Iterable[str], outputs: Any, labels: Any, source_outputs: Any
-    ) -> dict[str, Measurement]:
-        return {
-            quantity: compute(quantity, outputs, labels, source_outputs)
-            for quantity in metrics
-            if source_outputs is not None or quantity not in FIDELITY
-        }
-
-    def _metrics(self, outputs: Mapping[str, Any], labels: Any) -> list[str]:
-        first = next(iter(outputs.values()))
-        classes = int(first.shape[-1]) if first.ndim > 1 else 1
-        wanted = list(self.recipe.metrics or default_metrics(labels, classes))
-        constraints: tuple[Constraint, ...] = self.recipe.parsed_constraints()
-        asked = [c.quantity for c in constraints] + [self.recipe.objective_for(self.target)]
-        wanted += [quantity for quantity in asked if not quantity.startswith(NO_FIGURE)]
-        return list(dict.fromkeys(wanted))
-
-    def _labels(self, split: str) -> Any:
-        ref = self.known.raw[split].labels
-        return None if ref is None else self.store.get_array(ref)
-
-    def _outputs(self, outcome: Outcome, description: Description) -> dict[str, Any]:
-        """Output arrays by the signature's names, in its order; real values, no codes."""
-        tensors = description.signature.outputs
-        refs = [outcome.value["outputs"][name] for name in outcome.value["order"]]
-        if len(refs) != len(tensors):
-            names = [tensor.name for tensor in tensors]
-            raise ModelError(f"gave {len(refs)} outputs, not {names}", where=outcome.job)
-        arrays = (self.store.get_array(ArrayRef.model_validate(ref)) for ref in refs)
-        return {
-            tensor.name: dequantized(array, tensor)
-            for tensor, array in zip(tensors, arrays, strict=True)
-        }
+        outputs = self.figures.outputs(mine, entry.made)
+        return tuple(
+            self.figures.sliced(outputs, self.figures.outputs(theirs, self.known.source), split)
+        )
 
     def _tensors(self, description: Description, model: str, split: str) -> Job:
         return tensors_job(self.recipe, self.known, split, description, model)

@@ -129,10 +129,8 @@ def _source_of(recipe: Recipe) -> _Source:
     text = recipe.data.source
     file, colon, name = text.rpartition(":")
     if colon and file.endswith(".py") and name.isidentifier():
-        root = str(recipe.root.resolve())
-        code = source_files({"factory": text}, recipe.root)
-        digests = {key: _digest_or_error(path) for key, path in code.items()}
-        where = {"function": text, "root": root}
+        digests = code_digests(recipe, text)
+        where = {"function": text, "root": str(recipe.root.resolve())}
         return _Source("function", lambda _split: {"code": digests}, where, "user")
     path = Path(os.path.abspath(recipe.root / text))  # workers stand elsewhere
     if path.suffix == ".npz":
@@ -147,6 +145,15 @@ def _source_of(recipe: Recipe) -> _Source:
         hint="it is an .npz file whose arrays are named SPLIT.ARRAY, a folder of images in "
         "SPLIT/CLASS/, or FILE.py:FUNCTION",
     )
+
+
+def code_digests(recipe: Recipe, function: str) -> dict[str, str]:
+    """SHA-256 of ``FILE.py:FUNCTION``'s module and of those beside it that it imports.
+
+    Raises ModelError for a missing file, UsageError for another form.
+    """
+    code = source_files({"factory": function}, recipe.root)
+    return {key: _digest_or_error(path) for key, path in code.items()}
 
 
 def _kept(held: Mapping[str, Any], split: str) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """The one schema of what a user asks for: YAML <-> Recipe <-> keyword arguments."""
 
-from edgeopt.recipe.nouns import Choice, DataSpec, LimitSpec, ModelSpec, Recipe, Step
+from edgeopt.recipe.nouns import Choice, DataSpec, LimitSpec, ModelSpec, OwnMetric, Recipe, Step
 from edgeopt.recipe.reading import load_recipe, make_recipe
 
 __all__ = [
@@ -8,6 +8,7 @@ __all__ = [
     "DataSpec",
     "LimitSpec",
     "ModelSpec",
+    "OwnMetric",
     "Recipe",
     "Step",
     "load_recipe",

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from edgeopt.recipe.nouns import Recipe
+from edgeopt.recipe.reading import INTERNAL
 from edgeopt.step import registry
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
-INTERNAL = ("root", "path", "lines", "held")
 
 
 def recipe_schema() -> dict[str, Any]:

@@ -180,6 +180,16 @@ class Step(Noun):
         return forms[0] if len(forms) == 1 else {"one_of": forms}
 
 
+class OwnMetric(Noun):
+    """A metric of the user's own, ``metric.NAME``."""
+
+    name: StrictStr = Field(description="bounded as metric.NAME", pattern=r"^[A-Za-z_]\w*$")
+    function: StrictStr = Field(
+        description="FILE.py:FUNCTION of (outputs, labels): one value a sample, or one number"
+    )
+    better: Literal["more", "less"] = Field("more", description="which way is better")
+
+
 class OnTarget(Noun):
     """A constraint that holds for some targets only."""
 
@@ -201,8 +211,9 @@ class Recipe(Noun):
     constraints: tuple[StrictStr | OnTarget, ...] = Field(
         (), description="bounds that the artifact must keep"
     )
-    metrics: tuple[StrictStr, ...] | None = Field(
-        None, description="metrics to report; by the data when left out"
+    metrics: tuple[StrictStr | OwnMetric, ...] | None = Field(
+        None,
+        description="metrics to report; by the data where only metrics of one's own are listed",
     )
     passes: tuple[Step, ...] = Field((), description="the steps, in order")
     limits: LimitSpec = LimitSpec.model_construct()
@@ -212,6 +223,7 @@ class Recipe(Noun):
     path: Path | None = Field(None, exclude=True, repr=False)
     lines: dict[str, int] = Field({}, exclude=True, repr=False)
     held: dict[str, Any] = Field({}, exclude=True, repr=False)  # SPLIT.ARRAY -> an ArrayRef's JSON
+    functions: dict[str, Any] = Field({}, exclude=True, repr=False)  # metrics of this process
 
     @field_validator("model", mode="before")
     @classmethod
@@ -231,7 +243,9 @@ class Recipe(Noun):
         for target in self.parsed_targets():
             self.objective_for(target)
         for index, metric in enumerate(self.metrics or ()):
-            quantity_unit(metric, self.line("metrics", index))
+            if isinstance(metric, str):
+                quantity_unit(metric, self.line("metrics", index))
+        self._check_own_metrics()
         if self.data is not None and self.data.label is None:
             for constraint in self.parsed_constraints():
                 if constraint.quantity.startswith(("accuracy", "top", "macro", "mse", "mae")):
@@ -240,6 +254,34 @@ class Recipe(Noun):
                         f"'{constraint.text}' needs labels and the data has none",
                         hint="name the label array under data.label, or bound fidelity.agreement",
                     )
+
+    def _check_own_metrics(self) -> None:
+        """Raise RecipeError for a ``metric.NAME`` that is listed nowhere, or twice."""
+        known = [metric.name for metric in self.own_metrics]
+        for name in known:
+            if known.count(name) > 1:
+                raise self.error("metrics", f"two metrics are called '{name}'")
+        used = [(f"constraints.{i}", c.quantity) for i, c in enumerate(self.parsed_constraints())]
+        used += [("metrics", quantity) for quantity in self.listed_metrics]
+        used += [("objective", self.objective_for(target)) for target in self.parsed_targets()]
+        for place, quantity in used:
+            owner, _, name = quantity.partition(".")
+            if owner == "metric" and name not in known:
+                raise self.error(
+                    place,
+                    f"'{quantity}' is no metric of this recipe",
+                    hint=f"list it: metrics: [{{name: {name}, function: 'FILE.py:FUNCTION'}}]",
+                )
+
+    @property
+    def own_metrics(self) -> tuple[OwnMetric, ...]:
+        """The metrics that the recipe brings itself."""
+        return tuple(metric for metric in self.metrics or () if isinstance(metric, OwnMetric))
+
+    @property
+    def listed_metrics(self) -> tuple[str, ...]:
+        """The metrics that it names."""
+        return tuple(metric for metric in self.metrics or () if isinstance(metric, str))
 
     def parsed_targets(self) -> tuple[Target, ...]:
         """The targets. Raises RecipeError with the line."""

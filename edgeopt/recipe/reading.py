@@ -14,6 +14,8 @@ from pydantic import BaseModel, ValidationError
 from edgeopt.recipe.nouns import Recipe, known_keys
 from edgeopt.schema.errors import EdgeoptError, RecipeError, did_you_mean
 
+INTERNAL = ("root", "path", "lines", "held", "functions")  # fields that no recipe writes
+
 
 def load_recipe(path: Path) -> Recipe:
     """Read a recipe file. Raises RecipeError naming file, line and nearest key."""
@@ -30,16 +32,19 @@ def make_recipe(
     path: Path | None = None,
     lines: Mapping[str, int] | None = None,
     held: Mapping[str, Any] | None = None,
+    functions: Mapping[str, Any] | None = None,
 ) -> Recipe:
     """A Recipe from plain fields. Raises RecipeError with line and nearest key.
 
-    ``held`` are arrays that lie in the store already: ``SPLIT.ARRAY`` -> ref.
+    ``held`` are arrays that lie in the store already: ``SPLIT.ARRAY`` -> ref; ``functions``
+    are metrics by name that live in this process.
     """
-    for internal in ("root", "path", "lines", "held"):
+    for internal in INTERNAL:
         if internal in fields:
             _unknown(internal, (), Recipe, path, lines or {})
     extra = {
         "root": root or Path(), "path": path, "lines": dict(lines or {}), "held": dict(held or {}),
+        "functions": dict(functions or {}),
     }  # fmt: skip
     try:
         return Recipe.model_validate({**fields, **extra})

@@ -40,6 +40,7 @@ SCALES: dict[str, dict[str, float]] = {
     "": {"": 1.0},
 }  # fmt: skip
 _TOP = re.compile(r"top[1-9][0-9]*")
+_OWN = re.compile(r"metric\.[A-Za-z_]\w*")  # of the user; which way is better, its figures say
 _NUMBER = r"(?P<number>[0-9]+(?:\.[0-9]+)?(?:e-?[0-9]+)?)\s*(?P<unit>[A-Za-z%]*)"
 _CONSTRAINT = re.compile(r"(?P<quantity>[A-Za-z_][\w.]*)\s*(?P<op><=|>=)\s*(?P<bound>.+)")
 _RATIO = re.compile(r"(?P<number>[0-9]+(?:\.[0-9]+)?)\s*x\s+source")
@@ -93,6 +94,8 @@ def quantity_unit(quantity: str, where: str = "") -> tuple[str, bool]:
         return QUANTITIES[quantity]
     if _TOP.fullmatch(quantity):
         return "fraction", False
+    if _OWN.fullmatch(quantity):
+        return "", False
     raise UsageError(
         f"unknown quantity '{quantity}'", where=where, hint=did_you_mean(quantity, QUANTITIES)
     )
@@ -110,7 +113,7 @@ def parse_constraint(text: str, on: str = "", where: str = "") -> Constraint:
         raise UsageError(f"cannot read constraint '{text}'", where=where, hint=EXAMPLE)
     quantity, op, bound = match["quantity"], match["op"], match["bound"].strip()
     unit, less_is_better = quantity_unit(quantity, where)
-    if less_is_better != (op == "<="):
+    if less_is_better != (op == "<=") and not _OWN.fullmatch(quantity):
         wanted = "<=" if less_is_better else ">="
         raise UsageError(
             f"'{text}' bounds {quantity} on the wrong side; use {wanted}", where=where, hint=EXAMPLE

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 from edgeopt.schema.base import Noun
 
@@ -24,6 +25,7 @@ class Measurement(Noun):
     protocol: str = ""
     machine: str = ""
     samples: str = ""
+    better: Literal["", "more", "less"] = ""  # empty: what is usual for the quantity
     marks: tuple[str, ...] = ()  # "contended", "wide", "no-spread": mind it
 
     @property

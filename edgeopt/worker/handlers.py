@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from edgeopt.schema.artifact import Artifact, Description
+from edgeopt.schema.artifact import Artifact, Description, Tensor
 from edgeopt.schema.base import digest_of
-from edgeopt.schema.errors import PassError, WorkerError
+from edgeopt.schema.errors import EdgeoptError, PassError, WorkerError
 from edgeopt.schema.job import Arrays, Outcome, Request
 from edgeopt.step import Pass, registry
 from edgeopt.store import Store
@@ -136,6 +136,35 @@ def run_pass(request: Request, store: Store, progress: Progress) -> tuple[str, d
     _compare(step, Description.model_validate(job.where["predicted"]), real)
     artifact = store.put_artifact(out, gives.name)
     return artifact.digest, {"artifact": artifact.to_json(), "description": real.to_json()}
+
+
+def own_metric(request: Request, store: Store, progress: Progress) -> tuple[str, dict[str, Any]]:
+    """A metric of the recipe's own, alone and against the source. Raises DataError."""
+    from edgeopt.data.gather import blamed
+    from edgeopt.data.outputs import kept_outputs
+    from edgeopt.formats.torch.code import function_of
+    from edgeopt.metrics import custom
+
+    if request.job.name != "metric":
+        raise WorkerError(f"unknown analysis '{request.job.name}'", where=request.job.id)
+    params, where = request.job.params, request.job.where
+    file, _, name = where["function"].rpartition(":")
+    function = function_of(Path(where["root"]), file, name)
+    mine, theirs = (
+        kept_outputs(request.inputs[side].value, [Tensor.model_validate(t) for t in params[side]],
+                     store, request.job.id)
+        for side in ("mine", "source")
+    )  # fmt: skip
+    ref = Arrays.model_validate(request.inputs["raw"].value).labels
+    labels = None if ref is None else store.get_array(ref)
+    try:
+        found = custom.figures(params["name"], function, params["better"], mine, theirs, labels)
+    except EdgeoptError:
+        raise
+    except Exception as error:
+        raise blamed(error, f"metric.{params['name']} ({where['function']})") from error
+    value = {quantity: measurement.to_json() for quantity, measurement in found.items()}
+    return digest_of(value), value
 
 
 def seed_everything(seed: int) -> None:

@@ -19,8 +19,8 @@ from edgeopt.schema.errors import DataError, EdgeoptError, ModelError, PassError
 from edgeopt.schema.job import Job, Outcome, Request
 from edgeopt.store import Store
 from edgeopt.store.disk import no_room
-from edgeopt.worker.checks import check_promise
-from edgeopt.worker.handlers import Progress, load_data, open_model, run_pass
+from edgeopt.worker.checks import check
+from edgeopt.worker.handlers import Progress, load_data, open_model, own_metric, run_pass
 
 Handler = Callable[[Request, Store, Progress], tuple[str, dict[str, Any]]]
 
@@ -28,9 +28,16 @@ HANDLERS: dict[str, Handler] = {
     "open": open_model,
     "data": load_data,
     "pass": run_pass,
-    "check": check_promise,
+    "check": check,
+    "analysis": own_metric,
 }
-BLAMED = {"open": ModelError, "data": DataError, "pass": PassError, "check": PassError}
+BLAMED = {
+    "open": ModelError,
+    "data": DataError,
+    "pass": PassError,
+    "check": PassError,
+    "analysis": DataError,
+}
 PROGRESS_S = 0.1  # progress is told at most this often
 
 

@@ -66,7 +66,7 @@ def _comment_in_the_factory(project: Project) -> None:
     result = project.optimize()
     source = {id for id in result["jobs"]["ran"] if id.startswith("score:") and id.endswith("open")}
     assert len(source) == 2
-    assert ran(result) == {"open", EXPORT, f"check:{EXPORT}", *source}
+    assert ran(result) == {"open", "check:source", EXPORT, f"check:{EXPORT}", *source}
 
 
 def _line_in_the_factory(project: Project) -> None:

@@ -71,7 +71,7 @@ class Held:
     description: Description
 
     def run(self, **feeds: np.ndarray) -> list[np.ndarray]:
-        found = format_named(self.description.format).run(self.folder, feeds)
+        found = format_named(self.description.format).runner(self.folder)(feeds)
         return [found[tensor.name] for tensor in self.description.signature.outputs]
 
     @property

@@ -67,6 +67,7 @@ class Given:
         )
         self.target = TARGET
         self.source: dict[str, Measurement] = {}
+        self.notes: list[str] = []
         self.known = SimpleNamespace(raw={"validation": SimpleNamespace(n=100)})
         if any("test" in given for given in figures.values()):
             self.known.raw["test"] = SimpleNamespace(n=100)

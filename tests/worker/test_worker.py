@@ -310,11 +310,11 @@ def test_outputs_of_another_shape_break_every_promise(bed: Bed) -> None:
 
 def test_jobs_that_no_worker_knows_fail_by_name(engine: Engine) -> None:
     jobs = [
-        Job(id="a", kind="analysis", name="macs"),
+        Job(id="a", kind="analysis", name="nonsense"),
         Job(id="b", kind="data", name="nonsense"),
         Job(id="c", kind="pass", name="nonsense", params={"takes": "onnx", "fields": {}}),
     ]
     outcomes = engine.run(jobs, {})
-    assert "no job of kind 'analysis'" in str(outcomes["a"].error)
+    assert "unknown analysis 'nonsense'" in str(outcomes["a"].error)
     assert "unknown data job 'nonsense'" in str(outcomes["b"].error)
     assert "no pass 'nonsense' takes onnx" in str(outcomes["c"].error)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from edgeopt.formats import Runner
 from edgeopt.formats.onnx.sources import source_files
 from edgeopt.schema.artifact import Description, Inspection
 from edgeopt.schema.errors import ModelError
@@ -64,27 +65,36 @@ class OnnxFormat:
             files.write(model, folder / MODEL)
         files.check(folder / MODEL, shown=folder / MODEL)
 
-    def run(
-        self, folder: Path, feeds: Mapping[str, np.ndarray], threads: int = 1
-    ) -> dict[str, np.ndarray]:
-        """One batch through ONNX Runtime on the CPU. Raises ModelError with its message."""
+    def runner(self, folder: Path, threads: int = 1) -> Runner:
+        """ONNX Runtime on the CPU. It and what it gives raise ModelError with its message."""
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 4
+
+        def failed(error: Exception) -> ModelError:  # its exceptions share no public base
+            return ModelError(
+                f"ONNX Runtime {onnxruntime.__version__} cannot run the model: {error}",
+                where=str(folder / MODEL),
+            )
+
         try:
             session = onnxruntime.InferenceSession(
                 str(folder / MODEL), options, providers=["CPUExecutionProvider"]
             )
-            names = [output.name for output in session.get_outputs()]
-            return dict(zip(names, session.run(names, dict(feeds)), strict=True))
-        except Exception as error:  # ONNX Runtime's exceptions share no public base
-            raise ModelError(
-                f"ONNX Runtime {onnxruntime.__version__} cannot run the model: {error}",
-                where=str(folder / MODEL),
-            ) from error
+        except Exception as error:
+            raise failed(error) from error
+        names = [output.name for output in session.get_outputs()]
+
+        def run(feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+            try:
+                return dict(zip(names, session.run(names, dict(feeds)), strict=True))
+            except Exception as error:
+                raise failed(error) from error
+
+        return run
 
     def inspect(self, folder: Path) -> Inspection:
         """Figures of the graph; MACs are of one sample."""

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from edgeopt.formats import Runner
 from edgeopt.schema.artifact import Description, Inspection
 from edgeopt.schema.errors import ModelError
 
@@ -64,23 +65,25 @@ class TfliteFormat:
             (folder / MODEL).write_bytes(model)
         files.check(folder / MODEL)
 
-    def run(
-        self, folder: Path, feeds: Mapping[str, np.ndarray], threads: int = 1
-    ) -> dict[str, np.ndarray]:
-        """One batch through LiteRT on the CPU. Raises ModelError with its message."""
+    def runner(self, folder: Path, threads: int = 1) -> Runner:
+        """LiteRT on the CPU. It and what it gives raise ModelError with its message."""
         from edgeopt.agent.errors import AgentError
         from edgeopt.agent.sessions.litert import Session
 
+        where = str(folder / MODEL)
         try:
             session = Session(str(folder), "cpu", threads)
-            found = session.call(session.prepare(feeds))
         except AgentError as error:
-            raise ModelError(error.what, where=str(folder / MODEL), hint=error.hint) from error
-        except (ValueError, RuntimeError) as error:
-            raise ModelError(
-                f"LiteRT cannot run the model: {error}", where=str(folder / MODEL)
-            ) from error
-        return dict(zip(session.outputs, found, strict=True))
+            raise ModelError(error.what, where=where, hint=error.hint) from error
+
+        def run(feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+            try:
+                found = session.call(session.prepare(feeds))
+            except (ValueError, RuntimeError) as error:
+                raise ModelError(f"LiteRT cannot run the model: {error}", where=where) from error
+            return dict(zip(session.outputs, found, strict=True))
+
+        return run
 
     def inspect(self, folder: Path) -> Inspection:
         """Figures of the graph; MACs are of one sample."""

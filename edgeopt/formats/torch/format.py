@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from edgeopt.formats import Runner
 from edgeopt.formats.layout import image_layout
 from edgeopt.formats.torch.sources import factory_of, program_file, source_files
 from edgeopt.schema.artifact import Description, Inspection, Signature, Tensor
@@ -128,20 +129,23 @@ class TorchFormat:
             )
         shutil.copytree(model, folder, dirs_exist_ok=True)
 
-    def run(
-        self, folder: Path, feeds: Mapping[str, np.ndarray], threads: int = 1
-    ) -> dict[str, np.ndarray]:
-        """One batch, eager, on the CPU."""
+    def runner(self, folder: Path, threads: int = 1) -> Runner:
+        """The module, eager, on the CPU."""
         import torch
 
         from edgeopt.formats.torch import module
 
-        before = torch.get_num_threads()
-        torch.set_num_threads(threads)
-        try:
-            return module.run(self.load(folder), feeds, str(folder / MODEL))
-        finally:
-            torch.set_num_threads(before)
+        made = self.load(folder)
+
+        def run(feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+            before = torch.get_num_threads()
+            torch.set_num_threads(threads)
+            try:
+                return module.run(made, feeds, str(folder / MODEL))
+            finally:
+                torch.set_num_threads(before)
+
+        return run
 
     def inspect(self, folder: Path) -> Inspection:
         """Figures of the module; MACs are half of what torch's own FLOP counter counts."""

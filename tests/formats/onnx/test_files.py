@@ -66,7 +66,7 @@ def test_external_data_beside_the_model_come_along(tmp_path: Path) -> None:
     onnx.save(network(), tmp_path / "whole.onnx")
     whole = gathered(tmp_path / "whole.onnx", tmp_path / "whole")
     feeds = {"x": samples(2)}
-    np.testing.assert_array_equal(ONNX.run(folder, feeds)["y"], ONNX.run(whole, feeds)["y"])
+    np.testing.assert_array_equal(ONNX.runner(folder)(feeds)["y"], ONNX.runner(whole)(feeds)["y"])
 
 
 @pytest.mark.parametrize(

@@ -107,7 +107,7 @@ def test_names_are_the_signature_s_or_else_the_tensors_own(tmp_path: Path) -> No
 def test_a_model_runs_as_its_arithmetic_says(tmp_path: Path) -> None:
     folder = gathered(written(tmp_path / "m.tflite"), tmp_path / "held")
     x = np.array([[1.0, 2.0, 3.0, 4.0]], np.float32)
-    found = TFLITE.run(folder, {"features": x})
+    found = TFLITE.runner(folder)({"features": x})
     np.testing.assert_allclose(found["scores"], x @ np.arange(12.0).reshape(3, 4).T)
     told = TFLITE.inspect(folder)
     assert (told.parameters, told.macs, told.operators) == (12, 12, {"FULLY_CONNECTED": 1})

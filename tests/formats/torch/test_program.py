@@ -93,7 +93,7 @@ def test_a_program_answers_as_its_module(tmp_path: Path, by_name: bool, fixed: b
     feeds = {name: array.astype(np.float32) for name, array in feeds.items()}
     with torch.inference_mode():
         want = Net().eval()(*(torch.from_numpy(array) for array in feeds.values()))
-    ran = TORCH.run(folder, feeds)
+    ran = TORCH.runner(folder)(feeds)
     session = Session(str(folder), "cpu", 1)
     asked = session.arrays(session.call(session.prepare(feeds)))
     for name, other in zip(("scores", "flat"), asked, strict=True):
@@ -219,7 +219,7 @@ def test_guards_of_a_program_are_left_out(tmp_path: Path) -> None:
         ),
     )
     folder = gathered(path, tmp_path / "held")
-    TORCH.run(folder, {"x": np.zeros((1, 4), "f"), "gain": np.zeros((1, 1), "f")})
+    TORCH.runner(folder)({"x": np.zeros((1, 4), "f"), "gain": np.zeros((1, 1), "f")})
     assert not mark.exists()
 
 

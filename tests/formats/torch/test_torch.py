@@ -95,7 +95,7 @@ def test_state_dicts_are_read_in_every_wrapping(root: Path, state: State, form: 
     torch.save(WRAPPED[form](state), root / "w.pt")
     folder = gather(root, "w.pt")
     x = np.random.default_rng(0).normal(size=(5, 4)).astype(np.float32)
-    (found,) = TORCH.run(folder, {"x": x}).values()
+    (found,) = TORCH.runner(folder)({"x": x}).values()
     np.testing.assert_allclose(found, expected(state, x), rtol=1e-5, atol=1e-5)
 
 
@@ -115,7 +115,7 @@ def test_the_folder_alone_is_enough(root: Path, state: State) -> None:
     folder = gather(root, "w.safetensors")
     for file in root.iterdir():
         file.unlink()
-    assert TORCH.run(folder, {"x": np.zeros((1, 4), np.float32)})
+    assert TORCH.runner(folder)({"x": np.zeros((1, 4), np.float32)})
 
 
 class Bomb:

@@ -1,0 +1,32 @@
+"""What a score kept, as arrays by the names of a model's outputs: real values, no codes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from edgeopt.data.quantized import dequantized
+from edgeopt.schema.artifact import Tensor
+from edgeopt.schema.errors import ModelError
+from edgeopt.schema.job import ArrayRef
+from edgeopt.store import Store
+
+
+def kept_outputs(
+    value: Mapping[str, Any], tensors: Sequence[Tensor], store: Store, where: str = ""
+) -> dict[str, np.ndarray[Any, Any]]:
+    """Output arrays, (n, ...) each, by the signature's names and in its order.
+
+    ``value`` is a score's. Raises ModelError where it has another count of outputs.
+    """
+    refs = [value["outputs"][name] for name in value["order"]]
+    if len(refs) != len(tensors):
+        names = [tensor.name for tensor in tensors]
+        raise ModelError(f"gave {len(refs)} outputs, not {names}", where=where)
+    arrays = (store.get_array(ArrayRef.model_validate(ref)) for ref in refs)
+    return {
+        tensor.name: dequantized(array, tensor)
+        for tensor, array in zip(tensors, arrays, strict=True)
+    }

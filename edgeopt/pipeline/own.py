@@ -1,0 +1,55 @@
+"""Jobs for metrics of the recipe's own, which workers compute: code of the user's runs there."""
+
+from __future__ import annotations
+
+from edgeopt.pipeline.prepare import code_digests
+from edgeopt.planner import Known
+from edgeopt.recipe import OwnMetric, Recipe
+from edgeopt.schema.artifact import Description
+from edgeopt.schema.errors import from_record
+from edgeopt.schema.job import Job, Outcome
+from edgeopt.schema.measurement import Measurement
+
+
+def metric_jobs(
+    recipe: Recipe, known: Known, split: str, scored: str, made: Description, source: str
+) -> list[Job]:
+    """A job for each metric of the recipe's own on what the job ``scored`` gave.
+
+    ``source`` is the job that scored the source. Raises ModelError for a missing file.
+    """
+    metrics = [m for m in recipe.own_metrics if m.name not in recipe.functions]
+    return [_job(recipe, known, split, metric, scored, made, source) for metric in metrics]
+
+
+def _job(
+    recipe: Recipe, known: Known, split: str, metric: OwnMetric, scored: str, made: Description,
+    source: str,
+) -> Job:  # fmt: skip
+    labels = known.raw[split].labels
+    return Job(
+        id=f"metric:{metric.name}:{scored}",
+        kind="analysis",
+        name="metric",
+        worker="user",
+        params={
+            "name": metric.name,
+            "better": metric.better,
+            "mine": [tensor.to_json() for tensor in made.signature.outputs],
+            "source": [tensor.to_json() for tensor in known.source.signature.outputs],
+            "labels": labels.blob if labels else "",
+        },
+        inputs={"mine": scored, "source": source, "raw": known.raw_jobs[split]},
+        key={"code": code_digests(recipe, metric.function)},
+        where={"function": metric.function, "root": str(recipe.root.resolve())},
+    )
+
+
+def measured_by(outcomes: list[Outcome]) -> dict[str, Measurement]:
+    """The figures of ended metric jobs. Raises the error of the first that failed."""
+    found: dict[str, Measurement] = {}
+    for outcome in outcomes:
+        if not outcome.ok:
+            raise from_record(outcome.error or {"what": f"{outcome.job} {outcome.status}"})
+        found |= {name: Measurement.model_validate(raw) for name, raw in outcome.value.items()}
+    return found

@@ -1,0 +1,73 @@
+"""A model with samples that it can be asked about, batch by batch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgeopt.schema.artifact import Artifact, Description, Tensor
+from edgeopt.schema.job import Arrays, Outcome, Request
+from edgeopt.store import Store
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from edgeopt.formats import Runner
+
+
+@dataclass(frozen=True)
+class Answering:
+    """A loaded model and n samples by input."""
+
+    description: Description
+    run: Runner
+    feeds: Mapping[str, np.ndarray]
+
+    @property
+    def tensors(self) -> Sequence[Tensor]:
+        """The outputs, in the signature's order."""
+        return self.description.signature.outputs
+
+    @property
+    def n(self) -> int:
+        """How many samples there are."""
+        return min(len(feed) for feed in self.feeds.values())
+
+    def outputs(
+        self, feeds: Mapping[str, np.ndarray] | None = None, size: int | None = None
+    ) -> list[np.ndarray]:
+        """Real values of each output, (n, ...), ``size`` samples at a time.
+
+        A model's fixed batch wins over ``size``; the last sample fills up the last batch.
+        """
+        import numpy as np
+
+        from edgeopt.data.quantized import dequantized
+
+        given = self.feeds if feeds is None else feeds
+        n = min(len(feed) for feed in given.values())
+        step = self.description.signature.batch or size or n
+        parts: dict[str, list[np.ndarray]] = {}
+        for start in range(0, n, step):
+            rows = np.minimum(np.arange(start, start + step), n - 1)
+            batch = {name: np.ascontiguousarray(feed[rows]) for name, feed in given.items()}
+            for name, output in self.run(batch).items():
+                parts.setdefault(name, []).append(output[: n - start])
+        whole = {name: np.concatenate(part) for name, part in parts.items()}
+        return [dequantized(whole[tensor.name], tensor) for tensor in self.tensors]
+
+
+def answering(request: Request, role: str, samples: str, store: Store) -> Answering:
+    """The model of a request's role with the first samples of another. Raises ModelError."""
+    from edgeopt.formats import format_named
+
+    outcome: Outcome = request.inputs[role]
+    description = Description.model_validate(outcome.value["description"])
+    folder = Path(request.workdir) / role
+    store.checkout(Artifact.model_validate(outcome.value["artifact"]), folder)
+    arrays = Arrays.model_validate(request.inputs[samples].value).arrays
+    n = int(request.job.params["n"])
+    feeds: dict[str, Any] = {name: store.get_array(ref)[:n] for name, ref in arrays.items()}
+    return Answering(description, format_named(description.format).runner(folder), feeds)

@@ -1,0 +1,213 @@
+"""Wrong answers that no promise forbids and no label is needed to see.
+
+Each guard gives a ``Finding``, or None: what a model does, as a sentence without its subject,
+and what the user may do about it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from edgeopt.schema.artifact import Tensor
+from edgeopt.worker.answers import Answering
+
+if TYPE_CHECKING:
+    import numpy as np
+
+ALONE = 4  # samples that are asked again
+SAME, OTHER = 0.99, 0.9  # cosines from which on, and below which, answers are one or another
+ROUNDING = {"int8": 5e-2, "float16": 2e-2, "float32": 1e-3}  # of the largest value
+
+
+class Finding(NamedTuple):
+    """What a model does wrong, and what to do next."""
+
+    what: str
+    hint: str
+
+
+def unsteady(model: Answering, outputs: Sequence[np.ndarray]) -> Finding | None:
+    """The same samples again: every bit must come again."""
+    count = min(model.n, max(ALONE, model.description.signature.batch or ALONE))
+    first = {name: feed[:count] for name, feed in model.feeds.items()}
+    before = outputs if count == model.n else model.outputs(first)
+    again = model.outputs(first)
+    for tensor, a, b in zip(model.tensors, before, again, strict=True):
+        if a.tobytes() != b.tobytes():
+            gap, sample = _apart(a, b)
+            return Finding(
+                f"answers differently from run to run: output '{tensor.name}' by {gap:.3g} at "
+                f"sample {sample}",
+                "dropout or another random operator is left on; a model that is measured must "
+                "be steady",
+            )
+    return None
+
+
+def entangled(model: Answering, outputs: Sequence[np.ndarray]) -> Finding | None:
+    """A few samples alone, or among copies of themselves where the batch is fixed."""
+    import numpy as np
+
+    size = model.description.signature.batch
+    if model.n < 2 or size == 1:
+        return None
+    count = min(model.n, ALONE)
+    rows = np.repeat(np.arange(count), size or 1)
+    others = model.outputs({name: feed[rows] for name, feed in model.feeds.items()}, size=1)
+    how = f"in a batch of {size or model.n} and alone"
+    for tensor, whole, part in zip(model.tensors, outputs, others, strict=True):
+        gap, sample = _apart(whole[:count], part[:: size or 1])
+        largest = float(np.abs(whole).max(initial=0.0))
+        if gap > _rounding(model) * largest + 1e-5:
+            return Finding(
+                f"answers differently {how}: output '{tensor.name}' by {gap:.3g} at sample "
+                f"{sample}",
+                "samples of a batch must not touch each other: look for norms in training mode, "
+                "and for reshapes and means over the first axis",
+            )
+    return None
+
+
+def constant(
+    model: Answering, outputs: Sequence[np.ndarray], parent: Sequence[np.ndarray] | None = None
+) -> Finding | None:
+    """The same answer to all samples: of an output that its parent varies, or of all."""
+    import numpy as np
+
+    flat = [np.reshape(feed, (len(feed), -1)) for feed in model.feeds.values()]
+    if model.n < 2 or not any((feed[: model.n] != feed[0]).any() for feed in flat):
+        return None
+    still = [tensor for tensor, o in zip(model.tensors, outputs, strict=True) if _still(o)]
+    if parent is None:
+        blamed = still if len(still) == len(outputs) else []
+    else:
+        moved = [not _still(o) for o in parent]
+        blamed = [t for t, m in zip(model.tensors, moved, strict=False) if m and t in still]
+    if not blamed:
+        return None
+    return Finding(
+        f"gives the same output '{blamed[0].name}' for all {model.n} samples, which differ",
+        "values may be saturated, or weights lost; compare preprocess with what the model was "
+        "trained with",
+    )
+
+
+def confused(
+    model: Answering, parent: Sequence[Tensor], before: Sequence[np.ndarray],
+    after: Sequence[np.ndarray],
+) -> Finding | None:  # fmt: skip
+    """What explains answers that are others altogether: an order of outputs, or of an input.
+
+    Answers are compared by the cosine of all samples together.
+    """
+    if all(_cosine(a, b) >= OTHER for a, b in zip(before, after, strict=True)):
+        return None
+    hint = "the pass mixed up an order; report it, with the model"
+    if order := _order(before, after):
+        told = ", ".join(f"'{model.tensors[new].name}' gives what '{parent[old].name}' gave"
+                         for old, new in enumerate(order) if old != new)  # fmt: skip
+        return Finding(f"gives its outputs in another order: {told}", hint)
+    for tensor, a, b in zip(model.tensors, before, after, strict=True):
+        if moved := _entries(a, b):
+            old, new = next((old, new) for old, new in enumerate(moved) if old != new)
+            return Finding(
+                f"gives the entries of output '{tensor.name}' in another order: entry {new} is "
+                f"what entry {old} was",
+                hint,
+            )
+    for name, what, feeds in _swapped(model):
+        found = model.outputs(feeds)
+        if all(_cosine(a, b) >= SAME for a, b in zip(before, found, strict=True)):
+            return Finding(f"seems to read input '{name}' {what}", hint)
+    return None
+
+
+def _swapped(model: Answering) -> Iterator[tuple[str, str, Mapping[str, np.ndarray]]]:
+    """Feeds that make up for one image input read otherwise: (input, how it is read, feeds)."""
+    import numpy as np
+
+    for tensor in model.description.signature.inputs:
+        feed = model.feeds[tensor.name]
+        if feed.ndim != 4:
+            continue
+        n, a, b, c = feed.shape
+        height, width = (1, 2) if tensor.layout == "NHWC" else (2, 3)
+        channels = 6 - height - width
+        changed = {
+            "with its channels reversed": np.flip(feed, channels),
+            "channels-last, while it is fed channels-first": np.reshape(
+                np.moveaxis(feed, 1, 3), feed.shape
+            ),
+            "channels-first, while it is fed channels-last": np.moveaxis(
+                np.reshape(feed, (n, b, c, a)), 3, 1
+            ),
+        }
+        if feed.shape[height] == feed.shape[width]:
+            changed["with height and width swapped"] = np.swapaxes(feed, height, width)
+        for what, values in changed.items():
+            if (values != feed).any():
+                yield tensor.name, what, {**model.feeds, tensor.name: values}
+
+
+def _order(before: Sequence[np.ndarray], after: Sequence[np.ndarray]) -> list[int] | None:
+    """Where each of the parent's outputs went, if they only changed places."""
+    found: list[int] = []
+    for old in before:
+        near = [i for i, new in enumerate(after) if i not in found and _cosine(old, new) >= SAME]
+        if not near:
+            return None
+        found.append(near[0])
+    return found if found != sorted(found) else None
+
+
+def _entries(before: np.ndarray, after: np.ndarray) -> list[int] | None:
+    """Where each entry of (n, k) answers went, if they only changed places."""
+    import numpy as np
+    from scipy.optimize import linear_sum_assignment
+
+    if before.ndim != 2 or before.shape != after.shape or not 2 <= before.shape[1] <= 1000:
+        return None
+    a, b = (x.astype(np.float64) - x.mean(axis=0) for x in (before, after))
+    norms = np.linalg.norm(a, axis=0)[:, None] * np.linalg.norm(b, axis=0)[None]
+    near = np.divide(a.T @ b, norms, out=np.zeros(norms.shape), where=norms > 0)
+    _, columns = linear_sum_assignment(-near)
+    moved = [int(column) for column in columns]
+    if moved == sorted(moved) or _cosine(before, after[:, columns]) < SAME:
+        return None
+    return moved
+
+
+def _cosine(a: np.ndarray, b: np.ndarray) -> float:
+    """Cosine of all values together; 0 where shapes differ."""
+    import numpy as np
+
+    if a.shape != b.shape:
+        return 0.0
+    x, y = a.astype(np.float64).ravel(), b.astype(np.float64).ravel()
+    norm = float(np.linalg.norm(x) * np.linalg.norm(y))
+    return float(x @ y) / norm if norm else float(not x.any() and not y.any())
+
+
+def _apart(a: np.ndarray, b: np.ndarray) -> tuple[float, int]:
+    """The largest difference, and in which sample."""
+    import numpy as np
+
+    gaps = np.abs(a.astype(np.float64) - b.astype(np.float64)).reshape(len(a), -1)
+    worst = gaps.max(axis=1, initial=0.0)
+    return float(worst.max(initial=0.0)), int(np.argmax(worst))
+
+
+def _still(output: np.ndarray) -> bool:
+    import numpy as np
+
+    values = output.astype(np.float64)
+    return float(np.abs(values - values[:1]).max(initial=0.0)) <= 1e-6 * float(
+        np.abs(values).max(initial=0.0)
+    )
+
+
+def _rounding(model: Answering) -> float:
+    """How far sums in another order may take the answers of a model of these facts."""
+    return next((share for fact, share in ROUNDING.items() if fact in model.description.facts),
+                ROUNDING["float32"])  # fmt: skip

@@ -1,0 +1,116 @@
+"""Wrong answers, each planted in a model that a pass makes or a user brings, each named."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from guarded_parts import CHANNELS, SIDE, SPOILERS, classifier
+
+from edgeopt.engine import Engine
+from edgeopt.schema.job import Arrays, Job, Outcome
+from edgeopt.step import APPROXIMATE, EXACT, Promise
+from edgeopt.store import Store
+
+N = 16
+
+
+def opened(engine: Engine, folder: Path, name: str, model: onnx.ModelProto) -> Outcome:
+    """A model as the artifact of a job ``name``."""
+    onnx.save(model, folder / f"{name}.onnx")
+    job = Job(
+        id=name, kind="open", name="onnx", worker="onnx",
+        params={"spec": {"format": "onnx", "path": f"{name}.onnx"}, "samples": {}},
+        where={"root": str(folder)},
+    )  # fmt: skip
+    outcome = engine.run([job], {})[name]
+    assert outcome.ok, outcome.error
+    return outcome
+
+
+def samples(store: Store, images: np.ndarray) -> Outcome:
+    arrays = Arrays(split="validation", n=len(images), arrays={"image": store.put_array(images)})
+    value = arrays.to_json()
+    return Outcome(job="samples", status="ok", digest=arrays.digest, value=value)
+
+
+@pytest.fixture
+def images() -> np.ndarray:
+    rng = np.random.default_rng(1)
+    return rng.standard_normal((N, CHANNELS, SIDE, SIDE)).astype(np.float32)
+
+
+def checked(
+    engine: Engine, folder: Path, child: onnx.ModelProto, promise: Promise, fed: Outcome
+) -> Outcome:
+    """The check of a pass that made ``child`` of the sound classifier."""
+    known = {"samples": fed}
+    known |= {name: opened(engine, folder, name, model)
+              for name, model in (("parent", classifier()), ("child", child))}  # fmt: skip
+    job = Job(
+        id="check:spoil", kind="check", name="spoil", worker="onnx",
+        params={"promise": promise.to_json(), "n": N},
+        inputs={"parent": "parent", "child": "child", "samples": "samples",
+                "child_samples": "samples"},
+    )  # fmt: skip
+    return engine.run([job], known)[job.id]
+
+
+@pytest.mark.parametrize("promise", [APPROXIMATE, EXACT], ids=str)
+@pytest.mark.parametrize("name", SPOILERS)
+def test_what_a_pass_spoils_is_named(
+    engine: Engine, store: Store, tmp_path: Path, images: np.ndarray, name: str, promise: Promise
+) -> None:
+    spoil, said = SPOILERS[name]
+    child = classifier()
+    spoil(child)
+    outcome = checked(engine, tmp_path, child, promise, samples(store, images))
+    assert outcome.status == "failed" and outcome.error is not None
+    assert outcome.error["type"] == "PassError"
+    assert said in outcome.error["what"] and outcome.error["what"].startswith("spoil made a model")
+    assert outcome.error["hint"]
+
+
+def test_an_honest_copy_passes(
+    engine: Engine, store: Store, tmp_path: Path, images: np.ndarray
+) -> None:
+    outcome = checked(engine, tmp_path, classifier(), EXACT, samples(store, images))
+    assert outcome.ok, outcome.error
+
+
+def test_equal_samples_prove_nothing(
+    engine: Engine, store: Store, tmp_path: Path, images: np.ndarray
+) -> None:
+    same = samples(store, np.repeat(images[:1], N, axis=0))
+    child = classifier()
+    SPOILERS["still"][0](child)
+    outcome = checked(engine, tmp_path, child, APPROXIMATE, same)
+    assert outcome.error is None or "same output" not in outcome.error["what"]
+
+
+@pytest.mark.parametrize("name", ["still", "random", "entangled"])
+@pytest.mark.parametrize("fixed", [None, 4], ids=["free batch", "batch of 4"])
+def test_a_source_that_answers_wrongly_is_named(
+    engine: Engine, store: Store, tmp_path: Path, images: np.ndarray, name: str, fixed: int | None
+) -> None:
+    source = classifier(fixed)
+    SPOILERS[name][0](source)
+    if name == "still":  # of all outputs, not only of one
+        for tensor in source.graph.initializer:
+            if tensor.name == "v":
+                zeros = np.zeros(tuple(tensor.dims), np.float32)
+                tensor.CopyFrom(onnx.numpy_helper.from_array(zeros, "v"))
+    known = {
+        "source": opened(engine, tmp_path, "source", source),
+        "samples": samples(store, images),
+    }
+    job = Job(
+        id="check:source", kind="check", name="source", worker="onnx", params={"n": N},
+        inputs={"model": "source", "samples": "samples"},
+    )  # fmt: skip
+    outcome = engine.run([job], known)[job.id]
+    expected = SPOILERS[name][1].replace("batch of 16", f"batch of {fixed or N}")
+    assert outcome.error is not None and outcome.error["type"] == "ModelError"
+    assert outcome.error["what"].startswith("the source ") and expected in outcome.error["what"]
