@@ -47,16 +47,16 @@ def request(store: Store, model: Path, protocol: str, target: str, workdir: Path
         for tensor in signature.inputs
     }
     samples = Arrays(split="random", n=SAMPLES, arrays=arrays)
+    fed = Outcome(job="samples", status="ok", value=samples.to_json())
     side = Outcome(job="model", status="ok", value={"artifact": artifact.to_json()})
     return Request(
         job=Job(
-            id="self", kind="race", name=protocol, params={"target": target, "protocol": protocol}
+            id="self",
+            kind="race",
+            name=protocol,
+            params={"targets": {"a": target, "b": target}, "protocol": protocol},
         ),
-        inputs={
-            "a": side,
-            "b": side,
-            "samples": Outcome(job="samples", status="ok", value=samples.to_json()),
-        },
+        inputs={"a": side, "b": side, "samples:a": fed, "samples:b": fed},
         store=str(store.root),
         workdir=str(workdir),
     )

@@ -11,8 +11,10 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+import torch
 from e2e_project import EDGEOPT, MODEL, Project, save_samples
 from onnx import TensorProto, helper, numpy_helper
+from PIL import Image
 
 Breaks = Callable[[Project], None]
 IMAGES = np.zeros((200, 28, 28), np.uint8)
@@ -158,6 +160,67 @@ def external_data_outside(project: Project) -> None:
     onnx_source(project)
 
 
+def source(project: Project, name: str, data: bytes) -> None:
+    """Make the recipe start from a file of these bytes."""
+    (project.folder / name).write_bytes(data)
+    onnx_source(project, name)
+    project.edit("recipe.yaml", "[local/onnxruntime]", "[local/*]")
+
+
+def truncated_tflite(project: Project) -> None:
+    source(project, "m.tflite", b"\x1c\0\0\0TFL3" + bytes(40))
+
+
+def torchscript(project: Project) -> None:
+    torch.jit.save(torch.jit.trace(torch.nn.Flatten(), torch.zeros(1, 2)), project.folder / "s.pt")
+    source(project, "m.pt", (project.folder / "s.pt").read_bytes())
+    (project.folder / "s.pt").unlink()
+
+
+LOADER = """\
+import time
+
+def hangs():
+    time.sleep(600)
+
+def raises():
+    yield {"image": 1}
+    raise OSError("the disk is gone")
+"""
+
+
+def loader(project: Project, name: str) -> None:
+    (project.folder / "loader.py").write_text(LOADER)
+    text = project.recipe.read_text()
+    start, end = text.index("data:"), text.index("targets:")
+    data = f"data: {{source: 'loader.py:{name}', splits: {{validation: 9}}, timeout: 2 s}}\n"
+    project.write(text[:start] + data + text[end:])
+    project.edit("recipe.yaml", "accuracy >= source - 10pt", "fidelity.cosine >= 0.9")
+
+
+def hanging_loader(project: Project) -> None:
+    loader(project, "hangs")
+
+
+def raising_loader(project: Project) -> None:
+    loader(project, "raises")
+
+
+def truncated_image(project: Project) -> None:
+    for split in ("validation", "train"):
+        (project.folder / "images" / split / "a").mkdir(parents=True)
+        for number in range(3):
+            shade = np.full((28, 28), 40 * number + len(split), np.uint8)
+            Image.fromarray(shade).save(project.folder / "images" / split / "a" / f"{number}.png")
+    truncate(project.folder / "images" / "validation" / "a" / "1.png")
+    text = project.recipe.read_text()
+    start, end = text.index("data:"), text.index("targets:")
+    splits = "{calibration: train, validation: validation}"
+    data = f"data: {{source: images, inputs: {{image: image}}, splits: {splits}}}\n"
+    project.write(text[:start] + data + text[end:])
+    project.edit("recipe.yaml", "accuracy >= source - 10pt", "fidelity.cosine >= 0.9")
+
+
 CASES: list[tuple[Breaks, int, tuple[str, ...]]] = [
     (missing_weights, 1, ("source.safetensors",)),
     (missing_data, 1, ("samples.npz",)),
@@ -177,6 +240,11 @@ CASES: list[tuple[Breaks, int, tuple[str, ...]]] = [
     (empty_split, 1, ("validation",)),
     (overlapping_splits, 1, ("validation", "test", "50")),
     (pickled_weights, 1, ("source.pt",)),
+    (truncated_tflite, 1, ("m.tflite",)),
+    (torchscript, 1, ("m.pt", "TorchScript")),
+    (hanging_loader, 1, ("data:validation", "longer than its limit of 2 s")),
+    (raising_loader, 1, ("loader.py:raises", "the disk is gone", "loader.py:8")),
+    (truncated_image, 1, ("1.png", "no sound image")),
     (external_data_outside, 1, ("m.onnx", "'w'", "../secret.bin")),
 ]
 
