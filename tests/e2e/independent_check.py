@@ -23,8 +23,9 @@ def model(path, runtime):  # a function from (n, 1, 28, 28) images to (n, 10) sc
         import openvino
 
         wanted = {"INFERENCE_NUM_THREADS": 1, "INFERENCE_PRECISION_HINT": "f32"}
+        wanted |= {"PERFORMANCE_HINT": "LATENCY", "ENABLE_CPU_PINNING": False}
         request = openvino.Core().compile_model(str(path), "CPU", wanted).create_infer_request()
-        return lambda images: np.array(request.infer([images], share_inputs=True)[0])
+        return lambda images: np.array(request.infer({"image": images}, share_inputs=True)[0])
     from ai_edge_litert.interpreter import Interpreter
 
     made = Interpreter(str(path), num_threads=1)
