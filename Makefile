@@ -13,7 +13,7 @@ RUN_READY = $(VENV)/.ready-run
 DEV_READY = $(VENV)/.ready-dev
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all lint bench clean
+.PHONY: help demo test test-all test-core lint bench clean
 
 help: ## list these targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -29,6 +29,9 @@ test: $(DEV_READY) ## run the tests that take less than a minute each
 test-all: $(DEV_READY) ## run every test, the long ones too
 	$(BIN)/python -m pytest $(ARGS)
 
+test-core: $(VENV)-core/.ready ## in an environment without extras, the tests that need none
+	$(VENV)-core/bin/python -m pytest --core -m "not long" $(ARGS)
+
 lint: $(DEV_READY) ## style, types and the order of the layers
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -40,11 +43,11 @@ bench: $(RUN_READY) ## time the demo afresh and check its claims with independen
 	$(BIN)/python tests/e2e/independent_check.py $(OUT)
 
 clean: ## remove the environment and everything that was made
-	rm -rf $(VENV) edgeopt-out build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(VENV)-core edgeopt-out build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
 	rm -rf .hypothesis .import_linter_cache
 	find edgeopt tests models -name __pycache__ -type d -prune -exec rm -rf {} +
 
-$(BIN)/python:
+$(VENV)/bin/python $(VENV)-core/bin/python:
 	@command -v "$(PYTHON)" >/dev/null || { \
 	  echo "No '$(PYTHON)' on PATH. Install Python 3.11 or newer, or say PYTHON=/path/to/python." >&2; \
 	  exit 1; }
@@ -55,7 +58,7 @@ $(BIN)/python:
 	  echo "'$(PYTHON)' cannot make virtual environments: its modules venv and ensurepip are missing." >&2; \
 	  echo "Install them (Debian and Ubuntu: the package python3-venv) or say PYTHON=/path/to/python." >&2; \
 	  exit 1; }
-	"$(PYTHON)" -m venv $(VENV)
+	"$(PYTHON)" -m venv $(patsubst %/bin/python,%,$@)
 
 # The stamps make the second run quick; changed pins or metadata install again.
 $(RUN_READY): requirements/all.txt pyproject.toml | $(BIN)/python
@@ -69,4 +72,12 @@ $(RUN_READY): requirements/all.txt pyproject.toml | $(BIN)/python
 $(DEV_READY): requirements/dev.txt $(RUN_READY)
 	@echo "Installing the tools for tests and lint: about 35 MB more."
 	$(PIP) install --quiet -r requirements/dev.txt
+	@touch $@
+
+$(VENV)-core/.ready: requirements/core-test.txt pyproject.toml | $(VENV)-core/bin/python
+	@echo "Installing into $(VENV)-core: about 80 MB to download."
+	$(VENV)-core/bin/python -m pip --disable-pip-version-check --no-input install --quiet \
+	  -r requirements/core-test.txt
+	$(VENV)-core/bin/python -m pip --disable-pip-version-check --no-input install --quiet \
+	  --no-deps --no-build-isolation --editable .
 	@touch $@

@@ -26,6 +26,7 @@ trap 'rm -f "$constraint"' EXIT
 printf '%s\n' "torch==$TORCH" "backports-strenum<1.3" >"$constraint"
 
 resolve >requirements/core.txt
+resolve --extra test >requirements/core-test.txt
 resolve --extra torch --constraint "$constraint" | without_cuda >requirements/torch.txt
 resolve --extra all --constraint "$constraint" | without_cuda >requirements/all.txt
 resolve --extra all --extra dev --constraint "$constraint" | without_cuda >requirements/dev.txt

@@ -76,6 +76,7 @@ def direct(model: onnx.ModelProto, x: np.ndarray) -> np.ndarray:
 PLACES = {"local/onnxruntime": "CPUExecutionProvider", "local/openvino": "CPU"}
 
 
+@pytest.mark.extras
 @pytest.mark.parametrize("target", PLACES)
 @pytest.mark.parametrize("batch", ["batch", 1, 4])
 def test_a_score_is_what_the_runtime_answers(
@@ -90,6 +91,7 @@ def test_a_score_is_what_the_runtime_answers(
     assert sum(value["placement"].values()) > 0
 
 
+@pytest.mark.extras
 def test_two_runtimes_race_in_one_process(ask: Ask) -> None:
     targets = {"a": "local/openvino", "b": "local/onnxruntime"}
     value = ask("race", a=network(), b=network(), x=samples(8), target=targets)

@@ -24,6 +24,8 @@ from edgeopt.schema.target import TargetFacts
 from edgeopt.schemes import LITERT
 from edgeopt.step import Pass
 
+pytestmark = pytest.mark.extras
+
 NET = """
 import torch
 from torch import nn

@@ -10,10 +10,13 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from edgeopt.api import doctor
 from edgeopt.pipeline.doctor import ADDS
 
 
+@pytest.mark.extras
 def test_it_says_what_is_installed_and_reachable(tmp_path: Path) -> None:
     found = doctor(store=tmp_path / "store")
     assert json.loads(json.dumps(found)) == found
@@ -47,6 +50,7 @@ main(["doctor", "--json"])
     return done.returncode, json.loads(done.stdout)
 
 
+@pytest.mark.extras
 def test_a_missing_extra_comes_with_its_command(tmp_path: Path) -> None:
     code, found = run(tmp_path, "onnxscript")
     assert code == 0
