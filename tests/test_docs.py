@@ -16,6 +16,7 @@ EXAMPLES = [
     for page in PAGES
     for number, text in enumerate(re.findall(r"```yaml\n(.*?)```", page.read_text(), re.DOTALL))
 ]
+MADE = {"efficientnet-lite0.yaml": "images"}  # by the user, as the recipe says
 SHIPPED = sorted((ROOT / "recipes").glob("*.yaml"))
 
 
@@ -31,9 +32,10 @@ def test_shipped_recipes_find_their_files(path: Path) -> None:
     recipe = load_recipe(path)
     spec = recipe.model
     assert recipe.data is not None
-    named = [spec.path, spec.weights, spec.trained_on, recipe.data.source]
+    named = [spec.path, spec.weights, spec.trained_on, recipe.data.source.partition(":")[0]]
     named.append(spec.factory.partition(":")[0] if spec.factory else None)
     missing = [name for name in named if name and not (path.parent / name).is_file()]
+    missing = [name for name in missing if (path.parent / name).name != MADE.get(path.name)]
     assert not missing
 
 

@@ -61,7 +61,6 @@ class ExportOnnx(Pass):
                     kwargs=example,
                     dynamo=True,
                     dynamic_shapes={name: free for name in example},
-                    output_names=[t.name for t in signature.outputs],
                     opset_version=self.opset,
                     verbose=False,
                 )
@@ -71,6 +70,7 @@ class ExportOnnx(Pass):
         made = program.model_proto
         portable.strip(made)
         del made.graph.value_info[:]
+        portable.name_outputs(made, [t.name for t in signature.outputs])
         portable.sign(made, signature)
         made = onnx.shape_inference.infer_shapes(made)
         portable.lower_ir(made)

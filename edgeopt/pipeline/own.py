@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edgeopt.pipeline.prepare import code_digests
+from edgeopt.pipeline.prepare import code_digests, placed_code
 from edgeopt.planner import Known
 from edgeopt.recipe import OwnMetric, Recipe
 from edgeopt.schema.artifact import Description
@@ -27,6 +27,7 @@ def _job(
     source: str,
 ) -> Job:  # fmt: skip
     labels = known.raw[split].labels
+    base, function = placed_code(metric.function, recipe.root)
     return Job(
         id=f"metric:{metric.name}:{scored}",
         kind="analysis",
@@ -41,7 +42,7 @@ def _job(
         },
         inputs={"mine": scored, "source": source, "raw": known.raw_jobs[split]},
         key={"code": code_digests(recipe, metric.function)},
-        where={"function": metric.function, "root": str(recipe.root.resolve())},
+        where={"function": function, "root": str(base.resolve())},
     )
 
 

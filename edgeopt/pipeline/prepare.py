@@ -130,7 +130,8 @@ def _source_of(recipe: Recipe) -> _Source:
     file, colon, name = text.rpartition(":")
     if colon and file.endswith(".py") and name.isidentifier():
         digests = code_digests(recipe, text)
-        where = {"function": text, "root": str(recipe.root.resolve())}
+        base, function = placed_code(text, recipe.root)
+        where = {"function": function, "root": str(base.resolve())}
         return _Source("function", lambda _split: {"code": digests}, where, "user")
     path = Path(os.path.abspath(recipe.root / text))  # workers stand elsewhere
     if path.suffix == ".npz":
@@ -152,7 +153,8 @@ def code_digests(recipe: Recipe, function: str) -> dict[str, str]:
 
     Raises ModelError for a missing file, UsageError for another form.
     """
-    code = source_files({"factory": function}, recipe.root)
+    base, placed = placed_code(function, recipe.root)
+    code = source_files({"factory": placed}, base)
     return {key: _digest_or_error(path) for key, path in code.items()}
 
 
@@ -187,16 +189,26 @@ def open_job(recipe: Recipe, samples: Mapping[str, Any]) -> Job:
     )
 
 
+def placed_code(text: str, root: Path) -> tuple[Path, str]:
+    """The folder that ``FILE.py:NAME`` and its imports are looked for in, and its form there.
+
+    That is ``root``, or the file's own folder where it lies elsewhere.
+    """
+    file, _, name = text.rpartition(":")
+    if not (Path(file).is_absolute() or ".." in Path(file).parts):
+        return root, text
+    return (root / file).parent, f"{Path(file).name}:{name}"
+
+
 def _rebased(spec: dict[str, Any], root: Path) -> Path:
     """The folder that the code's imports start from; paths in ``spec`` become relative to it.
 
     That is the recipe's folder, or the factory's own where it lies elsewhere.
     """
-    file, _, name = (spec["factory"] or "").rpartition(":")
-    if not (Path(file).is_absolute() or ".." in Path(file).parts):
+    base, factory = placed_code(spec["factory"] or "", root)
+    if base == root:
         return root
-    base = (root / file).parent
-    spec["factory"] = f"{Path(file).name}:{name}"
+    spec["factory"] = factory
     for key in ("weights", "sources"):
         if isinstance(spec[key], str):
             spec[key] = os.path.relpath(root / spec[key], base)

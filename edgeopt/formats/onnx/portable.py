@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from itertools import count
 from typing import Any
 
 import onnx
@@ -93,6 +95,38 @@ def sign(model: ModelProto, signature: Signature) -> None:
                     dim.dim_param = said
                 else:
                     dim.dim_value = said
+
+
+def name_outputs(model: ModelProto, names: Sequence[str]) -> None:
+    """Call the outputs so, in order; inner values of these names get others.
+
+    An output that is an input, a constant or another output as well is copied first.
+    """
+    graph = model.graph
+    fixed = {v.name for v in graph.input} | {t.name for t in graph.initializer}
+    change: dict[str, str] = {}
+    for value, name in zip(graph.output, names, strict=True):
+        if value.name in fixed or value.name in change:
+            graph.node.append(onnx.helper.make_node("Identity", [value.name], [name]))
+        else:
+            change[value.name] = name
+    made = {name for node in graph.node for name in node.output} | fixed
+    for name in names:
+        if name in made and name not in change and name not in change.values():
+            continue  # the copy above
+        if name in made and name not in change:
+            change[name] = next(new for new in (f"{name}_{i}" for i in count()) if new not in made)
+    _rename(model, change, names)
+
+
+def _rename(model: ModelProto, change: Mapping[str, str], names: Sequence[str]) -> None:
+    for node in nodes(model):
+        node.input[:] = [change.get(name, name) for name in node.input]
+        node.output[:] = [change.get(name, name) for name in node.output]
+    for value in model.graph.value_info:
+        value.name = change.get(value.name, value.name)
+    for value, name in zip(model.graph.output, names, strict=True):
+        value.name = name
 
 
 def at_least_opset(model: ModelProto, version: int, why: str) -> ModelProto:

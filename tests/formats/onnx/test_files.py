@@ -7,10 +7,13 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnxruntime as ort
 import pytest
+from onnx import TensorProto, helper
 from passes_bench import MODEL, network, samples
 
 from edgeopt.formats import format_named, format_of
+from edgeopt.formats.onnx import portable
 from edgeopt.schema.errors import ModelError, UsageError
 
 ONNX = format_named("onnx")
@@ -138,3 +141,25 @@ def test_inputs_that_are_no_numbers_are_refused(tmp_path: Path) -> None:
     onnx.save(changed(network(), elem_type=onnx.TensorProto.STRING), tmp_path / "net.onnx")
     with pytest.raises(ModelError, match=r"input 'x'|checker refuses"):
         ONNX.describe(gathered(tmp_path / "net.onnx", tmp_path / "artifact"))
+
+
+def test_outputs_are_renamed_and_what_has_their_name_makes_way() -> None:
+    value = helper.make_tensor_value_info
+    nodes = [
+        helper.make_node("Neg", ["x"], ["y"]),
+        helper.make_node("Abs", ["y"], ["z"]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "names",
+        [value("x", TensorProto.FLOAT, ["n", 2])],
+        [value(name, TensorProto.FLOAT, ["n", 2]) for name in ("z", "x", "z")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    portable.name_outputs(model, ["y", "again", "third"])
+    onnx.checker.check_model(model, full_check=True)
+    session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    x = np.array([[-1.0, 2.0]], np.float32)
+    assert [o.name for o in session.get_outputs()] == ["y", "again", "third"]
+    found = session.run(None, {"x": x})
+    np.testing.assert_array_equal(found, [np.abs(x), x, np.abs(x)])
