@@ -16,7 +16,7 @@ from edgeopt.recipe import Recipe, load_recipe, make_recipe
 from edgeopt.recipe.bare import bare_fields, data_fields
 from edgeopt.report import draw
 from edgeopt.schema.artifact import Inspection
-from edgeopt.schema.errors import StoreError, UsageError
+from edgeopt.schema.errors import DeviceError, StoreError, UsageError
 from edgeopt.schema.event import Event
 from edgeopt.schema.plan import Plan
 from edgeopt.schema.result import Result
@@ -119,6 +119,40 @@ def doctor(*, store: Store | str | Path | None = None) -> dict[str, Any]:
 
     with _opened(store) as opened:
         return diagnose(opened)
+
+
+def devices() -> list[dict[str, Any]]:
+    """The devices that the devices file names, this machine first; none is asked anything."""
+    from edgeopt.devices.configured import configured, devices_file
+
+    file = str(devices_file())
+    told = [{"device": "local", "settings": {}, "file": ""}]
+    for kind, entries in configured().items():
+        for name, settings in entries.items():
+            given = settings.model_dump(exclude_unset=True, mode="json")
+            told.append({"device": f"{kind}:{name}", "settings": given, "file": file})
+    return told
+
+
+def probe(device: str) -> dict[str, Any]:
+    """What a device's agent says of itself. Raises UsageError, DeviceError."""
+    from edgeopt.devices import device_named
+
+    return {"device": device, **device_named(device).hello().model_dump(mode="json")}
+
+
+def check(device: str, *, store: Store | str | Path | None = None) -> list[dict[str, Any]]:
+    """The conformance checks on a live device. Raises UsageError, DeviceError."""
+    from edgeopt.devices import device_named
+    from edgeopt.schema.target import RUNTIMES, Target
+    from edgeopt.testing.devices import check_device
+
+    there = device_named(device).hello().runtimes
+    known = [runtime for runtime in RUNTIMES if runtime in there]
+    if not known:
+        raise DeviceError("no runtime is installed there", where=device, hint="see docs/devices.md")
+    with _opened(store) as opened:
+        return check_device(Target(device=device, runtime=known[0]), opened)
 
 
 def load(path: str | Path) -> Result:

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from edgeopt.cli.commands import json_option, print_json
+from edgeopt.cli.commands import devices_option, json_option, print_json
 
 SHOWN = (  # header, quantity
     ("p50 / first", "ratio.latency.p50"),
@@ -29,6 +29,7 @@ SHOWN = (  # header, quantity
     "--data", type=click.Path(path_type=Path),
     help="An .npz with an array for each model input; random samples otherwise.",
 )  # fmt: skip
+@devices_option
 @json_option("Print the figures as JSON.")
 @click.option("--quiet", is_flag=True, help="No progress.")
 def command(
