@@ -188,11 +188,11 @@ def _writing(where: str, part: str = "") -> Iterator[None]:
             with contextlib.suppress(OSError):
                 os.unlink(part)
             raise AgentError(
-                "DeviceError", "no room left on the device: {}".format(error.strerror), where,
+                "UnreachableError", "no room left on the device: {}".format(error.strerror), where,
                 "free some space there, or point 'workdir' to another disk",
             ) from error  # fmt: skip
         raise AgentError(
-            "DeviceError", "cannot write on the device: {}".format(error.strerror), where,
+            "UnreachableError", "cannot write on the device: {}".format(error.strerror), where,
             "point 'workdir' to a folder that the user there may write to",
         ) from error  # fmt: skip
 

@@ -38,7 +38,8 @@ def command(
     """Race model FILES, each against the first: latency, load time, memory, size.
 
     Each file races in every runtime of the target that reads it. The first also races
-    itself: what it shows there is the noise of the machine.
+    itself: what it shows there is the noise of the machine. Exits 5 where some targets could
+    not be reached.
     """
     from edgeopt.api import benchmark
     from edgeopt.listeners import listening
@@ -51,7 +52,8 @@ def command(
     else:
         for raced in found["targets"]:
             _show(raced, found["data"])
-    return 0
+    code: int = found["exit_code"]
+    return code
 
 
 def _show(raced: dict[str, Any], data: str) -> None:

@@ -170,18 +170,22 @@ class BoardDevice:
 
     def hello(self) -> Hello:
         """What the board says of itself; asked once a process. Raises DeviceError."""
-        with self._asking, tempfile.TemporaryDirectory(prefix="edgeopt-") as folder:
+        with self._asking:
             if self._hello is None:
-                with self.link() as link:
-                    keeper = start_keeper(self, link, Path(folder) / "keeper.log", None)
-                    with keeper:
-                        self._hello = checked(keeper)
+                with (
+                    unreachable(),
+                    tempfile.TemporaryDirectory(prefix="edgeopt-") as folder,
+                    self.link() as link,
+                    start_keeper(self, link, Path(folder) / "keeper.log", None) as keeper,
+                ):
+                    self._hello = checked(keeper)
             return self._hello
 
     def facts(self, target: Target) -> TargetFacts:
-        """What the board and its runtime are. Raises DeviceError."""
+        """What the board and its runtime are. Raises UnreachableError."""
         hint = f"install it for {self.settings.python} on the board"
-        return facts_of(self.hello(), target, self.quantities, hint)
+        with unreachable():
+            return facts_of(self.hello(), target, self.quantities, hint)
 
     @contextlib.contextmanager
     def lease(
@@ -223,7 +227,8 @@ class BoardLease:
             self._log.unlink(missing_ok=True)
             self._keeper = start_keeper(self._device, self._link, self._log, self._cancelled)
             self._stack.enter_context(self._keeper)
-            checked(self._keeper)
+            with unreachable():
+                checked(self._keeper)
             self._take()
         except BaseException:
             self.disconnect()
@@ -241,7 +246,7 @@ class BoardLease:
                 self._keeper.ask("link", Empty, blobs=sorted(files))
                 return
             except UnreachableError as error:
-                if not left:
+                if not left or self._keeper.ended is None:
                     raise
                 self._note(f"{self._device.name}: {error.what}; connecting again")
                 self._pause(1.0)
@@ -308,6 +313,17 @@ class BoardLease:
                 hint="it may be out of memory; its log of the kernel tells (dmesg)",
             )
         return explained(self._device.name, code, words)
+
+
+@contextlib.contextmanager
+def unreachable() -> Iterator[None]:
+    """Before anything is measured, what a board does wrong makes the whole board useless."""
+    try:
+        yield
+    except DeviceError as error:
+        if error.what.startswith("cancelled"):
+            raise
+        raise UnreachableError(error.what, where=error.where, hint=error.hint) from error
 
 
 def start_keeper(

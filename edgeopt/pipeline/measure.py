@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from edgeopt.data.quantized import dequantized
+from edgeopt.devices import works_here
 from edgeopt.engine import Engine
 from edgeopt.metrics import FIDELITY, compute, default_metrics, difference, ratio
 from edgeopt.metrics.slices import as_text, sliced
@@ -14,7 +15,7 @@ from edgeopt.planner import Known, tensors_job
 from edgeopt.recipe import Recipe
 from edgeopt.schema.artifact import Artifact, Description
 from edgeopt.schema.constraint import Constraint
-from edgeopt.schema.errors import ModelError, from_record
+from edgeopt.schema.errors import DeviceError, ModelError, UnreachableError, from_record
 from edgeopt.schema.job import ArrayRef, Job, Outcome
 from edgeopt.schema.measurement import Measurement
 from edgeopt.schema.plan import Candidate
@@ -101,6 +102,7 @@ class Bench:
         for entry in entries:
             outcome = self.outcomes[jobs[entry.plan.id].id]
             if not outcome.ok:
+                _check_reached(outcome)
                 entry.error = outcome.error
                 continue
             entry.placement = dict(outcome.value.get("placement", {}))
@@ -115,6 +117,14 @@ class Bench:
                     found[f"ratio.{quantity}"] = ratio(*pair)
             measured[entry.plan.id] = found
         return measured
+
+    def blame_device(self, entries: Iterable[Entry]) -> None:
+        """Raise UnreachableError where a board failed every single one: it is not the models."""
+        errors = [entry.error for entry in entries]
+        if works_here(self.target.device) or not errors:
+            return
+        if all(error and error["type"] == DeviceError.__name__ for error in errors):
+            raise from_record({**(errors[0] or {}), "type": UnreachableError.__name__})
 
     def sliced(self, entry: Entry, split: str) -> tuple[SliceFigure, ...]:
         """The first metric of a scored entry by class and by the values of each slice."""
@@ -232,6 +242,7 @@ class Bench:
         outcome = self.engine.run([job], self.outcomes)[job.id]
         self.outcomes[job.id] = outcome
         if not outcome.ok:
+            _check_reached(outcome)
             first.error = first.error or outcome.error
             return {}
         return outcome.value
@@ -262,11 +273,19 @@ class Bench:
         return found
 
     def memory(self, entry: Entry, reference: Entry) -> None:
-        """Peak memory of both, a fresh process each."""
+        """Peak memory of both, a fresh process each; nothing where the device tells none."""
+        if "memory" not in entry.facts.quantities:
+            return
         value = self.race(entry, reference, "memory")
         for side, owner in (("a", entry), ("b", reference)):
             for quantity, raw in value.get(side, {}).items():
                 owner.measured[quantity] = Measurement.model_validate(raw)
+
+
+def _check_reached(outcome: Outcome) -> None:
+    """Raise the UnreachableError that a job ended in: it says nothing of the candidate."""
+    if outcome.error and outcome.error["type"] == UnreachableError.__name__:
+        raise from_record(outcome.error)
 
 
 def sizes(entries: Iterable[Entry], reference: Entry) -> None:

@@ -102,13 +102,17 @@ class Board:
             self.process.wait()
             self.process = None
 
-    def cut(self) -> None:
-        """Kill the sessions' sshd processes alone; the listener goes on."""
+    def cut(self, listener: bool = False) -> None:
+        """Kill the sessions' sshd processes, and the listener too where asked: nothing else."""
         assert self.process is not None
-        for each in psutil.Process(self.process.pid).children(recursive=True):
+        mine = psutil.Process(self.process.pid)
+        for each in [*mine.children(recursive=True), *([mine] if listener else [])]:
             with contextlib.suppress(psutil.Error):
                 if each.name().startswith("sshd"):
                     each.kill()
+        if listener:
+            self.process.wait()
+            self.process = None
 
     def agents(self) -> list[psutil.Process]:
         """Agents and keepers that run on the board."""
