@@ -92,5 +92,6 @@ def _show(raced: dict[str, Any], data: str) -> None:
 
 MARKS = {
     "contended": "contended: the threads leave no core for anything else",
+    "throttled": "throttled: the device slowed down from its own heat, and did not cool in time",
     "wide": "wide: the interval of a ratio is wider than 3% to each side",
 }

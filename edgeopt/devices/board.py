@@ -83,7 +83,9 @@ try:
                 os.unlink(made)
 except OSError as error:
     end("cannot write: %s: %s" % (error.strerror, work))
-os.execv(sys.executable, [sys.executable, path, "--keep", work])
+import runpy
+sys.argv = [path, "--keep", work]
+runpy.run_path(path, run_name="__main__")
 """
 
 

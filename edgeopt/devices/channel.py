@@ -213,7 +213,7 @@ class Channel:
             if self._log.exists() and self._log.stat().st_size > LOG_MAX:
                 self.kill()
                 raise DeviceError(f"agent wrote more than {LOG_MAX >> 20} MB of messages",
-                                  where=self.name)  # fmt: skip
+                                  where=self.name, hint=self._last_words())  # fmt: skip
             left = deadline - time.monotonic()
             if left <= 0:
                 self.kill()
@@ -237,7 +237,7 @@ class Channel:
         return DeviceError(f"agent {how} during '{do}'", where=self.name, hint=self._last_words())
 
     def _last_words(self) -> str:
-        text = self._tail()
+        text = "\n".join(self._tail().splitlines()[-TAIL_LINES:])
         return f"its last words: {text}" if text else "it left no word"
 
     def _tail(self) -> str:
@@ -246,4 +246,4 @@ class Channel:
         with suppress(OSError), self._log.open("rb") as file:
             file.seek(max(0, self._log.stat().st_size - TAIL_BYTES))
             text = file.read().decode(errors="replace").strip()
-        return printable("\n".join(text.splitlines()[-TAIL_LINES:]))
+        return printable(text)

@@ -24,7 +24,7 @@ class Measurement(Noun):
     protocol: str = ""
     machine: str = ""
     samples: str = ""
-    marks: tuple[str, ...] = ()  # "contended", "wide", "no-spread": mind it
+    marks: tuple[str, ...] = ()  # "contended", "wide", "throttled": see docs
 
     @property
     def interval(self) -> tuple[float, float]:

@@ -15,9 +15,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from edgeopt.bench.jobs import run_bench
+from edgeopt.bench.jobs import ROLES, run_bench
 from edgeopt.devices import Device, device_named
 from edgeopt.schema.artifact import Artifact
 from edgeopt.schema.errors import DeviceError, EdgeoptError
@@ -187,6 +187,20 @@ def _borrowed(place: Place) -> Iterator[Any]:
 
 def _scored(place: Place, target: str, cancelled: threading.Event | None = None) -> Any:
     """Outputs of the small network, (n, 3)."""
+    value = run_small(place, "score", target, cancelled=cancelled)
+    return place.store.get_array(ArrayRef.model_validate(value["outputs"]["y"]))
+
+
+def run_small(
+    place: Place,
+    kind: Literal["score", "race"],
+    target: str,
+    *,
+    cancelled: threading.Event | None = None,
+    told: Callable[..., None] = lambda *_, **__: None,
+    protocol: str = "short",
+) -> dict[str, Any]:
+    """Score a small network, or race it against itself; the value of that job."""
     import numpy as np
 
     store = place.store
@@ -196,14 +210,14 @@ def _scored(place: Place, target: str, cancelled: threading.Event | None = None)
     artifact = Artifact(
         format="onnx", files={"model.onnx": store.put_bytes(data)}, size_bytes=len(data)
     )
-    inputs = {
-        "model": Outcome(job="model", status="ok", value={"artifact": artifact.to_json()}),
-        "samples:model": Outcome(job="samples", status="ok", value=tensors.to_json()),
-    }
-    job = Job(id="check", kind="score", name="check", params={"targets": {"model": target}})
+    model = Outcome(job="model", status="ok", value={"artifact": artifact.to_json()})
+    samples = Outcome(job="samples", status="ok", value=tensors.to_json())
+    inputs = {role: model for role in ROLES[kind]}
+    inputs |= {f"samples:{role}": samples for role in ROLES[kind]}
+    params = {"targets": dict.fromkeys(ROLES[kind], target), "protocol": protocol}
+    job = Job(id="check", kind=kind, name="check", params=params)
     request = Request(job=job, inputs=inputs, store=str(store.root), workdir=str(place.folder))
-    _, value = run_bench(request, lambda *_, **__: None, cancelled or threading.Event())
-    return store.get_array(ArrayRef.model_validate(value["outputs"]["y"]))
+    return run_bench(request, told, cancelled or threading.Event())[1]
 
 
 def _network() -> bytes:

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from loopback import Board, board
+
+from edgeopt.schema.target import parse_target
+from edgeopt.store import Store
+from edgeopt.testing.devices import Place
 
 
 @pytest.fixture(scope="session")
@@ -28,3 +33,11 @@ def own_board(monkeypatch: pytest.MonkeyPatch) -> Iterator[Board]:
     with board() as made:
         monkeypatch.setenv("EDGEOPT_DEVICES", str(made.devices()))
         yield made
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    """Where small jobs work for ``ssh:board``."""
+    folder = tmp_path / "work"
+    folder.mkdir()
+    return Place(parse_target("ssh:board/onnxruntime"), Store(tmp_path / "store"), folder)

@@ -119,9 +119,9 @@ class Board:
         found = []
         for each in psutil.process_iter():
             with contextlib.suppress(psutil.Error):
-                words = each.cmdline()
+                words = [] if each.name() == "ssh" else each.cmdline()
                 alive = each.status() != psutil.STATUS_ZOMBIE
-                if alive and any(w.startswith(str(self.work / "agent-")) for w in words):
+                if alive and any(w.startswith(str(self.work)) for w in words):
                     found.append(each)
         return found
 
