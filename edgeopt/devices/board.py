@@ -8,85 +8,41 @@ from __future__ import annotations
 
 import contextlib
 import getpass
-import hashlib
 import os
 import secrets
 import shlex
 import shutil
 import socket
-import subprocess
 import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import ClassVar, Protocol
+from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field, StrictStr, field_validator
 
 from edgeopt.devices import Note
+from edgeopt.devices.boot import (
+    PATIENCE_S,
+    Link,
+    agent_name,
+    at_home,
+    explained,
+    lost,
+    start,
+    start_keeper,
+)
 from edgeopt.devices.channel import Channel, Hello, Reply
 from edgeopt.devices.configured import quantity
 from edgeopt.devices.hello import checked, facts_of
-from edgeopt.devices.pack import agent_archive
 from edgeopt.devices.upload import upload
 from edgeopt.schema.errors import DeviceError, EdgeoptError, UnreachableError
 from edgeopt.schema.target import Target, TargetFacts
 
-PATIENCE_S = 15.0  # for the end of what runs there, over a slow line
 LOOK_S = 0.5
 RECONNECTS = 2
-
-# Runs before anything of ours is there, in whatever Python it finds: it takes the agent from
-# standard input, keeps it under its digest, and becomes it.
-BOOT = """\
-import sys
-def end(said):
-    sys.stderr.write("edgeopt: " + said + "\\n")
-    sys.exit(78)
-if sys.version_info < (3, 8):
-    end("Python %d.%d.%d is too old" % sys.version_info[:3])
-import hashlib, os
-try:
-    import numpy
-except ImportError as error:
-    end("no numpy: %s" % error)
-size, digest, work = int(sys.argv[1]), sys.argv[2], os.path.expanduser(sys.argv[3])
-data = b""
-while len(data) < size:
-    part = os.read(0, size - len(data))
-    if not part:
-        end("the agent did not arrive whole")
-    data += part
-if hashlib.sha256(data).hexdigest() != digest:
-    end("the agent arrived corrupted")
-path = os.path.join(work, "agent-%s.pyz" % digest[:16])
-try:
-    os.makedirs(work, 0o700, exist_ok=True)
-    for name in os.listdir(work):
-        if name.startswith("agent-") and name != os.path.basename(path):
-            os.unlink(os.path.join(work, name))
-    try:
-        with open(path, "rb") as file:
-            there = file.read() == data
-    except FileNotFoundError:
-        there = False
-    if not there:
-        made = "%s.%d" % (path, os.getpid())
-        try:
-            with open(made, "wb") as file:
-                file.write(data)
-            os.replace(made, path)
-        finally:
-            if os.path.exists(made):
-                os.unlink(made)
-except OSError as error:
-    end("cannot write: %s: %s" % (error.strerror, work))
-import runpy
-sys.argv = [path, "--keep", work]
-runpy.run_path(path, run_name="__main__")
-"""
 
 
 class BoardSettings(BaseModel):
@@ -130,19 +86,6 @@ class BoardSettings(BaseModel):
         return " ".join([*front, *words])
 
 
-class Link(Protocol):
-    """A connection: how to run a line there, and what it means that it broke."""
-
-    def first(self, line: str) -> list[str]:
-        """The command that connects and runs a line; the connection lasts as long as it."""
-
-    def next(self, line: str) -> list[str]:
-        """The command that runs one more line over the same connection."""
-
-    def explain(self, code: int | None, words: str) -> EdgeoptError | None:
-        """Why a command that was to connect ended; None where that is not the link's doing."""
-
-
 class LeaseReply(Reply):
     """Whether the board is ours, or who holds it."""
 
@@ -178,10 +121,15 @@ class BoardDevice:
                     unreachable(),
                     tempfile.TemporaryDirectory(prefix="edgeopt-") as folder,
                     self.link() as link,
-                    start_keeper(self, link, Path(folder) / "keeper.log", None) as keeper,
+                    self.keeper(link, Path(folder) / "keeper.log") as keeper,
                 ):
                     self._hello = checked(keeper)
             return self._hello
+
+    def keeper(self, link: Link, log: Path, cancelled: threading.Event | None = None) -> Channel:
+        """A keeper over a new connection. Raises UnreachableError, DeviceError."""
+        settings = self.settings
+        return start_keeper(self.name, settings.line, settings.workdir, link, log, cancelled)
 
     def facts(self, target: Target) -> TargetFacts:
         """What the board and its runtime are. Raises UnreachableError."""
@@ -227,7 +175,7 @@ class BoardLease:
             self._link = self._stack.enter_context(self._device.link())
             self._log = self._folder / "keeper.log"
             self._log.unlink(missing_ok=True)
-            self._keeper = start_keeper(self._device, self._link, self._log, self._cancelled)
+            self._keeper = self._device.keeper(self._link, self._log, self._cancelled)
             self._stack.enter_context(self._keeper)
             with unreachable():
                 checked(self._keeper)
@@ -307,7 +255,7 @@ class BoardLease:
         while self._keeper.ended is None and time.monotonic() < ends and code == 255:
             time.sleep(0.05)
         if self._keeper.ended is not None:
-            return self._link.explain(self._keeper.ended, words) or _lost(self._device.name)
+            return self._link.explain(self._keeper.ended, words) or lost(self._device.name)
         if code == 255 or code > 128:
             return DeviceError(
                 "agent was killed on the board",
@@ -326,91 +274,6 @@ def unreachable() -> Iterator[None]:
         if error.what.startswith("cancelled"):
             raise
         raise UnreachableError(error.what, where=error.where, hint=error.hint) from error
-
-
-def start_keeper(
-    device: BoardDevice, link: Link, log: Path, cancelled: threading.Event | None
-) -> Channel:
-    """Connect, send the agent and have it keep the board. Raises UnreachableError, DeviceError."""
-    data = agent_archive()
-    words = [shlex.quote(BOOT), str(len(data)), hashlib.sha256(data).hexdigest()]
-    line = device.settings.line("-c", *words, shlex.quote(device.settings.workdir))
-    process = start(device.name, link.first(line), log)
-
-    def explain(code: int | None, words: str) -> EdgeoptError | None:
-        told = explained(device.name, code, words) or link.explain(code, words)
-        return told or (_lost(device.name) if code in (255, -9, -15) else None)
-
-    channel = Channel(process, device.name, log, cancelled, patience_s=PATIENCE_S, explain=explain)
-    try:
-        channel.give(data, "connect")
-    except BaseException:
-        channel.kill()
-        raise
-    return channel
-
-
-def start(name: str, command: list[str], log: Path) -> subprocess.Popen[bytes]:
-    """A command on this machine, in a session of its own. Raises DeviceError."""
-    try:
-        with log.open("ab") as errors:
-            return subprocess.Popen(
-                command,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=errors,
-                start_new_session=True,
-                bufsize=0,
-            )
-    except OSError as error:
-        raise DeviceError(f"cannot start {command[0]}: {error.strerror}", where=name) from error
-
-
-def agent_name() -> str:
-    """What the agent's file is called on a board."""
-    return f"agent-{hashlib.sha256(agent_archive()).hexdigest()[:16]}.pyz"
-
-
-def at_home(path: str) -> str:
-    """A path as one word for a shell there; ``~/`` is the home it knows."""
-    rest = path.removeprefix("~/")
-    return f'"$HOME"/{shlex.quote(rest)}' if rest != path else shlex.quote(path)
-
-
-SAID = {  # of the boot, or of a shell: what it means and what to do
-    "is too old": ("Python there is too old: {line}",
-                   "name Python 3.8 or later under 'python' in the devices file"),
-    "no numpy": ("Python there has no numpy: {line}",
-                 "install it, or name another Python under 'python' in the devices file"),
-    "arrived corrupted": ("the agent arrived corrupted", "check the connection and try again"),
-    "did not arrive whole": ("the connection broke while the agent was sent", "try again"),
-    "cannot write": ("no place for uploads: {line}",
-                     "free some space there, or point 'workdir' in the devices file elsewhere"),
-}  # fmt: skip
-
-
-def explained(name: str, code: int | None, words: str) -> EdgeoptError | None:
-    """What the board's own words mean, where they are known."""
-    for line in words.splitlines():
-        said = line.removeprefix("edgeopt: ")
-        for sign, (what, hint) in SAID.items():
-            if said != line and sign in said:
-                return UnreachableError(what.format(line=said[:300]), where=name, hint=hint)
-    if code in (126, 127):
-        return UnreachableError(
-            f"no Python there: {words.splitlines()[-1][:300] if words else 'command not found'}",
-            where=name,
-            hint="install Python 3.8 or later, or name it under 'python' in the devices file",
-        )
-    return None
-
-
-def _lost(name: str) -> UnreachableError:
-    return UnreachableError(
-        "the connection was lost",
-        where=name,
-        hint="check that the board is up and its network steady, then run it again",
-    )
 
 
 def _who() -> str:

@@ -39,14 +39,14 @@ class MachineFacts(Reply):
     """A machine, in its own words."""
 
     isa: str = Field(pattern=r"^[a-z0-9_]{1,32}(-[a-z0-9_]{1,32})?$")
-    features: list[str] = Field(max_length=1024)
-    cpu: str = Field(max_length=200)
     cores: int = Field(ge=1, le=65536)
-    memory_bytes: int = Field(ge=0)
-    governor: str = Field(max_length=64)
-    system: str = Field(max_length=64)
-    kernel: str = Field(max_length=200)
-    load: float | None
+    features: list[str] = Field([], max_length=1024)
+    cpu: str = Field("", max_length=200)
+    memory_bytes: int = Field(0, ge=0)
+    governor: str = Field("", max_length=64)
+    system: str = Field("", max_length=64)
+    kernel: str = Field("", max_length=200)
+    load: float | None = None
     temperature_c: float | None = None
     frequency_mhz: float | None = None
 
@@ -55,10 +55,10 @@ class Hello(Reply):
     """An agent's first answer."""
 
     protocol: int
-    python: str = Field(max_length=32)
     machine: MachineFacts
     runtimes: dict[str, str]
     missing: dict[str, str] = {}  # runtime -> why it is not there
+    python: str = Field("", max_length=32)
     executable: str = Field("", max_length=4096)
 
 

@@ -17,6 +17,7 @@ import edgeopt
 from edgeopt.devices import Note
 from edgeopt.devices.channel import Channel, Hello
 from edgeopt.devices.hello import checked, facts_of
+from edgeopt.devices.linked import link_files
 from edgeopt.devices.lock import bench_lock
 from edgeopt.schema.errors import DeviceError
 from edgeopt.schema.target import Target, TargetFacts
@@ -84,19 +85,7 @@ class LocalLease:
 
     def put(self, files: Mapping[str, Path]) -> None:
         """Link files, or copy where the file system has no links. Raises DeviceError."""
-        for digest, path in files.items():
-            target = self._folder / digest
-            if target.exists():
-                continue
-            try:
-                try:
-                    os.link(path, target)
-                except OSError:
-                    shutil.copyfile(path, target)
-            except OSError as error:
-                raise DeviceError(
-                    f"cannot put {path.name} there: {error.strerror}", where=str(self._folder)
-                ) from error
+        link_files(self._folder, files)
 
     def start_agent(self) -> Channel:
         """A child in a session of its own, which dies with this thread."""

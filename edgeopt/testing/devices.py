@@ -25,7 +25,7 @@ from edgeopt.schema.job import ArrayRef, Arrays, Job, Outcome, Request
 from edgeopt.schema.target import Target, parse_target
 from edgeopt.store import Store
 
-SAMPLES, WIDTH = 10, 6
+SAMPLES, WIDTH, HIDDEN = 10, 6, 256
 PATIENCE_S = 60.0
 RTOL, ATOL = 1e-4, 1e-5
 
@@ -199,6 +199,7 @@ def run_small(
     cancelled: threading.Event | None = None,
     told: Callable[..., None] = lambda *_, **__: None,
     protocol: str = "short",
+    layers: int = 0,
 ) -> dict[str, Any]:
     """Score a small network, or race it against itself; the value of that job."""
     import numpy as np
@@ -206,7 +207,7 @@ def run_small(
     store = place.store
     x = np.random.default_rng(0).standard_normal((SAMPLES, WIDTH)).astype(np.float32)
     tensors = Arrays(split="check", n=SAMPLES, arrays={"x": store.put_array(x)})
-    data = _network()
+    data = _network(layers)
     artifact = Artifact(
         format="onnx", files={"model.onnx": store.put_bytes(data)}, size_bytes=len(data)
     )
@@ -220,22 +221,27 @@ def run_small(
     return run_bench(request, told, cancelled or threading.Event())[1]
 
 
-def _network() -> bytes:
-    """MatMul and Relu with a free batch, ONNX."""
+def _network(layers: int) -> bytes:
+    """MatMul and Relu with a free batch, ONNX; each layer more takes some 10 us."""
     import numpy as np
     from onnx import TensorProto, helper, numpy_helper
 
-    weights = np.linspace(-1, 1, WIDTH * 3, dtype=np.float32).reshape(WIDTH, 3)
+    def weights(name: str, rows: int, columns: int) -> Any:
+        values = np.linspace(-1, 1, rows * columns, dtype=np.float32).reshape(rows, columns)
+        return numpy_helper.from_array(values / rows, name)
+
+    sizes = [WIDTH, *[HIDDEN] * layers, 3]
+    names = ["x", *(f"h{i}" for i in range(layers)), "m"]
+    held = [weights(f"w{i}", *sizes[i : i + 2]) for i in range(layers + 1)]
     nodes = [
-        helper.make_node("MatMul", ["x", "w"], ["m"]),
-        helper.make_node("Relu", ["m"], ["y"]),
+        helper.make_node("MatMul", [names[i], f"w{i}"], [names[i + 1]]) for i in range(layers + 1)
     ]
     graph = helper.make_graph(
-        nodes,
+        [*nodes, helper.make_node("Relu", ["m"], ["y"])],
         "check",
         [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", WIDTH])],
         [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["batch", 3])],
-        [numpy_helper.from_array(weights, "w")],
+        held,
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
     return bytes(model.SerializeToString())
