@@ -155,6 +155,40 @@ def check(device: str, *, store: Store | str | Path | None = None) -> list[dict[
         return check_device(Target(device=device, runtime=known[0]), opened)
 
 
+def export_job(
+    *files: str | Path,
+    target: str,
+    data: str | Path | None = None,
+    processes: int = 7,
+    store: Store | str | Path | None = None,
+    on_event: OnEvent | None = None,
+) -> bytes:
+    """A zip app that measures model files on a board without a network.
+
+    ``python3 job.pyz > result.json`` there scores all and races each against the first;
+    ``import_job`` takes the result back. One ``files`` that is the folder of a result, or its
+    ``result.json``, stands for the reference and the chosen model.
+    """
+    from edgeopt.pipeline import chosen_and_reference
+    from edgeopt.pipeline import export_job as export
+
+    paths = [Path(file) for file in files]
+    archive = None if data is None else Path(data)
+    tell = on_event or _ignore
+    with _opened(store) as opened, opened.workdir() as folder:
+        if len(paths) == 1 and (paths[0].is_dir() or paths[0].name == RESULT):
+            paths = list(chosen_and_reference(load(paths[0]), target, opened, folder))
+        return export(paths, target, data=archive, processes=processes, store=opened, on_event=tell)
+
+
+def import_job(path: str | Path, *, store: Store | str | Path | None = None) -> dict[str, Any]:
+    """The figures of an offline job's result, as ``benchmark`` gives them."""
+    from edgeopt.pipeline import import_job as take
+
+    with _opened(store) as opened:
+        return take(Path(path), store=opened)
+
+
 def load(path: str | Path) -> Result:
     """The result of an earlier run, from its folder or its ``result.json``.
 

@@ -43,6 +43,7 @@ def main() -> None:
     else:
         _die_with_parent()
         _bound_memory(*words[1:])
+        os.environ["TMPDIR"] = words[0]  # what runtimes leave there goes with the folder
         agent = Agent(words[0])
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: _end(agent, 1))

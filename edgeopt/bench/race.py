@@ -139,7 +139,7 @@ def race(
     )
     how = f"{schedule.name} race: {pace.turns} turns a side in each process, {METHOD}"
     frame = {"n": len(runs), "protocol": how, "samples": samples}
-    return samples, _value(runs, frame, machines, placed, contended)
+    return samples, value_of(runs, frame, machines, placed, contended)
 
 
 def _order(index: int) -> str:
@@ -210,7 +210,7 @@ def _enough(runs: Sequence[Run], schedule: Schedule) -> bool:
     return geometric_interval([run.ratio(50.0) for run in runs]).half_width <= HALF_WIDTH
 
 
-def _value(
+def value_of(
     runs: Sequence[Run],
     frame: dict[str, Any],
     machines: Mapping[str, str],

@@ -50,10 +50,15 @@ def command(
     if as_json:
         print_json(found)
     else:
-        for raced in found["targets"]:
-            _show(raced, found["data"])
+        show(found)
     code: int = found["exit_code"]
     return code
+
+
+def show(found: dict[str, Any]) -> None:
+    """A table for each target."""
+    for raced in found["targets"]:
+        _show(raced, found["data"])
 
 
 def _show(raced: dict[str, Any], data: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import shlex
 import subprocess
 import threading
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from edgeopt.devices.channel import Channel
-from edgeopt.devices.pack import agent_archive
+from edgeopt.devices.pack import agent_archive, agent_digest
 from edgeopt.schema.errors import DeviceError, EdgeoptError, UnreachableError
 
 PATIENCE_S = 15.0  # for the end of what runs there, over a slow line
@@ -37,7 +36,7 @@ while len(data) < size:
     if not part:
         end("the agent did not arrive whole")
     data += part
-if hashlib.sha256(data).hexdigest() != digest:
+if agent_digest() != digest:
     end("the agent arrived corrupted")
 path = os.path.join(work, "agent-%s.pyz" % digest[:16])
 try:
@@ -105,7 +104,7 @@ def start_keeper(
     ``line`` makes a line for a shell there of Python's words; ``work`` is the folder there.
     """
     data = agent_archive()
-    words = [shlex.quote(BOOT), str(len(data)), hashlib.sha256(data).hexdigest()]
+    words = [shlex.quote(BOOT), str(len(data)), agent_digest()]
     asked = line("-c", *words, shlex.quote(work))
     process = start(name, link.first(asked), log)
 
@@ -143,7 +142,7 @@ def start(
 
 def agent_name() -> str:
     """What the agent's file is called on a board."""
-    return f"agent-{hashlib.sha256(agent_archive()).hexdigest()[:16]}.pyz"
+    return f"agent-{agent_digest()[:16]}.pyz"
 
 
 def at_home(path: str) -> str:

@@ -28,7 +28,7 @@ def inspect_model(
 ) -> Inspection:
     """Open a model file in a worker and say what is in it. Raises ModelError naming the file."""
     with Engine(store, on_event=on_event, bench=run_bench) as engine:
-        outcome = _open(engine, path, 0)
+        outcome = opened(engine, path, 0)
     return Inspection.model_validate(outcome.value["inspection"])
 
 
@@ -56,20 +56,20 @@ def benchmark_files(
     for error in lost.values():
         on_event(Event(what="note", text=str(error)))
     with Engine(store, on_event=on_event, bench=run_bench) as engine:
-        opened = [_open(engine, path, index) for index, path in enumerate(paths)]
-        descriptions = [Description.model_validate(o.value["description"]) for o in opened]
-        outcomes = {o.job: o for o in opened}
-        raw = _samples(descriptions[0], data, store)
+        sources = [opened(engine, path, index) for index, path in enumerate(paths)]
+        descriptions = [Description.model_validate(o.value["description"]) for o in sources]
+        outcomes = {o.job: o for o in sources}
+        raw = samples_for(descriptions[0], data, store)
         first = descriptions[0].signature
-        for path, outcome, description in zip(paths, opened, descriptions, strict=True):
-            samples = _fed(path, paths[0], raw, first, description, store)
+        for path, outcome, description in zip(paths, sources, descriptions, strict=True):
+            samples = fed(path, paths[0], raw, first, description, store)
             id = f"samples:{outcome.job}"
             value = samples.to_json()
             outcomes[id] = Outcome(job=id, status="ok", digest=samples.digest, value=value)
         raced = []
         for group in groups:
             try:
-                raced.append(_race_all(engine, group, paths, opened, outcomes))
+                raced.append(_race_all(engine, group, paths, sources, outcomes))
             except DeviceError as error:
                 if works_here(group.asked.device):
                     raise
@@ -84,7 +84,7 @@ def benchmark_files(
     }
 
 
-def _fed(
+def fed(
     path: Path, first_path: Path, raw: Arrays, first: Signature, d: Description, store: Store
 ) -> Arrays:
     """The samples as a file takes them. Raises UsageError where its inputs are others."""
@@ -110,16 +110,16 @@ def _race_all(
     engine: Engine,
     group: TargetGroup,
     paths: Sequence[Path],
-    opened: Sequence[Outcome],
+    sources: Sequence[Outcome],
     outcomes: dict[str, Outcome],
 ) -> dict[str, Any]:
     rows = [
         (path, outcome, target)
-        for path, outcome in zip(paths, opened, strict=True)
+        for path, outcome in zip(paths, sources, strict=True)
         for target, _ in group.members
         if target.format == outcome.value["artifact"]["format"] or not group.asked.every
     ]
-    for path, outcome in zip(paths, opened, strict=True):
+    for path, outcome in zip(paths, sources, strict=True):
         if not any(row[1] is outcome for row in rows):
             raise UsageError(
                 f"no runtime of {group} reads {outcome.value['artifact']['format']}",
@@ -178,13 +178,14 @@ def _raced(
     }
 
 
-def _open(engine: Engine, path: Path, index: int) -> Outcome:
+def opened(engine: Engine, path: Path, index: int) -> Outcome:
+    """A model file, opened in a worker. Raises ModelError."""
     recipe = make_recipe({"model": {"path": path.name}}, root=path.parent)
     job = open_job(recipe, {}).model_copy(update={"id": f"open:{index}:{path}"})
     return run_or_raise(engine, [job], {})[job.id]
 
 
-def _samples(d: Description, data: Path | None, store: Store) -> Arrays:
+def samples_for(d: Description, data: Path | None, store: Store) -> Arrays:
     """Samples for a model's inputs, (n, ...) each, put into the store."""
     import numpy as np
 
