@@ -36,7 +36,7 @@ while len(data) < size:
     if not part:
         end("the agent did not arrive whole")
     data += part
-if agent_digest() != digest:
+if hashlib.sha256(data).hexdigest() != digest:
     end("the agent arrived corrupted")
 path = os.path.join(work, "agent-%s.pyz" % digest[:16])
 try:
