@@ -16,7 +16,7 @@ from edgeopt.recipe import Recipe, load_recipe, make_recipe
 from edgeopt.recipe.bare import bare_fields, data_fields
 from edgeopt.report import draw
 from edgeopt.schema.artifact import Inspection
-from edgeopt.schema.errors import StoreError, UsageError
+from edgeopt.schema.errors import DeviceError, StoreError, UsageError
 from edgeopt.schema.event import Event
 from edgeopt.schema.plan import Plan
 from edgeopt.schema.result import Result
@@ -120,6 +120,74 @@ def doctor(*, store: Store | str | Path | None = None) -> dict[str, Any]:
 
     with _opened(store) as opened:
         return diagnose(opened)
+
+
+def devices() -> list[dict[str, Any]]:
+    """The devices that the devices file names, this machine first; none is asked anything."""
+    from edgeopt.devices.configured import configured, devices_file
+
+    file = str(devices_file())
+    told = [{"device": "local", "settings": {}, "file": ""}]
+    for kind, entries in configured().items():
+        for name, settings in entries.items():
+            given = settings.model_dump(exclude_unset=True, mode="json")
+            told.append({"device": f"{kind}:{name}", "settings": given, "file": file})
+    return told
+
+
+def probe(device: str) -> dict[str, Any]:
+    """What a device's agent says of itself. Raises UsageError, DeviceError."""
+    from edgeopt.devices import device_named
+
+    return {"device": device, **device_named(device).hello().model_dump(mode="json")}
+
+
+def check(device: str, *, store: Store | str | Path | None = None) -> list[dict[str, Any]]:
+    """The conformance checks on a live device. Raises UsageError, DeviceError."""
+    from edgeopt.devices import device_named
+    from edgeopt.schema.target import RUNTIMES, Target
+    from edgeopt.testing.devices import check_device
+
+    there = device_named(device).hello().runtimes
+    known = [runtime for runtime in RUNTIMES if runtime in there]
+    if not known:
+        raise DeviceError("no runtime is installed there", where=device, hint="see docs/devices.md")
+    with _opened(store) as opened:
+        return check_device(Target(device=device, runtime=known[0]), opened)
+
+
+def export_job(
+    *files: str | Path,
+    target: str,
+    data: str | Path | None = None,
+    processes: int = 7,
+    store: Store | str | Path | None = None,
+    on_event: OnEvent | None = None,
+) -> bytes:
+    """A zip app that measures model files on a board without a network.
+
+    ``python3 job.pyz > result.json`` there scores all and races each against the first;
+    ``import_job`` takes the result back. One ``files`` that is the folder of a result, or its
+    ``result.json``, stands for the reference and the chosen model.
+    """
+    from edgeopt.pipeline import chosen_and_reference
+    from edgeopt.pipeline import export_job as export
+
+    paths = [Path(file) for file in files]
+    archive = None if data is None else Path(data)
+    tell = on_event or _ignore
+    with _opened(store) as opened, opened.workdir() as folder:
+        if len(paths) == 1 and (paths[0].is_dir() or paths[0].name == RESULT):
+            paths = list(chosen_and_reference(load(paths[0]), target, opened, folder))
+        return export(paths, target, data=archive, processes=processes, store=opened, on_event=tell)
+
+
+def import_job(path: str | Path, *, store: Store | str | Path | None = None) -> dict[str, Any]:
+    """The figures of an offline job's result, as ``benchmark`` gives them."""
+    from edgeopt.pipeline import import_job as take
+
+    with _opened(store) as opened:
+        return take(Path(path), store=opened)
 
 
 def load(path: str | Path) -> Result:

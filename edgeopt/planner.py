@@ -19,7 +19,7 @@ from edgeopt.formats import format_named
 from edgeopt.recipe import Choice, Recipe
 from edgeopt.schema.artifact import Description
 from edgeopt.schema.base import digest_of
-from edgeopt.schema.errors import PassError, PlanError
+from edgeopt.schema.errors import PassError, PlanError, UnreachableError
 from edgeopt.schema.job import Arrays, Job
 from edgeopt.schema.plan import Candidate, Plan
 from edgeopt.schema.target import Target, TargetFacts, TargetGroup
@@ -36,7 +36,8 @@ class Known:
 
     ``source`` is the source's description and ``source_job`` the job that opened it;
     ``raw`` the arrays of each split and ``raw_jobs`` the jobs that loaded them; ``version``
-    gives the version of an installed library; ``host_isa`` is where passes run.
+    gives the version of an installed library; ``host_isa`` is where passes run. Targets that
+    could not be reached are in no group.
     """
 
     source: Description
@@ -46,6 +47,7 @@ class Known:
     groups: tuple[TargetGroup, ...]
     host_isa: str
     version: Callable[[str], str]
+    unreachable: Mapping[str, UnreachableError] = field(default_factory=dict)  # by target
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import platform
 from typing import Any, Dict, List, Optional
@@ -30,7 +31,24 @@ def facts() -> Dict[str, Any]:
         "system": platform.system(),
         "kernel": platform.release(),
         "load": load(),
+        **state(),
     }
+
+
+def state() -> Dict[str, Any]:
+    """``temperature_c`` of the hottest zone, ``frequency_mhz`` as the mean of all clocks."""
+    zones = _numbers("/sys/class/thermal/thermal_zone*/temp")
+    clocks = _numbers("/sys/devices/system/cpu/cpu[0-9]*/cpufreq/scaling_cur_freq")
+    return {
+        "temperature_c": max(zones) / 1e3 if zones else None,  # the kernel tells thousandths
+        "frequency_mhz": sum(clocks) / len(clocks) / 1e3 if clocks else None,  # and kHz
+    }
+
+
+def _numbers(pattern: str) -> List[int]:
+    """What the kernel's files hold; one that cannot be read, or holds no number, is left out."""
+    texts = [_text(path) for path in sorted(glob.glob(pattern))]
+    return [int(text) for text in texts if text.lstrip("-").isdigit()]
 
 
 def isa(architecture: str, flags: List[str]) -> str:

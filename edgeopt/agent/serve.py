@@ -2,7 +2,7 @@
 
 Requests are ``{"do": NAME, ...}``; answers are ``{"ok": {...}}`` or ``{"error": {type, what,
 where, hint}}``, arrays beside them. Order of a measurement: ``hello``, ``runtime``, ``feed``,
-``open``, then ``run``, ``time``, ``placement``, ``memory`` as often as needed, ``close``. Two
+``open``, then ``run``, ``time``, ``placement``, ``memory``, ``state`` as needed, ``close``. Two
 runtimes may be loaded, for a race between them.
 """
 
@@ -33,12 +33,12 @@ class Agent:
         self._feeds: Dict[str, Feed] = {}
         self._open: Dict[str, Opened] = {}
         self._requests = {
-            "hello": self.hello, "runtime": self.runtime, "feed": self.feed, "open": self.open,
+            "hello": hello, "runtime": self.runtime, "feed": self.feed, "open": self.open,
             "close": self.close, "run": self.run, "time": self.time,
-            "placement": self.placement, "memory": self.memory,
+            "placement": self.placement, "memory": self.memory, "state": self.state,
         }  # fmt: skip
 
-    def answer(self, request: Mapping[str, Any]) -> bytes:
+    def answer(self, request: Mapping[str, Any], _arrays: Mapping[str, np.ndarray]) -> bytes:
         """The frame that answers a request. Never raises: errors cross as records."""
         name = str(request.get("do"))[:40]
         try:
@@ -52,15 +52,10 @@ class Agent:
             failed = AgentError(kind, one_line(error), str(request.get("session") or name)[:200])
             return protocol.pack({"error": failed.record()})
 
-    def hello(self, request: Mapping[str, Any]) -> Answer:
-        """Python, machine and the runtimes that are installed."""
-        python = "{}.{}.{}".format(*sys.version_info[:3])
-        return {
-            "protocol": protocol.VERSION,
-            "python": python,
-            "machine": machine.facts(),
-            "runtimes": sessions.versions(),
-        }, {}
+    def leave(self) -> None:
+        """Remove the sessions' folders."""
+        for opened in list(self._open.values()):
+            opened.remove()
 
     def runtime(self, request: Mapping[str, Any]) -> Answer:
         """Import a runtime with that many threads; its version as it tells it itself."""
@@ -140,6 +135,10 @@ class Agent:
         reset = memory.reset() if request["reset"] else False
         return {"reset": reset, **memory.reading()}, {}
 
+    def state(self, request: Mapping[str, Any]) -> Answer:
+        """Temperature and clock now, None where the kernel does not tell them."""
+        return machine.state(), {}
+
     def _session(self, request: Mapping[str, Any]) -> Opened:
         name = str(request["session"])
         if name not in self._open:
@@ -151,6 +150,18 @@ class Agent:
         if name not in self._feeds:
             raise AgentError("DeviceError", "no such feed", name)
         return self._feeds[name]
+
+
+def hello(request: Mapping[str, Any]) -> Answer:
+    """Python, machine, and the runtimes that are installed, or why one is not."""
+    return {
+        "protocol": protocol.VERSION,
+        "python": "{}.{}.{}".format(*sys.version_info[:3]),
+        "executable": sys.executable or "",
+        "machine": machine.facts(),
+        "runtimes": sessions.versions(),
+        "missing": sessions.missing(),
+    }, {}
 
 
 class Opened:

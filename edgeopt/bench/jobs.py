@@ -23,7 +23,8 @@ def run_bench(
     """Digest and value of a score or a race; ``progress(done, total, **figures)`` on the way.
 
     ``cancelled`` ends it within a fraction of a second, its agents killed: a DeviceError. A
-    race takes the bench lock alone; a score's caller holds it shared. Raises EdgeoptError.
+    race on this machine takes the bench lock alone; a score's caller holds it shared. Raises
+    EdgeoptError.
     """
     from edgeopt.bench.peak import memory
     from edgeopt.bench.race import SCHEDULES, race
@@ -43,7 +44,12 @@ def run_bench(
     lend = device_named(device).lease
     with (
         Store(request.store) as store,
-        lend(workdir, exclusive=job.kind == "race", cancelled=cancelled) as lease,
+        lend(
+            workdir,
+            exclusive=job.kind == "race",
+            cancelled=cancelled,
+            note=lambda text: progress(0, note=text),
+        ) as lease,
     ):
         if job.kind == "score":
             return score(task, lease, store, workdir, progress)

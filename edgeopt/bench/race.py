@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from edgeopt.bench.rig import Rig, rig
+from edgeopt.bench.heat import REPEATS, cool, throttled, told
+from edgeopt.bench.rig import Rig, StateReply, rig
 from edgeopt.bench.task import Task
 from edgeopt.devices import Lease
 from edgeopt.schema.errors import ModelError
@@ -22,6 +23,7 @@ SAMPLES = 64
 HALF_WIDTH = 0.03  # of the log-ratio of medians
 FEWEST_TURNS, MOST_LOOPS = 6, 400
 ROUGH_LOOPS = 3
+HOT = "{device} slowed down while it was timed; it cools, and one process is taken again"
 
 Progress = Callable[..., None]
 
@@ -56,6 +58,13 @@ class Run:
     turns: dict[str, list[np.ndarray]] = field(default_factory=lambda: {s: [] for s in SIDES})
     load_ns: dict[str, int] = field(default_factory=dict)
     load: float | None = None
+    before: StateReply | None = None  # warm, before the first turn
+    after: StateReply | None = None
+
+    @property
+    def throttled(self) -> bool:
+        """Whether the device slowed down meanwhile."""
+        return bool(self.before and self.after and throttled(self.before, self.after))
 
     def percentile(self, side: str, percent: float) -> float:
         """Milliseconds, over all inferences of a side."""
@@ -68,7 +77,13 @@ class Run:
     def to_json(self) -> dict[str, Any]:
         """Plain JSON, every nanosecond kept."""
         turns = {side: [turn.tolist() for turn in found] for side, found in self.turns.items()}
-        return {"order": self.order, "load": self.load, "load_ns": self.load_ns, "turns": turns}
+        return {
+            "order": self.order,
+            "load": self.load,
+            "load_ns": self.load_ns,
+            "turns": turns,
+            **told(self.before, self.after),
+        }
 
 
 @dataclass(frozen=True)
@@ -87,10 +102,12 @@ def race(
     """Digest of the raw samples and the race's value, ratios being a over b.
 
     Processes are added until the half-width of the log-ratio of medians is at most 3% or
-    the schedule's most are reached. Raises ModelError, DeviceError, PlacementError.
+    the schedule's most are reached. One in which the device throttled is taken again once it
+    has cooled, twice a race at most. Raises ModelError, DeviceError, PlacementError.
     """
     task.put(lease, store)
     runs: list[Run] = []
+    hot: list[Run] = []  # taken again
     pace: Pace | None = None
     placed: dict[str, dict[str, int]] = {}
     while not _enough(runs, schedule):
@@ -103,16 +120,26 @@ def race(
                 placed = {side: agent.placement(side) for side in SIDES}
             machines = {side: agent.machine(side) for side in SIDES}
             contended = agent.contended
+            if run.throttled and len(hot) < REPEATS and run.before:
+                hot.append(run)
+                progress(len(runs), schedule.processes, note=HOT.format(device=task.device))
+                cool(agent, hot[0].before or run.before)
+                continue
         runs.append(run)
         ratio = geometric_interval([run.ratio(50.0) for run in runs]).value
         progress(len(runs), max(schedule.processes, len(runs)), ratio=ratio)
     assert pace is not None
     samples = store.put_json(
-        {"protocol": schedule.name, "unit": "ns", "processes": [run.to_json() for run in runs]}
+        {
+            "protocol": schedule.name,
+            "unit": "ns",
+            "processes": [run.to_json() for run in runs],
+            "throttled": [run.to_json() for run in hot],
+        }
     )
     how = f"{schedule.name} race: {pace.turns} turns a side in each process, {METHOD}"
     frame = {"n": len(runs), "protocol": how, "samples": samples}
-    return samples, _value(runs, frame, machines, placed, contended)
+    return samples, value_of(runs, frame, machines, placed, contended)
 
 
 def _order(index: int) -> str:
@@ -166,11 +193,13 @@ def _take_turns(agent: Rig, run: Run, pace: Pace) -> None:
     """Warm both, then let them alternate: a b b a a b b a ..., two turns a side a request."""
     _medians(agent, pace.warm)
     order = run.order.partition(" ")[2]
+    run.before = agent.state()
     for _ in range(pace.turns // 2):
         planned = [(side, pace.loops[side]) for side in order]
         taken = agent.time(planned, timeout_s=60.0 + 40.0 * len(planned) * pace.turn_s)
         for side, ns in zip(order, taken, strict=True):
             run.turns[side].append(ns)
+    run.after = agent.state()
 
 
 def _enough(runs: Sequence[Run], schedule: Schedule) -> bool:
@@ -181,7 +210,7 @@ def _enough(runs: Sequence[Run], schedule: Schedule) -> bool:
     return geometric_interval([run.ratio(50.0) for run in runs]).half_width <= HALF_WIDTH
 
 
-def _value(
+def value_of(
     runs: Sequence[Run],
     frame: dict[str, Any],
     machines: Mapping[str, str],
@@ -190,6 +219,7 @@ def _value(
 ) -> dict[str, Any]:
     """Measurements of the ratios and of each side, with what to know before believing them."""
     marks = ["contended"] if contended else []
+    marks += ["throttled"] if any(run.throttled for run in runs) else []
     ratio: dict[str, Any] = {}
     sides: dict[str, dict[str, Any]] = {side: {} for side in SIDES}
     both = {"machine": " against ".join(dict.fromkeys(machines[side] for side in SIDES)), **frame}

@@ -79,6 +79,13 @@ class MemoryReply(Reply):
     peak_bytes: int = Field(ge=0)
 
 
+class StateReply(Reply):
+    """Temperature and clock at a moment, None where the device tells none."""
+
+    temperature_c: float | None = None
+    frequency_mhz: float | None = Field(None, ge=0)
+
+
 class Empty(Reply):
     """Nothing but that it is done."""
 
@@ -170,6 +177,10 @@ class Rig:
                 hint=f"asked was {', '.join(sorted(allowed))}",
             )
         return placed.nodes
+
+    def state(self) -> StateReply:
+        """Temperature and clock now."""
+        return self._channel.ask("state", StateReply)[0]
 
     def memory(self, reset: bool) -> MemoryReply:
         """Resident memory of the agent's process."""

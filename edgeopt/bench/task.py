@@ -43,6 +43,11 @@ class Task:
         return self._any.target.threads
 
     @property
+    def device(self) -> str:
+        """Where all of it runs."""
+        return self._any.target.device
+
+    @property
     def n(self) -> int:
         """Count of samples."""
         return self._any.samples.n

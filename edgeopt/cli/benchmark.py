@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from edgeopt.cli.commands import json_option, print_json
+from edgeopt.cli.commands import devices_option, json_option, print_json
 
 SHOWN = (  # header, quantity
     ("p50 / first", "ratio.latency.p50"),
@@ -29,6 +29,7 @@ SHOWN = (  # header, quantity
     "--data", type=click.Path(path_type=Path),
     help="An .npz with an array for each model input; random samples otherwise.",
 )  # fmt: skip
+@devices_option
 @json_option("Print the figures as JSON.")
 @click.option("--quiet", is_flag=True, help="No progress.")
 def command(
@@ -37,7 +38,8 @@ def command(
     """Race model FILES, each against the first: latency, load time, memory, size.
 
     Each file races in every runtime of the target that reads it. The first also races
-    itself: what it shows there is the noise of the machine.
+    itself: what it shows there is the noise of the machine. Exits 5 where some targets could
+    not be reached.
     """
     from edgeopt.api import benchmark
     from edgeopt.listeners import listening
@@ -48,9 +50,15 @@ def command(
     if as_json:
         print_json(found)
     else:
-        for raced in found["targets"]:
-            _show(raced, found["data"])
-    return 0
+        show(found)
+    code: int = found["exit_code"]
+    return code
+
+
+def show(found: dict[str, Any]) -> None:
+    """A table for each target."""
+    for raced in found["targets"]:
+        _show(raced, found["data"])
 
 
 def _show(raced: dict[str, Any], data: str) -> None:
@@ -89,5 +97,6 @@ def _show(raced: dict[str, Any], data: str) -> None:
 
 MARKS = {
     "contended": "contended: the threads leave no core for anything else",
+    "throttled": "throttled: the device slowed down from its own heat, and did not cool in time",
     "wide": "wide: the interval of a ratio is wider than 3% to each side",
 }

@@ -13,7 +13,10 @@ from typing import Any, NoReturn, TypeVar
 
 import click
 
-COMMANDS = ("optimize", "plan", "benchmark", "inspect", "report", "passes", "cache", "doctor")
+COMMANDS = (
+    "optimize", "plan", "benchmark", "inspect", "report", "passes", "devices", "job", "cache",
+    "doctor",
+)  # fmt: skip
 AS_JSON = "edgeopt.as_json"
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -62,6 +65,20 @@ def json_option(what: str) -> Callable[[Command], Command]:
         return value
 
     return click.option("--json", "as_json", is_flag=True, callback=noted, help=what)
+
+
+def devices_option(command: Command) -> Command:
+    """``--devices FILE``: for this run, instead of the user's own."""
+
+    def named(_ctx: click.Context, _parameter: click.Parameter, value: str | None) -> None:
+        if value is not None:
+            os.environ["EDGEOPT_DEVICES"] = os.path.abspath(value)
+
+    said = "Devices file  [default: $EDGEOPT_DEVICES, or devices.yaml in the configuration folder]"
+    option = click.option(
+        "--devices", metavar="FILE", expose_value=False, callback=named, is_eager=True, help=said
+    )
+    return option(command)
 
 
 def print_json(value: Any) -> None:

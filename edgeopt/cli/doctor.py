@@ -6,13 +6,14 @@ from typing import Any
 
 import click
 
-from edgeopt.cli.commands import json_option, print_json
+from edgeopt.cli.commands import devices_option, json_option, print_json
 
 TELLING = ("sse4_1", "avx2", "avx512f", "avx_vnni", "avx512_vnni", "amx_int8", "asimd", "asimddp",
            "i8mm", "sve")  # fmt: skip
 
 
 @click.command("doctor")
+@devices_option
 @json_option("Print it as JSON.")
 def command(as_json: bool) -> int:
     """Show libraries, extras, CPU features, targets, disk and store.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgeopt.cli.commands import json_option, print_json
+from edgeopt.cli.commands import devices_option, json_option, print_json
 
 if TYPE_CHECKING:
     from edgeopt.schema.result import Result
@@ -32,6 +32,7 @@ OUT = "edgeopt-out"
 )
 @click.option("--no-bench", is_flag=True, help="Build and check only; measure nothing.")
 @click.option("--quick", is_flag=True, help="Short races only: wider intervals.")
+@devices_option
 @json_option("Print the result document.")
 @click.option("--quiet", is_flag=True, help="No progress.")
 @click.option("--log", type=click.Path(path_type=Path), help="Append all events as JSON lines.")
@@ -54,7 +55,8 @@ def command(
     must keep one point of accuracy, or 0.99 of cosine similarity where there are no labels.
 
     Exit codes: 0 chosen, 1 error, 2 wrong usage or recipe, 3 constraints unmet or refused on
-    the test split, 4 inconclusive, 130 interrupted.
+    the test split, 4 inconclusive, 5 some targets unreachable and the rest decided, 130
+    interrupted.
     """
     from edgeopt.api import optimize
     from edgeopt.listeners import listening

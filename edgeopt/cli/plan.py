@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgeopt.cli.commands import json_option, print_json
+from edgeopt.cli.commands import devices_option, json_option, print_json
 
 if TYPE_CHECKING:
     from edgeopt.schema.plan import Candidate, Plan
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 @click.option(
     "--data", type=click.Path(path_type=Path), help="Samples (.npz) for a MODEL without a recipe."
 )
+@devices_option
 @json_option("Print the plan as JSON.")
 def command(model: Path, data: Path | None, as_json: bool) -> int:
     """Show the jobs and candidates of a recipe, and an estimate. Runs no pass."""

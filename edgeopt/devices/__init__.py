@@ -6,25 +6,37 @@
         lease.put({digest: path, ...})
         with lease.start_agent() as channel:
             hello, _ = channel.ask("hello", Hello)
+
+A kind is a file of this folder with a class ``DEVICE``, or an entry point of the group
+``edgeopt.devices``. A kind that needs more than a name has a model ``Settings``, which the
+devices file fills (``configured``).
 """
 
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from functools import cache
+from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, cast
+from pkgutil import iter_modules
+from typing import TYPE_CHECKING, ClassVar, Protocol, cast
 
 from edgeopt.schema.errors import UsageError, did_you_mean
 from edgeopt.schema.target import Target, TargetFacts
 
 if TYPE_CHECKING:
-    from edgeopt.devices.channel import Channel
+    from edgeopt.devices.channel import Channel, Hello
 
-DEVICES = {"local": "local:LocalDevice"}  # kind -> file:class in this folder
+GROUP = "edgeopt.devices"
+Note = Callable[[str], None]
+
+
+def _silent(_text: str) -> None:
+    """Nobody to tell."""
 
 
 class Lease(Protocol):
@@ -38,30 +50,79 @@ class Lease(Protocol):
 
 
 class Device(Protocol):
-    """A kind of device, by name; ``quantities`` is what can be measured there."""
+    """A kind of device, by name; ``quantities`` is what can be measured there.
+
+    ``here`` says whether it works on this machine's cores: only then do its races need the
+    machine's bench lock.
+    """
 
     name: str
     quantities: frozenset[str]
+    here: ClassVar[bool]
+
+    def hello(self) -> Hello:
+        """What the device's agent says of itself; asked once. Raises DeviceError."""
 
     def facts(self, target: Target) -> TargetFacts:
         """What the device says of itself and the target's runtime. Raises DeviceError."""
 
     def lease(
-        self, workdir: Path, *, exclusive: bool, cancelled: threading.Event | None = None
+        self,
+        workdir: Path,
+        *,
+        exclusive: bool,
+        cancelled: threading.Event | None = None,
+        note: Note = _silent,
     ) -> AbstractContextManager[Lease]:
         """Borrow the device; ``exclusive`` keeps all other work from it meanwhile.
 
         ``workdir`` is the caller's own folder on the host. ``cancelled`` ends the wait for the
-        device and every agent started under the lease. Raises DeviceError.
+        device and every agent started under the lease; ``note`` is told whom it waits for.
+        Raises DeviceError.
         """
 
 
-@cache
 def device_named(name: str) -> Device:
-    """The device of a target's first part. Raises UsageError for an unknown kind."""
-    kind = name.partition(":")[0]
-    if kind not in DEVICES:
-        raise UsageError(f"unknown device '{name}'", hint=did_you_mean(kind, DEVICES))
-    file, _, attribute = DEVICES[kind].partition(":")
-    made = getattr(importlib.import_module(f"{__name__}.{file}"), attribute)
-    return cast(Device, made(name))
+    """The device of a target's first part. Raises UsageError for one that nobody knows."""
+    kind = device_kind(name.partition(":")[0])
+    if getattr(kind, "Settings", None) is None:
+        return _made(kind, name, None)
+    from edgeopt.devices.configured import stamp
+
+    return _made(kind, name, stamp())
+
+
+def works_here(name: str) -> bool:
+    """Whether a device works on this machine's cores. Raises UsageError for an unknown kind."""
+    return bool(getattr(device_kind(name.partition(":")[0]), "here", True))
+
+
+@cache
+def device_kind(kind: str) -> type[Device]:
+    """The class of a kind. Raises UsageError for an unknown one."""
+    found = _built_in(kind) if kind.isidentifier() else None
+    if found is None:
+        entries = [e for e in metadata.entry_points(group=GROUP) if e.name == kind]
+        found = entries[0].load() if entries else None
+    if found is None:
+        raise UsageError(f"unknown device '{kind}'", hint=did_you_mean(kind, device_kinds()))
+    return cast("type[Device]", found)
+
+
+@cache
+def device_kinds() -> tuple[str, ...]:
+    """All kinds there are, built in and plugged in."""
+    here = [info.name for info in iter_modules(__path__) if _built_in(info.name)]
+    return tuple(sorted({*here, *(e.name for e in metadata.entry_points(group=GROUP))}))
+
+
+def _built_in(kind: str) -> object:
+    if importlib.util.find_spec(f"{__name__}.{kind}") is None:
+        return None
+    return getattr(importlib.import_module(f"{__name__}.{kind}"), "DEVICE", None)
+
+
+@cache
+def _made(kind: type[Device], name: str, _stamp: object) -> Device:
+    """One object a device, as long as the devices file stays as it is."""
+    return kind(name)  # type: ignore[call-arg]

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import threading
 import time
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -16,12 +17,16 @@ from typing import Any, Self, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from edgeopt.agent import protocol
+from edgeopt.schema.base import printable
 from edgeopt.schema.errors import DeviceError, EdgeoptError, from_record
 
 LOOK_S = 0.05  # how often cancel and time are looked at
 PATIENCE_S = 1.0  # for the exit of an agent whose input was closed
 ANSWER_S = 300.0
 TAIL_BYTES, TAIL_LINES = 4096, 12
+LOG_MAX = 1 << 24  # bytes that an agent may write to standard error
+
+Explain = Callable[[int | None, str], EdgeoptError | None]  # exit status, last words
 
 
 class Reply(BaseModel):
@@ -34,23 +39,27 @@ class MachineFacts(Reply):
     """A machine, in its own words."""
 
     isa: str = Field(pattern=r"^[a-z0-9_]{1,32}(-[a-z0-9_]{1,32})?$")
-    features: list[str] = Field(max_length=1024)
-    cpu: str = Field(max_length=200)
     cores: int = Field(ge=1, le=65536)
-    memory_bytes: int = Field(ge=0)
-    governor: str = Field(max_length=64)
-    system: str = Field(max_length=64)
-    kernel: str = Field(max_length=200)
-    load: float | None
+    features: list[str] = Field([], max_length=1024)
+    cpu: str = Field("", max_length=200)
+    memory_bytes: int = Field(0, ge=0)
+    governor: str = Field("", max_length=64)
+    system: str = Field("", max_length=64)
+    kernel: str = Field("", max_length=200)
+    load: float | None = None
+    temperature_c: float | None = None
+    frequency_mhz: float | None = None
 
 
 class Hello(Reply):
     """An agent's first answer."""
 
     protocol: int
-    python: str = Field(max_length=32)
     machine: MachineFacts
     runtimes: dict[str, str]
+    missing: dict[str, str] = {}  # runtime -> why it is not there
+    python: str = Field("", max_length=32)
+    executable: str = Field("", max_length=4096)
 
 
 class Failure(Reply):
@@ -69,7 +78,8 @@ class Channel:
     """One agent process behind pipes: its own, or a shell's that reaches a device.
 
     Start and use it in a thread that outlives it: a local agent asks the kernel to be killed
-    when that thread ends. ``log`` has its standard error. Leaving the context ends it.
+    when that thread ends. ``log`` has its standard error. Leaving the context ends it, after
+    ``patience_s`` by force. ``explain`` may know better than the exit status why it ended.
     """
 
     def __init__(
@@ -78,10 +88,14 @@ class Channel:
         name: str,
         log: Path,
         cancelled: threading.Event | None = None,
+        *,
+        patience_s: float = PATIENCE_S,
+        explain: Explain = lambda _code, _words: None,
     ) -> None:
         assert process.stdin is not None and process.stdout is not None
         self.name = name
         self._process, self._log, self._cancelled = process, log, cancelled
+        self._patience_s, self._explain = patience_s, explain
         self._requests, self._answers = process.stdin, process.stdout
         os.set_blocking(self._requests.fileno(), False)
 
@@ -96,8 +110,26 @@ class Channel:
     ) -> None:
         self.close() if kind is None else self.kill()
 
+    @property
+    def ended(self) -> int | None:
+        """The exit status of its process, None while it runs."""
+        return self._process.poll()
+
+    def give(self, data: bytes, what: str) -> None:
+        """Send bytes that come before the protocol. Raises DeviceError as ``ask`` does."""
+        try:
+            self._send(data, what, time.monotonic() + ANSWER_S)
+        except EOFError:
+            raise self._died(what) from None
+
     def ask(
-        self, do: str, reply: type[R], *, timeout_s: float = ANSWER_S, **fields: Any
+        self,
+        do: str,
+        reply: type[R],
+        *,
+        timeout_s: float = ANSWER_S,
+        arrays: Mapping[str, Any] | None = None,
+        **fields: Any,
     ) -> tuple[R, protocol.Arrays]:
         """The checked answer to one request, and the arrays that came with it.
 
@@ -106,14 +138,19 @@ class Channel:
         """
         deadline = time.monotonic() + timeout_s
         try:
-            self._send(protocol.pack({"do": do, **fields}), do, deadline)
-            header, arrays = protocol.unpack(lambda count: self._read(count, do, deadline))
+            self._send(protocol.pack({"do": do, **fields}, arrays), do, deadline)
+            header, found = protocol.unpack(lambda count: self._read(count, do, deadline))
             if set(header) == {"error"}:
                 raise from_record(Failure.model_validate(header["error"]).model_dump())
             if set(header) != {"ok"}:
                 raise protocol.ProtocolError("an answer is neither 'ok' nor 'error'")
-            return reply.model_validate(header["ok"]), arrays
+            return reply.model_validate(header["ok"]), found
         except (protocol.ProtocolError, ValidationError) as error:
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(LOOK_S)
+            if told := self._explain(self.ended, self._tail()):
+                self.kill()
+                raise told from error
             self.kill()
             said = "; ".join(str(error).splitlines()[:4])[:600]
             raise DeviceError(f"agent gave no proper answer to '{do}': {said}", where=self.name,
@@ -131,7 +168,7 @@ class Channel:
         with suppress(OSError):
             self._requests.close()
         with suppress(subprocess.TimeoutExpired):
-            self._process.wait(PATIENCE_S)
+            self._process.wait(self._patience_s)
         self.kill()
 
     def kill(self) -> None:
@@ -173,6 +210,10 @@ class Channel:
             if self._cancelled is not None and self._cancelled.is_set():
                 self.kill()
                 raise DeviceError(f"cancelled during '{do}'", where=self.name)
+            if self._log.exists() and self._log.stat().st_size > LOG_MAX:
+                self.kill()
+                raise DeviceError(f"agent wrote more than {LOG_MAX >> 20} MB of messages",
+                                  where=self.name, hint=self._last_words())  # fmt: skip
             left = deadline - time.monotonic()
             if left <= 0:
                 self.kill()
@@ -183,20 +224,26 @@ class Channel:
             if any(ready):
                 return
 
-    def _died(self, do: str) -> DeviceError:
+    def _died(self, do: str) -> EdgeoptError:
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(PATIENCE_S)
         code = self._process.poll()
         self.kill()
+        if told := self._explain(code, self._tail()):
+            return told
         how = "closed its output" if code is None else f"ended with exit status {code}"
         if code is not None and code < 0:
             how = f"was killed by {signal.Signals(-code).name}"
         return DeviceError(f"agent {how} during '{do}'", where=self.name, hint=self._last_words())
 
     def _last_words(self) -> str:
+        text = "\n".join(self._tail().splitlines()[-TAIL_LINES:])
+        return f"its last words: {text}" if text else "it left no word"
+
+    def _tail(self) -> str:
+        """The end of its standard error, as it may be shown."""
         text = ""
         with suppress(OSError), self._log.open("rb") as file:
             file.seek(max(0, self._log.stat().st_size - TAIL_BYTES))
             text = file.read().decode(errors="replace").strip()
-        lines = "\n".join(text.splitlines()[-TAIL_LINES:])
-        return f"its last words: {lines}" if lines else "it left no word"
+        return printable(text)

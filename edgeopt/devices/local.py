@@ -11,16 +11,19 @@ import tempfile
 import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import ClassVar
 
 import edgeopt
-from edgeopt.agent import protocol
+from edgeopt.devices import Note
 from edgeopt.devices.channel import Channel, Hello
+from edgeopt.devices.hello import checked, facts_of
+from edgeopt.devices.linked import link_files
 from edgeopt.devices.lock import bench_lock
 from edgeopt.schema.errors import DeviceError
 from edgeopt.schema.target import Target, TargetFacts
 
 AGENT = (sys.executable, "-P", "-m", "edgeopt.agent")
-HELLO_S = 60.0
+WAITS = "waiting until another run of edgeopt on this machine has timed what it is timing"
 INSTALL = {
     runtime: f"pip install 'edgeopt[{runtime}]'" for runtime in ("torch", "openvino", "litert")
 }
@@ -30,6 +33,7 @@ class LocalDevice:
     """The machine that edgeopt runs on."""
 
     quantities = frozenset({"latency", "memory", "load_time", "size"})
+    here: ClassVar[bool] = True
 
     def __init__(self, name: str = "local") -> None:
         self.name = name
@@ -37,29 +41,18 @@ class LocalDevice:
         self._asking = threading.Lock()
 
     def facts(self, target: Target) -> TargetFacts:
-        """What the machine and the runtime are; asked once a process. Raises DeviceError."""
-        hello = self._greeting()
-        if target.runtime not in hello.runtimes:
-            raise DeviceError(
-                f"runtime '{target.runtime}' is not installed",
-                where=str(target),
-                hint=INSTALL.get(target.runtime, f"pip install {target.runtime}")
-                + (f"; installed: {', '.join(hello.runtimes)}" if hello.runtimes else ""),
-            )
-        machine = hello.machine.model_dump(exclude={"isa", "features", "cores", "load"})
-        return TargetFacts(
-            target=str(target),
-            isa=hello.machine.isa,
-            features=tuple(hello.machine.features),
-            runtime_version=hello.runtimes[target.runtime],
-            cores=hello.machine.cores,
-            quantities=tuple(sorted(self.quantities)),
-            machine={**machine, "cores": hello.machine.cores, "python": hello.python},
-        )
+        """What the machine and the runtime are. Raises DeviceError."""
+        hint = INSTALL.get(target.runtime, f"pip install {target.runtime}")
+        return facts_of(self.hello(), target, self.quantities, hint)
 
     @contextlib.contextmanager
     def lease(
-        self, workdir: Path, *, exclusive: bool, cancelled: threading.Event | None = None
+        self,
+        workdir: Path,
+        *,
+        exclusive: bool,
+        cancelled: threading.Event | None = None,
+        note: Note = lambda _text: None,
     ) -> Iterator[LocalLease]:
         """A folder below ``workdir`` and, if ``exclusive``, the machine's bench lock.
 
@@ -67,24 +60,19 @@ class LocalDevice:
         """
         with contextlib.ExitStack() as stack:
             if exclusive:
-                stack.enter_context(bench_lock(exclusive=True, cancelled=cancelled))
+                stack.enter_context(bench_lock(True, cancelled, lambda: note(WAITS)))
             folder = stack.enter_context(_folder(workdir))
             yield LocalLease(self.name, folder, cancelled)
 
-    def _greeting(self) -> Hello:
+    def hello(self) -> Hello:
+        """What this machine's agent says; asked once a process. Raises DeviceError."""
         with self._asking:
             if self._hello is None:
                 with (
                     _folder(None) as folder,
                     LocalLease(self.name, folder, None).start_agent() as channel,
                 ):
-                    hello, _ = channel.ask("hello", Hello, timeout_s=HELLO_S)
-                if hello.protocol != protocol.VERSION:
-                    raise DeviceError(
-                        f"agent speaks protocol {hello.protocol}, not {protocol.VERSION}",
-                        where=self.name,
-                    )
-                self._hello = hello
+                    self._hello = checked(channel)
             return self._hello
 
 
@@ -97,19 +85,7 @@ class LocalLease:
 
     def put(self, files: Mapping[str, Path]) -> None:
         """Link files, or copy where the file system has no links. Raises DeviceError."""
-        for digest, path in files.items():
-            target = self._folder / digest
-            if target.exists():
-                continue
-            try:
-                try:
-                    os.link(path, target)
-                except OSError:
-                    shutil.copyfile(path, target)
-            except OSError as error:
-                raise DeviceError(
-                    f"cannot put {path.name} there: {error.strerror}", where=str(self._folder)
-                ) from error
+        link_files(self._folder, files)
 
     def start_agent(self) -> Channel:
         """A child in a session of its own, which dies with this thread."""
@@ -145,3 +121,6 @@ def _folder(below: Path | None) -> Iterator[Path]:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+DEVICE = LocalDevice

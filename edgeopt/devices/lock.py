@@ -40,6 +40,20 @@ def bench_lock(
         yield
 
 
+@contextlib.contextmanager
+def device_lock(
+    name: str, cancelled: threading.Event | None, waiting: Callable[[], None]
+) -> Iterator[None]:
+    """Hold a device that has no lock of its own, alone of all on this machine.
+
+    Waits as ``bench_lock`` does, and raises what it raises.
+    """
+    path = Path(tempfile.gettempdir()) / f"edgeopt-{name.replace(':', '-')}.lock"
+    with contextlib.ExitStack() as held:
+        _take(path, True, held, cancelled, waiting)
+        yield
+
+
 def _take(
     path: Path,
     exclusive: bool,
@@ -53,7 +67,7 @@ def _take(
     how = fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH
     while True:
         if cancelled is not None and cancelled.is_set():
-            raise DeviceError("cancelled while waiting for the bench lock", where=str(path))
+            raise DeviceError("cancelled while waiting for a lock", where=str(path))
         try:
             return fcntl.flock(handle, how | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -72,7 +86,7 @@ def _open(path: Path) -> int:
         return os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
     except OSError as error:
         raise DeviceError(
-            f"cannot open the bench lock: {error.strerror}",
+            f"cannot open a lock: {error.strerror}",
             where=str(path),
             hint="Set TMPDIR to a folder that all who measure on this machine can read.",
         ) from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import zipfile
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
@@ -12,22 +13,28 @@ import edgeopt.agent
 
 PACKAGE = "edgeopt_agent"  # what edgeopt.agent is called where edgeopt is not installed
 MAIN = f"from {PACKAGE}.__main__ import main\n\nmain()\n"
+JOB_MAIN = f"from {PACKAGE}.job import main\n\nmain()\n"
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the same sources make the same bytes
 
 
-@cache
-def agent_archive() -> bytes:
-    """The archive's bytes, the same for the same sources."""
+def archive(main: str, beside: Mapping[str, bytes]) -> bytes:
+    """A zip app of the agent's package, with files beside it; the same for the same sources."""
     root = Path(edgeopt.agent.__file__).parent
     content = {f"{PACKAGE}/{path.relative_to(root).as_posix()}": path.read_bytes()
                for path in sorted(root.rglob("*.py"))}  # fmt: skip
     made = io.BytesIO()
-    with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, text in {"__main__.py": MAIN.encode(), **content}.items():
-            archive.writestr(zipfile.ZipInfo(name, EPOCH), text, zipfile.ZIP_DEFLATED)
+    with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as file:
+        for name, text in {"__main__.py": main.encode(), **content, **beside}.items():
+            file.writestr(zipfile.ZipInfo(name, EPOCH), text, zipfile.ZIP_DEFLATED)
     return made.getvalue()
 
 
+@cache
+def agent_archive() -> bytes:
+    """The agent alone."""
+    return archive(MAIN, {})
+
+
 def agent_digest() -> str:
-    """SHA-256 of the archive."""
+    """SHA-256 of the agent's archive."""
     return hashlib.sha256(agent_archive()).hexdigest()

@@ -42,7 +42,7 @@ class Engine:
         self._slots = max(1, slots or len(os.sched_getaffinity(0)))
         self._deadline = float("inf") if deadline is None else deadline
         self._executor: Executor = executor or LocalExecutor(store, bench)
-        self._inbox: SimpleQueue[Outcome | Told] = SimpleQueue()
+        self._inbox: SimpleQueue[Outcome | Told | None] = SimpleQueue()
         self._closed = False
 
     def __enter__(self) -> Self:
@@ -52,9 +52,13 @@ class Engine:
         self.close()
 
     def close(self) -> None:
-        """Kill workers and agents and sweep up after them. Idempotent."""
+        """Kill workers and agents and sweep up after them; a ``run`` in another thread ends.
+
+        Idempotent.
+        """
         self._closed = True
         self._executor.stop()
+        self._inbox.put(None)
         with contextlib.suppress(StoreError):
             self.store.sweep()
 
@@ -74,7 +78,10 @@ class Engine:
             while not schedule.over:
                 self._advance(schedule)
                 if not schedule.over:
-                    self._take(schedule, self._inbox.get())
+                    message = self._inbox.get()
+                    if message is None or self._closed:
+                        raise EdgeoptError("the engine was closed")
+                    self._take(schedule, message)
         except BaseException:
             self.close()
             raise

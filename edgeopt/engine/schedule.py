@@ -5,19 +5,32 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
 
+from edgeopt.devices import works_here
 from edgeopt.schema.job import Job, Outcome
 
 BENCH = "bench"
 
 
+def board_of(job: Job) -> str:
+    """The device that a score or race works on where that is another machine, else nothing."""
+    targets = job.params.get("targets") if job.kind in ("score", "race") else None
+    if not targets:
+        return ""
+    device = str(next(iter(targets.values()))).partition("/")[0]
+    return "" if works_here(device) else device
+
+
 def lane_of(job: Job) -> str:
-    """The lane that runs a job: one job at a time in each."""
-    return BENCH if job.kind in ("score", "race") else job.worker
+    """The lane that runs a job: one job at a time in each, and a lane for each board."""
+    if job.kind not in ("score", "race"):
+        return job.worker
+    board = board_of(job)
+    return f"{BENCH} {board}" if board else BENCH
 
 
 def race_of(job: Job) -> bool:
-    """Whether a job must have the machine for itself."""
-    return job.kind == "race"
+    """Whether a job must have this machine for itself."""
+    return job.kind == "race" and not board_of(job)
 
 
 class Schedule:
@@ -25,8 +38,9 @@ class Schedule:
 
     A job is *released* when all that it waits for has ended, *queued* once the engine has
     given it a key, *running* once started, and settled by an outcome. Jobs of the same key
-    run once: the others wait for it. Races run one by one, when nothing else can. A job that
-    ``known`` has an outcome of keeps that one, unless it must be fresh (``cache=False``).
+    run once: the others wait for it. Races run one by one, when nothing else can; what runs on
+    another machine takes no slot and waits for its own lane only. A job that ``known`` has an
+    outcome of keeps that one, unless it must be fresh (``cache=False``).
 
     Raises ValueError for ids that stand twice or that nobody knows, and for a cycle.
     """
@@ -109,7 +123,7 @@ class Schedule:
         for job in self.queued:
             if not race_of(job) and self._may_start(job, self._queue[job.id][1]):
                 started.append(self._begin(job))
-        if not self._running and not started:
+        if not self._here():
             race = next((job for job in self.queued if race_of(job)), None)
             started += [self._begin(race)] if race else []
         return started
@@ -130,12 +144,18 @@ class Schedule:
         self._running[job.id] = key
         return job, key
 
+    def _here(self) -> list[Job]:
+        """The running jobs that this machine works on."""
+        return [self._jobs[id] for id in self._running if not board_of(self._jobs[id])]
+
     def _may_start(self, job: Job, key: str) -> bool:
-        beside = [self._jobs[id] for id in self._running]
-        return (
-            len(beside) < self._slots
-            and not any(race_of(other) or lane_of(other) == lane_of(job) for other in beside)
-            and not (job.cache and key in self._running.values())
+        if job.cache and key in self._running.values():
+            return False
+        if any(lane_of(self._jobs[id]) == lane_of(job) for id in self._running):
+            return False
+        here = self._here()
+        return bool(board_of(job)) or (
+            len(here) < self._slots and not any(race_of(other) for other in here)
         )
 
 

@@ -2,6 +2,16 @@
 
 from edgeopt.pipeline.doctor import diagnose
 from edgeopt.pipeline.loop import make_plan, run_recipe
+from edgeopt.pipeline.packs import chosen_and_reference, export_job, import_job
 from edgeopt.pipeline.single import benchmark_files, inspect_model
 
-__all__ = ["benchmark_files", "diagnose", "inspect_model", "make_plan", "run_recipe"]
+__all__ = [
+    "benchmark_files",
+    "chosen_and_reference",
+    "diagnose",
+    "export_job",
+    "import_job",
+    "inspect_model",
+    "make_plan",
+    "run_recipe",
+]

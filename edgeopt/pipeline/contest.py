@@ -11,6 +11,7 @@ from edgeopt.decide.choose import judge_all, lost_to, nearest_miss, ranked, stan
 from edgeopt.decide.front import pareto_front
 from edgeopt.pipeline.measure import Bench, Entry, sizes
 from edgeopt.schema.constraint import Constraint, Verdict, quantity_unit
+from edgeopt.schema.errors import UnreachableError
 from edgeopt.schema.event import Event
 from edgeopt.schema.measurement import Measurement, figure, span
 from edgeopt.schema.result import CandidateStatus
@@ -18,8 +19,9 @@ from edgeopt.schema.result import CandidateStatus
 FINALISTS = 3
 AGAINST = "the reference, which all others race against"
 PLOTTED = ("accuracy", "mse", "fidelity.agreement")  # the first of these is set against speed
-EXIT = {"chosen": 0, "built": 0, "unmet": 3, "refused-on-test": 3, "inconclusive": 4}
-Word = Literal["chosen", "unmet", "inconclusive", "refused-on-test", "built"]
+EXIT = {"chosen": 0, "built": 0, "unmet": 3, "refused-on-test": 3, "inconclusive": 4,
+        "unreachable": 5}  # fmt: skip
+Word = Literal["chosen", "unmet", "inconclusive", "refused-on-test", "built", "unreachable"]
 
 
 @dataclass
@@ -31,10 +33,11 @@ class Decision:
     chosen: Entry | None = None
     nearest_miss: str | None = None
     test: dict[str, Any] = field(default_factory=dict)
+    error: UnreachableError | None = None  # the device was lost
 
     @property
     def exit_code(self) -> int:
-        """0 chosen, 3 unmet or refused on test, 4 inconclusive."""
+        """0 chosen, 3 unmet or refused on test, 4 inconclusive, 5 unreachable."""
         return EXIT[self.verdict]
 
 
@@ -60,7 +63,10 @@ class Contest:
     # -- phases
 
     def run(self) -> Decision:
-        """Score, race, choose, test. Quick: one short race each, and none afresh."""
+        """Score, race, choose, test. Quick: one short race each, and none afresh.
+
+        Raises UnreachableError where the device is lost, and what stops the whole run.
+        """
         self._score()
         contenders = self._standing_as("feasible", "pending")
         if contenders:
@@ -83,6 +89,7 @@ class Contest:
         self._phase("Scoring on the validation split")
         alive = [e for e in self._everyone() if e.error is None]
         measured = self.bench.score(alive, "validation")
+        self.bench.blame_device(alive)
         self.bench.source = measured.pop("source")
         for note in self.bench.notes:
             self.on_event(Event(what="note", text=note))
@@ -210,6 +217,11 @@ class Contest:
         """Status and reason of an entry in the result."""
         if entry.error is not None:
             return "failed", _error_sentence(entry)
+        if decision.verdict in ("built", "unreachable"):
+            return "unmeasured", (
+                "built and checked, not measured" if decision.verdict == "built"
+                else "the device was lost before it was decided"
+            )  # fmt: skip
         if entry is decision.chosen:
             return "chosen", decision.sentence.removeprefix(f"{self._name(entry)} is ")
         if not entry.plan.eligible:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from edgeopt.bench.jobs import run_bench
 from edgeopt.engine import Engine
-from edgeopt.pipeline.contest import Contest, Decision
+from edgeopt.pipeline.contest import EXIT, Contest, Decision
+from edgeopt.pipeline.contests import decide_all
 from edgeopt.pipeline.measure import Bench, Entry
 from edgeopt.pipeline.prepare import OPEN, installed_version, prepare
 from edgeopt.pipeline.write import check_writable, write_result
@@ -55,7 +57,8 @@ def run_recipe(
 
     Without ``bench`` the artifacts are built and checked, and nothing is scored or timed.
     ``quick`` makes every race a short one: wider intervals, for trying a recipe out.
-    Raises EdgeoptError for what stops the whole run; a candidate that fails only loses.
+    Raises EdgeoptError for what stops the whole run; a candidate that fails only loses, and a
+    target that is out of reach is left out while another is not.
     """
     if out is not None:
         check_writable(out)
@@ -66,25 +69,34 @@ def run_recipe(
         on_event(Event(what="phase", text="Reading the model and the data"))
         known, outcomes = prepare(recipe, engine)
         plan = plan_jobs(recipe, known)
-        for note in plan.notes:
+        for note in [*plan.notes, *(str(error) for error in known.unreachable.values())]:
             on_event(Event(what="note", text=note))
         count = sum(c.eligible for c in plan.candidates)
         on_event(Event(what="phase", text=f"Building {count} candidates"))
         outcomes.update(engine.run(plan.jobs, outcomes))
         if (unsound := outcomes.get(SOURCE_CHECK)) and unsound.error:
             raise from_record(unsound.error)
-        targets, notes = [], list(plan.notes)
+        contests, notes = [], list(plan.notes)
         for group in known.groups:
             entries, reference, merged = _entries(plan, group, outcomes)
             notes += merged
             bench_of = Bench(recipe, known, engine, store, outcomes, group)
-            contest = Contest(bench_of, entries, reference, on_event, deadline, quick)
-            decision = contest.run() if bench else _built(entries)
-            targets.append((contest, decision))
-            notes += bench_of.notes
+            contests.append(Contest(bench_of, entries, reference, on_event, deadline, quick))
+        another = partial(Engine, store, on_event=on_event, bench=run_bench, deadline=deadline)
+        decisions = (
+            decide_all(contests, engine, another)
+            if bench
+            else [_built(c.entries) for c in contests]
+        )
+        lost = [d.error for d in decisions if d.error is not None]
+        if lost and len(lost) == len(decisions):
+            raise lost[0]
+        notes += [note for contest in contests for note in contest.bench.notes]
         results = [
-            _target_result(contest, decision, plan, outcomes) for contest, decision in targets
+            _target_result(contest, decision, plan, outcomes)
+            for contest, decision in zip(contests, decisions, strict=True)
         ]
+    results = _in_order(recipe, results, known)
     notes += [note for found in results if (note := _slower(found))]
     result = Result(
         edgeopt=installed_version("edgeopt"),
@@ -151,6 +163,22 @@ def job_lists(outcomes: Iterable[Outcome]) -> JobLists:
     )
 
 
+def _in_order(recipe: Recipe, results: Sequence[TargetResult], known: Known) -> list[TargetResult]:
+    """One result a target, in the recipe's order; what was never reached has no candidates."""
+    found = {result.target: result for result in results}
+    for target in recipe.parsed_targets():
+        if error := known.unreachable.get(str(target)):
+            found[str(target)] = TargetResult(
+                target=str(target),
+                objective=recipe.objective_for(target),
+                machine={},
+                verdict="unreachable",
+                sentence=str(error),
+                exit_code=EXIT["unreachable"],
+            )
+    return [found[str(target)] for target in recipe.parsed_targets()]
+
+
 def _entries(
     plan: Plan, group: TargetGroup, outcomes: dict[str, Outcome]
 ) -> tuple[list[Entry], Entry, list[str]]:
@@ -206,8 +234,6 @@ def _target_result(
     found = []
     for entry in contest.entries:
         status, reason = contest.standing_of(entry, decision)
-        if decision.verdict == "built" and status != "failed":
-            status, reason = "unmeasured", "built and checked, not measured"
         found.append(
             CandidateResult(
                 id=entry.plan.id,
@@ -247,7 +273,7 @@ def _slices(contest: Contest, decision: Decision) -> dict[str, tuple[SliceFigure
     shown = decision.chosen or next(
         (e for e in contest.entries if e.plan.id == decision.nearest_miss), None
     )
-    if shown is None or decision.verdict == "built":
+    if shown is None or decision.verdict in ("built", "unreachable"):
         return {}
     splits = ["validation", *(["test"] if "measurements" in decision.test else [])]
     found = {split: contest.bench.sliced(shown, split) for split in splits}

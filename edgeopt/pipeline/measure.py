@@ -6,13 +6,20 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from edgeopt.devices import works_here
 from edgeopt.engine import Engine
 from edgeopt.pipeline.figures import Figures
 from edgeopt.pipeline.own import measured_by, metric_jobs
 from edgeopt.planner import Known, tensors_job
 from edgeopt.recipe import Recipe
 from edgeopt.schema.artifact import Artifact, Description
-from edgeopt.schema.errors import EdgeoptError, PassError, from_record
+from edgeopt.schema.errors import (
+    DeviceError,
+    EdgeoptError,
+    PassError,
+    UnreachableError,
+    from_record,
+)
 from edgeopt.schema.job import Arrays, Job, Outcome
 from edgeopt.schema.measurement import Measurement
 from edgeopt.schema.plan import Candidate
@@ -127,6 +134,7 @@ class Bench:
         for entry in entries:
             outcome = self.outcomes[jobs[entry.plan.id].id]
             if not outcome.ok:
+                _check_reached(outcome)
                 entry.error = outcome.error
                 continue
             entry.placement = dict(outcome.value.get("placement", {}))
@@ -150,6 +158,14 @@ class Bench:
         if missing := [job for id, job in several.items() if id not in self.outcomes]:
             self.outcomes.update(self.engine.run(missing, self.outcomes))
         return {side: [self.outcomes[job.id] for job in each] for side, each in jobs.items()}
+
+    def blame_device(self, entries: Iterable[Entry]) -> None:
+        """Raise UnreachableError where a board failed every single one: it is not the models."""
+        errors = [entry.error for entry in entries]
+        if works_here(self.target.device) or not errors:
+            return
+        if all(error and error["type"] == DeviceError.__name__ for error in errors):
+            raise from_record({**(errors[0] or {}), "type": UnreachableError.__name__})
 
     def sliced(self, entry: Entry, split: str) -> tuple[SliceFigure, ...]:
         """The first metric of a scored entry by class and by the values of each slice."""
@@ -229,6 +245,7 @@ class Bench:
         outcome = self.engine.run([job], self.outcomes)[job.id]
         self.outcomes[job.id] = outcome
         if not outcome.ok:
+            _check_reached(outcome)
             first.error = first.error or outcome.error
             return {}
         return outcome.value
@@ -259,11 +276,19 @@ class Bench:
         return found
 
     def memory(self, entry: Entry, reference: Entry) -> None:
-        """Peak memory of both, a fresh process each."""
+        """Peak memory of both, a fresh process each; nothing where the device tells none."""
+        if "memory" not in entry.facts.quantities:
+            return
         value = self.race(entry, reference, "memory")
         for side, owner in (("a", entry), ("b", reference)):
             for quantity, raw in value.get(side, {}).items():
                 owner.measured[quantity] = Measurement.model_validate(raw)
+
+
+def _check_reached(outcome: Outcome) -> None:
+    """Raise the UnreachableError that a job ended in: it says nothing of the candidate."""
+    if outcome.error and outcome.error["type"] == UnreachableError.__name__:
+        raise from_record(outcome.error)
 
 
 def sizes(entries: Iterable[Entry], reference: Entry) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -22,7 +22,14 @@ from edgeopt.metrics.outputs import check_range
 from edgeopt.planner import Known
 from edgeopt.recipe import Recipe
 from edgeopt.schema.artifact import Description
-from edgeopt.schema.errors import DataError, DeviceError, PlanError, UsageError, from_record
+from edgeopt.schema.errors import (
+    DataError,
+    DeviceError,
+    PlanError,
+    UnreachableError,
+    UsageError,
+    from_record,
+)
 from edgeopt.schema.job import Arrays, Job, Limits, Outcome
 from edgeopt.schema.target import RUNTIMES, Target, TargetGroup, parse_target
 from edgeopt.store import Store
@@ -217,9 +224,23 @@ def _rebased(spec: dict[str, Any], root: Path) -> Path:
     return base
 
 
-def target_groups(recipe: Recipe) -> tuple[TargetGroup, ...]:
-    """Each target with what its agent says of it. Raises DeviceError, UsageError."""
-    return tuple(target_group(target) for target in recipe.parsed_targets())
+def target_groups(
+    targets: Iterable[Target],
+) -> tuple[tuple[TargetGroup, ...], dict[str, UnreachableError]]:
+    """Each target with what its agent says of it, and those that could not be reached.
+
+    Raises UsageError, DeviceError where a runtime is missing, UnreachableError where all are
+    out of reach.
+    """
+    groups, lost = [], dict[str, UnreachableError]()
+    for target in targets:
+        try:
+            groups.append(target_group(target))
+        except UnreachableError as error:
+            lost[str(target)] = error
+    if not groups:
+        raise next(iter(lost.values()))
+    return tuple(groups), lost
 
 
 def target_group(asked: Target) -> TargetGroup:
@@ -231,6 +252,8 @@ def target_group(asked: Target) -> TargetGroup:
     for runtime in RUNTIMES:
         try:
             members.append((asked.on(runtime), device.facts(asked.on(runtime))))
+        except UnreachableError:
+            raise
         except DeviceError as error:
             missing = error
     if not members:
@@ -240,7 +263,7 @@ def target_group(asked: Target) -> TargetGroup:
 
 def prepare(recipe: Recipe, engine: Engine) -> tuple[Known, dict[str, Outcome]]:
     """Run the first jobs; what the planner needs to know, and their outcomes."""
-    groups = target_groups(recipe)
+    groups, lost = target_groups(recipe.parsed_targets())
     jobs = data_jobs(recipe)
     outcomes = run_or_raise(engine, jobs, {})
     raw_jobs = {job.params["split"]: job.id for job in jobs if job.name != "overlap"}
@@ -264,6 +287,7 @@ def prepare(recipe: Recipe, engine: Engine) -> tuple[Known, dict[str, Outcome]]:
         groups=groups,
         host_isa=host_isa(),
         version=installed_version,
+        unreachable=lost,
     )
     return known, outcomes
 

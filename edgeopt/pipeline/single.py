@@ -8,14 +8,15 @@ from typing import Any
 
 from edgeopt.bench.jobs import run_bench
 from edgeopt.data.tensors import bind, make_tensors
+from edgeopt.devices import works_here
 from edgeopt.engine import Engine
-from edgeopt.pipeline.prepare import open_job, run_or_raise, target_group
+from edgeopt.pipeline.prepare import open_job, run_or_raise, target_groups
 from edgeopt.recipe import make_recipe
 from edgeopt.schema.artifact import Description, Inspection, Signature
-from edgeopt.schema.errors import DataError, UsageError, from_record
+from edgeopt.schema.errors import DataError, DeviceError, UsageError, from_record
 from edgeopt.schema.event import Event
 from edgeopt.schema.job import Arrays, Job, Outcome
-from edgeopt.schema.target import Target, TargetGroup, parse_target
+from edgeopt.schema.target import Target, TargetFacts, TargetGroup, parse_target
 from edgeopt.store import Store
 
 OnEvent = Callable[[Event], None]
@@ -27,7 +28,7 @@ def inspect_model(
 ) -> Inspection:
     """Open a model file in a worker and say what is in it. Raises ModelError naming the file."""
     with Engine(store, on_event=on_event, bench=run_bench) as engine:
-        outcome = _open(engine, path, 0)
+        outcome = opened(engine, path, 0)
     return Inspection.model_validate(outcome.value["inspection"])
 
 
@@ -45,29 +46,45 @@ def benchmark_files(
     file in the first of them is what all race against. Inputs are matched by name, or else by
     position; images may be NCHW in one file and NHWC in another. ``data`` is an .npz with an
     array for each input of the first file; random samples otherwise (normal, or zeros and ones
-    for integers). Raises UsageError, ModelError, DeviceError.
+    for integers). Targets out of reach are named under ``unreachable`` and the others go on.
+    Raises UsageError, ModelError, DeviceError.
     """
     if not paths:
         raise UsageError("name at least one model file")
-    groups = [target_group(parse_target(text)) for text in targets]
+    groups, unreachable = target_groups(map(parse_target, targets))
+    lost: dict[str, DeviceError] = dict(unreachable)
+    for error in lost.values():
+        on_event(Event(what="note", text=str(error)))
     with Engine(store, on_event=on_event, bench=run_bench) as engine:
-        opened = [_open(engine, path, index) for index, path in enumerate(paths)]
-        descriptions = [Description.model_validate(o.value["description"]) for o in opened]
-        outcomes = {o.job: o for o in opened}
-        raw = _samples(descriptions[0], data, store)
+        sources = [opened(engine, path, index) for index, path in enumerate(paths)]
+        descriptions = [Description.model_validate(o.value["description"]) for o in sources]
+        outcomes = {o.job: o for o in sources}
+        raw = samples_for(descriptions[0], data, store)
         first = descriptions[0].signature
-        for path, outcome, description in zip(paths, opened, descriptions, strict=True):
-            samples = _fed(path, paths[0], raw, first, description, store)
+        for path, outcome, description in zip(paths, sources, descriptions, strict=True):
+            samples = fed(path, paths[0], raw, first, description, store)
             id = f"samples:{outcome.job}"
             value = samples.to_json()
             outcomes[id] = Outcome(job=id, status="ok", digest=samples.digest, value=value)
-        return {
-            "data": str(data) if data else "random",
-            "targets": [_race_all(engine, g, paths, opened, outcomes) for g in groups],
-        }
+        raced = []
+        for group in groups:
+            try:
+                raced.append(_race_all(engine, group, paths, sources, outcomes))
+            except DeviceError as error:
+                if works_here(group.asked.device):
+                    raise
+                lost[str(group)] = error
+    if not raced:
+        raise next(iter(lost.values()))
+    return {
+        "data": str(data) if data else "random",
+        "targets": raced,
+        "unreachable": {target: error.record() for target, error in lost.items()},
+        "exit_code": 5 if lost else 0,
+    }
 
 
-def _fed(
+def fed(
     path: Path, first_path: Path, raw: Arrays, first: Signature, d: Description, store: Store
 ) -> Arrays:
     """The samples as a file takes them. Raises UsageError where its inputs are others."""
@@ -93,16 +110,16 @@ def _race_all(
     engine: Engine,
     group: TargetGroup,
     paths: Sequence[Path],
-    opened: Sequence[Outcome],
+    sources: Sequence[Outcome],
     outcomes: dict[str, Outcome],
 ) -> dict[str, Any]:
     rows = [
         (path, outcome, target)
-        for path, outcome in zip(paths, opened, strict=True)
+        for path, outcome in zip(paths, sources, strict=True)
         for target, _ in group.members
         if target.format == outcome.value["artifact"]["format"] or not group.asked.every
     ]
-    for path, outcome in zip(paths, opened, strict=True):
+    for path, outcome in zip(paths, sources, strict=True):
         if not any(row[1] is outcome for row in rows):
             raise UsageError(
                 f"no runtime of {group} reads {outcome.value['artifact']['format']}",
@@ -114,7 +131,7 @@ def _race_all(
         "target": str(group),
         "machine": facts.to_json(),
         "runtimes": {target.runtime: each.runtime_version for target, each in group.members},
-        "files": [_raced(engine, row, rows[0], outcomes) for row in rows],
+        "files": [_raced(engine, row, rows[0], facts, outcomes) for row in rows],
     }
 
 
@@ -122,12 +139,12 @@ Raced = tuple[Path, Outcome, Target]
 
 
 def _raced(
-    engine: Engine, row: Raced, first: Raced, outcomes: dict[str, Outcome]
+    engine: Engine, row: Raced, first: Raced, facts: TargetFacts, outcomes: dict[str, Outcome]
 ) -> dict[str, Any]:
     """All figures of one file in one runtime."""
     path, outcome, target = row
     found: dict[str, Any] = {}
-    for protocol in ("full", "memory"):
+    for protocol in ("full", *(["memory"] if "memory" in facts.quantities else [])):
         sides = {"a": row, "b": first}
         job = Job(
             id=f"race:{protocol}:{target}:{path}",
@@ -161,13 +178,14 @@ def _raced(
     }
 
 
-def _open(engine: Engine, path: Path, index: int) -> Outcome:
+def opened(engine: Engine, path: Path, index: int) -> Outcome:
+    """A model file, opened in a worker. Raises ModelError."""
     recipe = make_recipe({"model": {"path": path.name}}, root=path.parent)
     job = open_job(recipe, {}).model_copy(update={"id": f"open:{index}:{path}"})
     return run_or_raise(engine, [job], {})[job.id]
 
 
-def _samples(d: Description, data: Path | None, store: Store) -> Arrays:
+def samples_for(d: Description, data: Path | None, store: Store) -> Arrays:
     """Samples for a model's inputs, (n, ...) each, put into the store."""
     import numpy as np
 

@@ -22,6 +22,7 @@ from edgeopt.schema.base import Noun
 from edgeopt.schema.constraint import Constraint, parse_constraint, prefixes, quantity_unit
 from edgeopt.schema.errors import RecipeError, UsageError, did_you_mean
 from edgeopt.schema.target import RUNTIMES, Target, parse_target
+from edgeopt.yaml_lines import known_keys
 
 ROLES = ("calibration", "validation", "test")
 Steps = list[dict[str, Any]]
@@ -394,11 +395,6 @@ def _sentence(error: Any, model: type[BaseModel], prefix: str = "") -> str:
     if error["type"] == "missing":
         message = "is missing"
     return f"{prefix}'{place}': {message}" if place else prefix + message
-
-
-def known_keys(model: type[BaseModel]) -> list[str]:
-    """The keys that a user may write."""
-    return [name for name, field in model.model_fields.items() if not field.exclude]
 
 
 _UNITS = {"s": 1.0, "min": 60.0, "h": 3600.0}

@@ -23,6 +23,7 @@ HEADLINES = {
     "unmet": ("constraints unmet", "bold red"),
     "refused-on-test": ("refused on test", "bold red"),
     "inconclusive": ("inconclusive", "bold yellow"),
+    "unreachable": ("unreachable", "bold yellow"),
 }
 PLAIN_WIDTH = 110  # columns of a text that no terminal shows
 
@@ -49,7 +50,8 @@ def view(result: Result, folder: str = "") -> RenderableType:
     """All targets, then the notes."""
     parts: list[RenderableType] = []
     for target in result.targets:
-        parts += [_headline(target, folder), Text(), _table(target), Text()]
+        parts += [_headline(target, folder), Text()]
+        parts += [_table(target), Text()] if target.candidates else []
     parts += [_text(f"note: {note}", "dim") for note in result.notes]
     return Group(*parts)
 

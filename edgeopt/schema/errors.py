@@ -13,6 +13,7 @@ They cross processes as JSON (``record`` and ``from_record``). The tree::
       WorkerError                    a worker crashed, hung or outgrew its limit
       DeviceError                    a target cannot be reached or measured
         PlacementError               nodes ran where nobody asked
+        UnreachableError             the device as a whole cannot be used
 """
 
 from __future__ import annotations
@@ -90,6 +91,10 @@ class DeviceError(EdgeoptError):
 
 class PlacementError(DeviceError):
     """Nodes ran on a provider that nobody allowed."""
+
+
+class UnreachableError(DeviceError):
+    """A device that cannot be used at all: no connection, no agent, or held by another."""
 
 
 def from_record(record: dict[str, Any]) -> EdgeoptError:

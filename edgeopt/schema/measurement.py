@@ -26,7 +26,7 @@ class Measurement(Noun):
     machine: str = ""
     samples: str = ""
     better: Literal["", "more", "less"] = ""  # empty: what is usual for the quantity
-    marks: tuple[str, ...] = ()  # "contended", "wide", "no-spread": mind it
+    marks: tuple[str, ...] = ()  # "contended", "wide", "no-spread", "throttled": see docs
 
     @property
     def interval(self) -> tuple[float, float]:

@@ -86,7 +86,7 @@ class TargetResult(Noun):
     candidates: tuple[CandidateResult, ...] = ()
     chosen: str | None = None
     path: str | None = None  # of the chosen files, relative to the result's folder
-    verdict: Literal["chosen", "unmet", "inconclusive", "refused-on-test", "built"]
+    verdict: Literal["chosen", "unmet", "inconclusive", "refused-on-test", "built", "unreachable"]
     sentence: str
     nearest_miss: str | None = None  # candidate id
     test: dict[str, Any] = {}  # split "test": measurements, verdicts, or why not tested

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import sys
 from importlib import metadata
 from typing import Any, Dict, List, Mapping, Protocol, Sequence, Tuple
 
@@ -45,6 +46,16 @@ def versions() -> Dict[str, str]:
     """Version of each runtime that is installed, from metadata alone."""
     found = {name: version(_module(name).DISTRIBUTIONS) for name in names()}
     return {name: said for name, said in found.items() if said}
+
+
+def missing() -> Dict[str, str]:
+    """Why each other runtime is not there."""
+    here = "Python {}.{}".format(*sys.version_info[:2])
+    return {
+        name: "{} has none of: {}".format(here, ", ".join(_module(name).DISTRIBUTIONS))
+        for name in names()
+        if name not in versions()
+    }
 
 
 def version(distributions: Sequence[str]) -> str:

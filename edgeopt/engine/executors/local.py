@@ -1,7 +1,8 @@
 """Jobs on this machine: one lane, a thread with one job at a time, for each warm worker.
 
-The lane ``bench`` runs scores and races in the parent, beside an agent; every other lane
-owns a worker process, started when first needed and replaced after a fault.
+The lane ``bench`` runs scores and races in the parent, beside an agent; each board that is
+another machine has such a lane of its own. Every other lane owns a worker process, started
+when first needed and replaced after a fault.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import psutil
 from edgeopt.devices.lock import bench_lock
 from edgeopt.engine.executors import Tell, Told
 from edgeopt.engine.executors.process import WORKER, Lost, WorkerProcess
-from edgeopt.engine.schedule import BENCH, lane_of, race_of
+from edgeopt.engine.schedule import BENCH, board_of, lane_of, race_of
 from edgeopt.schema.errors import DeviceError, EdgeoptError, WorkerError
 from edgeopt.schema.job import Limits, Outcome, Request, Status
 from edgeopt.store import Store
@@ -46,21 +47,26 @@ class LocalExecutor:
         self._stack = ExitStack()
         self._logs = self._stack.enter_context(store.workdir())
         self._lanes: dict[str, Lane] = {}
+        self._stopped = False
 
     def start(self, request: Request, tell: Tell) -> None:
+        if self._stopped:
+            raise EdgeoptError("the engine was stopped")
         name = lane_of(request.job)
         if name not in self._lanes:
             self._lanes[name] = (
                 BenchLane(name, self._store, self._bench)
-                if name == BENCH
+                if name.partition(" ")[0] == BENCH
                 else WorkerLane(name, self._store, self._command, self._logs / f"{name}.log")
             )
         self._lanes[name].put(request, tell)
 
     def stop(self) -> None:
-        for lane in self._lanes.values():
+        self._stopped = True
+        lanes = list(self._lanes.values())
+        for lane in lanes:
             lane.stop()
-        for lane in self._lanes.values():
+        for lane in lanes:
             lane.join(FAREWELL_S)
         self._lanes.clear()
         self._stack.close()
@@ -124,7 +130,7 @@ class Lane(ABC):
         try:
             with ExitStack() as stack:
                 workdir = stack.enter_context(self.store.workdir())
-                if not race_of(job):  # races take the lock themselves, exclusively
+                if not (race_of(job) or board_of(job)):  # races take it themselves, exclusively
                     lock = bench_lock(False, self.stopped, lambda: tell(Told(job.id, note=WAITS)))
                     stack.enter_context(lock)
                 started = time.monotonic()
@@ -210,8 +216,10 @@ class BenchLane(Lane):
             late.set()
             cancelled.set()
 
-        def progress(done: float, total: float | None = None, **figures: float) -> None:
-            tell(Told(job=job.id, done=done, total=total, figures=figures))
+        def progress(
+            done: float, total: float | None = None, *, note: str = "", **figures: float
+        ) -> None:
+            tell(Told(job=job.id, done=done, total=total, figures=figures, note=note))
 
         timer = threading.Timer(limits.time_s or TIME_S, expire)
         timer.daemon = True

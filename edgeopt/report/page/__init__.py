@@ -20,6 +20,7 @@ VERDICTS = {
     "unmet": ("Constraints unmet", "bad"),
     "refused-on-test": ("Refused on test", "bad"),
     "inconclusive": ("Inconclusive", "warn"),
+    "unreachable": ("Unreachable", "warn"),
 }
 MACHINE = {
     "cpu": "CPU",

@@ -1,0 +1,171 @@
+"""What an offline job brings back: read strictly, then measured as any race and score is."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from edgeopt.agent.protocol import DTYPES, RANK_MAX
+from edgeopt.bench.race import Run, value_of
+from edgeopt.bench.rig import ALLOWED, LONGEST_NS, StateReply
+from edgeopt.devices.channel import Hello, Reply
+from edgeopt.schema.base import Noun
+from edgeopt.schema.errors import DataError, PlacementError
+from edgeopt.schema.target import Target, parse_target
+from edgeopt.stats.ratios import METHOD
+
+RESULT_MAX = 1 << 28  # bytes of a result's file
+DIGEST = r"^[0-9a-f]{64}$"
+Digest = Annotated[str, Field(pattern=DIGEST)]
+Ns = Annotated[int, Field(gt=0, lt=LONGEST_NS)]
+Side = Literal["a", "b"]
+
+
+class PackedModel(Noun):
+    """A model of a job: its files, its samples, and how many there are."""
+
+    name: str
+    files: dict[str, Digest]
+    blobs: dict[str, Digest]
+    n: int = Field(ge=1)
+    size_bytes: int
+    outputs: tuple[str, ...]
+
+
+class Plan(Noun):
+    """How long each race takes."""
+
+    processes: int = Field(ge=3, le=15)
+    turns: int
+    turn_ms: float
+    warm_ms: float
+    process_s: float
+
+
+class PackedJob(Noun):
+    """What an archive asks a board to do; its digest is what the result must bear."""
+
+    version: Literal[1] = 1
+    target: str
+    runtime: str
+    accelerator: str
+    threads: int
+    batch: int
+    schedule: Plan
+    models: tuple[PackedModel, ...] = Field(min_length=1)
+    data: str
+
+
+class PackedOutput(Reply):
+    """One output of all samples."""
+
+    name: str = Field(max_length=1000)
+    dtype: str
+    shape: list[int] = Field(min_length=1, max_length=RANK_MAX)
+    data: str
+
+
+class PackedScore(Reply):
+    """Outputs of one model, and where its nodes ran."""
+
+    outputs: list[PackedOutput] = Field(min_length=1, max_length=256)
+    nodes: dict[str, int]
+
+
+class PackedRun(Reply):
+    """One process of a race."""
+
+    order: Literal["ab abba", "ba abba", "ab baab", "ba baab"]
+    load_ns: dict[Side, Ns]
+    turns: dict[Side, list[list[Ns]]]
+    before: StateReply
+    after: StateReply
+    nodes: dict[Side, dict[str, int]]
+
+
+class PackedHello(Hello):
+    """A hello and the version that the runtime itself tells."""
+
+    runtime_version: str = Field(max_length=200)
+
+
+class PackedResult(Reply):
+    """The whole of it. ``job`` is read apart: its digest must be one that was exported."""
+
+    version: Literal[1]
+    job: dict[str, Any]
+    hello: PackedHello
+    scores: list[PackedScore]
+    races: list[list[PackedRun]]
+
+
+def race_value(result: PackedResult, job: PackedJob, index: int, samples: str) -> dict[str, Any]:
+    """The value of a model's race against the first. Raises DataError, PlacementError."""
+    raw, where = result.races[index], job.models[index].name
+    if len(raw) != job.schedule.processes:
+        raise DataError(f"{len(raw)} processes, not {job.schedule.processes}", where=where)
+    target = parse_target(job.target)
+    runs = [_run(each, where) for each in raw]
+    for each in raw:
+        for nodes in each.nodes.values():
+            _check_placement(nodes, target, where)
+    hello = result.hello
+    machine = f"{target} {hello.runtime_version} {hello.machine.isa}"
+    turns = min(len(found) for run in runs for found in run.turns.values())
+    how = f"offline race: at least {turns} turns a side in each process, {METHOD}"
+    frame = {"n": len(runs), "protocol": how, "samples": samples}
+    machines = {"a": machine, "b": machine}
+    return value_of(runs, frame, machines, raw[0].nodes, job.threads >= hello.machine.cores)  # type: ignore[arg-type]
+
+
+def outputs_of(score: PackedScore, job: PackedJob, index: int) -> dict[str, Any]:
+    """Arrays by output name, (n, ...) each, finite. Raises DataError, PlacementError."""
+    import numpy as np
+
+    model = job.models[index]
+    _check_placement(score.nodes, parse_target(job.target), model.name)
+    found: dict[str, Any] = {}
+    for told in score.outputs:
+        where = f"{model.name}: {told.name}"
+        if told.dtype not in DTYPES or any(n < 0 for n in told.shape) or told.shape[0] != model.n:
+            raise DataError(f"output is {told.dtype}{told.shape} of {model.n} samples", where=where)
+        try:
+            data = base64.b64decode(told.data, validate=True)
+            array = np.frombuffer(data, np.dtype(told.dtype)).reshape(told.shape)
+        except (binascii.Error, ValueError) as error:
+            raise DataError(f"output's bytes do not fit its shape: {error}", where=where) from None
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise DataError("output is not finite", where=where)
+        found[told.name] = array
+    if len(found) != len(model.outputs):
+        raise DataError(f"{len(found)} outputs, not {len(model.outputs)}", where=model.name)
+    return found
+
+
+def _run(raw: PackedRun, where: str) -> Run:
+    import numpy as np
+
+    if set(raw.turns) != {"a", "b"} or set(raw.load_ns) != {"a", "b"}:
+        raise DataError("a process has not two sides", where=where)
+    if not all(raw.turns[side] and all(raw.turns[side]) for side in raw.turns):
+        raise DataError("a process has a turn without a time", where=where)
+    turns = {side: [np.array(ns, np.int64) for ns in found] for side, found in raw.turns.items()}
+    return Run(
+        raw.order,
+        turns={str(side): found for side, found in turns.items()},
+        load_ns={str(side): ns for side, ns in raw.load_ns.items()},
+        before=raw.before,
+        after=raw.after,
+    )
+
+
+def _check_placement(nodes: dict[str, int], target: Target, where: str) -> None:
+    strangers = set(nodes) - ALLOWED[target.runtime, target.accelerator]
+    if strangers or not nodes:
+        raise PlacementError(
+            f"nodes ran where nobody asked: {', '.join(sorted(strangers)) or 'nowhere'}",
+            where=where,
+        )

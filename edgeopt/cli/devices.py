@@ -1,0 +1,98 @@
+"""``edgeopt devices``: what is configured, what it says of itself, and whether it does its part."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from edgeopt.cli.commands import devices_option, json_option, print_json
+
+
+@click.group("devices")
+def command() -> None:
+    """List, probe or check the devices of the devices file."""
+
+
+@command.command("list")
+@devices_option
+@json_option("Print it as JSON.")
+def list_(as_json: bool) -> int:
+    """List devices; none is asked anything."""
+    from edgeopt.api import devices
+    from edgeopt.report.layout import show_line, show_table
+
+    found = devices()
+    if as_json:
+        print_json(found)
+        return 0
+    rows = [
+        (each["device"], ", ".join(f"{k}: {v}" for k, v in each["settings"].items()))
+        for each in found
+    ]
+    show_table(["device", "settings"], rows)
+    show_line("edgeopt devices probe NAME asks one what it is.", "dim")
+    return 0
+
+
+@command.command("probe")
+@click.argument("name")
+@devices_option
+@json_option("Print it as JSON.")
+def probe(name: str, as_json: bool) -> int:
+    """Ask the agent on the device NAME (such as ssh:jetson) what it is."""
+    from edgeopt.api import probe as ask
+
+    found = ask(name)
+    if as_json:
+        print_json(found)
+    else:
+        _show(found)
+    return 0
+
+
+@command.command("check")
+@click.argument("name")
+@devices_option
+@json_option("Print it as JSON.")
+def check(name: str, as_json: bool) -> int:
+    """Check that the device NAME does all that a device must. Exits 1 where it does not."""
+    from edgeopt.api import check as run
+    from edgeopt.report.layout import show_table
+
+    found = run(name)
+    if as_json:
+        print_json(found)
+    else:
+        words = {True: "ok", False: "failed", None: "-"}
+        rows = [(words[c["ok"]], c["check"], c["told"], f"{c['seconds']:.1f} s") for c in found]
+        show_table(["", "check", "what was found", "took"], rows, right="took")
+    return int(any(c["ok"] is False for c in found))
+
+
+def _show(found: dict[str, Any]) -> None:
+    from edgeopt.report.layout import show_facts, show_line, show_table
+    from edgeopt.schema.measurement import figure
+
+    machine = found["machine"]
+    now = {
+        "temperature": (machine["temperature_c"], "C"),
+        "frequency": (machine["frequency_mhz"], "MHz"),
+    }
+    show_line(found["device"], "bold")
+    show_facts(
+        [
+            ("machine", f"{machine['cpu'] or 'unknown CPU'}, {machine['cores']} cores, "
+                        f"{figure(machine['memory_bytes'], 'bytes')}"),
+            ("ISA", f"{machine['isa']} ({' '.join(machine['features'])})"),
+            ("system", f"{machine['system']} {machine['kernel']}"),
+            ("governor", machine["governor"] or "not told"),
+            *((name, "not told" if value is None else f"{value:.0f} {unit}")
+              for name, (value, unit) in now.items()),
+            ("Python", f"{found['python']} ({found['executable']})"),
+        ]
+    )  # fmt: skip
+    show_line()
+    rows = [(name, version, "") for name, version in found["runtimes"].items()]
+    rows += [(name, "-", why) for name, why in found["missing"].items()]
+    show_table(["runtime", "version", "why it is missing"], rows)

@@ -1,0 +1,73 @@
+"""``edgeopt job``: measure on a board that no network reaches."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from edgeopt.cli.commands import json_option, print_json
+
+
+@click.group("job")
+def command() -> None:
+    """Export a measurement as one file, and take its result back."""
+
+
+@command.command("export")
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--target", required=True, help="What the board is, such as offline:camera/onnxruntime."
+)
+@click.option(
+    "--data", type=click.Path(path_type=Path),
+    help="An .npz with an array for each model input; random samples otherwise.",
+)  # fmt: skip
+@click.option(
+    "--processes", type=click.IntRange(3, 15), default=7, show_default=True,
+    help="Fresh processes of each race.",
+)  # fmt: skip
+@click.option(
+    "--out", type=click.Path(dir_okay=False, path_type=Path),
+    help="Write the job to a file instead of standard output.",
+)  # fmt: skip
+def export(
+    files: tuple[Path, ...], target: str, data: Path | None, processes: int, out: Path | None
+) -> int:
+    """Write a zip app that scores model FILES and races each against the first.
+
+    FILES may be one result (its folder, or result.json): its reference and its chosen model.
+    On the board, with Python 3.8, numpy and the runtime: python3 job.pyz > result.json
+    """
+    from edgeopt.api import export_job
+    from edgeopt.schema.errors import StoreError, UsageError
+
+    if out is None and sys.stdout.isatty():
+        raise UsageError("a zip app is nothing for a terminal", hint="... > job.pyz, or --out FILE")
+    made = export_job(*files, target=target, data=data, processes=processes)
+    if out is None:
+        sys.stdout.buffer.write(made)
+        return 0
+    try:
+        out.write_bytes(made)
+    except OSError as error:
+        out.unlink(missing_ok=True)
+        raise StoreError(error.strerror or str(error), where=str(out)) from None
+    return 0
+
+
+@command.command("import")
+@click.argument("result", type=click.Path(path_type=Path))
+@json_option("Print the figures as JSON.")
+def import_(result: Path, as_json: bool) -> int:
+    """Check what a board's RESULT says and show its figures, as 'benchmark' does."""
+    from edgeopt.api import import_job
+    from edgeopt.cli.benchmark import show
+
+    found = import_job(result)
+    if as_json:
+        print_json(found)
+    else:
+        show(found)
+    return 0

@@ -1,0 +1,71 @@
+"""Files to a board, once per digest: whole or not at all, and from where they were cut off."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from pydantic import Field
+
+from edgeopt.devices.channel import Channel, Reply
+from edgeopt.schema.errors import DeviceError
+
+CHUNK = 1 << 22
+TRIES = 2  # of an upload whose digest comes out wrong
+
+
+class HaveReply(Reply):
+    """Bytes of each blob that are there already."""
+
+    offsets: dict[str, int]
+
+
+class AppendReply(Reply):
+    """Where an upload stands."""
+
+    at: int = Field(ge=0)
+    whole: bool
+
+
+def upload(keeper: Channel, files: Mapping[str, Path]) -> None:
+    """Send files (digest -> path) to a keeper. Raises DeviceError, UnreachableError."""
+    sizes = {digest: path.stat().st_size for digest, path in files.items()}
+    have, _ = keeper.ask("have", HaveReply, blobs=sizes)
+    if set(have.offsets) != set(sizes):
+        raise DeviceError("the board names other files than it was asked for", where=keeper.name)
+    for digest, path in files.items():
+        offset = have.offsets[digest]
+        if not 0 <= offset <= sizes[digest]:
+            raise DeviceError(f"the board has {offset} bytes of {path.name}", where=keeper.name)
+        if offset < sizes[digest] or not sizes[digest]:
+            _send(keeper, digest, path, sizes[digest], offset)
+
+
+def _send(keeper: Channel, digest: str, path: Path, size: int, offset: int) -> None:
+    for _ in range(TRIES):
+        if _sent(keeper, digest, path, size, offset):
+            return
+        offset = 0
+    raise DeviceError(
+        f"{path.name} arrived corrupted, {TRIES} times",
+        where=keeper.name,
+        hint="check the connection, and the disk and memory of the board",
+    )
+
+
+def _sent(keeper: Channel, digest: str, path: Path, size: int, offset: int) -> bool:
+    """Whether all arrived and the digest is right there."""
+    import numpy as np
+
+    with path.open("rb") as file:
+        file.seek(offset)
+        while True:
+            data = np.frombuffer(file.read(CHUNK), np.uint8)
+            answer, _ = keeper.ask(
+                "append", AppendReply, arrays={"data": data}, blob=digest, offset=offset, size=size
+            )
+            if answer.whole:
+                return True
+            if answer.at != offset + len(data) or not len(data):
+                return False
+            offset = answer.at

@@ -1,0 +1,123 @@
+"""Files that users write: YAML 1.2, with errors that name file, line and nearest key."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from edgeopt.schema.errors import UsageError, did_you_mean
+
+Lines = Mapping[str, int]  # "a.b.0" -> the line of that key or item, from 1
+
+
+def read_yaml(path: Path, kind: type[UsageError] = UsageError) -> tuple[Any, dict[str, int]]:
+    """Plain values and the line of each place. Raises an error of ``kind`` with file and line."""
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise kind(error.strerror or str(error), where=str(path)) from None
+    except UnicodeDecodeError:
+        raise kind("not a text file in UTF-8", where=str(path)) from None
+    try:
+        loaded = YAML(typ="rt").load(text)
+    except MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        where = f"{path}:{mark.line + 1}" if mark else str(path)
+        problem = str(error.problem or error).splitlines()[0]
+        raise kind(problem, where=where) from None
+    except YAMLError as error:
+        raise kind(str(error).splitlines()[0], where=str(path)) from None
+    lines: dict[str, int] = {}
+    return _plain(loaded, "", lines, path, kind), lines
+
+
+def blame(
+    error: ValidationError,
+    root: type[BaseModel],
+    place: str,
+    lines: Lines,
+    kind: type[UsageError] = UsageError,
+    *,
+    below: str = "",
+) -> UsageError:
+    """The first problem of a model's validation, at its line, misspelt keys before all else.
+
+    ``place`` is the file, or a word; ``below`` is where the model stands in it.
+    """
+    first = min(error.errors(), key=lambda each: each["type"] != "extra_forbidden")
+    loc = [str(part) for part in first["loc"]]
+    model: Any = root
+    for part in loc[:-1]:
+        inner = model.model_fields[part].annotation if part in model.model_fields else None
+        model = _model_in(inner) or model
+    if first["type"] == "extra_forbidden":
+        return unknown_key(loc[-1], loc[:-1], model, place, lines, kind, below=below)
+    message = first["msg"].removeprefix("Value error, ")
+    if first["type"] == "missing":
+        message = "is missing"
+    known = [part for part in loc if not part[:1].isupper() and "[" not in part]
+    what = f"'{'.'.join(known)}': {message}" if known else message
+    return kind(what, where=_where([*filter(None, [below]), *known], place, lines))
+
+
+def unknown_key(
+    key: str,
+    above: list[str],
+    model: type[BaseModel],
+    place: str,
+    lines: Lines,
+    kind: type[UsageError] = UsageError,
+    *,
+    below: str = "",
+) -> UsageError:
+    """The error for a key that a model does not have."""
+    what = f"unknown key '{key}'" + (f" in '{'.'.join(above)}'" if above else "")
+    where = _where([*filter(None, [below]), *above, key], place, lines)
+    return kind(what, where=where, hint=did_you_mean(key, known_keys(model)))
+
+
+def known_keys(model: type[BaseModel]) -> list[str]:
+    """The keys that a user may write."""
+    return [name for name, field in model.model_fields.items() if not field.exclude]
+
+
+def _plain(node: Any, place: str, lines: dict[str, int], path: Path, kind: type[UsageError]) -> Any:
+    marks = getattr(node, "lc", None)  # ruamel's line and column of each key or item
+    if isinstance(node, dict) and marks is not None:
+        out = {}
+        for key, value in node.items():
+            at = f"{place}.{key}" if place else str(key)
+            lines[at] = marks.key(key)[0] + 1
+            if not isinstance(key, str):
+                raise kind(f"keys are words, not {key!r}", where=f"{path}:{lines[at]}")
+            out[key] = _plain(value, at, lines, path, kind)
+        return out
+    if isinstance(node, list) and marks is not None:
+        for index in range(len(node)):
+            lines[f"{place}.{index}"] = marks.item(index)[0] + 1
+        return [_plain(item, f"{place}.{i}", lines, path, kind) for i, item in enumerate(node)]
+    if isinstance(node, bool) or node is None:
+        return node
+    for plain in (int, float, str):
+        if isinstance(node, plain):
+            return plain(node)
+    raise kind(f"cannot use a {type(node).__name__} here", where=f"{path}:{lines.get(place, 1)}")
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    options = [annotation, *getattr(annotation, "__args__", ())]
+    models = [o for o in options if isinstance(o, type) and issubclass(o, BaseModel)]
+    return models[0] if models else None
+
+
+def _where(loc: list[str], place: str, lines: Lines) -> str:
+    key = ".".join(loc)
+    while key and key not in lines:
+        key = key.rpartition(".")[0]
+    return f"{place}:{lines[key]}" if key else place
