@@ -32,9 +32,10 @@ if TYPE_CHECKING:
     __version__: str
 
 _HOMES = {
-    "api": ("benchmark", "doctor", "inspect", "load", "optimize", "plan"),
+    "api": ("benchmark", "compare", "doctor", "inspect", "load", "optimize", "plan"),
     "recipe": ("Recipe",),
     "schema.artifact": ("Artifact", "Description", "Inspection"),
+    "schema.comparison": ("Comparison",),
     "schema.constraint": ("Constraint", "Verdict"),
     "schema.errors": (
         "DataError", "DeviceError", "EdgeoptError", "ModelError", "PassError", "PlanError",
@@ -53,6 +54,7 @@ _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 __all__ = [
     "Artifact",
     "Best",
+    "Comparison",
     "Constraint",
     "DataError",
     "Description",
@@ -77,6 +79,7 @@ __all__ = [
     "WorkerError",
     "__version__",
     "benchmark",
+    "compare",
     "doctor",
     "inspect",
     "load",

@@ -1,4 +1,4 @@
-"""What a program calls: optimize, plan, benchmark, inspect, load."""
+"""What a program calls: optimize, plan, benchmark, compare, inspect, load."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from edgeopt.recipe import Recipe, load_recipe, make_recipe
 from edgeopt.recipe.bare import bare_fields, data_fields
 from edgeopt.report import draw
 from edgeopt.schema.artifact import Inspection
+from edgeopt.schema.comparison import Comparison
 from edgeopt.schema.errors import DeviceError, StoreError, UsageError
 from edgeopt.schema.event import Event
 from edgeopt.schema.plan import Plan
@@ -99,6 +100,71 @@ def benchmark(
             store=opened,
             on_event=on_event or _ignore,
         )
+
+
+def compare(
+    a: str | Path | Result,
+    b: str | Path | Result,
+    *,
+    targets: Sequence[str] = ("local/*",),
+    require: Sequence[str] = (),
+    recipe: str | Path | Recipe | None = None,
+    split: str = "validation",
+    data: str | Path | None = None,
+    label: str | None = None,
+    quick: bool = False,
+    rerace: bool = False,
+    store: Store | str | Path | None = None,
+    on_event: OnEvent | None = None,
+) -> Comparison:
+    """B against the baseline A: two model files, or two results.
+
+    Files race directly on ``targets`` and answer the same samples: those of a recipe's ``split``,
+    or of an .npz with an array for each input of A and one called ``label``. Of two results the
+    chosen artifacts are compared by the figures they hold; ``rerace`` races their files now.
+    ``require`` holds constraints in which ``source`` means A. Raises EdgeoptError.
+    """
+    from edgeopt.pipeline import compare_files, compare_results
+    from edgeopt.pipeline.prepare import installed_version
+
+    held = [_result_of(each) for each in (a, b)]
+    if all(held) and not rerace:
+        names = [each.recipe_path if isinstance(each, Result) else str(each) for each in (a, b)]
+        return compare_results(held[0], held[1], (names[0], names[1]), require)  # type: ignore[arg-type]
+    if any(held) and not all(held):
+        raise UsageError("a result can be compared with a result, a model file with a model file")
+    files = [_file_of(each, result) for each, result in zip((a, b), held, strict=True)]
+    given = load_recipe(Path(recipe)) if isinstance(recipe, str | Path) else recipe
+    with _opened(store) as opened:
+        return compare_files(
+            (files[0], files[1]),
+            version=installed_version("edgeopt"),
+            targets=targets,
+            require=require,
+            recipe=given,
+            split=split,
+            data=None if data is None else Path(data),
+            label=label,
+            quick=quick,
+            store=opened,
+            on_event=on_event or _ignore,
+        )
+
+
+def _file_of(given: str | Path | Result, result: Result | None) -> Path:
+    """A model's file: as given, or what a result of one target chose. Raises UsageError."""
+    if result is not None:
+        return result.best().path
+    assert not isinstance(given, Result)
+    return Path(given)
+
+
+def _result_of(given: str | Path | Result) -> Result | None:
+    """The result that is meant; None for a model file. Raises UsageError."""
+    if isinstance(given, Result):
+        return given
+    path = Path(given)
+    return load(path) if path.suffix == ".json" or (path / RESULT).is_file() else None
 
 
 def inspect(

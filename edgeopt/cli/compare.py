@@ -1,0 +1,74 @@
+"""``edgeopt compare``: two models, or two results, side by side."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from edgeopt.cli.commands import json_option
+
+
+@click.command("compare")
+@click.argument("a", type=click.Path(path_type=Path))
+@click.argument("b", type=click.Path(path_type=Path))
+@click.option(
+    "--target", "targets", multiple=True, default=("local/*",), show_default=True,
+    help="Where to race models.",
+)  # fmt: skip
+@click.option(
+    "--require", multiple=True, metavar="BOUND",
+    help="What B must keep; 'source' means A, e.g. 'latency.p50 <= 1.05x source'.",
+)  # fmt: skip
+@click.option(
+    "--recipe", type=click.Path(path_type=Path), help="A recipe whose samples both models answer."
+)
+@click.option("--split", default="validation", show_default=True, help="Which of its splits.")
+@click.option(
+    "--data", type=click.Path(path_type=Path),
+    help="An .npz with an array for each input, in place of a recipe.",
+)  # fmt: skip
+@click.option("--label", metavar="NAME", help="The array of labels in --data.")
+@click.option("--quick", is_flag=True, help="Short races only: wider intervals.")
+@click.option("--rerace", is_flag=True, help="Race the files that two results chose, now.")
+@click.option(
+    "--format", "view", type=click.Choice(["terminal", "markdown", "json", "junit"]),
+    default="terminal", show_default=True, help="How to show it.",
+)  # fmt: skip
+@click.option(
+    "--out", type=click.Path(dir_okay=False, path_type=Path),
+    help="Write it to a file instead of standard output.",
+)  # fmt: skip
+@json_option("The same as --format json.")
+@click.option("--quiet", is_flag=True, help="No progress.")
+def command(
+    a: Path, b: Path, targets: tuple[str, ...], require: tuple[str, ...], recipe: Path | None,
+    split: str, data: Path | None, label: str | None, quick: bool, rerace: bool, view: str,
+    out: Path | None, as_json: bool, quiet: bool,
+) -> int:  # fmt: skip
+    """Compare B with the baseline A: model files, or results (result.json, or its folder).
+
+    Models race directly and, with samples, answer the same ones: ratios and differences are
+    paired. Exit codes: 0 all required bounds pass (or none was given), 3 one fails, 4 one is
+    inconclusive, 1 error, 2 wrong usage.
+    """
+    from edgeopt.api import compare, save_text
+    from edgeopt.listeners import listening
+    from edgeopt.listeners.progress import progress
+    from edgeopt.report.comparison import draw
+
+    with listening(*([] if quiet else [progress()])) as tell:
+        found = compare(
+            a, b, targets=targets, require=require, recipe=recipe, split=split, data=data,
+            label=label, quick=quick, rerace=rerace, on_event=tell,
+        )  # fmt: skip
+    view = "json" if as_json else view
+    if out is not None:
+        save_text(draw(found, view), out)
+    elif view == "terminal":
+        from edgeopt.report.comparison.terminal_view import show
+
+        show(found)
+    else:
+        click.echo(draw(found, view), nl=False)
+    return found.exit_code

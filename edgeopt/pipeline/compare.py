@@ -1,0 +1,296 @@
+"""Two model files side by side: raced directly, and answering the same samples."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from edgeopt.bench.jobs import run_bench
+from edgeopt.data.outputs import kept_outputs
+from edgeopt.data.tensors import bind, make_tensors
+from edgeopt.decide.choose import judge_all
+from edgeopt.engine import Engine
+from edgeopt.metrics import FIDELITY, compute, default_metrics, difference, ratio
+from edgeopt.metrics.answers import answers
+from edgeopt.pipeline.prepare import data_jobs, run_or_raise, target_group
+from edgeopt.pipeline.single import fed, opened, samples_for
+from edgeopt.recipe import Recipe
+from edgeopt.schema.artifact import Description
+from edgeopt.schema.comparison import ComparedPair, ComparedSide, Comparison
+from edgeopt.schema.constraint import Constraint, Verdict, parse_constraint
+from edgeopt.schema.errors import DataError, UsageError, from_record
+from edgeopt.schema.event import Event
+from edgeopt.schema.job import Arrays, Job, Outcome
+from edgeopt.schema.measurement import Measurement
+from edgeopt.schema.target import Target, TargetGroup, parse_target
+from edgeopt.store import Store
+
+OnEvent = Callable[[Event], None]
+SIDES = ("a", "b")
+
+
+class Samples(NamedTuple):
+    """What both models are fed: raw arrays, how to make inputs of them, and their name."""
+
+    raw: Arrays
+    recipe: Recipe | None
+    name: str
+
+
+def compare_files(
+    paths: tuple[Path, Path],
+    *,
+    version: str,
+    targets: Sequence[str] = ("local/*",),
+    require: Sequence[str] = (),
+    recipe: Recipe | None = None,
+    split: str = "validation",
+    data: Path | None = None,
+    label: str | None = None,
+    quick: bool = False,
+    store: Store,
+    on_event: OnEvent = lambda _event: None,
+) -> Comparison:
+    """Race B against A in every runtime that reads both, and score both on the same samples.
+
+    Samples are those of a recipe's ``split``, prepared as it says; or the arrays of ``data``
+    (.npz), one for each input of A and one called ``label``; or random ones, which are raced
+    and not scored. Where no runtime reads both, each runs in the first that reads it. In
+    ``require`` the word ``source`` means A. Raises UsageError, DataError, ModelError, DeviceError.
+    """
+    required = [parse_constraint(text, where="--require") for text in require]
+    groups = [target_group(parse_target(text)) for text in targets]
+    with Engine(store, on_event=on_event, bench=run_bench) as engine:
+        found = {side: opened(engine, path, n) for n, (side, path) in
+                 enumerate(zip(SIDES, paths, strict=True))}  # fmt: skip
+        described = {
+            side: Description.model_validate(o.value["description"]) for side, o in found.items()
+        }
+        samples = _samples(engine, described["a"], recipe, split, data, label, store)
+        known = {o.job: o for o in found.values()}
+        for side, path in zip(SIDES, paths, strict=True):
+            tensors = _tensors(samples, paths[0], path, described["a"], described[side], store)
+            id = f"samples:{found[side].job}"
+            value = tensors.to_json()
+            known[id] = Outcome(job=id, status="ok", digest=tensors.digest, value=value)
+        duel = _Duel(engine, store, paths, found, described, known, samples, required, quick)
+        pairs = [duel.pair(*each) for group in groups for each in _placed(group, paths, found)]
+    return Comparison(
+        edgeopt=version,
+        kind="models",
+        a=str(paths[0]),
+        b=str(paths[1]),
+        samples=samples.name,
+        required=tuple(require),
+        pairs=tuple(pairs),
+        exit_code=exit_code([v for pair in pairs for v in pair.verdicts]),
+    )
+
+
+def exit_code(verdicts: Sequence[Verdict]) -> int:
+    """0 where all passed, 3 where one failed, 4 where one is inconclusive and none failed."""
+    words = {verdict.verdict for verdict in verdicts}
+    return 3 if "fail" in words else 4 if "inconclusive" in words else 0
+
+
+class _Duel:
+    """What all pairs of one comparison share."""
+
+    def __init__(
+        self, engine: Engine, store: Store, paths: tuple[Path, Path],
+        found: Mapping[str, Outcome], described: Mapping[str, Description],
+        known: Mapping[str, Outcome], samples: Samples, required: Sequence[Constraint],
+        quick: bool,
+    ) -> None:  # fmt: skip
+        self._engine, self._store, self._paths, self._found = engine, store, paths, found
+        self._described, self._known, self._samples = described, known, samples
+        self._required, self._protocols = required, ("short" if quick else "full", "memory")
+
+    def pair(self, a: Target, b: Target) -> ComparedPair:
+        """A and B where each runs."""
+        own, against = self._raced({"a": a, "b": b})
+        sizes = {s: self._found[s].value["artifact"]["size_bytes"] for s in SIDES}
+        for side, size in sizes.items():
+            own[side]["size"] = Measurement(quantity="size", value=size, unit="bytes")
+        against["ratio.size"] = Measurement(
+            quantity="ratio.size", value=sizes["b"] / sizes["a"], unit="x"
+        )
+        told = None
+        if self._samples.name != "random":
+            outputs = self._outputs({"a": a, "b": b})
+            labels = self._labels()
+            scored, apart = _scored(outputs, labels, self._required)
+            own = {side: own[side] | scored[side] for side in SIDES}
+            against |= apart
+            told = answers(outputs["a"], outputs["b"], labels)
+        lacking = [c for c in self._required if c.quantity not in own["b"]]
+        if lacking:
+            raise UsageError(
+                f"'{lacking[0].text}' cannot be judged: {lacking[0].quantity} was not measured",
+                where="--require",
+                hint="give labelled samples: --recipe RECIPE, or --data FILE.npz",
+            )
+        target = str(b) if a == b else f"{b} against {a}"
+        sides = {
+            side: ComparedSide(
+                name=str(path), target=str(place), digest=self._found[side].digest,
+                measurements=own[side],
+            )
+            for side, path, place in zip(SIDES, self._paths, (a, b), strict=True)
+        }  # fmt: skip
+        verdicts = judge_all(self._required, {**own["b"], **against}, own["a"])
+        return ComparedPair(
+            target=target,
+            a=sides["a"],
+            b=sides["b"],
+            against=against,
+            answers=told,
+            verdicts=verdicts,
+        )
+
+    def _raced(
+        self, places: Mapping[str, Target]
+    ) -> tuple[dict[str, dict[str, Measurement]], dict[str, Measurement]]:
+        """Own figures by side, and the ratios of B over A."""
+        own: dict[str, dict[str, Measurement]] = {side: {} for side in SIDES}
+        against: dict[str, Measurement] = {}
+        for protocol in self._protocols:
+            roles = {"a": "b", "b": "a"}  # a race's a is over its b
+            job = Job(
+                id=f"race:{protocol}:{places['b']}:{self._paths[1]} against {self._paths[0]}",
+                kind="race",
+                name=protocol,
+                worker="bench",
+                params={
+                    "targets": {role: str(places[side]) for role, side in roles.items()},
+                    "protocol": protocol,
+                },
+                inputs={role: self._found[side].job for role, side in roles.items()}
+                | {f"samples:{r}": f"samples:{self._found[s].job}" for r, s in roles.items()},
+                cache=False,
+            )
+            ended = self._engine.run([job], self._known)[job.id]
+            if not ended.ok:
+                raise from_record(ended.error or {"what": "the race failed"})
+            for role, side in roles.items():
+                own[side] |= _read(ended.value[role])
+            for name, made in _read(ended.value.get("ratio", {})).items():
+                against[f"ratio.{name}"] = made
+        return own, against
+
+    def _outputs(self, places: Mapping[str, Target]) -> dict[str, dict[str, Any]]:
+        jobs = {
+            side: Job(
+                id=f"score:{place}:{self._found[side].job}",
+                kind="score",
+                name=place.runtime,
+                worker="bench",
+                params={"targets": {"model": str(place)}},
+                inputs={
+                    "model": self._found[side].job,
+                    "samples:model": f"samples:{self._found[side].job}",
+                },
+                cache=False,
+            )
+            for side, place in places.items()
+        }
+        ended = run_or_raise(self._engine, list(jobs.values()), self._known)
+        return {
+            side: kept_outputs(
+                ended[job.id].value, self._described[side].signature.outputs, self._store, job.id
+            )
+            for side, job in jobs.items()
+        }
+
+    def _labels(self) -> Any:
+        ref = self._samples.raw.labels
+        return None if ref is None else self._store.get_array(ref)
+
+
+def _scored(
+    outputs: Mapping[str, dict[str, Any]], labels: Any, required: Sequence[Constraint]
+) -> tuple[dict[str, dict[str, Measurement]], dict[str, Measurement]]:
+    """Metrics of each side, and differences, ratios and fidelity of B against A."""
+    first = next(iter(outputs["a"].values()))
+    metrics = default_metrics(labels, int(first.shape[-1]) if first.ndim > 1 else 1)
+    labelled = [quantity for quantity in metrics if quantity not in FIDELITY]
+    own = {side: {q: compute(q, outputs[side], labels) for q in labelled} for side in SIDES}
+    own["b"] |= {q: compute(q, outputs["b"], None, outputs["a"]) for q in metrics if q in FIDELITY}
+    against: dict[str, Measurement] = {}
+    for quantity in labelled:
+        pair = (quantity, outputs["b"], outputs["a"], labels)
+        against[f"difference.{quantity}"] = difference(*pair)
+        if any(c.quantity == quantity and c.basis == "ratio" for c in required):
+            against[f"ratio.{quantity}"] = ratio(*pair)
+    return own, against
+
+
+def _read(raw: Mapping[str, Any]) -> dict[str, Measurement]:
+    return {name: Measurement.model_validate(made) for name, made in raw.items()}
+
+
+def _placed(
+    group: TargetGroup, paths: tuple[Path, Path], found: Mapping[str, Outcome]
+) -> list[tuple[Target, Target]]:
+    """Where A and B run: in each runtime that reads both, else each in the first that reads it."""
+    reading: dict[str, list[Target]] = {}
+    for side, path in zip(SIDES, paths, strict=True):
+        fmt = found[side].value["artifact"]["format"]
+        reading[side] = [target for target, _ in group.members if target.format == fmt]
+        if not reading[side]:
+            raise UsageError(
+                f"no runtime of {group} reads {fmt}",
+                where=str(path),
+                hint="see 'edgeopt doctor' for what to install",
+            )
+    both = [target for target in reading["a"] if target in reading["b"]]
+    return [(t, t) for t in both] or [(reading["a"][0], reading["b"][0])]
+
+
+def _samples(
+    engine: Engine, d: Description, recipe: Recipe | None, split: str, data: Path | None,
+    label: str | None, store: Store,
+) -> Samples:  # fmt: skip
+    if recipe is not None and data is not None:
+        raise UsageError("give --recipe or --data, not both")
+    if recipe is not None:
+        jobs = [job for job in data_jobs(recipe) if job.params.get("split") == split]
+        if not jobs:
+            raise UsageError(f"the recipe has no split '{split}'", where="--split")
+        outcome = run_or_raise(engine, jobs, {})[jobs[0].id]
+        name = f"{split} of {recipe.path or 'the recipe'}"
+        return Samples(Arrays.model_validate(outcome.value), recipe, name)
+    raw = samples_for(d, data, store)
+    if data is not None and label is not None:
+        raw = raw.model_copy(update={"labels": _labels_of(data, label, raw.n, store)})
+    return Samples(raw, None, str(data) if data else "random")
+
+
+def _labels_of(data: Path, label: str, n: int, store: Store) -> Any:
+    import numpy as np
+
+    with np.load(data, allow_pickle=False) as archive:
+        if label not in archive.files:
+            raise DataError(
+                f"no array '{label}'", where=str(data), hint=f"it has: {', '.join(archive.files)}"
+            )
+        labels = archive[label]
+    if len(labels) != n:
+        raise DataError(f"{len(labels)} labels for {n} samples", where=str(data))
+    return store.put_array(labels)
+
+
+def _tensors(
+    samples: Samples, first_path: Path, path: Path, first: Description, d: Description, store: Store
+) -> Arrays:
+    """The samples as a model takes them. Raises UsageError where its inputs are others."""
+    if samples.recipe is None:
+        return fed(path, first_path, samples.raw, first.signature, d, store)
+    spec = samples.recipe.data
+    assert spec is not None
+    try:
+        binding = bind(samples.raw, spec.preprocess, d.signature, spec.inputs, spec.layout, d.codes)
+    except DataError as error:
+        raise UsageError(error.what, where=str(path), hint=error.hint) from None
+    return make_tensors(samples.raw, {"bind": binding}, store, d.signature)

@@ -1,0 +1,163 @@
+"""Two results side by side: what each chose, where both decided for the same target.
+
+The runs were not made side by side, so nothing is paired: intervals are as wide as both runs'
+own ones make them, and times of different machines are not compared at all.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+from edgeopt.decide.choose import judge_all
+from edgeopt.pipeline.compare import exit_code
+from edgeopt.schema.comparison import ComparedPair, ComparedSide, Comparison
+from edgeopt.schema.constraint import parse_constraint
+from edgeopt.schema.errors import UsageError
+from edgeopt.schema.measurement import Measurement
+from edgeopt.schema.result import CandidateResult, Result, TargetResult
+
+TIMES = ("latency.", "load_time", "memory.")
+UNPAIRED = "two runs, not paired: both intervals combined"
+
+
+def compare_results(
+    a: Result, b: Result, names: tuple[str, str], require: Sequence[str] = ()
+) -> Comparison:
+    """B's choices against A's. Raises UsageError where no target is decided in both."""
+    theirs = {target.target: target for target in a.targets}
+    both = [(theirs[t.target], t) for t in b.targets if t.target in theirs]
+    pairs = [pair for old, new in both if (pair := _pair(old, new, require))]
+    if not pairs:
+        raise UsageError(
+            "the two results chose nothing for a common target",
+            where=" and ".join(names),
+            hint=f"A has {_told(a)}; B has {_told(b)}",
+        )
+    notes = [f"only in one of the results: {name}" for name in
+             sorted({t.target for t in a.targets} ^ {t.target for t in b.targets})]  # fmt: skip
+    notes += _changes(a, b)
+    return Comparison(
+        edgeopt=b.edgeopt,
+        kind="results",
+        a=names[0],
+        b=names[1],
+        required=tuple(require),
+        pairs=tuple(pairs),
+        notes=tuple(notes),
+        exit_code=exit_code([v for pair in pairs for v in pair.verdicts]),
+    )
+
+
+def _told(result: Result) -> str:
+    return ", ".join(f"{t.target} ({t.verdict})" for t in result.targets)
+
+
+def _pair(a: TargetResult, b: TargetResult, require: Sequence[str]) -> ComparedPair | None:
+    if a.chosen is None or b.chosen is None:
+        return None
+    old, new = a.candidate(a.chosen), b.candidate(b.chosen)
+    keys = ("isa", "cpu")
+    alike = all(a.machine.get(key) == b.machine.get(key) for key in keys)
+    notes = []
+    if not alike:
+        told = (" ".join(str(t.machine.get(k)) for k in reversed(keys)) for t in (a, b))
+        notes.append(f"measured on other machines, so times are not compared: {' and '.join(told)}")
+    if old.label != new.label or old.target != new.target:
+        notes.append(f"another choice: {_label(old)} before, {_label(new)} now")
+    elif old.artifact and new.artifact and old.artifact.digest != new.artifact.digest:
+        notes.append("the same choice, its file another one")
+    against = dict(_against(old, new, alike))
+    constraints = [parse_constraint(text, where="--require") for text in require]
+    measured = {q: m for q, m in new.measurements.items() if alike or not q.startswith(TIMES)}
+    for constraint in constraints:
+        if constraint.quantity not in measured:
+            raise UsageError(
+                f"'{constraint.text}' cannot be judged on {b.target}: {constraint.quantity} was "
+                + ("not measured" if alike else "measured on another machine"),
+                where="--require",
+            )
+    plain = {q: m for q, m in measured.items() if not q.startswith(("difference.", "ratio."))}
+    return ComparedPair(
+        target=b.target,
+        a=_side(old),
+        b=_side(new),
+        against=against,
+        verdicts=judge_all(constraints, plain | against, old.measurements),
+        notes=tuple(notes),
+    )
+
+
+def _label(candidate: CandidateResult) -> str:
+    return f"{candidate.label} in {candidate.runtime}"
+
+
+def _side(candidate: CandidateResult) -> ComparedSide:
+    plain = {q: m for q, m in candidate.measurements.items()
+             if not q.startswith(("difference.", "ratio."))}  # fmt: skip
+    digest = candidate.artifact.digest if candidate.artifact else ""
+    return ComparedSide(
+        name=candidate.label, target=candidate.target, digest=digest, measurements=plain
+    )
+
+
+def _against(
+    old: CandidateResult, new: CandidateResult, alike: bool
+) -> Iterator[tuple[str, Measurement]]:
+    """``ratio.Q`` of times, memory and sizes, ``difference.Q`` of all else."""
+    for quantity, mine in _side(new).measurements.items():
+        theirs = old.measurements.get(quantity)
+        if theirs is None or (quantity.startswith(TIMES) and not alike):
+            continue
+        if quantity.startswith((*TIMES, "size")):
+            if mine.value > 0 and theirs.value > 0:
+                yield f"ratio.{quantity}", _ratio(quantity, mine, theirs)
+        elif not quantity.startswith("fidelity."):
+            yield f"difference.{quantity}", _difference(quantity, mine, theirs)
+
+
+def _ratio(quantity: str, mine: Measurement, theirs: Measurement) -> Measurement:
+    """Logarithms' half-widths add as independent errors do."""
+    value = mine.value / theirs.value
+    widths = [m.interval[1] / m.value for m in (mine, theirs) if m.high is not None]
+    half = math.sqrt(sum(math.log(width) ** 2 for width in widths))
+    exact = not widths
+    return Measurement(
+        quantity=f"ratio.{quantity}",
+        value=value,
+        unit="x",
+        low=None if exact else value / math.exp(half),
+        high=None if exact else value * math.exp(half),
+        n=min(mine.n, theirs.n),
+        protocol="exact" if exact else UNPAIRED,
+    )
+
+
+def _difference(quantity: str, mine: Measurement, theirs: Measurement) -> Measurement:
+    """The square-and-add interval of Newcombe (Statistics in Medicine 17, 1998)."""
+    apart = mine.value - theirs.value
+    (low, high), (base_low, base_high) = mine.interval, theirs.interval
+    down = math.hypot(mine.value - low, base_high - theirs.value)
+    up = math.hypot(high - mine.value, theirs.value - base_low)
+    return Measurement(
+        quantity=f"difference.{quantity}",
+        value=apart,
+        unit=mine.unit,
+        low=apart - down,
+        high=apart + up,
+        n=min(mine.n, theirs.n),
+        protocol=UNPAIRED,
+    )
+
+
+def _changes(a: Result, b: Result) -> Iterator[str]:
+    """What differs between the runs besides what they chose."""
+    for name in sorted({*a.versions, *b.versions}):
+        was, now = a.versions.get(name, "absent"), b.versions.get(name, "absent")
+        if was != now:
+            yield f"{name}: {was} before, {now} now"
+    if a.source.get("digest") != b.source.get("digest"):
+        yield "the source models differ"
+    for split in sorted({*a.data, *b.data}):
+        if a.data.get(split) != b.data.get(split):
+            yield f"the samples of '{split}' differ"
