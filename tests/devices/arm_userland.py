@@ -25,7 +25,7 @@ HOME = "/home/board"  # there before proot runs: what proot makes for itself, it
 CPUINFO = """\
 processor\t: {number}
 BogoMIPS\t: 50.00
-Features\t: fp asimd evtstrm aes pmull sha1 sha2 crc32 atomics fphp asimdhp cpuid lrcpc dcpop asimddp
+Features\t: fp asimd evtstrm aes pmull sha1 sha2 crc32 atomics fphp asimdhp lrcpc dcpop asimddp
 CPU implementer\t: 0x41
 CPU architecture: 8
 CPU variant\t: 0x4
