@@ -33,7 +33,7 @@ Answer = Tuple[Dict[str, Any], Dict[str, np.ndarray]]
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 RUN = re.compile(r"run-[0-9a-f]{8,32}")
 DIGEST = re.compile(r"[0-9a-f]{64}")
-PART_S = 86400.0  # how long the start of an upload is kept
+OLD_S = 86400.0  # how long the start of an upload, or another version's agent, is kept
 WHO_MAX = 200
 
 
@@ -161,13 +161,16 @@ class Keeper:
     def _sweep(self, keep_bytes: int) -> None:
         """Remove folders of jobs that died, old parts, and the blobs longest unused."""
         for name in os.listdir(self._work):
+            path = os.path.join(self._work, name)
             if RUN.fullmatch(name):
-                shutil.rmtree(os.path.join(self._work, name), ignore_errors=True)
+                shutil.rmtree(path, ignore_errors=True)
+            elif name.startswith("agent-") and path != sys.argv[0] and _old(path):
+                os.unlink(path)
         found: List[Tuple[float, int, str]] = []
         for name in os.listdir(self._blobs):
             path = os.path.join(self._blobs, name)
             told = os.stat(path)
-            if name.endswith(".part") and time.time() - told.st_mtime > PART_S:
+            if name.endswith(".part") and _old(path):
                 os.unlink(path)
             else:
                 found.append((told.st_mtime, told.st_size, path))
@@ -195,6 +198,10 @@ def _writing(where: str, part: str = "") -> Iterator[None]:
             "UnreachableError", "cannot write on the device: {}".format(error.strerror), where,
             "point 'workdir' to a folder that the user there may write to",
         ) from error  # fmt: skip
+
+
+def _old(path: str) -> bool:
+    return time.time() - os.stat(path).st_mtime > OLD_S
 
 
 def _sha256(path: str) -> str:

@@ -41,9 +41,6 @@ if hashlib.sha256(data).hexdigest() != digest:
 path = os.path.join(work, "agent-%s.pyz" % digest[:16])
 try:
     os.makedirs(work, 0o700, exist_ok=True)
-    for name in os.listdir(work):
-        if name.startswith("agent-") and name != os.path.basename(path):
-            os.unlink(os.path.join(work, name))
     try:
         with open(path, "rb") as file:
             there = file.read() == data

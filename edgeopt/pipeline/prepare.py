@@ -248,12 +248,11 @@ def target_group(asked: Target) -> TargetGroup:
     device = device_named(asked.device)
     if not asked.every:
         return TargetGroup(asked=asked, members=((asked, device.facts(asked)),))
+    device.hello()  # a device out of reach lacks no runtime
     members = []
     for runtime in RUNTIMES:
         try:
             members.append((asked.on(runtime), device.facts(asked.on(runtime))))
-        except UnreachableError:
-            raise
         except DeviceError as error:
             missing = error
     if not members:

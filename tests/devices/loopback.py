@@ -53,6 +53,7 @@ class Board:
     more: str = ""
     front: tuple[str, ...] = ()
     settings: dict[str, Any] = field(default_factory=dict)
+    home_there: str = ""  # what the home is called on the board, where that is another name
     port: int = 0
     process: subprocess.Popen[bytes] | None = None
 
@@ -117,11 +118,12 @@ class Board:
     def agents(self) -> list[psutil.Process]:
         """Agents and keepers that run on the board."""
         found = []
+        work = f"{self.home_there or self.home}/.cache/edgeopt"
         for each in psutil.process_iter():
             with contextlib.suppress(psutil.Error):
                 words = [] if each.name() == "ssh" else each.cmdline()
                 alive = each.status() != psutil.STATUS_ZOMBIE
-                if alive and any(w.startswith(str(self.work)) for w in words):
+                if alive and any(w.startswith(work) for w in words):
                     found.append(each)
         return found
 
