@@ -3,7 +3,9 @@
 TFLite has one set of types, int8 by int8, and differs in what is quantized when: see
 ``quantize_int8_tflite``. For ONNX, activations by weights: ``u8s8`` is uint8 by int8.
 ``reduced`` keeps weights in 7 bits: the multiply-add of AVX2 and AVX-512 without VNNI
-(``vpmaddubsw``) adds two products in 16 bits and saturates on full-range weights.
+(``vpmaddubsw``) adds two products in 16 bits and saturates on full-range weights. ``safe`` keeps 8
+bits and enlarges the scale of those output channels alone in which two neighbouring weights could
+overflow (``formats/onnx/saturation``).
 
 ONNX Runtime fuses a quantized operator with int8 activations into an integer kernel on ARM
 only (``QDQIsInt8Allowed`` in its optimizer); on x86 such a graph computes in float between
@@ -25,6 +27,7 @@ class Scheme:
     activation: str
     weight: str
     reduce_range: bool = False
+    saturation_safe: bool = False
 
 
 @dataclass(frozen=True)
@@ -42,15 +45,16 @@ class IsaRule:
 SCHEMES: dict[str, Scheme] = {
     "u8s8": Scheme("uint8", "int8"),
     "u8s8-reduced": Scheme("uint8", "int8", reduce_range=True),
+    "u8s8-safe": Scheme("uint8", "int8", saturation_safe=True),
     "s8s8": Scheme("int8", "int8"),
 }
 VNNI = frozenset({"avx512_vnni", "avx_vnni", "avx_vnni_int8", "amx_int8"})
 BY_ISA: tuple[IsaRule, ...] = (  # the first that fits
-    IsaRule("x86_64", VNNI, ("u8s8",)),
-    IsaRule("x86_64", frozenset(), ("u8s8-reduced", "u8s8")),
+    IsaRule("x86_64", VNNI, ("u8s8", "u8s8-safe")),
+    IsaRule("x86_64", frozenset(), ("u8s8-safe", "u8s8-reduced", "u8s8")),
     IsaRule("aarch64", frozenset(), ("s8s8", "u8s8")),
     IsaRule("arm", frozenset(), ("s8s8", "u8s8")),
-    IsaRule("", frozenset(), ("u8s8", "u8s8-reduced", "s8s8")),
+    IsaRule("", frozenset(), ("u8s8", "u8s8-safe", "u8s8-reduced", "s8s8")),
 )
 
 

@@ -34,7 +34,7 @@ class QuantizeInt8(Pass):
     isa_matters: ClassVar[bool] = True
     promise: ClassVar[Promise] = APPROXIMATE
 
-    scheme: Literal["auto", "u8s8", "u8s8-reduced", "s8s8"] = Field(
+    scheme: Literal["auto", "u8s8", "u8s8-reduced", "u8s8-safe", "s8s8"] = Field(
         "auto", description="types of activations and weights; auto: what suits the target's ISA"
     )
     per_channel: bool = Field(True, description="a scale for each output channel of a weight")
@@ -70,7 +70,7 @@ class QuantizeInt8(Pass):
         """Prepare the graph, calibrate, quantize. Raises PassError where no weight is."""
         import onnx
 
-        from edgeopt.formats.onnx import files, portable
+        from edgeopt.formats.onnx import files, portable, saturation
         from edgeopt.formats.onnx.describe import quantized_weights
 
         if self.scheme == "auto":
@@ -82,8 +82,11 @@ class QuantizeInt8(Pass):
         for index, node in enumerate(model.graph.node):
             node.name = node.name or f"{node.op_type}_{index}"
         excluded = stem(model) if self.float_stem else []
+        floats = {t.name: onnx.numpy_helper.to_array(t) for t in model.graph.initializer}
         files.write(model, ctx.workdir / "prepared.onnx")
         made = self._quantized(ctx, excluded)
+        if SCHEMES[self.scheme].saturation_safe:
+            saturation.make_safe(made, floats)
         if not quantized_weights(made):
             raise PassError("no operator with weights could be quantized")
         return portable.finished(made, before)
