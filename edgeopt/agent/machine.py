@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import platform
 from typing import Any, Dict, List, Optional
@@ -59,6 +60,16 @@ def load() -> Optional[float]:
         return float(os.getloadavg()[0])
     except (AttributeError, OSError):
         return None
+
+
+def gpu() -> str:
+    """Model of the first NVIDIA GPU, as its driver names it; empty where there is none."""
+    for path in sorted(glob.glob("/proc/driver/nvidia/gpus/*/information")):
+        for line in _text(path).splitlines():
+            key, _, value = line.partition(":")
+            if key.strip() == "Model":
+                return value.strip()
+    return ""
 
 
 def _cpuinfo() -> Dict[str, str]:

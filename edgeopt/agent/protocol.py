@@ -15,7 +15,7 @@ from typing import Any, Callable, Dict, List, Mapping, NoReturn, Optional, Tuple
 
 import numpy as np
 
-VERSION = 2
+VERSION = 3
 MAGIC = b"EOA1"
 PREFIX = struct.Struct(">4sIQ")
 HEADER_MAX = 1 << 20

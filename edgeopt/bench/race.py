@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from edgeopt.bench.rig import Rig, rig
+from edgeopt.bench.rig import FALLBACK, Rig, rig
 from edgeopt.bench.task import Task
 from edgeopt.devices import Lease
 from edgeopt.schema.errors import ModelError
@@ -93,6 +93,7 @@ def race(
     runs: list[Run] = []
     pace: Pace | None = None
     placed: dict[str, dict[str, int]] = {}
+    marks: list[str] = []
     while not _enough(runs, schedule):
         with rig(lease, task) as agent:
             run = Run(_order(len(runs)))
@@ -101,8 +102,10 @@ def race(
             _take_turns(agent, run, pace)
             if not placed:  # last in its process: the proof makes sessions of its own
                 placed = {side: agent.placement(side) for side in SIDES}
+                marks += [FALLBACK] if agent.fallbacks else []
             machines = {side: agent.machine(side) for side in SIDES}
-            contended = agent.contended
+            if agent.contended and "contended" not in marks:
+                marks.append("contended")
         runs.append(run)
         ratio = geometric_interval([run.ratio(50.0) for run in runs]).value
         progress(len(runs), max(schedule.processes, len(runs)), ratio=ratio)
@@ -112,7 +115,7 @@ def race(
     )
     how = f"{schedule.name} race: {pace.turns} turns a side in each process, {METHOD}"
     frame = {"n": len(runs), "protocol": how, "samples": samples}
-    return samples, _value(runs, frame, machines, placed, contended)
+    return samples, _value(runs, frame, machines, placed, sorted(marks))
 
 
 def _order(index: int) -> str:
@@ -186,10 +189,9 @@ def _value(
     frame: dict[str, Any],
     machines: Mapping[str, str],
     placed: dict[str, dict[str, int]],
-    contended: bool,
+    marks: list[str],
 ) -> dict[str, Any]:
     """Measurements of the ratios and of each side, with what to know before believing them."""
-    marks = ["contended"] if contended else []
     ratio: dict[str, Any] = {}
     sides: dict[str, dict[str, Any]] = {side: {} for side in SIDES}
     both = {"machine": " against ".join(dict.fromkeys(machines[side] for side in SIDES)), **frame}

@@ -16,6 +16,7 @@ import edgeopt
 from edgeopt.agent import protocol
 from edgeopt.devices.channel import Channel, Hello
 from edgeopt.devices.lock import bench_lock
+from edgeopt.devices.pack import agent_archive
 from edgeopt.schema.errors import DeviceError
 from edgeopt.schema.target import Target, TargetFacts
 
@@ -27,12 +28,15 @@ INSTALL = {
 
 
 class LocalDevice:
-    """The machine that edgeopt runs on."""
+    """The machine that edgeopt runs on.
+
+    ``python`` is an interpreter of another environment, with other runtimes, for the agents.
+    """
 
     quantities = frozenset({"latency", "memory", "load_time", "size"})
 
-    def __init__(self, name: str = "local") -> None:
-        self.name = name
+    def __init__(self, name: str = "local", python: Path | None = None) -> None:
+        self.name, self._python = name, python
         self._hello: Hello | None = None
         self._asking = threading.Lock()
 
@@ -69,14 +73,14 @@ class LocalDevice:
             if exclusive:
                 stack.enter_context(bench_lock(exclusive=True, cancelled=cancelled))
             folder = stack.enter_context(_folder(workdir))
-            yield LocalLease(self.name, folder, cancelled)
+            yield LocalLease(self.name, folder, cancelled, self._python)
 
     def _greeting(self) -> Hello:
         with self._asking:
             if self._hello is None:
                 with (
                     _folder(None) as folder,
-                    LocalLease(self.name, folder, None).start_agent() as channel,
+                    LocalLease(self.name, folder, None, self._python).start_agent() as channel,
                 ):
                     hello, _ = channel.ask("hello", Hello, timeout_s=HELLO_S)
                 if hello.protocol != protocol.VERSION:
@@ -89,10 +93,17 @@ class LocalDevice:
 
 
 class LocalLease:
-    """A folder that agents read from."""
+    """A folder that agents read from; ``python`` runs them from the agent's archive there."""
 
-    def __init__(self, name: str, folder: Path, cancelled: threading.Event | None) -> None:
+    def __init__(
+        self,
+        name: str,
+        folder: Path,
+        cancelled: threading.Event | None,
+        python: Path | None = None,
+    ) -> None:
         self._name, self._folder, self._cancelled = name, folder, cancelled
+        self._python = python
         self._started = 0
 
     def put(self, files: Mapping[str, Path]) -> None:
@@ -118,7 +129,7 @@ class LocalLease:
         try:
             with log.open("ab") as errors:
                 process = subprocess.Popen(
-                    [*AGENT, str(self._folder)],
+                    [*self._command(), str(self._folder)],
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     stderr=errors,
@@ -129,6 +140,14 @@ class LocalLease:
         except OSError as error:
             raise DeviceError(f"cannot start an agent: {error}", where=self._name) from error
         return Channel(process, self._name, log, self._cancelled)
+
+    def _command(self) -> tuple[str, ...]:
+        if self._python is None:
+            return AGENT
+        archive = self._folder / "agent.pyz"
+        if not archive.exists():
+            archive.write_bytes(agent_archive())
+        return str(self._python), "-I", str(archive)
 
 
 def _environment() -> dict[str, str]:

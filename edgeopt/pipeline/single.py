@@ -36,6 +36,7 @@ def benchmark_files(
     *,
     targets: Sequence[str] = ("local/*",),
     data: Path | None = None,
+    allow_fallback: bool = False,
     store: Store,
     on_event: OnEvent = lambda _event: None,
 ) -> dict[str, Any]:
@@ -63,7 +64,9 @@ def benchmark_files(
             outcomes[id] = Outcome(job=id, status="ok", digest=samples.digest, value=value)
         return {
             "data": str(data) if data else "random",
-            "targets": [_race_all(engine, g, paths, opened, outcomes) for g in groups],
+            "targets": [
+                _race_all(engine, g, paths, opened, outcomes, allow_fallback) for g in groups
+            ],
         }
 
 
@@ -95,6 +98,7 @@ def _race_all(
     paths: Sequence[Path],
     opened: Sequence[Outcome],
     outcomes: dict[str, Outcome],
+    allow_fallback: bool,
 ) -> dict[str, Any]:
     rows = [
         (path, outcome, target)
@@ -114,7 +118,7 @@ def _race_all(
         "target": str(group),
         "machine": facts.to_json(),
         "runtimes": {target.runtime: each.runtime_version for target, each in group.members},
-        "files": [_raced(engine, row, rows[0], outcomes) for row in rows],
+        "files": [_raced(engine, row, rows[0], outcomes, allow_fallback) for row in rows],
     }
 
 
@@ -122,7 +126,11 @@ Raced = tuple[Path, Outcome, Target]
 
 
 def _raced(
-    engine: Engine, row: Raced, first: Raced, outcomes: dict[str, Outcome]
+    engine: Engine,
+    row: Raced,
+    first: Raced,
+    outcomes: dict[str, Outcome],
+    allow_fallback: bool,
 ) -> dict[str, Any]:
     """All figures of one file in one runtime."""
     path, outcome, target = row
@@ -137,6 +145,7 @@ def _raced(
             params={
                 "targets": {side: str(each[2]) for side, each in sides.items()},
                 "protocol": protocol,
+                "allow_fallback": allow_fallback,
             },
             inputs={side: each[1].job for side, each in sides.items()}
             | {f"samples:{side}": f"samples:{each[1].job}" for side, each in sides.items()},
