@@ -48,6 +48,7 @@ def test_outputs_stay_float32_and_close(tmp_path: Path, precision: str) -> None:
         assert not torch.equal(found, expected), "it computed in 16 bits"
 
 
+@pytest.mark.long
 def test_compiled_code_is_proven_to_have_run(tmp_path: Path) -> None:
     eager, compiled = runner(tmp_path), runner(tmp_path, mode="compiled")
     prepared = eager.prepare({"x": X})
