@@ -41,6 +41,7 @@ def raced(device: LocalDevice, task: Task, store: Store, folder: Path) -> dict[s
         return race(task, lease, store, SCHEDULES["short"], lambda *_, **__: None)[1]
 
 
+@pytest.mark.extras
 def test_litert_counts_the_cpu_as_an_npu_and_edgeopt_does_not(
     task_of: MakeTask, store: Store, tflite_model: Path, tmp_path: Path
 ) -> None:
@@ -70,6 +71,7 @@ def test_an_accelerator_that_is_not_there_is_an_error_before_any_work() -> None:
         assert "it finds: cpu" in caught.value.hint
 
 
+@pytest.mark.extras
 def test_what_is_found_enters_the_facts() -> None:
     device = LocalDevice()
     asked = parse_target("local/litert:gpu")
