@@ -38,7 +38,7 @@ class Compiled:
         if accelerator not in KINDS or not present():
             raise AgentError(
                 "DeviceError", "this LiteRT has no accelerator '{}'".format(accelerator), "litert",
-                "accelerators need ai-edge-litert 2.1 or newer",
+                "accelerators need an ai-edge-litert with compiled models, such as 2.3",
             )  # fmt: skip
         self.inputs, self.outputs = plain.inputs, plain.outputs
         self._operators = int(plain.operators)

@@ -113,7 +113,7 @@ def _offered(accelerator: str, library: Any) -> List[Any]:
     if not hasattr(onnxruntime, "register_execution_provider_library"):
         raise AgentError(
             "DeviceError", "this ONNX Runtime loads no plug-ins", "onnxruntime",
-            "plug-ins need version 1.23 or newer, not {}".format(onnxruntime.__version__),
+            "plug-ins need one newer than {}".format(onnxruntime.__version__),
         )  # fmt: skip
     try:
         if registered not in _REGISTERED:
