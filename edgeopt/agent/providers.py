@@ -27,8 +27,8 @@ class Providers:
     """What a session is made with for an accelerator.
 
     ``listed`` are providers of the build, most wanted first, with their options; ``devices``
-    are those that a plug-in offers, and either is empty. Raises AgentError where this ONNX
-    Runtime has neither, or its plug-in finds no device.
+    are those that a plug-in offers, with ``options``; either is empty. Raises AgentError where
+    this ONNX Runtime has neither, or its plug-in finds no device.
     """
 
     def __init__(self, accelerator: str, threads: int) -> None:
@@ -36,6 +36,7 @@ class Providers:
 
         self.listed: Listed = []
         self.devices: List[Any] = []
+        self.options: Dict[str, str] = {}  # of the plug-in's provider
         self.device = ""
         present = onnxruntime.get_available_providers()
         name = NAMES.get(accelerator, "")
@@ -56,6 +57,8 @@ class Providers:
                 ),
             )  # fmt: skip
         self.devices = _offered(accelerator, library)
+        self.options = _options(name, threads)
+        self.options.pop("device_type", None)  # the device says what it is
         if not self.devices:
             raise AgentError(
                 "DeviceError", "the plug-in {} offers no device here for accelerator '{}'".format(
@@ -119,7 +122,9 @@ def _offered(accelerator: str, library: Any) -> List[Any]:
         if registered not in _REGISTERED:
             onnxruntime.register_execution_provider_library(registered, library.get_library_path())
             _REGISTERED.append(registered)
-        return [device for device in onnxruntime.get_ep_devices() if device.ep_name == name]
+        offered = [device for device in onnxruntime.get_ep_devices() if device.ep_name == name]
+        kind = onnxruntime.OrtHardwareDeviceType.CPU
+        return [one for one in offered if accelerator != "openvino" or one.device.type == kind]
     except Exception as error:  # the runtime's classes are not public
         raise AgentError(
             "DeviceError", "the plug-in {} does not load: {}".format(registered, one_line(error)),

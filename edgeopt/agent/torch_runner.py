@@ -10,7 +10,7 @@ import numpy as np
 from .errors import AgentError
 
 COMPILED = "Torch-Compiled Region"  # what torch's profiler calls a run of compiled code
-COPIES = ("Memcpy", "Memset")
+NO_KERNELS = ("Memcpy", "Memset", COMPILED)  # what a profile has on a GPU beside kernels
 
 
 class Runner:
@@ -152,12 +152,15 @@ class Runner:
             if self._device == "cuda":
                 torch.cuda.synchronize()
         events = list(found.events())
-        regions = sum(event.name.startswith(COMPILED) for event in events)
+        regions = [event for event in events if event.name.startswith(COMPILED)]
         if not regions:
             return {"eager": sum(placed.values())}
-        kernels = [event for event in events if event.device_type.name == self._device.upper()]
-        ran = [event for event in kernels if not event.name.startswith(COPIES)]
-        return {**placed, self._device: len(ran) if self._device == "cuda" else regions}
+        ran = sum(event.device_type.name == "CPU" for event in regions)
+        if self._device == "cuda":
+            kernels = [event for event in events if event.device_type.name == "CUDA"]
+            ran = sum(not event.name.startswith(NO_KERNELS) for event in kernels)
+        placed[self._device] = ran
+        return {place: n for place, n in placed.items() if n}
 
 
 def on_cuda() -> str:

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from edgeopt.devices import Device
 from edgeopt.devices.channel import Reply
-from edgeopt.schema.errors import DeviceError, did_you_mean
+from edgeopt.schema.errors import DeviceError
 from edgeopt.schema.target import Target, TargetFacts
 
 ASK_S = 120.0  # a runtime's import and its look for devices
@@ -43,9 +43,7 @@ def with_accelerator(device: Device, target: Target, facts: TargetFacts) -> Targ
         raise DeviceError(
             f"{target.runtime} finds no accelerator '{target.accelerator}' there",
             where=str(target),
-            hint=f"it finds: {', '.join(found)}. 'edgeopt doctor' tells of all runtimes"
-            if found
-            else did_you_mean(target.accelerator, found),
+            hint=f"it finds: {', '.join(found) or 'none'}; 'edgeopt doctor' tells of all runtimes",
         )
     machine = {**facts.machine, "accelerator": found[target.accelerator]}
     return facts.model_copy(update={"machine": machine})

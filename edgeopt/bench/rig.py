@@ -182,7 +182,7 @@ class Rig:
         target = what.target
         allowed = ALLOWED[target.runtime, target.accelerator]
         strangers = {name: n for name, n in placed.nodes.items() if name not in allowed}
-        if not placed.nodes:
+        if sum(placed.nodes.values()) < 1:
             raise PlacementError("no node is known to have run", where=f"{target}: {side}")
         if strangers and not self._task.allow_fallback:
             told = ", ".join(f"{n} on {name}" for name, n in placed.nodes.items())

@@ -100,7 +100,7 @@ class Session:
 
         try:
             if self._providers.devices:
-                options.add_provider_for_devices(self._providers.devices, {})
+                options.add_provider_for_devices(self._providers.devices, self._providers.options)
                 return onnxruntime.InferenceSession(self._path, options)
             listed = [*self._providers.listed, (CPU, {})]
             return onnxruntime.InferenceSession(self._path, options, providers=listed)
