@@ -13,7 +13,7 @@ RUN_READY = $(VENV)/.ready-run
 DEV_READY = $(VENV)/.ready-dev
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all test-core lint bench clean
+.PHONY: help demo test test-all test-core test-gpu lint bench clean
 
 help: ## list these targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -31,6 +31,9 @@ test-all: $(DEV_READY) ## run every test, the long ones too
 
 test-core: $(VENV)-core/.ready ## in an environment without extras, the tests that need none
 	$(VENV)-core/bin/python -m pytest --core -m "not long" $(ARGS)
+
+test-gpu: $(DEV_READY) ## on a machine with an NVIDIA GPU, the tests that need one; writes gpu-table.md
+	$(BIN)/python -m pytest -m gpu tests/gpu $(ARGS)
 
 lint: $(DEV_READY) ## style, types and the order of the layers
 	$(BIN)/ruff check .

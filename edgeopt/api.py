@@ -83,12 +83,15 @@ def benchmark(
     *files: str | Path,
     targets: Sequence[str] = ("local/*",),
     data: str | Path | None = None,
+    allow_fallback: bool = False,
     store: Store | str | Path | None = None,
     on_event: OnEvent | None = None,
 ) -> dict[str, Any]:
     """Race model files, each in every runtime that reads it, against the first; plain JSON types.
 
     ``data`` is an .npz with an array for each input of the first; random samples otherwise.
+    ``allow_fallback`` measures and marks also what runs elsewhere than on the accelerator asked
+    for, which is a PlacementError otherwise.
     """
     from edgeopt.pipeline import benchmark_files
 
@@ -97,6 +100,7 @@ def benchmark(
             [Path(file) for file in files],
             targets=targets,
             data=None if data is None else Path(data),
+            allow_fallback=allow_fallback,
             store=opened,
             on_event=on_event or _ignore,
         )

@@ -29,6 +29,41 @@ def own_bench_lock(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
+@pytest.fixture
+def tflite_model(tmp_path: Path) -> Path:
+    """One fully connected layer, 4 to 3."""
+    import numpy as np
+    from ai_edge_litert import schema_py_generated as schema
+
+    from edgeopt.formats.tflite import files
+
+    model = schema.ModelT()
+    model.version, model.description = 3, b"test"
+    weights = np.arange(12, dtype=np.float32).reshape(3, 4)
+    model.buffers = [schema.BufferT(), schema.BufferT()]
+    model.buffers[1].data = np.frombuffer(weights.tobytes(), np.uint8)
+    code = schema.OperatorCodeT()
+    code.builtinCode = code.deprecatedBuiltinCode = schema.BuiltinOperator.FULLY_CONNECTED
+    code.version = 1
+    model.operatorCodes = [code]
+    graph = schema.SubGraphT()
+    graph.name, graph.tensors = b"main", []
+    for name, shape, buffer in ((b"x", [1, 4], 0), (b"w", [3, 4], 1), (b"y", [1, 3], 0)):
+        tensor = schema.TensorT()
+        tensor.name, tensor.shape, tensor.buffer = name, shape, buffer
+        tensor.type = schema.TensorType.FLOAT32
+        graph.tensors.append(tensor)
+    op = schema.OperatorT()
+    op.opcodeIndex, op.inputs, op.outputs = 0, [0, 1, -1], [2]
+    op.builtinOptionsType = schema.BuiltinOptions.FullyConnectedOptions
+    op.builtinOptions = schema.FullyConnectedOptionsT()
+    graph.operators, graph.inputs, graph.outputs = [op], [0], [2]
+    model.subgraphs = [graph]
+    path = tmp_path / "layer.tflite"
+    path.write_bytes(files.pack(model))
+    return path
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--core", action="store_true", help="only tests that need no extra")
 

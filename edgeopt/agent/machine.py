@@ -79,6 +79,16 @@ def load() -> Optional[float]:
         return None
 
 
+def gpu() -> str:
+    """Model of the first NVIDIA GPU, as its driver names it; empty where there is none."""
+    for path in sorted(glob.glob("/proc/driver/nvidia/gpus/*/information")):
+        for line in _text(path).splitlines():
+            key, _, value = line.partition(":")
+            if key.strip() == "Model":
+                return value.strip()
+    return ""
+
+
 def _cpuinfo() -> Dict[str, str]:
     """The first value of each key in /proc/cpuinfo."""
     found: Dict[str, str] = {}

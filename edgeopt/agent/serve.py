@@ -3,7 +3,8 @@
 Requests are ``{"do": NAME, ...}``; answers are ``{"ok": {...}}`` or ``{"error": {type, what,
 where, hint}}``, arrays beside them. Order of a measurement: ``hello``, ``runtime``, ``feed``,
 ``open``, then ``run``, ``time``, ``placement``, ``memory``, ``state`` as needed, ``close``. Two
-runtimes may be loaded, for a race between them.
+runtimes may be loaded, for a race between them. ``accelerators`` asks a runtime what
+it finds.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ class Agent:
             "hello": hello, "runtime": self.runtime, "feed": self.feed, "open": self.open,
             "close": self.close, "run": self.run, "time": self.time,
             "placement": self.placement, "memory": self.memory, "state": self.state,
+            "accelerators": self.accelerators,
         }  # fmt: skip
 
     def answer(self, request: Mapping[str, Any], _arrays: Mapping[str, np.ndarray]) -> bytes:
@@ -81,14 +83,20 @@ class Agent:
         try:
             files.folder(self._root, request["files"], opened.folder)
             start = time.perf_counter_ns()
-            opened.session = module.Session(opened.folder, str(request["accelerator"]), threads)
+            accelerator, settings = str(request["accelerator"]), request.get("settings", {})
+            opened.session = module.Session(opened.folder, accelerator, threads, **settings)
             taken = time.perf_counter_ns() - start
         except BaseException:
             opened.remove()
             raise
         self._open[str(request["session"])] = opened
         session = opened.session
-        return {"load_ns": taken, "inputs": session.inputs, "outputs": session.outputs}, {}
+        return {
+            "load_ns": taken,
+            "inputs": session.inputs,
+            "outputs": session.outputs,
+            "device": str(getattr(session, "device", "")),
+        }, {}
 
     def close(self, request: Mapping[str, Any]) -> Answer:
         """Forget a session and its files."""
@@ -121,7 +129,7 @@ class Agent:
         turns = []
         for opened, feed, loops in planned:
             prepared = opened.prepared(feed)
-            turns.append((opened.session.call, prepared, opened.position, loops))
+            turns.append((opened.session, prepared, opened.position, loops))
             opened.position = (opened.position + loops) % len(prepared)
         return {"load": machine.load()}, {"ns": timing.time_turns(turns)}
 
@@ -131,9 +139,21 @@ class Agent:
         return {"nodes": opened.session.placement(opened.prepared(feed)[0])}, {}
 
     def memory(self, request: Mapping[str, Any]) -> Answer:
-        """Resident bytes now and at their peak; ``reset`` starts the peak anew first."""
+        """Bytes now and at their peak, resident and on the accelerator where it is known.
+
+        ``reset`` starts the peaks anew first.
+        """
         reset = memory.reset() if request["reset"] else False
-        return {"reset": reset, **memory.reading()}, {}
+        own = [getattr(module, "peak", None) for module, _ in self._loaded.values()]
+        peaks = [peak(bool(request["reset"])) for peak in own if peak]
+        return {"reset": reset, "accelerator_bytes": sum(peaks), **memory.reading()}, {}
+
+    def accelerators(self, request: Mapping[str, Any]) -> Answer:
+        """What an installed runtime can run on here: accelerator -> the device behind it."""
+        name = str(request["runtime"])
+        module, _ = sessions.load(name, 1)
+        found = {str(key): str(told)[:200] for key, told in module.accelerators().items()}
+        return {"found": found}, {}
 
     def state(self, request: Mapping[str, Any]) -> Answer:
         """Temperature and clock now, None where the kernel does not tell them."""

@@ -8,24 +8,27 @@ from typing import Any, Callable, List, Sequence, Tuple
 
 import numpy as np
 
-Turn = Tuple[Callable[[Any], Any], Sequence[Any], int, int]
-# (call, its prepared feeds, index of the first feed, timed inferences)
+Turn = Tuple[Any, Sequence[Any], int, int]
+# (session, its prepared feeds, index of the first feed, timed inferences)
 
 
 def time_turns(turns: Sequence[Turn]) -> np.ndarray:
     """Nanoseconds of every timed inference, turn after turn: int64 (sum of loops,).
 
     Each turn begins with one untimed inference, which takes the caches back from the turn
-    before; feeds are cycled. The collector is off meanwhile.
+    before; feeds are cycled. The collector is off meanwhile. A session with ``timed`` has a
+    clock of its own, such as an accelerator's.
     """
     taken: List[int] = []
     was_on = gc.isenabled()
     gc.collect()
     gc.disable()
     try:
-        for call, feeds, first, loops in turns:
-            call(feeds[first % len(feeds)])
-            taken.extend(_timed(call, [feeds[(first + i) % len(feeds)] for i in range(loops)]))
+        for session, feeds, first, loops in turns:
+            session.call(feeds[first % len(feeds)])
+            cycled = [feeds[(first + i) % len(feeds)] for i in range(loops)]
+            own = getattr(session, "timed", None)
+            taken.extend(own(cycled) if own else _timed(session.call, cycled))
     finally:
         if was_on:
             gc.enable()

@@ -37,7 +37,7 @@ def run_bench(
         known = did_you_mean(protocol, [*SCHEDULES, "memory"])
         raise UsageError(f"no race '{protocol}'", where=job.id, hint=known)
     sides = {role: _side(request, role) for role in ROLES[job.kind]}
-    task = Task(sides)
+    task = Task(sides, allow_fallback=bool(job.params.get("allow_fallback", False)))
     _check_fair(request, task)
     device = next(iter(sides.values())).target.device
     workdir = Path(request.workdir)

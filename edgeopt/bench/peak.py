@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from edgeopt.bench.rig import rig
+from edgeopt.bench.rig import FALLBACK, rig
 from edgeopt.bench.task import Task
 from edgeopt.devices import Lease
 from edgeopt.schema.measurement import Measurement
@@ -17,6 +17,10 @@ SIDES = ("a", "b")
 PROTOCOL = (
     f"peak resident memory over loading and {INFERENCES} inferences in a fresh process, "
     "less what was resident before"
+)
+ON_ACCELERATOR = (
+    f"most bytes that the runtime held on the accelerator over loading and {INFERENCES} inferences "
+    "in a fresh process"
 )
 
 Progress = Callable[..., None]
@@ -35,8 +39,9 @@ def memory(
     readings: dict[str, dict[str, Any]] = {}
     placed: dict[str, dict[str, int]] = {}
     machines: dict[str, str] = {}
+    fell = False
     for done, side in enumerate(SIDES, 1):
-        with rig(lease, Task({side: task.sides[side]})) as agent:
+        with rig(lease, Task({side: task.sides[side]}, task.allow_fallback)) as agent:
             agent.feed(take=SAMPLES, batch=task.batch)
             before = agent.memory(reset=True)
             agent.open(side)
@@ -44,10 +49,11 @@ def memory(
             after = agent.memory(reset=False)
             placed[side] = agent.placement(side)
             machines[side] = agent.machine(side)
+            fell = fell or bool(agent.fallbacks)
         readings[side] = {"before": before.model_dump(), "after": after.model_dump()}
         progress(done, len(SIDES))
     samples = store.put_json({"protocol": "memory", "unit": "bytes", "readings": readings})
-    return samples, _value(readings, placed, machines, samples)
+    return samples, _value(readings, placed, machines, samples, [FALLBACK] if fell else [])
 
 
 def _value(
@@ -55,32 +61,35 @@ def _value(
     placed: dict[str, dict[str, int]],
     machines: dict[str, str],
     samples: str,
+    marks: list[str],
 ) -> dict[str, Any]:
+    """Memory on the accelerator where the runtime tells it, else resident memory."""
+    there = {side: found["after"]["accelerator_bytes"] for side, found in readings.items()}
     peaks = {
-        side: max(0, found["after"]["peak_bytes"] - found["before"]["rss_bytes"])
+        side: there[side] or max(0, found["after"]["peak_bytes"] - found["before"]["rss_bytes"])
         for side, found in readings.items()
     }
     reset = all(found["before"]["reset"] for found in readings.values())
-    marks = () if reset else ("peak-not-reset",)
+    marks = marks + ([] if reset else ["peak-not-reset"])
 
     def made(quantity: str, value: float, unit: str, side: str = "a") -> dict[str, Any]:
         measurement = Measurement(
             quantity=quantity,
             value=value,
             unit=unit,
-            protocol=PROTOCOL,
+            protocol=ON_ACCELERATOR if there[side] else PROTOCOL,
             machine=machines[side],
             samples=samples,
-            marks=marks,
+            marks=tuple(marks),
         )
         return {"memory.peak": measurement.to_json()}
 
-    both = all(peaks.values())
+    both = all(peaks.values()) and bool(there["a"]) == bool(there["b"])  # else of two kinds
     return {
         "ratio": made("ratio.memory.peak", peaks["a"] / peaks["b"], "x") if both else {},
         **{side: made("memory.peak", peaks[side], "bytes", side) for side in SIDES},
         "placement": placed,
         "processes": 1,
-        "marks": list(marks),
+        "marks": marks,
         "samples": samples,
     }

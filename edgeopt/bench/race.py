@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from edgeopt.bench.heat import REPEATS, cool, throttled, told
-from edgeopt.bench.rig import Rig, StateReply, rig
+from edgeopt.bench.rig import FALLBACK, Rig, StateReply, rig
 from edgeopt.bench.task import Task
 from edgeopt.devices import Lease
 from edgeopt.schema.errors import ModelError
@@ -110,6 +110,7 @@ def race(
     hot: list[Run] = []  # taken again
     pace: Pace | None = None
     placed: dict[str, dict[str, int]] = {}
+    marks: list[str] = []
     while not _enough(runs, schedule):
         with rig(lease, task) as agent:
             run = Run(_order(len(runs)))
@@ -118,8 +119,10 @@ def race(
             _take_turns(agent, run, pace)
             if not placed:  # last in its process: the proof makes sessions of its own
                 placed = {side: agent.placement(side) for side in SIDES}
+                marks += [FALLBACK] if agent.fallbacks else []
             machines = {side: agent.machine(side) for side in SIDES}
-            contended = agent.contended
+            if agent.contended and "contended" not in marks:
+                marks.append("contended")
             if run.throttled and len(hot) < REPEATS and run.before:
                 hot.append(run)
                 progress(len(runs), schedule.processes, note=HOT.format(device=task.device))
@@ -139,7 +142,7 @@ def race(
     )
     how = f"{schedule.name} race: {pace.turns} turns a side in each process, {METHOD}"
     frame = {"n": len(runs), "protocol": how, "samples": samples}
-    return samples, value_of(runs, frame, machines, placed, contended)
+    return samples, value_of(runs, frame, machines, placed, sorted(marks))
 
 
 def _order(index: int) -> str:
@@ -215,11 +218,10 @@ def value_of(
     frame: dict[str, Any],
     machines: Mapping[str, str],
     placed: dict[str, dict[str, int]],
-    contended: bool,
+    marks: list[str],
 ) -> dict[str, Any]:
     """Measurements of the ratios and of each side, with what to know before believing them."""
-    marks = ["contended"] if contended else []
-    marks += ["throttled"] if any(run.throttled for run in runs) else []
+    marks = [*marks, *(["throttled"] if any(run.throttled for run in runs) else [])]
     ratio: dict[str, Any] = {}
     sides: dict[str, dict[str, Any]] = {side: {} for side in SIDES}
     both = {"machine": " against ".join(dict.fromkeys(machines[side] for side in SIDES)), **frame}

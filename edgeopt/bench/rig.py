@@ -17,10 +17,19 @@ from edgeopt.schema.job import Arrays
 
 ALLOWED = {  # (runtime, accelerator) -> where nodes may run
     ("onnxruntime", "cpu"): {"CPUExecutionProvider"},
+    ("onnxruntime", "cuda"): {"CUDAExecutionProvider"},
+    ("onnxruntime", "tensorrt"): {"TensorrtExecutionProvider"},
+    ("onnxruntime", "openvino"): {"OpenVINOExecutionProvider"},
+    ("onnxruntime", "webgpu"): {"WebGpuExecutionProvider"},
     ("openvino", "cpu"): {"CPU"},
+    ("openvino", "gpu"): {"GPU"},
     ("litert", "cpu"): {"XNNPACK", "built-in kernels"},
+    ("litert", "gpu"): {"GPU"},
+    ("litert", "npu"): {"NPU"},
     ("torch", "cpu"): {"cpu"},
+    ("torch", "cuda"): {"cuda"},
 }
+FALLBACK = "fallback"  # the mark of figures whose nodes ran elsewhere, by the user's leave
 LONGEST_NS = 3600 * 10**9
 
 
@@ -38,6 +47,7 @@ class Opened(Reply):
     load_ns: int = Field(ge=0, le=LONGEST_NS)
     inputs: list[TensorSpec] = Field(min_length=1)
     outputs: list[str] = Field(min_length=1)
+    device: str = Field(max_length=200)  # of an accelerator, in its own words
 
     @property
     def batch(self) -> int | None:
@@ -77,6 +87,7 @@ class MemoryReply(Reply):
     reset: bool
     rss_bytes: int = Field(ge=0)
     peak_bytes: int = Field(ge=0)
+    accelerator_bytes: int = Field(ge=0)  # peak on the accelerator; 0 where it is not told
 
 
 class StateReply(Reply):
@@ -97,6 +108,8 @@ class Rig:
         self._channel, self._task = channel, task
         self.hello, _ = channel.ask("hello", Hello)
         self._versions: dict[str, str] = {}
+        self._devices: dict[str, str] = {}
+        self.fallbacks: set[str] = set()  # sides with nodes elsewhere, by the user's leave
         for side in task.sides.values():
             name = side.target.runtime
             if name not in self._versions:
@@ -106,9 +119,11 @@ class Rig:
                 self._versions[name] = answer.version
 
     def machine(self, side: str) -> str:
-        """Target, runtime version and ISA: part of every Measurement."""
+        """Target, runtime version, ISA and accelerator: part of every Measurement."""
         target = self._task.sides[side].target
-        return f"{target} {self._versions[target.runtime]} {self.hello.machine.isa}"
+        told = (target, self._versions[target.runtime], self.hello.machine.isa,
+                self._devices.get(side, ""))  # fmt: skip
+        return " ".join(filter(None, map(str, told)))
 
     @property
     def contended(self) -> bool:
@@ -134,7 +149,9 @@ class Rig:
                 files=what.artifact.files,
                 runtime=what.target.runtime,
                 accelerator=what.target.accelerator,
+                settings=what.target.choices,
             )
+            self._devices[side] = opened.device
             check_inputs(opened, what.samples)
         return opened
 
@@ -163,19 +180,27 @@ class Rig:
         return list(np.split(taken, stops))
 
     def placement(self, side: str) -> dict[str, int]:
-        """Nodes per provider as the runtime reports them. Raises PlacementError on a fallback."""
+        """Nodes per provider as the runtime reports them.
+
+        Raises PlacementError where they ran elsewhere than asked, unless the task allows it.
+        """
         what = self._task.sides[side]
         placed, _ = self._channel.ask("placement", Placed, session=side, feed=what.feed)
         target = what.target
         allowed = ALLOWED[target.runtime, target.accelerator]
         strangers = {name: n for name, n in placed.nodes.items() if name not in allowed}
-        if strangers or not placed.nodes:
-            told = ", ".join(f"{n} on {name}" for name, n in strangers.items())
+        if sum(placed.nodes.values()) < 1:
+            raise PlacementError("no node is known to have run", where=f"{target}: {side}")
+        if strangers and not self._task.allow_fallback:
+            told = ", ".join(f"{n} on {name}" for name, n in placed.nodes.items())
             raise PlacementError(
-                f"nodes ran where nobody asked: {told}" if told else "no node is known to have run",
+                f"nodes ran where nobody asked: {told}",
                 where=f"{target}: {side}",
-                hint=f"asked was {', '.join(sorted(allowed))}",
+                hint=f"asked was {', '.join(sorted(allowed))}; --allow-fallback (in a recipe "
+                "allow_fallback: true) measures it as it is and marks the figures",
             )
+        if strangers:
+            self.fallbacks.add(side)
         return placed.nodes
 
     def state(self) -> StateReply:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from edgeopt.agent import protocol
-from edgeopt.bench.rig import Opened, Rig, rig
+from edgeopt.bench.rig import FALLBACK, Opened, Rig, rig
 from edgeopt.bench.task import Task
 from edgeopt.devices import Lease
 from edgeopt.schema.base import digest_of
@@ -27,7 +27,7 @@ Progress = Callable[..., None]
 def score(
     task: Task, lease: Lease, store: Store, workdir: Path, progress: Progress
 ) -> tuple[str, dict[str, Any]]:
-    """Digest and value ``{"outputs": {name: ArrayRef}, "order": names, "placement", "n"}``.
+    """Digest and value ``{"outputs": {name: ArrayRef}, "order", "placement", "marks", "n"}``.
 
     Raises ModelError for outputs that are not finite, change their shape, or have no first
     axis of samples, naming the tensor; DeviceError, PlacementError.
@@ -39,6 +39,7 @@ def score(
         batch = opened.batch or BATCH
         agent.feed(take=batch, batch=batch)
         placed = agent.placement(SIDE)
+        marks = [FALLBACK] if agent.fallbacks else []
         outputs = Outputs(opened.outputs, n, workdir)
         for start, stop, found in _chunks(agent, opened, n, batch):
             outputs.take(start, stop, found)
@@ -48,6 +49,7 @@ def score(
         "outputs": {name: ref.to_json() for name, ref in refs.items()},
         "order": opened.outputs,  # kept JSON has its keys sorted
         "placement": placed,
+        "marks": marks,
         "n": n,
     }
     return digest_of({name: ref.blob for name, ref in refs.items()}), value

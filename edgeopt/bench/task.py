@@ -28,9 +28,13 @@ class Side:
 
 @dataclass(frozen=True)
 class Task:
-    """What is measured, by side. Sides share device, threads and batch."""
+    """What is measured, by side. Sides share device, threads and batch.
+
+    ``allow_fallback``: nodes may run elsewhere than on the accelerator asked for.
+    """
 
     sides: Mapping[str, Side]
+    allow_fallback: bool = False
 
     @property
     def batch(self) -> int:

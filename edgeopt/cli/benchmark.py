@@ -30,10 +30,19 @@ SHOWN = (  # header, quantity
     help="An .npz with an array for each model input; random samples otherwise.",
 )  # fmt: skip
 @devices_option
+@click.option(
+    "--allow-fallback", is_flag=True,
+    help="Measure also where nodes run elsewhere than on the accelerator asked for.",
+)  # fmt: skip
 @json_option("Print the figures as JSON.")
 @click.option("--quiet", is_flag=True, help="No progress.")
 def command(
-    files: tuple[Path, ...], targets: tuple[str, ...], data: Path | None, as_json: bool, quiet: bool
+    files: tuple[Path, ...],
+    targets: tuple[str, ...],
+    data: Path | None,
+    allow_fallback: bool,
+    as_json: bool,
+    quiet: bool,
 ) -> int:
     """Race model FILES, each against the first: latency, load time, memory, size.
 
@@ -46,7 +55,9 @@ def command(
     from edgeopt.listeners.progress import progress
 
     with listening(*([] if quiet else [progress()])) as tell:
-        found = benchmark(*files, targets=targets, data=data, on_event=tell)
+        found = benchmark(
+            *files, targets=targets, data=data, allow_fallback=allow_fallback, on_event=tell
+        )
     if as_json:
         print_json(found)
     else:
@@ -96,6 +107,7 @@ def _show(raced: dict[str, Any], data: str) -> None:
 
 
 MARKS = {
+    "fallback": "fallback: nodes ran elsewhere than on the accelerator asked for, as allowed",
     "contended": "contended: the threads leave no core for anything else",
     "throttled": "throttled: the device slowed down from its own heat, and did not cool in time",
     "wide": "wide: the interval of a ratio is wider than 3% to each side",

@@ -16,7 +16,7 @@ TELLING = ("sse4_1", "avx2", "avx512f", "avx_vnni", "avx512_vnni", "amx_int8", "
 @devices_option
 @json_option("Print it as JSON.")
 def command(as_json: bool) -> int:
-    """Show libraries, extras, CPU features, targets, disk and store.
+    """Show libraries, extras, CPU features, targets and accelerators, disk and store.
 
     Exits 1 where no target can be reached or a library is missing.
     """
@@ -53,10 +53,11 @@ def _show(found: dict[str, Any]) -> None:
     show_facts(facts)
     show_line()
     rows = [
-        (name, "yes" if t["reachable"] else "no", t["runtime_version"] or t["why_not"])
+        (name, "yes" if t["reachable"] else "no", t["runtime_version"] or t["why_not"],
+         "\n".join(f"{kind}: {device}" for kind, device in t["accelerators"].items()))
         for name, t in found["targets"].items()
-    ]
-    show_table(["target", "reachable", "runtime, or why not"], rows)
+    ]  # fmt: skip
+    show_table(["target", "reachable", "runtime, or why not", "accelerators"], rows)
     show_line()
     extras = [
         (name, "yes" if e["installed"] else "no", e["adds"],

@@ -30,6 +30,10 @@ OUT = "edgeopt-out"
     type=click.Path(file_okay=False, path_type=Path),
     help=f"Folder for the result  [default: {OUT}/NAME]",
 )
+@click.option(
+    "--allow-fallback", is_flag=True,
+    help="Measure also where nodes run elsewhere than on the accelerator asked for.",
+)  # fmt: skip
 @click.option("--no-bench", is_flag=True, help="Build and check only; measure nothing.")
 @click.option("--quick", is_flag=True, help="Short races only: wider intervals.")
 @devices_option
@@ -43,6 +47,7 @@ def command(
     constraints: tuple[str, ...],
     objective: str | None,
     out: Path | None,
+    allow_fallback: bool,
     no_bench: bool,
     quick: bool,
     as_json: bool,
@@ -65,6 +70,7 @@ def command(
 
     given: dict[str, Any] = {
         "data": data, "targets": targets, "constraints": constraints, "objective": objective,
+        "allow_fallback": allow_fallback,
     }  # fmt: skip
     fields = {name: value for name, value in given.items() if value}
     folder = out or Path(OUT) / model.stem

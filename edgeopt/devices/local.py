@@ -19,6 +19,7 @@ from edgeopt.devices.channel import Channel, Hello
 from edgeopt.devices.hello import checked, facts_of
 from edgeopt.devices.linked import link_files
 from edgeopt.devices.lock import bench_lock
+from edgeopt.devices.pack import agent_archive
 from edgeopt.schema.errors import DeviceError
 from edgeopt.schema.target import Target, TargetFacts
 
@@ -30,13 +31,16 @@ INSTALL = {
 
 
 class LocalDevice:
-    """The machine that edgeopt runs on."""
+    """The machine that edgeopt runs on.
+
+    ``python`` is an interpreter of another environment, with other runtimes, for the agents.
+    """
 
     quantities = frozenset({"latency", "memory", "load_time", "size"})
     here: ClassVar[bool] = True
 
-    def __init__(self, name: str = "local") -> None:
-        self.name = name
+    def __init__(self, name: str = "local", python: Path | None = None) -> None:
+        self.name, self._python = name, python
         self._hello: Hello | None = None
         self._asking = threading.Lock()
 
@@ -62,7 +66,7 @@ class LocalDevice:
             if exclusive:
                 stack.enter_context(bench_lock(True, cancelled, lambda: note(WAITS)))
             folder = stack.enter_context(_folder(workdir))
-            yield LocalLease(self.name, folder, cancelled)
+            yield LocalLease(self.name, folder, cancelled, self._python)
 
     def hello(self) -> Hello:
         """What this machine's agent says; asked once a process. Raises DeviceError."""
@@ -70,17 +74,24 @@ class LocalDevice:
             if self._hello is None:
                 with (
                     _folder(None) as folder,
-                    LocalLease(self.name, folder, None).start_agent() as channel,
+                    LocalLease(self.name, folder, None, self._python).start_agent() as channel,
                 ):
                     self._hello = checked(channel)
             return self._hello
 
 
 class LocalLease:
-    """A folder that agents read from."""
+    """A folder that agents read from; ``python`` runs them from the agent's archive there."""
 
-    def __init__(self, name: str, folder: Path, cancelled: threading.Event | None) -> None:
+    def __init__(
+        self,
+        name: str,
+        folder: Path,
+        cancelled: threading.Event | None,
+        python: Path | None = None,
+    ) -> None:
         self._name, self._folder, self._cancelled = name, folder, cancelled
+        self._python = python
         self._started = 0
 
     def put(self, files: Mapping[str, Path]) -> None:
@@ -94,7 +105,7 @@ class LocalLease:
         try:
             with log.open("ab") as errors:
                 process = subprocess.Popen(
-                    [*AGENT, str(self._folder)],
+                    [*self._command(), str(self._folder)],
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     stderr=errors,
@@ -105,6 +116,14 @@ class LocalLease:
         except OSError as error:
             raise DeviceError(f"cannot start an agent: {error}", where=self._name) from error
         return Channel(process, self._name, log, self._cancelled)
+
+    def _command(self) -> tuple[str, ...]:
+        if self._python is None:
+            return AGENT
+        archive = self._folder / "agent.pyz"
+        if not archive.exists():
+            archive.write_bytes(agent_archive())
+        return str(self._python), "-I", str(archive)
 
 
 def _environment() -> dict[str, str]:

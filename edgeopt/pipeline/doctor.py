@@ -9,6 +9,7 @@ from typing import Any
 
 from packaging.requirements import Requirement
 
+from edgeopt.bench.accelerators import accelerators
 from edgeopt.devices import device_named
 from edgeopt.pipeline.prepare import installed_version
 from edgeopt.schema.errors import DeviceError
@@ -32,7 +33,11 @@ def diagnose(store: Store) -> dict[str, Any]:
     Raises DeviceError where not even this machine's own agent answers.
     """
     targets = {runtime: _target(runtime) for runtime in RUNTIMES}
-    facts = next((found for found in targets.values() if isinstance(found, TargetFacts)), None)
+    found = {
+        runtime: _accelerators(runtime) if isinstance(facts, TargetFacts) else {}
+        for runtime, facts in targets.items()
+    }
+    facts = next((told for told in targets.values() if isinstance(told, TargetFacts)), None)
     held = store.ls()
     report = {
         "edgeopt": installed_version("edgeopt"),
@@ -42,11 +47,12 @@ def diagnose(store: Store) -> dict[str, Any]:
         "extras": {name: _extra(name) for name in ADDS},
         "targets": {
             f"local/{runtime}": {
-                "reachable": isinstance(found, TargetFacts),
-                "runtime_version": found.runtime_version if isinstance(found, TargetFacts) else "",
-                "why_not": "" if isinstance(found, TargetFacts) else str(found),
+                "reachable": isinstance(told, TargetFacts),
+                "runtime_version": told.runtime_version if isinstance(told, TargetFacts) else "",
+                "why_not": "" if isinstance(told, TargetFacts) else str(told),
+                "accelerators": found[runtime],
             }
-            for runtime, found in targets.items()
+            for runtime, told in targets.items()
         },
         "store": {
             "root": held.root,
@@ -64,6 +70,14 @@ def _target(runtime: str) -> TargetFacts | DeviceError:
         return device_named("local").facts(target)
     except DeviceError as error:
         return error
+
+
+def _accelerators(runtime: str) -> dict[str, str]:
+    """Accelerator -> device, as the runtime tells; empty where it does not even import."""
+    try:
+        return accelerators(device_named("local"), runtime)
+    except DeviceError:
+        return {}
 
 
 def _machine(facts: TargetFacts) -> dict[str, Any]:

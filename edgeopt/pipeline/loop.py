@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from edgeopt.bench.jobs import run_bench
+from edgeopt.bench.rig import FALLBACK
 from edgeopt.engine import Engine
 from edgeopt.pipeline.contest import EXIT, Contest, Decision
 from edgeopt.pipeline.contests import decide_all
@@ -97,7 +98,7 @@ def run_recipe(
             for contest, decision in zip(contests, decisions, strict=True)
         ]
     results = _in_order(recipe, results, known)
-    notes += [note for found in results if (note := _slower(found))]
+    notes += [note for found in results for note in (_slower(found), _fell_back(found)) if note]
     result = Result(
         edgeopt=installed_version("edgeopt"),
         started=started.isoformat(timespec="seconds"),
@@ -304,6 +305,22 @@ def _slower(found: TargetResult) -> str:
     return (
         f"on {found.target} the chosen artifact is slower than the reference: "
         f"{figure(ratio.value, 'x')} ({span(*ratio.interval, 'x')}) its p50 latency"
+    )
+
+
+def _fell_back(found: TargetResult) -> str:
+    """A note where figures of a target were measured beside its accelerator, else nothing."""
+    fell = [
+        candidate
+        for candidate in found.candidates
+        if any(FALLBACK in measured.marks for measured in candidate.measurements.values())
+    ]
+    if not fell:
+        return ""
+    told = ", ".join(f"{n} on {name}" for name, n in fell[0].placement.items())
+    return (
+        f"on {found.target} nodes of {len(fell)} candidates ran elsewhere than asked, as allowed; "
+        f"those of '{fell[0].label}': {told}"
     )
 
 

@@ -77,6 +77,11 @@ class Bench:
         self.notes: list[str] = []
         self.figures = Figures(recipe, known, store, group.asked)
 
+    @property
+    def _leave(self) -> dict[str, bool]:
+        """What a job is allowed: nothing, unless the recipe says so."""
+        return {"allow_fallback": True} if self.recipe.allow_fallback else {}
+
     # -- scores
 
     def source_target(self) -> Target:
@@ -199,6 +204,8 @@ class Bench:
     def _entry_job(self, entry: Entry, split: str) -> Job:
         plan, facts = entry.plan, entry.facts
         key = {"runtime_version": facts.runtime_version, "isa": facts.isa}
+        if "accelerator" in facts.machine:
+            key["accelerator"] = str(facts.machine["accelerator"])
         return self._score_job(plan.job, plan.check, entry.made, split, entry.target, key)
 
     def _score_job(
@@ -215,7 +222,7 @@ class Bench:
             kind="score",
             name=target.runtime,
             worker="bench",
-            params={"targets": {"model": str(target)}},
+            params={"targets": {"model": str(target)}, **self._leave},
             inputs={"model": model, "samples:model": self._tensors(d, model, split).id},
             needs=(check,) if check else (),
             key=key,
@@ -238,6 +245,7 @@ class Bench:
             params={
                 "targets": {side: str(entry.target) for side, entry in sides.items()},
                 "protocol": protocol,
+                **self._leave,
             },
             inputs={"a": first.plan.job, "b": second.plan.job, **tensors},
             cache=False,

@@ -10,6 +10,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+from edgeopt.bench.accelerators import with_accelerator
 from edgeopt.data.sources.folder import folder_digest
 from edgeopt.data.sources.npz import members_digest
 from edgeopt.data.splits import parse_selection
@@ -247,7 +248,8 @@ def target_group(asked: Target) -> TargetGroup:
     """A target, or one for each runtime that is found there. Raises DeviceError, UsageError."""
     device = device_named(asked.device)
     if not asked.every:
-        return TargetGroup(asked=asked, members=((asked, device.facts(asked)),))
+        facts = with_accelerator(device, asked, device.facts(asked))
+        return TargetGroup(asked=asked, members=((asked, facts),))
     device.hello()  # a device out of reach lacks no runtime
     members = []
     for runtime in RUNTIMES:

@@ -37,6 +37,7 @@ def benchmark_files(
     *,
     targets: Sequence[str] = ("local/*",),
     data: Path | None = None,
+    allow_fallback: bool = False,
     store: Store,
     on_event: OnEvent = lambda _event: None,
 ) -> dict[str, Any]:
@@ -69,7 +70,7 @@ def benchmark_files(
         raced = []
         for group in groups:
             try:
-                raced.append(_race_all(engine, group, paths, sources, outcomes))
+                raced.append(_race_all(engine, group, paths, sources, outcomes, allow_fallback))
             except DeviceError as error:
                 if works_here(group.asked.device):
                     raise
@@ -112,6 +113,7 @@ def _race_all(
     paths: Sequence[Path],
     sources: Sequence[Outcome],
     outcomes: dict[str, Outcome],
+    allow_fallback: bool,
 ) -> dict[str, Any]:
     rows = [
         (path, outcome, target)
@@ -131,7 +133,7 @@ def _race_all(
         "target": str(group),
         "machine": facts.to_json(),
         "runtimes": {target.runtime: each.runtime_version for target, each in group.members},
-        "files": [_raced(engine, row, rows[0], facts, outcomes) for row in rows],
+        "files": [_raced(engine, row, rows[0], facts, outcomes, allow_fallback) for row in rows],
     }
 
 
@@ -139,7 +141,12 @@ Raced = tuple[Path, Outcome, Target]
 
 
 def _raced(
-    engine: Engine, row: Raced, first: Raced, facts: TargetFacts, outcomes: dict[str, Outcome]
+    engine: Engine,
+    row: Raced,
+    first: Raced,
+    facts: TargetFacts,
+    outcomes: dict[str, Outcome],
+    allow_fallback: bool,
 ) -> dict[str, Any]:
     """All figures of one file in one runtime."""
     path, outcome, target = row
@@ -154,6 +161,7 @@ def _raced(
             params={
                 "targets": {side: str(each[2]) for side, each in sides.items()},
                 "protocol": protocol,
+                "allow_fallback": allow_fallback,
             },
             inputs={side: each[1].job for side, each in sides.items()}
             | {f"samples:{side}": f"samples:{each[1].job}" for side, each in sides.items()},

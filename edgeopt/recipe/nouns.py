@@ -11,6 +11,7 @@ from typing import Any, Literal, Self
 from pydantic import (
     BaseModel,
     Field,
+    StrictBool,
     StrictInt,
     StrictStr,
     ValidationError,
@@ -219,6 +220,10 @@ class Recipe(Noun):
     passes: tuple[Step, ...] = Field((), description="the steps, in order")
     limits: LimitSpec = LimitSpec.model_construct()
     seed: StrictInt = Field(0, ge=0, description="seed of everything random")
+    allow_fallback: StrictBool = Field(
+        False,
+        description="measure also where nodes run elsewhere than on the accelerator asked for",
+    )
 
     root: Path = Field(Path(), exclude=True, repr=False)
     path: Path | None = Field(None, exclude=True, repr=False)

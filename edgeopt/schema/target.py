@@ -1,4 +1,4 @@
-"""Targets: ``DEVICE/RUNTIME[:ACCELERATOR][?threads=2&batch=1]``."""
+"""Targets: ``DEVICE/RUNTIME[:ACCELERATOR][?threads=2&batch=1&precision=fp16]``."""
 
 from __future__ import annotations
 
@@ -17,8 +17,17 @@ RUNTIMES = {  # runtime -> format it reads; in the order in which one is the ref
     "torch": "torch",
 }
 EVERY = "*"  # in place of a runtime: every one that is found on the device
-ACCELERATORS = ("cpu",)
-SETTINGS = ("threads", "batch")
+ACCELERATORS = {  # runtime -> what it can be asked to run on; "cpu" goes without saying
+    "onnxruntime": ("cpu", "cuda", "tensorrt", "openvino", "webgpu"),
+    "openvino": ("cpu", "gpu"),
+    "litert": ("cpu", "gpu", "npu"),
+    "torch": ("cpu", "cuda"),
+    EVERY: ("cpu",),
+}
+COUNTS = ("threads", "batch")  # settings of every runtime: whole numbers from 1
+CHOICES = {  # runtime -> settings of its own: words, the first of which goes without saying
+    "torch": {"mode": ("eager", "compiled"), "precision": ("fp32", "tf32", "fp16", "bf16")},
+}
 EXAMPLE = (
     "a target is DEVICE/RUNTIME[:ACCELERATOR][?threads=2&batch=1], "
     "e.g. local/onnxruntime, or local/* for every runtime there"
@@ -41,6 +50,8 @@ class Target(Noun):
     accelerator: str = "cpu"
     threads: int = 1
     batch: int = 1
+    mode: str = "eager"
+    precision: str = "fp32"
 
     @property
     def format(self) -> str:
@@ -56,15 +67,18 @@ class Target(Noun):
         """The same target with another runtime."""
         return self.model_copy(update={"runtime": runtime})
 
+    @property
+    def choices(self) -> dict[str, str]:
+        """The runtime's own settings that are not as without saying: what a session is told."""
+        known = CHOICES.get(self.runtime, {})
+        return {name: got for name in known if (got := getattr(self, name)) != known[name][0]}
+
     def __str__(self) -> str:
         text = f"{self.device}/{self.runtime}"
         if self.accelerator != "cpu":
             text += f":{self.accelerator}"
-        settings = [
-            f"{name}={value}"
-            for name, value in (("threads", self.threads), ("batch", self.batch))
-            if value != 1
-        ]
+        counts = {name: n for name in COUNTS if (n := getattr(self, name)) != 1}
+        settings = [f"{name}={value}" for name, value in {**counts, **self.choices}.items()]
         return text + (f"?{'&'.join(settings)}" if settings else "")
 
     @property
@@ -106,23 +120,42 @@ def parse_target(text: str) -> Target:
             f"unknown runtime '{runtime}' in target '{text}'", hint=did_you_mean(runtime, RUNTIMES)
         )
     accelerator = match["accelerator"] or "cpu"
-    if accelerator not in ACCELERATORS:
+    known = ACCELERATORS[runtime]
+    if accelerator not in known:
+        every = {name for names in ACCELERATORS.values() for name in names}
+        what = "unknown accelerator" if accelerator not in every else f"'{runtime}' has no"
         raise UsageError(
-            f"unknown accelerator '{accelerator}' in target '{text}'",
-            hint=did_you_mean(accelerator, ACCELERATORS),
+            f"{what} '{accelerator}' in target '{text}'", hint=did_you_mean(accelerator, known)
         )
-    settings: dict[str, int] = {}
-    for part in (match["settings"] or "").split("&"):
-        if not part:
-            continue
+    settings = _settings(match["settings"] or "", runtime, text)
+    if settings.get("precision") == "tf32" and accelerator != "cuda":
+        raise UsageError(f"'tf32' is a precision of CUDA, not of the CPU, in '{text}'")
+    return Target(device=match["device"], runtime=runtime, accelerator=accelerator, **settings)
+
+
+def _settings(given: str, runtime: str, text: str) -> dict[str, Any]:
+    """What stands behind the ``?``. Raises UsageError that names the setting that is wrong."""
+    choices = CHOICES.get(runtime, {})
+    settings: dict[str, Any] = {}
+    for part in filter(None, given.split("&")):
         name, _, value = part.partition("=")
-        if name not in SETTINGS:
+        if name not in COUNTS and name not in choices:
+            others = [other for other, known in CHOICES.items() if name in known]
+            of = f"is a setting of {', '.join(others)}, not of {runtime}," if others else ""
             raise UsageError(
-                f"unknown setting '{name}' in target '{text}'", hint=did_you_mean(name, SETTINGS)
-            )
+                f"'{name}' {of} in target '{text}'" if of
+                else f"unknown setting '{name}' in target '{text}'",
+                hint=did_you_mean(name, [*COUNTS, *choices]),
+            )  # fmt: skip
         if name in settings:
             raise UsageError(f"setting '{name}' stands twice in target '{text}'")
+        if name in choices:
+            if value not in choices[name]:
+                what = f"'{name}' is one of {', '.join(choices[name])}, not '{value}', in '{text}'"
+                raise UsageError(what, hint=did_you_mean(value, choices[name]))
+            settings[name] = value
+            continue
         if not (value.isascii() and value.isdigit() and 1 <= int(value) <= 4096):
             raise UsageError(f"'{name}' must be a whole number from 1, not '{value}', in '{text}'")
         settings[name] = int(value)
-    return Target(device=match["device"], runtime=runtime, accelerator=accelerator, **settings)
+    return settings

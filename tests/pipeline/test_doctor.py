@@ -24,6 +24,10 @@ def test_it_says_what_is_installed_and_reachable(tmp_path: Path) -> None:
         assert found["libraries"][name] == metadata.version(name)
     assert "torch" not in found["libraries"], "what an extra brings is no library of all"
     assert found["targets"]["local/onnxruntime"]["reachable"]
+    found_on = {name: told["accelerators"] for name, told in found["targets"].items()}
+    assert found_on["local/onnxruntime"]["cpu"] == "CPUExecutionProvider"
+    assert set(found_on["local/litert"]) == {"cpu", "gpu", "npu"}
+    assert found_on["local/openvino"]["cpu"] and found_on["local/torch"]["cpu"]
     assert found["extras"]["torch"]["installed"]
     assert set(found["extras"]) == set(ADDS)
     assert found["machine"]["isa"].startswith(os.uname().machine)

@@ -5,16 +5,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgeopt.schema.errors import UsageError
-from edgeopt.schema.target import RUNTIMES, Target, parse_target
+from edgeopt.schema.target import ACCELERATORS, CHOICES, RUNTIMES, Target, parse_target
 
 DEVICES = st.from_regex(r"[a-z]{1,9}(:[A-Za-z0-9_.-]{1,9})?", fullmatch=True)
-TARGETS = st.builds(
-    Target,
-    device=DEVICES,
-    runtime=st.sampled_from(sorted(RUNTIMES)),
-    threads=st.integers(1, 4096),
-    batch=st.integers(1, 4096),
-)
+
+
+@st.composite
+def targets(draw: st.DrawFn) -> Target:
+    runtime = draw(st.sampled_from(sorted(RUNTIMES)))
+    accelerator = draw(st.sampled_from(ACCELERATORS[runtime]))
+    choices = {
+        name: draw(st.sampled_from([one for one in known if one != "tf32" or accelerator != "cpu"]))
+        for name, known in CHOICES.get(runtime, {}).items()
+    }
+    counts = {name: draw(st.integers(1, 4096)) for name in ("threads", "batch")}
+    device = draw(DEVICES)
+    return Target(device=device, runtime=runtime, accelerator=accelerator, **counts, **choices)
+
+
+TARGETS = targets()
 
 
 @given(TARGETS)
@@ -44,7 +53,13 @@ def test_any_text_is_a_target_or_a_usage_error(text: str) -> None:
         ("local", "cannot read target 'local'"),
         ("local/onnxruntim", "unknown runtime 'onnxruntim'"),
         ("local/onnxruntime:gpuu", "unknown accelerator 'gpuu'"),
+        ("local/torch:tensorrt", "'torch' has no 'tensorrt'"),
+        ("local/*:cuda", "'*' has no 'cuda'"),
         ("local/onnxruntime?thread=2", "unknown setting 'thread'"),
+        ("local/onnxruntime?precision=fp16", "'precision' is a setting of torch, not of onnx"),
+        ("local/torch?precision=int8", "one of fp32, tf32, fp16, bf16, not 'int8'"),
+        ("local/torch?precision=tf32", "a precision of CUDA"),
+        ("local/torch?mode=compiled&mode=eager", "stands twice"),
         ("local/onnxruntime?threads=2&threads=3", "stands twice"),
         ("local/onnxruntime?threads=0", "whole number from 1, not '0'"),
         ("local/onnxruntime?threads=two", "not 'two'"),
@@ -66,3 +81,12 @@ def test_a_misspelt_runtime_is_answered_with_the_nearest() -> None:
 
 def test_the_defaults_are_not_written() -> None:
     assert str(parse_target("local/onnxruntime:cpu?threads=1&batch=1")) == "local/onnxruntime"
+    spelled = "local/torch:cuda?mode=eager&precision=fp32"
+    assert str(parse_target(spelled)) == "local/torch:cuda"
+
+
+def test_a_session_is_told_of_what_differs() -> None:
+    target = parse_target("local/torch:cuda?precision=bf16&mode=compiled&threads=2")
+    assert target.choices == {"mode": "compiled", "precision": "bf16"}
+    assert str(target) == "local/torch:cuda?threads=2&mode=compiled&precision=bf16"
+    assert parse_target("local/onnxruntime:cuda").choices == {}

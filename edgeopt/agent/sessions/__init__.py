@@ -1,7 +1,9 @@
 """One file a runtime: its name is the runtime's name in a target.
 
-Each file has ``DISTRIBUTIONS`` (packages that bring the runtime) and a class ``Session``;
-it imports the runtime only when told to (``load``), so that a hello costs nothing.
+Each file has ``DISTRIBUTIONS`` (packages that bring the runtime), a class ``Session`` and
+``accelerators`` (name in a target -> the device behind it, of those found here); it imports the
+runtime only when told to (``load``), so that a hello costs nothing. ``peak`` is there where the
+runtime tells the bytes that it took on an accelerator.
 """
 
 from __future__ import annotations
@@ -23,6 +25,9 @@ class Session(Protocol):
     ``inputs`` list ``{"name", "dtype", "shape"}``, a free dimension is a string; ``outputs``
     are names. ``prepare`` turns numpy feeds into what ``call`` takes (nothing that a user would
     have to do for each inference stays in ``call``); ``arrays`` turns its result into numpy.
+    Samples and results of a ``call`` lie in host memory, also where an accelerator computes. Two
+    more may be there: ``device``, what the accelerator calls itself, and ``timed(feeds)``, the
+    nanoseconds of each call by the accelerator's own clock.
     """
 
     inputs: List[Dict[str, Any]]

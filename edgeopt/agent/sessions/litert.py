@@ -8,6 +8,7 @@ from typing import Any, Dict, List, Mapping, Set, Tuple
 
 import numpy as np
 
+from .. import litert_accelerated as accelerated
 from ..errors import AgentError, one_line
 
 DISTRIBUTIONS = ("ai-edge-litert", "tflite-runtime")
@@ -27,19 +28,30 @@ def load(threads: int) -> str:
     return version(DISTRIBUTIONS)
 
 
-class Session:
+def accelerators() -> Dict[str, str]:
+    """The CPU, and what LiteRT can look for: it tells of no device before a model is loaded."""
+    found = {"cpu": DELEGATED}
+    if accelerated.present():
+        found.update(dict.fromkeys(accelerated.KINDS, "tried when a model is loaded"))
+    return found
+
+
+def Session(folder: str, accelerator: str, threads: int) -> Any:
+    """A session on the CPU by the interpreter, on an accelerator by a compiled model."""
+    path = os.path.join(folder, FILE)
+    plain = Interpreted(path, threads)
+    return plain if accelerator == "cpu" else accelerated.Compiled(path, accelerator, plain)
+
+
+class Interpreted:
     """``model.tflite`` of a folder: its first signature, or its only graph.
 
     Names are the signature's where there is one, else the tensors' own.
     """
 
-    def __init__(self, folder: str, accelerator: str, threads: int) -> None:
-        if accelerator != "cpu":
-            raise AgentError(
-                "DeviceError", "no accelerator '{}' here".format(accelerator), "litert"
-            )
+    def __init__(self, path: str, threads: int) -> None:
         try:
-            self._model = _interpreter()(model_path=os.path.join(folder, FILE), num_threads=threads)
+            self._model = _interpreter()(model_path=path, num_threads=threads)
             self._model.allocate_tensors()
         except Exception as error:  # ValueError or RuntimeError, with the runtime's own words
             raise AgentError(
@@ -76,6 +88,11 @@ class Session:
 
     def arrays(self, result: List[np.ndarray]) -> List[np.ndarray]:
         return result
+
+    @property
+    def operators(self) -> int:
+        """How many operators the model has."""
+        return sum(op["op_name"] != "DELEGATE" for op in self._model._get_ops_details())
 
     def _resize(self, prepared: Feeds) -> None:
         """Plan the graph anew where feeds have another shape than those before."""

@@ -10,10 +10,10 @@ from typing import Any, Dict, List, Mapping
 import numpy as np
 
 from ..errors import AgentError, one_line
+from ..providers import CPU, Providers, found
 
 DISTRIBUTIONS = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-openvino")
 FILE = "model.onnx"
-PROVIDERS = {"cpu": ["CPUExecutionProvider"]}  # accelerator -> providers, in order
 DTYPES = {
     "tensor(bool)": "bool", "tensor(int8)": "int8", "tensor(int16)": "int16",
     "tensor(int32)": "int32", "tensor(int64)": "int64", "tensor(uint8)": "uint8",
@@ -30,13 +30,23 @@ def load(threads: int) -> str:
     return str(onnxruntime.__version__)
 
 
+def accelerators() -> Dict[str, str]:
+    """Accelerator -> provider, of those that this build or a plug-in of it offers here."""
+    return found()
+
+
 class Session:
-    """``model.onnx`` of a folder, with its external data beside it."""
+    """``model.onnx`` of a folder, with its external data beside it.
+
+    The CPU is the last provider of every session: what an accelerator does not take runs there,
+    and ``placement`` tells.
+    """
 
     def __init__(self, folder: str, accelerator: str, threads: int) -> None:
         self._path = os.path.join(folder, FILE)
         self._threads = threads
-        self._providers = _providers(accelerator)
+        self._providers = Providers(accelerator, threads)
+        self.device = self._providers.device
         self._session = self._make(self._options())
         self.inputs = [_described(tensor) for tensor in self._session.get_inputs()]
         self.outputs = [str(tensor.name) for tensor in self._session.get_outputs()]
@@ -89,26 +99,16 @@ class Session:
         import onnxruntime
 
         try:
-            return onnxruntime.InferenceSession(self._path, options, providers=self._providers)
+            if self._providers.devices:
+                options.add_provider_for_devices(self._providers.devices, self._providers.options)
+                return onnxruntime.InferenceSession(self._path, options)
+            listed = [*self._providers.listed, (CPU, {})]
+            return onnxruntime.InferenceSession(self._path, options, providers=listed)
         except Exception as error:  # the runtime's classes are not public
             raise AgentError(
                 "ModelError", "ONNX Runtime cannot load the model: {}".format(one_line(error)),
                 FILE, "check the model's operators and opset against this version of the runtime",
             ) from error  # fmt: skip
-
-
-def _providers(accelerator: str) -> List[str]:
-    """The providers of an accelerator. Raises AgentError where the runtime lacks one."""
-    import onnxruntime
-
-    wanted = PROVIDERS.get(accelerator)
-    present = onnxruntime.get_available_providers()
-    if wanted is None or not set(wanted) <= set(present):
-        raise AgentError(
-            "DeviceError", "ONNX Runtime has no accelerator '{}' here".format(accelerator),
-            "onnxruntime", "this build has: {}".format(", ".join(present)),
-        )  # fmt: skip
-    return wanted
 
 
 def _described(tensor: Any) -> Dict[str, Any]:

@@ -11,7 +11,7 @@ from ..errors import AgentError, one_line
 
 DISTRIBUTIONS = ("openvino",)
 FILE = "model.onnx"
-DEVICES = {"cpu": "CPU"}  # accelerator -> OpenVINO's device
+DEVICES = {"cpu": "CPU", "gpu": "GPU"}  # accelerator -> OpenVINO's device
 NO_WORK = ("Const", "Input", "Output")  # layers of the executed graph that compute nothing
 
 
@@ -22,6 +22,19 @@ def load(threads: int) -> str:
     return str(openvino.__version__)
 
 
+def accelerators() -> Dict[str, str]:
+    """Accelerator -> the device's full name, of those that OpenVINO finds."""
+    import openvino
+
+    core = openvino.Core()
+    kinds = {name.partition(".")[0]: name for name in reversed(core.available_devices)}
+    return {
+        accelerator: str(core.get_property(kinds[kind], "FULL_DEVICE_NAME"))
+        for accelerator, kind in DEVICES.items()
+        if kind in kinds
+    }
+
+
 class Session:
     """``model.onnx`` of a folder, with its external data beside it."""
 
@@ -30,18 +43,21 @@ class Session:
 
         device = DEVICES.get(accelerator)
         core = openvino.Core()
-        if device is None or device not in core.available_devices:
+        present = [name.partition(".")[0] for name in core.available_devices]  # GPU.0 -> GPU
+        if device is None or device not in present:
             raise AgentError(
                 "DeviceError", "OpenVINO has no accelerator '{}' here".format(accelerator),
                 "openvino", "it has: {}".format(", ".join(core.available_devices)),
             )  # fmt: skip
+        self.device = "" if device == "CPU" else str(core.get_property(device, "FULL_DEVICE_NAME"))
         settings = {
             "PERFORMANCE_HINT": "LATENCY",
             "NUM_STREAMS": "1",
-            "INFERENCE_NUM_THREADS": str(threads),
-            "ENABLE_CPU_PINNING": "NO",  # others in a race are not pinned either
-            "INFERENCE_PRECISION_HINT": "f32",  # else bfloat16, unasked, where the CPU has it
+            "INFERENCE_PRECISION_HINT": "f32",  # else 16 bits, unasked, where the device has them
         }
+        if device == "CPU":
+            settings["INFERENCE_NUM_THREADS"] = str(threads)
+            settings["ENABLE_CPU_PINNING"] = "NO"  # others in a race are not pinned either
         try:
             model = core.read_model(os.path.join(folder, FILE))
             self._compiled = core.compile_model(model, device, settings)
@@ -65,7 +81,8 @@ class Session:
 
     def placement(self, prepared: Dict[str, np.ndarray]) -> Dict[str, int]:
         """Nodes of the executed graph, all on the devices that the runtime names."""
-        devices = "+".join(self._compiled.get_property("EXECUTION_DEVICES"))
+        names = self._compiled.get_property("EXECUTION_DEVICES")
+        devices = "+".join(str(name).partition(".")[0] for name in names)
         layers = [
             _text(node.get_rt_info()["layerType"])
             for node in self._compiled.get_runtime_model().get_ops()

@@ -1,4 +1,4 @@
-"""PyTorch, eager: the user's factory, weights from safetensors, inference mode."""
+"""PyTorch, eager or compiled: the user's factory, weights from safetensors, inference mode."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ import json
 import os
 import sys
 import types
-from typing import Any, Dict, Iterator, List, Mapping
+from typing import Any, Dict, Iterator, List, Mapping, Sequence
 
 import numpy as np
 
 from .. import weights
 from ..errors import AgentError, one_line
+from ..torch_runner import Runner, on_cuda
 
 DISTRIBUTIONS = ("torch",)
 CODES = {
@@ -37,11 +38,47 @@ def load(threads: int) -> str:
     return str(torch.__version__)
 
 
-class Session:
-    """A folder with ``model.json`` and ``weights.safetensors`` and ``code/``, or a program."""
+def accelerators() -> Dict[str, str]:
+    """Accelerator -> device, of those that torch finds."""
+    import torch
 
-    def __init__(self, folder: str, accelerator: str, threads: int) -> None:
-        if accelerator != "cpu":
+    found = {"cpu": "CPU"}
+    if torch.cuda.is_available():
+        found["cuda"] = str(torch.cuda.get_device_name())
+    return found
+
+
+def peak(reset: bool) -> int:
+    """Most bytes that torch held on the GPU since the last reset; 0 where none is in use."""
+    import torch
+
+    cuda: Any = torch.cuda
+    if not cuda.is_initialized():
+        return 0
+    if reset:
+        cuda.reset_peak_memory_stats()
+    return int(cuda.max_memory_allocated())
+
+
+class Session:
+    """A folder with ``model.json`` and ``weights.safetensors`` and ``code/``, or a program.
+
+    ``mode`` is ``eager`` or ``compiled``; ``precision`` is what torch computes in: ``fp32``,
+    ``tf32``, ``fp16`` or ``bf16``. Inputs and outputs keep the model's own types.
+    """
+
+    def __init__(
+        self,
+        folder: str,
+        accelerator: str,
+        threads: int,
+        mode: str = "eager",
+        precision: str = "fp32",
+    ) -> None:
+        if accelerator == "cuda":
+            self.device = on_cuda()
+            self.timed = self._timed
+        elif accelerator != "cpu":
             raise AgentError("DeviceError", "no accelerator '{}' here".format(accelerator), "torch")
         with open(os.path.join(folder, "model.json"), encoding="utf-8") as file:
             record = json.load(file)
@@ -58,31 +95,23 @@ class Session:
         self.outputs = [str(name) for name in record["outputs"]]
         names = [str(name) for name in record["inputs"]]
         takes = _takes(self._model, names)
-        self._positional = int(record.get("positional", 0 if takes else len(names)))
+        positional = int(record.get("positional", 0 if takes else len(names)))
+        cache = os.path.join(os.path.dirname(folder), "compiled")  # one lease's processes share it
+        self._runner = Runner(
+            self._model, names, positional, accelerator, mode, precision, cache
+        )  # fmt: skip
 
     def prepare(self, feeds: Mapping[str, np.ndarray]) -> Dict[str, Any]:
-        import torch
-
-        return {name: torch.from_numpy(array) for name, array in feeds.items()}
+        return self._runner.prepare(feeds)
 
     def call(self, prepared: Dict[str, Any]) -> Any:
-        import torch
+        return self._runner.call(prepared)
 
-        with torch.inference_mode():
-            if not self._positional:
-                return self._model(**prepared)
-            first = [prepared[tensor["name"]] for tensor in self.inputs[: self._positional]]
-            rest = {t["name"]: prepared[t["name"]] for t in self.inputs[self._positional :]}
-            return self._model(*first, **rest)
+    def _timed(self, feeds: Sequence[Dict[str, Any]]) -> List[int]:
+        return self._runner.timed(feeds)
 
-    def arrays(self, result: Any) -> List[np.ndarray]:
-        import torch
-
-        if isinstance(result, torch.Tensor):
-            result = [result]
-        elif isinstance(result, dict):
-            result = list(result.values())
-        tensors = list(result)
+    def arrays(self, result: List[Any]) -> List[np.ndarray]:
+        tensors = result
         if len(tensors) != len(self.outputs):
             raise AgentError(
                 "ModelError",
@@ -92,25 +121,8 @@ class Session:
         return [tensor.detach().cpu().numpy() for tensor in tensors]
 
     def placement(self, prepared: Dict[str, Any]) -> Dict[str, int]:
-        """Operators per device, counted by torch's dispatcher in one run."""
-        import torch
-        from torch.utils._python_dispatch import TorchDispatchMode
-
-        placed: Dict[str, int] = {}
-
-        class Count(TorchDispatchMode):  # type: ignore[no-untyped-call]
-            def __torch_dispatch__(
-                self, func: Any, types: Any, args: Any = (), kwargs: Any = None
-            ) -> Any:
-                result = func(*args, **(kwargs or {}))
-                first = result[0] if isinstance(result, (tuple, list)) and result else result
-                if isinstance(first, torch.Tensor):
-                    placed[first.device.type] = placed.get(first.device.type, 0) + 1
-                return result
-
-        with Count():  # type: ignore[no-untyped-call]
-            self.call(prepared)
-        return placed
+        """Operators per device in one run, as torch tells them."""
+        return self._runner.placement(prepared)
 
 
 def _program(path: str) -> Any:

@@ -1,0 +1,49 @@
+"""What the runtimes of a device find there to run on: asked of its agent, never imported here."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from pydantic import Field
+
+from edgeopt.devices import Device
+from edgeopt.devices.channel import Reply
+from edgeopt.schema.errors import DeviceError
+from edgeopt.schema.target import Target, TargetFacts
+
+ASK_S = 120.0  # a runtime's import and its look for devices
+
+
+class Found(Reply):
+    """Accelerator -> the device or provider behind it."""
+
+    found: dict[str, str] = Field(max_length=64)
+
+
+def accelerators(device: Device, runtime: str) -> dict[str, str]:
+    """What a runtime can run on there, in a fresh agent: it may crash. Raises DeviceError."""
+    with (
+        tempfile.TemporaryDirectory(prefix="accelerators-") as folder,
+        device.lease(Path(folder), exclusive=False) as lease,
+        lease.start_agent() as channel,
+    ):
+        return channel.ask("accelerators", Found, timeout_s=ASK_S, runtime=runtime)[0].found
+
+
+def with_accelerator(device: Device, target: Target, facts: TargetFacts) -> TargetFacts:
+    """The facts with the accelerator's name in them; the same where the target asks for none.
+
+    Raises DeviceError where the runtime finds no such accelerator, naming those that it finds.
+    """
+    if target.accelerator == "cpu":
+        return facts
+    found = accelerators(device, target.runtime)
+    if target.accelerator not in found:
+        raise DeviceError(
+            f"{target.runtime} finds no accelerator '{target.accelerator}' there",
+            where=str(target),
+            hint=f"it finds: {', '.join(found) or 'none'}; 'edgeopt doctor' tells of all runtimes",
+        )
+    machine = {**facts.machine, "accelerator": found[target.accelerator]}
+    return facts.model_copy(update={"machine": machine})

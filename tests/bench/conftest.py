@@ -1,0 +1,117 @@
+"""Environments and models to measure accelerators with."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import venv
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from edgeopt.bench.task import Side, Task
+from edgeopt.schema.job import Arrays
+from edgeopt.schema.target import parse_target
+from edgeopt.store import Store
+
+ROOT = Path(__file__).parents[2]
+REQUIREMENTS = ROOT / "requirements"
+CACHE = ROOT / ".cache" / "environments"
+MakeTask = Callable[..., Task]
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with Store(tmp_path / "store") as store:
+        yield store
+
+
+@pytest.fixture
+def task_of(store: Store, tmp_path: Path) -> MakeTask:
+    """``task_of(targets by role, file, samples, ...)``: what is measured, files in the store."""
+
+    def made(
+        targets: dict[str, str],
+        file: Path,
+        name: str,
+        samples: np.ndarray[Any, Any],
+        allow_fallback: bool = False,
+    ) -> Task:
+        folder = tmp_path / f"artifact-{file.suffix[1:]}"
+        folder.mkdir(exist_ok=True)
+        (folder / f"model{file.suffix}").write_bytes(file.read_bytes())
+        artifact = store.put_artifact(folder, file.suffix[1:])
+        arrays = Arrays(split="v", n=len(samples), arrays={name: store.put_array(samples)})
+        sides = {
+            role: Side(parse_target(target), artifact, arrays) for role, target in targets.items()
+        }
+        return Task(sides, allow_fallback)
+
+    return made
+
+
+@pytest.fixture(scope="session")
+def openvino_python() -> Path:
+    """The interpreter of an environment whose ONNX Runtime has OpenVINO's provider."""
+    folder = CACHE / "onnxruntime-openvino"
+    python = folder / "bin" / "python"
+    if not _fresh(folder, "onnxruntime-openvino.txt"):
+        venv.create(folder, clear=True, with_pip=True)
+        _install([str(python)], folder, "onnxruntime-openvino.txt")
+    return python
+
+
+@pytest.fixture(scope="session")
+def webgpu_plugin() -> Path:
+    """A folder with ONNX Runtime's plug-in for WebGPU, to be found beside what is installed."""
+    folder = CACHE / "onnxruntime-ep-webgpu"
+    if not _fresh(folder, "onnxruntime-webgpu.txt"):
+        folder.mkdir(parents=True, exist_ok=True)
+        target = ["--target", str(folder), "--upgrade"]
+        _install([sys.executable], folder, "onnxruntime-webgpu.txt", target)
+    return folder
+
+
+def _fresh(folder: Path, requirements: str) -> bool:
+    stamp = folder / requirements
+    wanted = (REQUIREMENTS / requirements).read_bytes()
+    return stamp.exists() and stamp.read_bytes() == wanted
+
+
+def _install(
+    python: list[str], folder: Path, requirements: str, options: list[str] | None = None
+) -> None:
+    pip = [*python, "-m", "pip", "--disable-pip-version-check", "--no-input", "install", "--quiet"]
+    wanted = REQUIREMENTS / requirements
+    done = subprocess.run(
+        [*pip, "--no-deps", *(options or []), "-r", str(wanted)], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    (folder / requirements).write_bytes(wanted.read_bytes())
+
+
+@pytest.fixture
+def odd_model(tmp_path: Path) -> Path:
+    """Two layers that every provider takes, and an operator that only the CPU's has."""
+    weight = np.random.default_rng(0).normal(size=(16, 8)).astype(np.float32)
+    nodes = [
+        helper.make_node("MatMul", ["x", "w"], ["m"]),
+        helper.make_node("Relu", ["m"], ["r"]),
+        helper.make_node("Binarizer", ["r"], ["y"], domain="ai.onnx.ml", threshold=0.5),
+    ]
+    ends = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", n])
+        for name, n in (("x", 16), ("y", 8))
+    ]
+    graph = helper.make_graph(
+        nodes, "odd", ends[:1], ends[1:], [numpy_helper.from_array(weight, "w")]
+    )
+    opsets = [helper.make_opsetid("", 17), helper.make_opsetid("ai.onnx.ml", 3)]
+    path = tmp_path / "odd.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=9), path)
+    return path
