@@ -83,7 +83,8 @@ class Bench:
     def score(self, entries: Iterable[Entry], split: str) -> dict[str, dict[str, Measurement]]:
         """Measurements on a split by candidate id, and of the source under ``source``.
 
-        An entry whose score fails gets its error and is left out.
+        An entry whose score fails gets its error and is left out. Raises UnreachableError where
+        that is the device's doing.
         """
         entries = list(entries)
         source = self._source_job(split)
@@ -116,9 +117,11 @@ class Bench:
                 if quantity in self.as_ratios:
                     found[f"ratio.{quantity}"] = ratio(*pair)
             measured[entry.plan.id] = found
+        if split == "validation":
+            self._blame_device(entries)
         return measured
 
-    def blame_device(self, entries: Iterable[Entry]) -> None:
+    def _blame_device(self, entries: Iterable[Entry]) -> None:
         """Raise UnreachableError where a board failed every single one: it is not the models."""
         errors = [entry.error for entry in entries]
         if works_here(self.target.device) or not errors:
