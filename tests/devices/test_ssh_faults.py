@@ -122,6 +122,16 @@ def test_a_second_build_is_told_who_holds_the_board(own_board: Board, place: Pla
     own_board.nothing_left()
 
 
+def test_an_agent_gets_no_more_memory_than_the_devices_file_says(
+    own_board: Board, place: Place
+) -> None:
+    own_board.devices(memory="150 MB")
+    with pytest.raises(DeviceError) as caught:
+        run_small(place, "score", TARGET)
+    assert not isinstance(caught.value, UnreachableError)
+    own_board.nothing_left()
+
+
 class Cut(threading.Thread):
     """Does something to the board as soon as something holds."""
 
@@ -183,6 +193,7 @@ def test_an_upload_goes_on_after_the_connection_broke(own_board: Board, place: P
         cut.join()
         assert (blobs / digest).read_bytes() == data
     assert any("connecting again" in note for note in notes)
+    assert "ssh:board: sending 101 MB" in notes
     own_board.nothing_left()
 
 

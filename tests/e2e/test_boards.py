@@ -83,6 +83,7 @@ def test_boards_are_decided_beside_this_machine_and_one_that_is_gone_is_named(
     assert project.left_behind() == []
 
 
+@pytest.mark.long
 def test_files_race_on_a_board(project: Project, reached: Board) -> None:
     targets = ("--target", "ssh:board/onnxruntime", "--target", "ssh:gone/onnxruntime")
     done = project.run("benchmark", "source.onnx", "--json", *targets)
@@ -104,6 +105,7 @@ def test_all_boards_gone_is_an_error(project: Project) -> None:
     assert not (project.folder / "out").exists()
 
 
+@pytest.mark.long
 def test_a_board_that_is_lost_in_the_middle_leaves_the_others_decided(
     project: Project, reached: Board
 ) -> None:
