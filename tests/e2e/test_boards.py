@@ -149,6 +149,9 @@ def test_devices_are_listed_probed_and_checked(project: Project, reached: Board)
     assert {c["ok"] for c in json.loads(checked.stdout)} == {True}
     gone = project.run("devices", "probe", "ssh:gone", "--json")
     assert gone.returncode == 1 and "nothing listens" in gone.stdout
+    ask(project, "ssh:gone/onnxruntime", "ssh:board/onnxruntime")
+    planned = project.run("plan", "recipe.yaml")
+    assert planned.returncode == 0 and "out of reach: ssh:gone" in planned.stdout
     other = project.folder / "other.yaml"
     other.write_text("ssh: {only: {hots: here}}\n")
     wrong = project.run("devices", "list", "--devices", "other.yaml")
