@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from edgeopt.devices.configured import configured
 from edgeopt.recipe import load_recipe
 
 ROOT = Path(__file__).parents[1]
@@ -21,9 +22,15 @@ SHIPPED = sorted((ROOT / "recipes").glob("*.yaml"))
 
 
 @pytest.mark.parametrize("text", EXAMPLES)
-def test_examples_are_recipes(text: str, tmp_path: Path) -> None:
+def test_examples_are_recipes_or_devices_files(
+    text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "recipe.yaml"
     path.write_text(text)
+    if text.startswith("# devices.yaml"):
+        monkeypatch.setenv("EDGEOPT_DEVICES", str(path))
+        assert configured()
+        return
     assert load_recipe(path).targets
 
 

@@ -118,7 +118,9 @@ def race_value(result: PackedResult, job: PackedJob, index: int, samples: str) -
     how = f"offline race: at least {turns} turns a side in each process, {METHOD}"
     frame = {"n": len(runs), "protocol": how, "samples": samples}
     machines = {"a": machine, "b": machine}
-    return value_of(runs, frame, machines, raw[0].nodes, job.threads >= hello.machine.cores)  # type: ignore[arg-type]
+    marks = ["contended"] if job.threads >= hello.machine.cores else []
+    nodes = {str(side): placed for side, placed in raw[0].nodes.items()}
+    return value_of(runs, frame, machines, nodes, marks)
 
 
 def outputs_of(score: PackedScore, job: PackedJob, index: int) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +21,7 @@ from edgeopt.store import Store
 BATCH = 32  # where the model leaves it free
 SIDE = "model"
 CHUNK_BYTES, CHUNK_S = 1 << 24, 1.0  # of outputs in one answer
+ROOM_SHARE = 0.5  # of the free disk that one output may take
 
 Progress = Callable[..., None]
 
@@ -86,6 +88,7 @@ class Outputs:
                     f"agent gave {array.shape} for {stop - start} samples", where=name
                 )
             if name not in self.arrays:
+                self._check_room(name, self._n * array.nbytes // len(array))
                 self.arrays[name] = np.lib.format.open_memmap(
                     self._folder / f"output-{index}.npy",
                     mode="w+",
@@ -102,6 +105,15 @@ class Outputs:
                 )
             _check_finite(name, array, start)
             kept[start:stop] = array
+
+    def _check_room(self, name: str, size: int) -> None:
+        """A device that claims large outputs must not fill the host's disk."""
+        free = shutil.disk_usage(self._folder).free
+        if size > free * ROOM_SHARE:
+            raise DeviceError(
+                f"outputs of {self._n} samples would take {size / 1e9:,.1f} GB", where=name,
+                hint=f"{free / 1e9:,.1f} GB are free; score fewer samples, or make room",
+            )  # fmt: skip
 
 
 def _check_finite(name: str, array: np.ndarray[Any, Any], start: int) -> None:

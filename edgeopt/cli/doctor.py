@@ -50,6 +50,8 @@ def _show(found: dict[str, Any]) -> None:
                   f"{figure(store['size_bytes'], 'bytes')}, "
                   f"{figure(store['free_bytes'], 'bytes')} free")
     )  # fmt: skip
+    devices = found["devices"]
+    facts.append(("devices", ", ".join(devices["configured"]) or f"none in {devices['file']}"))
     show_facts(facts)
     show_line()
     rows = [

@@ -192,7 +192,7 @@ class BoardLease:
         """Send what the board does not have yet; after a broken connection, from where it broke."""
         for left in range(RECONNECTS, -1, -1):
             try:
-                upload(self._keeper, files)
+                upload(self._keeper, files, self._note)
                 self._keeper.ask("link", Empty, blobs=sorted(files))
                 return
             except UnreachableError as error:

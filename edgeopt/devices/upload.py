@@ -7,10 +7,12 @@ from pathlib import Path
 
 from pydantic import Field
 
+from edgeopt.devices import Note
 from edgeopt.devices.channel import Channel, Reply
 from edgeopt.schema.errors import DeviceError
 
 CHUNK = 1 << 22
+LONG_BYTES = 32_000_000
 TRIES = 2  # of an upload whose digest comes out wrong
 
 
@@ -27,12 +29,18 @@ class AppendReply(Reply):
     whole: bool
 
 
-def upload(keeper: Channel, files: Mapping[str, Path]) -> None:
-    """Send files (digest -> path) to a keeper. Raises DeviceError, UnreachableError."""
+def upload(keeper: Channel, files: Mapping[str, Path], note: Note) -> None:
+    """Send files (digest -> path) to a keeper; ``note`` is told where that takes a while.
+
+    Raises DeviceError, UnreachableError.
+    """
     sizes = {digest: path.stat().st_size for digest, path in files.items()}
     have, _ = keeper.ask("have", HaveReply, blobs=sizes)
     if set(have.offsets) != set(sizes):
         raise DeviceError("the board names other files than it was asked for", where=keeper.name)
+    left = sum(sizes[digest] - have.offsets[digest] for digest in sizes)
+    if left > LONG_BYTES:
+        note(f"{keeper.name}: sending {left / 1e6:,.0f} MB")
     for digest, path in files.items():
         offset = have.offsets[digest]
         if not 0 <= offset <= sizes[digest]:

@@ -13,8 +13,9 @@ from edgeopt.decide.choose import judge_all
 from edgeopt.engine import Engine
 from edgeopt.metrics import FIDELITY, compute, default_metrics, difference, ratio
 from edgeopt.metrics.answers import answers
-from edgeopt.pipeline.prepare import data_jobs, run_or_raise, target_group
+from edgeopt.pipeline.prepare import data_jobs, run_or_raise
 from edgeopt.pipeline.single import fed, opened, samples_for
+from edgeopt.pipeline.targets import target_group
 from edgeopt.recipe import Recipe
 from edgeopt.schema.artifact import Description
 from edgeopt.schema.comparison import ComparedPair, ComparedSide, Comparison

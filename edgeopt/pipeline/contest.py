@@ -89,7 +89,6 @@ class Contest:
         self._phase("Scoring on the validation split")
         alive = [e for e in self._everyone() if e.error is None]
         measured = self.bench.score(alive, "validation")
-        self.bench.blame_device(alive)
         self.bench.source = measured.pop("source")
         for note in self.bench.notes:
             self.on_event(Event(what="note", text=note))

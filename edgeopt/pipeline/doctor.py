@@ -11,8 +11,9 @@ from packaging.requirements import Requirement
 
 from edgeopt.bench.accelerators import accelerators
 from edgeopt.devices import device_named
+from edgeopt.devices.configured import configured, devices_file
 from edgeopt.pipeline.prepare import installed_version
-from edgeopt.schema.errors import DeviceError
+from edgeopt.schema.errors import DeviceError, UsageError
 from edgeopt.schema.target import RUNTIMES, TargetFacts, parse_target
 from edgeopt.schemes import schemes_for
 from edgeopt.store import Store
@@ -54,6 +55,7 @@ def diagnose(store: Store) -> dict[str, Any]:
             }
             for runtime, told in targets.items()
         },
+        "devices": _devices(),
         "store": {
             "root": held.root,
             "size_bytes": held.size_bytes,
@@ -78,6 +80,15 @@ def _accelerators(runtime: str) -> dict[str, str]:
         return accelerators(device_named("local"), runtime)
     except DeviceError:
         return {}
+
+
+def _devices() -> dict[str, Any]:
+    """The devices file and what it names; nothing there is asked anything."""
+    try:
+        names = [f"{kind}:{name}" for kind, found in configured().items() for name in found]
+        return {"file": str(devices_file()), "configured": names, "error": ""}
+    except UsageError as error:
+        return {"file": str(devices_file()), "configured": [], "error": str(error)}
 
 
 def _machine(facts: TargetFacts) -> dict[str, Any]:
@@ -125,6 +136,8 @@ def _problems(report: dict[str, Any]) -> Iterator[str]:
         yield f"libraries are missing: {', '.join(missing)}; run pip install edgeopt again"
     if not any(target["reachable"] for target in report["targets"].values()):
         yield "no target can be reached; install a runtime, such as onnxruntime"
+    if report["devices"]["error"]:
+        yield f"the devices file cannot be used: {report['devices']['error']}"
     free = report["store"]["free_bytes"]
     if free < LITTLE_BYTES:
         yield (

@@ -12,10 +12,11 @@ from typing import Any
 from edgeopt.bench.jobs import run_bench
 from edgeopt.bench.rig import FALLBACK
 from edgeopt.engine import Engine
-from edgeopt.pipeline.contest import EXIT, Contest, Decision
+from edgeopt.pipeline.contest import Contest, Decision
 from edgeopt.pipeline.contests import decide_all
 from edgeopt.pipeline.measure import Bench, Entry
 from edgeopt.pipeline.prepare import OPEN, installed_version, prepare
+from edgeopt.pipeline.targets import in_order
 from edgeopt.pipeline.write import check_writable, write_result
 from edgeopt.planner import SOURCE_CHECK, Known
 from edgeopt.planner import make_plan as plan_jobs
@@ -97,7 +98,7 @@ def run_recipe(
             _target_result(contest, decision, plan, outcomes)
             for contest, decision in zip(contests, decisions, strict=True)
         ]
-    results = _in_order(recipe, results, known)
+    results = in_order(recipe, results, known.unreachable)
     notes += [note for found in results for note in (_slower(found), _fell_back(found)) if note]
     result = Result(
         edgeopt=installed_version("edgeopt"),
@@ -126,6 +127,8 @@ def make_plan(
     with Engine(store, on_event=on_event, bench=run_bench) as engine:
         known, outcomes = prepare(recipe, engine)
     plan = plan_jobs(recipe, known)
+    lost = [f"out of reach: {error}" for error in known.unreachable.values()]
+    plan = plan.model_copy(update={"notes": (*plan.notes, *lost)})
     found: dict[str, Outcome] = dict(outcomes)
     seconds = 0.0
     for job in plan.jobs:
@@ -162,22 +165,6 @@ def job_lists(outcomes: Iterable[Outcome]) -> JobLists:
         cached=tuple(sorted(o.job for o in ended if o.ok and o.cached)),
         failed=tuple(sorted(o.job for o in ended if not o.ok)),
     )
-
-
-def _in_order(recipe: Recipe, results: Sequence[TargetResult], known: Known) -> list[TargetResult]:
-    """One result a target, in the recipe's order; what was never reached has no candidates."""
-    found = {result.target: result for result in results}
-    for target in recipe.parsed_targets():
-        if error := known.unreachable.get(str(target)):
-            found[str(target)] = TargetResult(
-                target=str(target),
-                objective=recipe.objective_for(target),
-                machine={},
-                verdict="unreachable",
-                sentence=str(error),
-                exit_code=EXIT["unreachable"],
-            )
-    return [found[str(target)] for target in recipe.parsed_targets()]
 
 
 def _entries(

@@ -91,7 +91,8 @@ class Bench:
     def score(self, entries: Iterable[Entry], split: str) -> dict[str, dict[str, Measurement]]:
         """Measurements on a split by candidate id, and of the source under ``source``.
 
-        An entry whose score fails gets its error and is left out.
+        An entry whose score fails gets its error and is left out. Raises UnreachableError where
+        that is the device's doing.
         """
         entries = list(entries)
         source = self._source_job(split)
@@ -148,6 +149,8 @@ class Bench:
                 entry.error = PassError(f"its {mine}; the source's is", where=outcome.job).record()
                 continue
             found.append(entry)
+        if split == "validation":
+            self._blame_device(entries)
         return found
 
     def _own_metrics(
@@ -164,7 +167,7 @@ class Bench:
             self.outcomes.update(self.engine.run(missing, self.outcomes))
         return {side: [self.outcomes[job.id] for job in each] for side, each in jobs.items()}
 
-    def blame_device(self, entries: Iterable[Entry]) -> None:
+    def _blame_device(self, entries: Iterable[Entry]) -> None:
         """Raise UnreachableError where a board failed every single one: it is not the models."""
         errors = [entry.error for entry in entries]
         if works_here(self.target.device) or not errors:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from edgeopt.bench.accelerators import with_accelerator
 from edgeopt.data.sources.folder import folder_digest
 from edgeopt.data.sources.npz import members_digest
 from edgeopt.data.splits import parse_selection
@@ -20,19 +19,18 @@ from edgeopt.engine import Engine
 from edgeopt.formats import format_named, format_of
 from edgeopt.formats.torch.sources import source_files
 from edgeopt.metrics.outputs import check_range
+from edgeopt.pipeline.targets import target_groups
 from edgeopt.planner import Known
 from edgeopt.recipe import Recipe
 from edgeopt.schema.artifact import Description
 from edgeopt.schema.errors import (
     DataError,
-    DeviceError,
     PlanError,
-    UnreachableError,
     UsageError,
     from_record,
 )
 from edgeopt.schema.job import Arrays, Job, Limits, Outcome
-from edgeopt.schema.target import RUNTIMES, Target, TargetGroup, parse_target
+from edgeopt.schema.target import parse_target
 from edgeopt.store import Store
 
 Role = Literal["calibration", "validation", "test"]
@@ -223,43 +221,6 @@ def _rebased(spec: dict[str, Any], root: Path) -> Path:
         elif spec[key]:
             spec[key] = [os.path.relpath(root / each, base) for each in spec[key]]
     return base
-
-
-def target_groups(
-    targets: Iterable[Target],
-) -> tuple[tuple[TargetGroup, ...], dict[str, UnreachableError]]:
-    """Each target with what its agent says of it, and those that could not be reached.
-
-    Raises UsageError, DeviceError where a runtime is missing, UnreachableError where all are
-    out of reach.
-    """
-    groups, lost = [], dict[str, UnreachableError]()
-    for target in targets:
-        try:
-            groups.append(target_group(target))
-        except UnreachableError as error:
-            lost[str(target)] = error
-    if not groups:
-        raise next(iter(lost.values()))
-    return tuple(groups), lost
-
-
-def target_group(asked: Target) -> TargetGroup:
-    """A target, or one for each runtime that is found there. Raises DeviceError, UsageError."""
-    device = device_named(asked.device)
-    if not asked.every:
-        facts = with_accelerator(device, asked, device.facts(asked))
-        return TargetGroup(asked=asked, members=((asked, facts),))
-    device.hello()  # a device out of reach lacks no runtime
-    members = []
-    for runtime in RUNTIMES:
-        try:
-            members.append((asked.on(runtime), device.facts(asked.on(runtime))))
-        except DeviceError as error:
-            missing = error
-    if not members:
-        raise missing
-    return TargetGroup(asked=asked, members=tuple(members))
 
 
 def prepare(recipe: Recipe, engine: Engine) -> tuple[Known, dict[str, Outcome]]:

@@ -10,7 +10,8 @@ from edgeopt.bench.jobs import run_bench
 from edgeopt.data.tensors import bind, make_tensors
 from edgeopt.devices import works_here
 from edgeopt.engine import Engine
-from edgeopt.pipeline.prepare import open_job, run_or_raise, target_groups
+from edgeopt.pipeline.prepare import open_job, run_or_raise
+from edgeopt.pipeline.targets import target_groups
 from edgeopt.recipe import make_recipe
 from edgeopt.schema.artifact import Description, Inspection, Signature
 from edgeopt.schema.errors import DataError, DeviceError, UsageError, from_record

@@ -15,6 +15,7 @@ from onnx import numpy_helper
 from passes_bench import network, samples
 
 from edgeopt.bench.jobs import run_bench
+from edgeopt.bench.score import Outputs
 from edgeopt.schema.errors import DeviceError, EdgeoptError, ModelError, UsageError
 from edgeopt.schema.job import ArrayRef, Arrays, Job, Outcome, Request
 from edgeopt.schema.measurement import Measurement
@@ -180,3 +181,10 @@ def test_what_cannot_run_is_an_error_with_a_name(ask: Ask) -> None:
     broken.graph.node[0].op_type = "Convolve"
     with pytest.raises(EdgeoptError, match="Convolve"):
         ask("score", model=broken, x=samples(4))
+
+
+def test_a_device_that_claims_huge_outputs_fills_no_disk(tmp_path: Path) -> None:
+    outputs = Outputs(["y"], 10**12, tmp_path)
+    with pytest.raises(DeviceError, match=r"would take 1,000\.0 GB"):
+        outputs.take(0, 1, {"y": np.zeros((1, 1), np.uint8)})
+    assert not list(tmp_path.iterdir())

@@ -117,13 +117,14 @@ class Board:
 
     def agents(self) -> list[psutil.Process]:
         """Agents and keepers that run on the board."""
+        home = self.home_there or str(self.home)
+        works = (f"{home}/.cache/edgeopt", "~/.cache/edgeopt")
         found = []
-        work = f"{self.home_there or self.home}/.cache/edgeopt"
         for each in psutil.process_iter():
             with contextlib.suppress(psutil.Error):
                 words = [] if each.name() == "ssh" else each.cmdline()
-                alive = each.status() != psutil.STATUS_ZOMBIE
-                if alive and any(w.startswith(work) for w in words):
+                mine = any(word.startswith(works) for word in words)
+                if mine and each.environ().get("HOME") == home:
                     found.append(each)
         return found
 

@@ -95,9 +95,9 @@ def test_a_python_without_numpy_or_without_a_runtime(own_board: Board, tmp_path:
 ODD = {
     "garbage": "yes garbage | head -c 1000",
     "a gigabyte": "head -c 1000000000 /dev/zero",
-    "a gigabyte of messages": "head -c 1000000000 /dev/zero >&2; sleep 60",
-    "a header of a gigabyte": "printf EOA1; yes '~~~~~~' | head -c 99; sleep 60",
-    "a login message": "echo welcome to the board; sleep 60",
+    "a gigabyte of messages": "head -c 1000000000 /dev/zero >&2; exec cat >/dev/null",
+    "a header of a gigabyte": "printf EOA1; yes '~~~~~~' | head -c 99; exec cat >/dev/null",
+    "a login message": "echo welcome to the board; exec cat >/dev/null",
 }
 
 
@@ -119,6 +119,16 @@ def test_a_second_build_is_told_who_holds_the_board(own_board: Board, place: Pla
             pass
     assert "'wait' in the devices file" in caught.value.hint
     assert len(notes) == 1 and "waiting" in notes[0]
+    own_board.nothing_left()
+
+
+def test_an_agent_gets_no_more_memory_than_the_devices_file_says(
+    own_board: Board, place: Place
+) -> None:
+    own_board.devices(memory="150 MB")
+    with pytest.raises(DeviceError) as caught:
+        run_small(place, "score", TARGET)
+    assert not isinstance(caught.value, UnreachableError)
     own_board.nothing_left()
 
 
@@ -183,6 +193,7 @@ def test_an_upload_goes_on_after_the_connection_broke(own_board: Board, place: P
         cut.join()
         assert (blobs / digest).read_bytes() == data
     assert any("connecting again" in note for note in notes)
+    assert "ssh:board: sending 101 MB" in notes
     own_board.nothing_left()
 
 

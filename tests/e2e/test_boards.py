@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
+import tempfile
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -80,6 +83,7 @@ def test_boards_are_decided_beside_this_machine_and_one_that_is_gone_is_named(
     assert project.left_behind() == []
 
 
+@pytest.mark.long
 def test_files_race_on_a_board(project: Project, reached: Board) -> None:
     targets = ("--target", "ssh:board/onnxruntime", "--target", "ssh:gone/onnxruntime")
     done = project.run("benchmark", "source.onnx", "--json", *targets)
@@ -101,6 +105,7 @@ def test_all_boards_gone_is_an_error(project: Project) -> None:
     assert not (project.folder / "out").exists()
 
 
+@pytest.mark.long
 def test_a_board_that_is_lost_in_the_middle_leaves_the_others_decided(
     project: Project, reached: Board
 ) -> None:
@@ -120,3 +125,38 @@ def test_a_board_that_is_lost_in_the_middle_leaves_the_others_decided(
     assert {c["status"] for c in there["candidates"]} <= {"unmeasured"}
     reached.nothing_left()
     assert project.left_behind() == []
+
+
+def test_an_interrupt_leaves_nothing_there_nor_here(project: Project, reached: Board) -> None:
+    sockets = set(Path(tempfile.gettempdir()).glob("eo-*"))
+    process = project.start(*ask(project, "ssh:board/onnxruntime"))
+    eventually(lambda: len(reached.agents()) > 1, "no agent was ever started", 120)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(60) == 130
+    reached.nothing_left()
+    assert project.left_behind() == []
+    assert set(Path(tempfile.gettempdir()).glob("eo-*")) == sockets
+
+
+def test_devices_are_listed_probed_and_checked(project: Project, reached: Board) -> None:
+    listed = project.run("devices", "list", "--json")
+    assert [d["device"] for d in json.loads(listed.stdout)] == ["local", "ssh:board", "ssh:gone"]
+    probed = json.loads(project.run("devices", "probe", "ssh:board", "--json").stdout)
+    assert probed["machine"]["cores"] >= 1 and "onnxruntime" in probed["runtimes"]
+    assert "onnxruntime" in project.run("devices", "probe", "ssh:board").stdout
+    checked = project.run("devices", "check", "ssh:board", "--json")
+    assert checked.returncode == 0, checked.stdout
+    assert {c["ok"] for c in json.loads(checked.stdout)} == {True}
+    gone = project.run("devices", "probe", "ssh:gone", "--json")
+    assert gone.returncode == 1 and "nothing listens" in gone.stdout
+    ask(project, "ssh:gone/onnxruntime", "ssh:board/onnxruntime")
+    planned = project.run("plan", "recipe.yaml")
+    assert planned.returncode == 0 and "out of reach: ssh:gone" in planned.stdout
+    other = project.folder / "other.yaml"
+    other.write_text("ssh: {only: {hots: here}}\n")
+    wrong = project.run("devices", "list", "--devices", "other.yaml")
+    assert wrong.returncode == 2 and "other.yaml:1" in wrong.stderr
+    assert "Did you mean 'host'?" in wrong.stderr
+    told = json.loads(project.run("doctor", "--json").stdout)["devices"]
+    assert told["configured"] == ["ssh:board", "ssh:gone"] and not told["error"]
+    reached.nothing_left()

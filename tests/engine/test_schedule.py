@@ -144,3 +144,25 @@ def test_every_graph_comes_to_its_end_within_the_rules(
             assert all(id in schedule.outcomes for id in j.inputs.values())
         schedule.settle(ok(data.draw(st.sampled_from(running)).id))
     assert set(schedule.outcomes) == {j.id for j in jobs}
+
+
+def measured(id: str, device: str, kind: str = "race") -> Job:
+    made = job(id, kind=kind, worker="bench", cache=False)
+    return made.model_copy(update={"params": {"targets": {"a": f"{device}/onnxruntime"}}})
+
+
+def test_boards_work_beside_this_machine_one_job_each() -> None:
+    jobs = [
+        measured("here", "local"), measured("there", "ssh:one"), measured("next", "ssh:one"),
+        measured("beside", "ssh:two", "score"), job("pass"),
+    ]  # fmt: skip
+    schedule = Schedule(jobs, {}, slots=1)
+    enqueue_all(schedule)
+    assert started(schedule) == ["there", "beside", "pass"], "boards take no slot"
+    assert started(schedule) == []
+    schedule.settle(ok("pass"))
+    assert started(schedule) == ["here"], "a race here waits for nothing that runs elsewhere"
+    schedule.settle(ok("there"))
+    assert started(schedule) == ["next"]
+    lanes = {lane_of(each) for each in jobs}
+    assert lanes == {"bench", "bench ssh:one", "bench ssh:two", "onnx"}

@@ -1,0 +1,68 @@
+"""Targets as they were asked for: reached and told apart at the start, in order at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from edgeopt.bench.accelerators import with_accelerator
+from edgeopt.devices import device_named
+from edgeopt.pipeline.contest import EXIT
+from edgeopt.recipe import Recipe
+from edgeopt.schema.errors import DeviceError, UnreachableError
+from edgeopt.schema.result import TargetResult
+from edgeopt.schema.target import RUNTIMES, Target, TargetGroup
+
+
+def target_groups(
+    targets: Iterable[Target],
+) -> tuple[tuple[TargetGroup, ...], dict[str, UnreachableError]]:
+    """Each target with what its agent says of it, and those that could not be reached.
+
+    Raises UsageError, DeviceError where a runtime is missing, UnreachableError where all are
+    out of reach.
+    """
+    groups, lost = [], dict[str, UnreachableError]()
+    for target in targets:
+        try:
+            groups.append(target_group(target))
+        except UnreachableError as error:
+            lost[str(target)] = error
+    if not groups:
+        raise next(iter(lost.values()))
+    return tuple(groups), lost
+
+
+def target_group(asked: Target) -> TargetGroup:
+    """A target, or one for each runtime that is found there. Raises DeviceError, UsageError."""
+    device = device_named(asked.device)
+    if not asked.every:
+        facts = with_accelerator(device, asked, device.facts(asked))
+        return TargetGroup(asked=asked, members=((asked, facts),))
+    device.hello()  # a device out of reach lacks no runtime
+    members = []
+    for runtime in RUNTIMES:
+        try:
+            members.append((asked.on(runtime), device.facts(asked.on(runtime))))
+        except DeviceError as error:
+            missing = error
+    if not members:
+        raise missing
+    return TargetGroup(asked=asked, members=tuple(members))
+
+
+def in_order(
+    recipe: Recipe, results: Sequence[TargetResult], lost: Mapping[str, UnreachableError]
+) -> list[TargetResult]:
+    """One result a target, in the recipe's order; what was never reached has no candidates."""
+    found = {result.target: result for result in results}
+    for target in recipe.parsed_targets():
+        if error := lost.get(str(target)):
+            found[str(target)] = TargetResult(
+                target=str(target),
+                objective=recipe.objective_for(target),
+                machine={},
+                verdict="unreachable",
+                sentence=str(error),
+                exit_code=EXIT["unreachable"],
+            )
+    return [found[str(target)] for target in recipe.parsed_targets()]
