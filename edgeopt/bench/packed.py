@@ -119,8 +119,8 @@ def race_value(result: PackedResult, job: PackedJob, index: int, samples: str) -
     frame = {"n": len(runs), "protocol": how, "samples": samples}
     machines = {"a": machine, "b": machine}
     marks = ["contended"] if job.threads >= hello.machine.cores else []
-    nodes = {str(side): placed for side, placed in raw[0].nodes.items()}
-    return value_of(runs, frame, machines, nodes, marks)
+    placed: dict[str, dict[str, int]] = {**raw[0].nodes}
+    return value_of(runs, frame, machines, placed, marks)
 
 
 def outputs_of(score: PackedScore, job: PackedJob, index: int) -> dict[str, Any]:
