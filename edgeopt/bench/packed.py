@@ -119,7 +119,7 @@ def race_value(result: PackedResult, job: PackedJob, index: int, samples: str) -
     frame = {"n": len(runs), "protocol": how, "samples": samples}
     machines = {"a": machine, "b": machine}
     marks = ["contended"] if job.threads >= hello.machine.cores else []
-    placed: dict[str, dict[str, int]] = {**raw[0].nodes}
+    placed = {str(side): dict(found) for side, found in raw[0].nodes.items()}
     return value_of(runs, frame, machines, placed, marks)
 
 
