@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edgeopt.pipeline.prepare import code_digests, placed_code
+from edgeopt.pipeline.user_code import code_digests, placed_code
 from edgeopt.planner import Known
 from edgeopt.recipe import OwnMetric, Recipe
 from edgeopt.schema.artifact import Description

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Callable, Mapping
 from functools import cache
@@ -17,9 +16,9 @@ from edgeopt.data.tensors import sample_inputs
 from edgeopt.devices import device_named
 from edgeopt.engine import Engine
 from edgeopt.formats import format_named, format_of
-from edgeopt.formats.torch.sources import source_files
 from edgeopt.metrics.outputs import check_range
 from edgeopt.pipeline.targets import target_groups
+from edgeopt.pipeline.user_code import code_digests, digest_or_error, placed_code
 from edgeopt.planner import Known
 from edgeopt.recipe import Recipe
 from edgeopt.schema.artifact import Description
@@ -45,12 +44,6 @@ def installed_version(name: str) -> str:
         return metadata.version(name)
     except metadata.PackageNotFoundError:
         return ""
-
-
-def file_digest(path: Path) -> str:
-    """SHA-256 of a file's content. Raises OSError."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def run_or_raise(
@@ -112,7 +105,7 @@ def data_jobs(recipe: Recipe) -> list[Job]:
         name="overlap",
         params={"trained_on": bool(trained_on)},
         inputs={job.params["split"]: job.id for job in jobs},
-        key={"trained_on": _digest_or_error(Path(trained_on)) if trained_on else ""},
+        key={"trained_on": digest_or_error(Path(trained_on)) if trained_on else ""},
         where={"trained_on": trained_on},
     )
     return [*jobs, overlap]
@@ -154,16 +147,6 @@ def _source_of(recipe: Recipe) -> _Source:
     )
 
 
-def code_digests(recipe: Recipe, function: str) -> dict[str, str]:
-    """SHA-256 of ``FILE.py:FUNCTION``'s module and of those beside it that it imports.
-
-    Raises ModelError for a missing file, UsageError for another form.
-    """
-    base, placed = placed_code(function, recipe.root)
-    code = source_files({"factory": placed}, base)
-    return {key: _digest_or_error(path) for key, path in code.items()}
-
-
 def _kept(held: Mapping[str, Any], split: str) -> dict[str, Any]:
     return {name: ref["blob"] for name, ref in held.items() if name.startswith(f"{split}.")}
 
@@ -188,22 +171,11 @@ def open_job(recipe: Recipe, samples: Mapping[str, Any]) -> Job:
             "samples": dict(samples) if fmt.name == "torch" else {},
         },
         key={
-            "files": {name: _digest_or_error(path) for name, path in files.items()},
+            "files": {name: digest_or_error(path) for name, path in files.items()},
             "versions": {name: installed_version(name) for name in fmt.uses},
         },
         where={"root": str(root.resolve())},
     )
-
-
-def placed_code(text: str, root: Path) -> tuple[Path, str]:
-    """The folder that ``FILE.py:NAME`` and its imports are looked for in, and its form there.
-
-    That is ``root``, or the file's own folder where it lies elsewhere.
-    """
-    file, _, name = text.rpartition(":")
-    if not (Path(file).is_absolute() or ".." in Path(file).parts):
-        return root, text
-    return (root / file).parent, f"{Path(file).name}:{name}"
 
 
 def _rebased(spec: dict[str, Any], root: Path) -> Path:
@@ -297,12 +269,5 @@ def _source_format(recipe: Recipe) -> str:
 def _content(digest: Callable[[Path, str], str], path: Path, split: str) -> str:
     try:
         return digest(path, split)
-    except OSError as error:
-        raise DataError(error.strerror or str(error), where=str(path)) from None
-
-
-def _digest_or_error(path: Path) -> str:
-    try:
-        return file_digest(path)
     except OSError as error:
         raise DataError(error.strerror or str(error), where=str(path)) from None

@@ -44,10 +44,11 @@ def quantized(values: np.ndarray, op: str, bias: np.ndarray | None = None) -> on
         inputs.append("b")
     nodes.append(helper.make_node(op, inputs, ["y"]))
     x = ["n", IN, SIDE, SIDE] if op == "Conv" else ["n", len(values)]
+    rest = ["c", "h", "w"] if op == "Conv" else ["c"]
     graph = helper.make_graph(
         nodes, "quantized",
         [helper.make_tensor_value_info("x", TensorProto.FLOAT, x)],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", *(["c", "h", "w"] if op == "Conv" else ["c"])])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", *rest])],
         [numpy_helper.from_array(np.asarray(a), name) for name, a in held.items()],
     )  # fmt: skip
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
