@@ -17,6 +17,8 @@ from edgeopt.devices.hello import checked
 from edgeopt.schema.errors import UnreachableError, UsageError
 from edgeopt.testing.devices import DeviceConformance
 
+pytestmark = pytest.mark.long  # needs programs of Debian's: see CONTRIBUTING.md
+
 DEVICE = Path(__file__).with_name("adb_device.py")
 
 

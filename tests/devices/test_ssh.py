@@ -14,6 +14,8 @@ from edgeopt.devices.ssh import SshSettings
 from edgeopt.schema.errors import UsageError
 from edgeopt.testing.devices import DeviceConformance
 
+pytestmark = pytest.mark.long  # needs programs of Debian's: see CONTRIBUTING.md
+
 
 @pytest.mark.usefixtures("on_board")
 class TestSsh(DeviceConformance):

@@ -24,6 +24,8 @@ from edgeopt.schema.errors import DeviceError, UnreachableError
 from edgeopt.schema.target import parse_target
 from edgeopt.testing.devices import Place, run_small
 
+pytestmark = pytest.mark.long  # needs programs of Debian's: see CONTRIBUTING.md
+
 SSH = "ssh:board"
 TARGET = "ssh:board/onnxruntime"
 

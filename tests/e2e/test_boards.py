@@ -15,6 +15,8 @@ import pytest
 from e2e_project import MODEL, Project
 from loopback import Board, board, eventually
 
+pytestmark = pytest.mark.long  # needs programs of Debian's: see CONTRIBUTING.md
+
 ONNX = """\
 model: source.onnx
 data:
