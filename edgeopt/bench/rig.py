@@ -47,7 +47,7 @@ class Opened(Reply):
     load_ns: int = Field(ge=0, le=LONGEST_NS)
     inputs: list[TensorSpec] = Field(min_length=1)
     outputs: list[str] = Field(min_length=1)
-    device: str = Field(max_length=200)  # of an accelerator, in its own words
+    device: str = Field("", max_length=200)  # of an accelerator, in its own words
 
     @property
     def batch(self) -> int | None:
@@ -87,7 +87,7 @@ class MemoryReply(Reply):
     reset: bool
     rss_bytes: int = Field(ge=0)
     peak_bytes: int = Field(ge=0)
-    accelerator_bytes: int = Field(ge=0)  # peak on the accelerator; 0 where it is not told
+    accelerator_bytes: int = Field(0, ge=0)  # peak on the accelerator; 0 where it is not told
 
 
 class StateReply(Reply):
