@@ -143,3 +143,15 @@ def _litert(name: str) -> Any:
 
 def _first_line(error: Exception) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def modern(content: bytes, where: str) -> bytes:
+    """The same model with operator codes where today's tools look for them.
+
+    Files from before 2020 have them in the 8-bit field alone; the wider one then says ADD.
+    """
+    model = unpack(content, where)
+    old = [code for code in model.operatorCodes or [] if code.builtinCode != builtin(code)]
+    for code in old:
+        code.builtinCode = builtin(code)
+    return pack(model) if old else content

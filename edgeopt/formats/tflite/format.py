@@ -51,8 +51,10 @@ class TfliteFormat:
         return describe(folder / MODEL)
 
     def load(self, folder: Path) -> Any:
-        """The file's bytes: what the quantizer takes."""
-        return (folder / MODEL).read_bytes()
+        """The file's bytes, as today's tools write them: what the quantizer takes."""
+        from edgeopt.formats.tflite import files
+
+        return files.modern((folder / MODEL).read_bytes(), str(folder / MODEL))
 
     def save(self, model: Any, folder: Path) -> None:
         """Write a model's bytes, or copy a model file."""
