@@ -2,8 +2,8 @@
 
 Requests are ``{"do": NAME, ...}``; answers are ``{"ok": {...}}`` or ``{"error": {type, what,
 where, hint}}``, arrays beside them. Order of a measurement: ``hello``, ``runtime``, ``feed``,
-``open``, then ``run``, ``time``, ``placement``, ``memory`` as often as needed, ``close``. Two
-runtimes may be loaded, for a race between them.
+``open``, then ``run``, ``time``, ``count``, ``placement``, ``memory`` as often as needed,
+``close``. Two runtimes may be loaded, for a race between them.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any, Dict, List, Mapping, Tuple
 
 import numpy as np
 
-from . import files, machine, memory, protocol, sessions, timing
+from . import counting, files, machine, memory, protocol, sessions, timing
 from .errors import AgentError, one_line
 
 Answer = Tuple[Dict[str, Any], Dict[str, np.ndarray]]
@@ -34,7 +34,7 @@ class Agent:
         self._open: Dict[str, Opened] = {}
         self._requests = {
             "hello": self.hello, "runtime": self.runtime, "feed": self.feed, "open": self.open,
-            "close": self.close, "run": self.run, "time": self.time,
+            "close": self.close, "run": self.run, "time": self.time, "count": self.count,
             "placement": self.placement, "memory": self.memory,
         }  # fmt: skip
 
@@ -48,7 +48,7 @@ class Agent:
             return protocol.pack({"error": error.record()})
         except BaseException as error:
             traceback.print_exc(file=sys.stderr)
-            kind = "ModelError" if name in ("open", "run", "time", "placement") else "DeviceError"
+            kind = "ModelError" if name in ("open", "run", "time", "count", "placement") else "DeviceError"
             failed = AgentError(kind, one_line(error), str(request.get("session") or name)[:200])
             return protocol.pack({"error": failed.record()})
 
@@ -117,18 +117,12 @@ class Agent:
 
     def time(self, request: Mapping[str, Any]) -> Answer:
         """Time ``turns`` of [session, feed, loops]; each session walks on through its feed."""
-        planned = [
-            (self._session({"session": name}), self._feed({"feed": feed}), int(loops))
-            for name, feed, loops in request["turns"]
-        ]
-        if sum(loops for _, _, loops in planned) > TIMED_MAX:
-            raise AgentError("DeviceError", "too many inferences in one request", "time")
-        turns = []
-        for opened, feed, loops in planned:
-            prepared = opened.prepared(feed)
-            turns.append((opened.session.call, prepared, opened.position, loops))
-            opened.position = (opened.position + loops) % len(prepared)
+        turns = self._turns(request)
         return {"load": machine.load()}, {"ns": timing.time_turns(turns)}
+
+    def count(self, request: Mapping[str, Any]) -> Answer:
+        """Mark ``turns`` of [session, feed, loops] for an emulator that counts instructions."""
+        return {"pairs": counting.count_turns(self._turns(request), int(request["warm"]))}, {}
 
     def placement(self, request: Mapping[str, Any]) -> Answer:
         """Nodes per provider, as the runtime itself reports them of one run."""
@@ -139,6 +133,21 @@ class Agent:
         """Resident bytes now and at their peak; ``reset`` starts the peak anew first."""
         reset = memory.reset() if request["reset"] else False
         return {"reset": reset, **memory.reading()}, {}
+
+    def _turns(self, request: Mapping[str, Any]) -> List[timing.Turn]:
+        """The turns asked for; each session walks on through its feed."""
+        planned = [
+            (self._session({"session": name}), self._feed({"feed": feed}), int(loops))
+            for name, feed, loops in request["turns"]
+        ]
+        if sum(loops for _, _, loops in planned) > TIMED_MAX:
+            raise AgentError("DeviceError", "too many inferences in one request", "turns")
+        turns: List[timing.Turn] = []
+        for opened, feed, loops in planned:
+            prepared = opened.prepared(feed)
+            turns.append((opened.session.call, prepared, opened.position, loops))
+            opened.position = (opened.position + loops) % len(prepared)
+        return turns
 
     def _session(self, request: Mapping[str, Any]) -> Opened:
         name = str(request["session"])

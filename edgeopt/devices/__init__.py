@@ -24,7 +24,10 @@ from edgeopt.schema.target import Target, TargetFacts
 if TYPE_CHECKING:
     from edgeopt.devices.channel import Channel
 
-DEVICES = {"local": "local:LocalDevice"}  # kind -> file:class in this folder
+DEVICES = {  # kind -> file:class in this folder
+    "local": "local:LocalDevice",
+    "emulated": "emulated:DEVICE",
+}
 
 
 class Lease(Protocol):
