@@ -22,6 +22,7 @@ from .errors import AgentError, one_line
 
 Answer = Tuple[Dict[str, Any], Dict[str, np.ndarray]]
 TIMED_MAX = 1 << 22
+OF_MODELS = ("open", "run", "time", "count", "placement")  # whose failure is the model's
 
 
 class Agent:
@@ -48,7 +49,7 @@ class Agent:
             return protocol.pack({"error": error.record()})
         except BaseException as error:
             traceback.print_exc(file=sys.stderr)
-            kind = "ModelError" if name in ("open", "run", "time", "count", "placement") else "DeviceError"
+            kind = "ModelError" if name in OF_MODELS else "DeviceError"
             failed = AgentError(kind, one_line(error), str(request.get("session") or name)[:200])
             return protocol.pack({"error": failed.record()})
 

@@ -16,7 +16,7 @@ from edgeopt.store import Store
 
 SIDES = ("a", "b")
 SAMPLES = 16
-WARM = 2  # uncounted inferences before each side's
+WARM = 3  # uncounted inferences before each side's
 FEW, MOST = 5, 20  # repeats a side: few where they agree, at most so many
 SPREAD = 0.001  # of the greatest and the least count over their median
 CLASSES = ("vector_mac", "vector_other", "load_store", "branch", "scalar")
@@ -120,7 +120,7 @@ def _measured(
 ) -> dict[str, Any]:
     """The median; its interval goes from the least to the greatest, none where they agree."""
     low, high = float(values.min()), float(values.max())
-    ends = {} if low == high else {"low": low, "high": high}
+    ends: dict[str, Any] = {} if low == high else {"low": low, "high": high}
     value = float(np.median(values))
     return Measurement(quantity=quantity, value=value, unit=unit, **ends, **frame).to_json()
 

@@ -168,9 +168,7 @@ class Rig:
         (pairs, counters) each. Raises DeviceError where nothing counts.
         """
         planned = [[side, self._task.sides[side].feed, loops] for side, loops in turns]
-        told, _ = self._channel.ask(
-            "count", Counted, turns=planned, warm=warm, timeout_s=COUNT_S
-        )
+        told, _ = self._channel.ask("count", Counted, turns=planned, warm=warm, timeout_s=COUNT_S)
         marks = np.array(self._channel.counted(2 * told.pairs), dtype=np.int64)
         taken = marks[1::2] - marks[::2]
         empty = told.pairs - sum(loops for _, loops in turns)

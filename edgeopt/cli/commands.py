@@ -13,7 +13,9 @@ from typing import Any, NoReturn, TypeVar
 
 import click
 
-COMMANDS = ("optimize", "plan", "benchmark", "inspect", "report", "passes", "cache", "doctor")
+COMMANDS = (
+    "optimize", "plan", "benchmark", "inspect", "report", "passes", "devices", "cache", "doctor",
+)  # fmt: skip
 AS_JSON = "edgeopt.as_json"
 Command = TypeVar("Command", bound=Callable[..., Any])
 

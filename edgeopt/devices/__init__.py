@@ -59,6 +59,13 @@ class Device(Protocol):
         """
 
 
+def quantities_of(name: str) -> frozenset[str]:
+    """What a device of that kind measures; of an unknown kind, what this machine does."""
+    file, _, attribute = DEVICES.get(name.partition(":")[0], DEVICES["local"]).partition(":")
+    found = getattr(importlib.import_module(f"{__name__}.{file}"), attribute)
+    return frozenset(found.quantities)
+
+
 @cache
 def device_named(name: str) -> Device:
     """The device of a target's first part. Raises UsageError for an unknown kind."""

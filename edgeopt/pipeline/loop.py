@@ -11,6 +11,7 @@ from typing import Any
 from edgeopt.bench.jobs import run_bench
 from edgeopt.engine import Engine
 from edgeopt.pipeline.contest import Contest, Decision
+from edgeopt.pipeline.counted import CountedBench, CountedContest, is_timed
 from edgeopt.pipeline.measure import Bench, Entry
 from edgeopt.pipeline.prepare import OPEN, installed_version, prepare
 from edgeopt.pipeline.write import check_writable, write_result
@@ -75,13 +76,16 @@ def run_recipe(
         for group in known.groups:
             entries, reference, merged = _entries(plan, group, outcomes)
             notes += merged
-            bench_of = Bench(recipe, known, engine, store, outcomes, group)
-            contest = Contest(bench_of, entries, reference, on_event, deadline, quick)
+            timed = is_timed(group)
+            bench_kind, kind = (Bench, Contest) if timed else (CountedBench, CountedContest)
+            bench_of = bench_kind(recipe, known, engine, store, outcomes, group)
+            contest = kind(bench_of, entries, reference, on_event, deadline, quick)
             decision = contest.run() if bench else _built(entries)
             targets.append((contest, decision))
         results = [
             _target_result(contest, decision, plan, outcomes) for contest, decision in targets
         ]
+    notes += [note for contest, _ in targets for note in contest.bench.notes]
     notes += [note for found in results if (note := _slower(found))]
     result = Result(
         edgeopt=installed_version("edgeopt"),
@@ -269,12 +273,14 @@ def _machine(group: TargetGroup) -> dict[str, Any]:
 def _slower(found: TargetResult) -> str:
     """A note where the chosen artifact is proven slower than the reference, else nothing."""
     measured = found.candidate(found.chosen).measurements if found.chosen else {}
-    ratio = measured.get("ratio.latency.p50")
+    ratio = measured.get("ratio.latency.p50") or measured.get("ratio.instructions")
     if ratio is None or ratio.interval[0] <= 1.0:
         return ""
+    counted = ratio.quantity == "ratio.instructions"
+    how, what = ("longer", "instructions") if counted else ("slower", "p50 latency")
     return (
-        f"on {found.target} the chosen artifact is slower than the reference: "
-        f"{figure(ratio.value, 'x')} ({span(*ratio.interval, 'x')}) its p50 latency"
+        f"on {found.target} the chosen artifact is {how} than the reference: "
+        f"{figure(ratio.value, 'x')} ({span(*ratio.interval, 'x')}) its {what}"
     )
 
 

@@ -22,7 +22,9 @@ from edgeopt.schema.result import SliceFigure
 from edgeopt.schema.target import Target, TargetFacts, TargetGroup
 from edgeopt.store import Store
 
-NO_FIGURE = ("latency.", "load_time", "memory.", "size")  # quantities that no metric computes
+NO_FIGURE = (  # quantities that no metric computes
+    "latency.", "load_time", "memory.", "size", "instructions", "bytes."
+)  # fmt: skip
 RUNTIME_OF = {
     "torch": "torch",
     "onnx": "onnxruntime",
@@ -70,6 +72,7 @@ class Bench:
         self.recipe, self.known, self.engine, self.store = recipe, known, engine, store
         self.outcomes, self.group, self.target = outcomes, group, group.asked
         self.source: dict[str, Measurement] = {}
+        self.notes: list[str] = []
         asked = recipe.parsed_constraints()
         self.as_ratios = {c.quantity for c in asked if c.basis == "ratio"}
 
@@ -105,16 +108,21 @@ class Bench:
                 continue
             entry.placement = dict(outcome.value.get("placement", {}))
             outputs = self._outputs(outcome, entry.made)
-            found = self._compute(metrics, outputs, labels, source_outputs)
-            for quantity in metrics if labels is not None else ():
-                if quantity in FIDELITY:
-                    continue
-                pair = (quantity, outputs, source_outputs, labels)
-                found[f"difference.{quantity}"] = difference(*pair)
-                if quantity in self.as_ratios:
-                    found[f"ratio.{quantity}"] = ratio(*pair)
-            measured[entry.plan.id] = found
+            measured[entry.plan.id] = self._of_candidate(outputs, source_outputs, labels)
         return measured
+
+    def _of_candidate(self, outputs: Any, source_outputs: Any, labels: Any) -> dict[str, Any]:
+        """All metrics of a candidate, with the paired differences to the source."""
+        metrics = self._metrics(source_outputs, labels)
+        found = self._compute(metrics, outputs, labels, source_outputs)
+        for quantity in metrics if labels is not None else ():
+            if quantity in FIDELITY:
+                continue
+            pair = (quantity, outputs, source_outputs, labels)
+            found[f"difference.{quantity}"] = difference(*pair)
+            if quantity in self.as_ratios:
+                found[f"ratio.{quantity}"] = ratio(*pair)
+        return found
 
     def sliced(self, entry: Entry, split: str) -> tuple[SliceFigure, ...]:
         """The first metric of a scored entry by class and by the values of each slice."""

@@ -19,6 +19,7 @@ from edgeopt.engine import Engine
 from edgeopt.formats import format_named, format_of
 from edgeopt.formats.torch.sources import source_files
 from edgeopt.metrics.outputs import check_range
+from edgeopt.pipeline.lacking import check_quantities
 from edgeopt.planner import Known
 from edgeopt.recipe import Recipe
 from edgeopt.schema.artifact import Description
@@ -222,6 +223,7 @@ def target_group(asked: Target) -> TargetGroup:
 def prepare(recipe: Recipe, engine: Engine) -> tuple[Known, dict[str, Outcome]]:
     """Run the first jobs; what the planner needs to know, and their outcomes."""
     groups = target_groups(recipe)
+    check_quantities(recipe, groups)
     jobs = data_jobs(recipe)
     outcomes = run_or_raise(engine, jobs, {})
     raw_jobs = {job.params["split"]: job.id for job in jobs if job.name != "overlap"}

@@ -10,6 +10,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
+from functools import cache
 from importlib import metadata
 from importlib.resources import as_file, files
 from pathlib import Path
@@ -86,6 +87,7 @@ def ready_qemu(yes: bool, tell: Tell) -> str:
     return qemu_version()
 
 
+@cache
 def qemu_version() -> str:
     """The version of the QEMU that is installed. Raises DeviceError for one that is too new."""
     said = fetch.command(QEMUS[0], "--version", doing="ask QEMU for its version")

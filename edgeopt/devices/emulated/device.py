@@ -27,6 +27,7 @@ SAMPLES_MAX = 256  # of a split: a few samples a second are scored under emulati
 HELLO_S = 300.0  # a start takes seconds under emulation, more beside other work
 ARCHIVE = "agent.pyz"
 COUNTERS = ("vector_mac", "vector_other", "load_store", "branch", "scalar", "loaded", "stored")
+LINE = re.compile(r"\d{1,19}( \d{1,19}){6}")
 LINE_BYTES_MAX = 256
 HOST_ONLY = {"isa", "features", "cores", "load", "governor", "kernel", "memory_bytes"}
 
@@ -88,11 +89,10 @@ class EmulatedDevice:
         """What the emulated agent says; asked once a process. Raises DeviceError."""
         with self._asking:
             if self._hello is None:
-                with (
-                    tempfile.TemporaryDirectory(prefix="device-") as folder,
-                    EmulatedLease(self.name, Path(folder), None, self._core).start_agent() as channel,
-                ):
-                    hello, _ = channel.ask("hello", Hello, timeout_s=HELLO_S)
+                with tempfile.TemporaryDirectory(prefix="device-") as folder:
+                    lease = EmulatedLease(self.name, Path(folder), None, self._core)
+                    with lease.start_agent() as channel:
+                        hello, _ = channel.ask("hello", Hello, timeout_s=HELLO_S)
                 if hello.protocol != protocol.VERSION:
                     raise DeviceError(
                         f"agent speaks protocol {hello.protocol}, not {protocol.VERSION}",
@@ -189,8 +189,7 @@ class CountingChannel(Channel):
             raise DeviceError(f"no counts: {error.strerror}", where=self.name) from None
         self._read_bytes += len(said)
         lines = said.decode("ascii", "replace").splitlines()
-        wanted = re.compile(r"\d{1,20}( \d{1,20}){%d}" % (len(COUNTERS) - 1))
-        if len(lines) != marks or not all(wanted.fullmatch(line) for line in lines):
+        if len(lines) != marks or not all(LINE.fullmatch(line) for line in lines):
             raise DeviceError(f"the emulator noted no {marks} marks", where=self.name)
         return [tuple(map(int, line.split())) for line in lines]
 
