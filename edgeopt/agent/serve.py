@@ -2,9 +2,9 @@
 
 Requests are ``{"do": NAME, ...}``; answers are ``{"ok": {...}}`` or ``{"error": {type, what,
 where, hint}}``, arrays beside them. Order of a measurement: ``hello``, ``runtime``, ``feed``,
-``open``, then ``run``, ``time``, ``placement``, ``memory``, ``state`` as needed, ``close``. Two
-runtimes may be loaded, for a race between them. ``accelerators`` asks a runtime what
-it finds.
+``open``, then ``run``, ``time``, ``count``, ``placement``, ``memory``, ``state`` as needed,
+``close``. Two runtimes may be loaded, for a race between them. ``accelerators`` asks a runtime
+what it finds.
 """
 
 from __future__ import annotations
@@ -18,11 +18,12 @@ from typing import Any, Dict, List, Mapping, Tuple
 
 import numpy as np
 
-from . import files, machine, memory, protocol, sessions, timing
+from . import counting, files, machine, memory, protocol, sessions, timing
 from .errors import AgentError, one_line
 
 Answer = Tuple[Dict[str, Any], Dict[str, np.ndarray]]
 TIMED_MAX = 1 << 22
+OF_MODELS = ("open", "run", "time", "count", "placement")  # whose failure is the model's
 
 
 class Agent:
@@ -35,7 +36,7 @@ class Agent:
         self._open: Dict[str, Opened] = {}
         self._requests = {
             "hello": hello, "runtime": self.runtime, "feed": self.feed, "open": self.open,
-            "close": self.close, "run": self.run, "time": self.time,
+            "close": self.close, "run": self.run, "time": self.time, "count": self.count,
             "placement": self.placement, "memory": self.memory, "state": self.state,
             "accelerators": self.accelerators,
         }  # fmt: skip
@@ -50,7 +51,7 @@ class Agent:
             return protocol.pack({"error": error.record()})
         except BaseException as error:
             traceback.print_exc(file=sys.stderr)
-            kind = "ModelError" if name in ("open", "run", "time", "placement") else "DeviceError"
+            kind = "ModelError" if name in OF_MODELS else "DeviceError"
             failed = AgentError(kind, one_line(error), str(request.get("session") or name)[:200])
             return protocol.pack({"error": failed.record()})
 
@@ -120,18 +121,12 @@ class Agent:
 
     def time(self, request: Mapping[str, Any]) -> Answer:
         """Time ``turns`` of [session, feed, loops]; each session walks on through its feed."""
-        planned = [
-            (self._session({"session": name}), self._feed({"feed": feed}), int(loops))
-            for name, feed, loops in request["turns"]
-        ]
-        if sum(loops for _, _, loops in planned) > TIMED_MAX:
-            raise AgentError("DeviceError", "too many inferences in one request", "time")
-        turns = []
-        for opened, feed, loops in planned:
-            prepared = opened.prepared(feed)
-            turns.append((opened.session, prepared, opened.position, loops))
-            opened.position = (opened.position + loops) % len(prepared)
+        turns = self._turns(request)
         return {"load": machine.load()}, {"ns": timing.time_turns(turns)}
+
+    def count(self, request: Mapping[str, Any]) -> Answer:
+        """Mark ``turns`` of [session, feed, loops] for an emulator that counts instructions."""
+        return {"pairs": counting.count_turns(self._turns(request), int(request["warm"]))}, {}
 
     def placement(self, request: Mapping[str, Any]) -> Answer:
         """Nodes per provider, as the runtime itself reports them of one run."""
@@ -158,6 +153,21 @@ class Agent:
     def state(self, request: Mapping[str, Any]) -> Answer:
         """Temperature and clock now, None where the kernel does not tell them."""
         return machine.state(), {}
+
+    def _turns(self, request: Mapping[str, Any]) -> List[timing.Turn]:
+        """The turns asked for; each session walks on through its feed."""
+        planned = [
+            (self._session({"session": name}), self._feed({"feed": feed}), int(loops))
+            for name, feed, loops in request["turns"]
+        ]
+        if sum(loops for _, _, loops in planned) > TIMED_MAX:
+            raise AgentError("DeviceError", "too many inferences in one request", "turns")
+        turns: List[timing.Turn] = []
+        for opened, feed, loops in planned:
+            prepared = opened.prepared(feed)
+            turns.append((opened.session.call, prepared, opened.position, loops))
+            opened.position = (opened.position + loops) % len(prepared)
+        return turns
 
     def _session(self, request: Mapping[str, Any]) -> Opened:
         name = str(request["session"])

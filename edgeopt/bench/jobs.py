@@ -26,6 +26,7 @@ def run_bench(
     race on this machine takes the bench lock alone; a score's caller holds it shared. Raises
     EdgeoptError.
     """
+    from edgeopt.bench.count import count
     from edgeopt.bench.peak import memory
     from edgeopt.bench.race import SCHEDULES, race
     from edgeopt.bench.score import score
@@ -33,8 +34,8 @@ def run_bench(
 
     job = request.job
     protocol = str(job.params.get("protocol", "full"))
-    if job.kind == "race" and protocol not in (*SCHEDULES, "memory"):
-        known = did_you_mean(protocol, [*SCHEDULES, "memory"])
+    if job.kind == "race" and protocol not in (*SCHEDULES, "memory", "count"):
+        known = did_you_mean(protocol, [*SCHEDULES, "memory", "count"])
         raise UsageError(f"no race '{protocol}'", where=job.id, hint=known)
     sides = {role: _side(request, role) for role in ROLES[job.kind]}
     task = Task(sides, allow_fallback=bool(job.params.get("allow_fallback", False)))
@@ -42,6 +43,7 @@ def run_bench(
     device = next(iter(sides.values())).target.device
     workdir = Path(request.workdir)
     lend = device_named(device).lease
+    first = int(job.params.get("first", 0))
     with (
         Store(request.store) as store,
         lend(
@@ -52,9 +54,11 @@ def run_bench(
         ) as lease,
     ):
         if job.kind == "score":
-            return score(task, lease, store, workdir, progress)
+            return score(task, lease, store, workdir, progress, first)
         if protocol == "memory":
             return memory(task, lease, store, progress)
+        if protocol == "count":
+            return count(task, lease, store, progress)
         return race(task, lease, store, SCHEDULES[protocol], progress)
 
 

@@ -31,6 +31,7 @@ ALLOWED = {  # (runtime, accelerator) -> where nodes may run
 }
 FALLBACK = "fallback"  # the mark of figures whose nodes ran elsewhere, by the user's leave
 LONGEST_NS = 3600 * 10**9
+COUNT_S = 1800.0  # an inference takes seconds under emulation
 
 
 class TensorSpec(Reply):
@@ -73,6 +74,12 @@ class Timed(Reply):
     """The load average beside the times."""
 
     load: float | None
+
+
+class Counted(Reply):
+    """Pairs of marks that were made."""
+
+    pairs: int = Field(ge=0)
 
 
 class Placed(Reply):
@@ -177,6 +184,19 @@ class Rig:
         if total and not (taken.min() > 0 and taken.max() < LONGEST_NS):
             raise DeviceError("agent gave times that cannot be", where=turns[0][0])
         stops = np.cumsum([loops for _, loops in turns])[:-1]
+        return list(np.split(taken, stops))
+
+    def count(self, turns: Sequence[tuple[str, int]], warm: int) -> list[np.ndarray]:
+        """What an emulator counted between marks: of nothing, then of each turn's inferences.
+
+        (pairs, counters) each. Raises DeviceError where nothing counts.
+        """
+        planned = [[side, self._task.sides[side].feed, loops] for side, loops in turns]
+        told, _ = self._channel.ask("count", Counted, turns=planned, warm=warm, timeout_s=COUNT_S)
+        marks = np.array(self._channel.counted(2 * told.pairs), dtype=np.int64)
+        taken = marks[1::2] - marks[::2]
+        empty = told.pairs - sum(loops for _, loops in turns)
+        stops = np.cumsum([empty, *(loops for _, loops in turns)])[:-1]
         return list(np.split(taken, stops))
 
     def placement(self, side: str) -> dict[str, int]:

@@ -27,15 +27,16 @@ Progress = Callable[..., None]
 
 
 def score(
-    task: Task, lease: Lease, store: Store, workdir: Path, progress: Progress
+    task: Task, lease: Lease, store: Store, workdir: Path, progress: Progress, first: int = 0
 ) -> tuple[str, dict[str, Any]]:
     """Digest and value ``{"outputs": {name: ArrayRef}, "order", "placement", "marks", "n"}``.
 
+    ``first`` bounds the samples, for devices on which all of them take too long; 0: all.
     Raises ModelError for outputs that are not finite, change their shape, or have no first
     axis of samples, naming the tensor; DeviceError, PlacementError.
     """
     task.put(lease, store)
-    n = task.n
+    n = min(task.n, first) if first else task.n
     with rig(lease, task) as agent:
         opened = agent.open(SIDE)
         batch = opened.batch or BATCH

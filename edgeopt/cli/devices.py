@@ -11,7 +11,7 @@ from edgeopt.cli.commands import devices_option, json_option, print_json
 
 @click.group("devices")
 def command() -> None:
-    """List, probe or check the devices of the devices file."""
+    """List, probe, check or set up devices."""
 
 
 @command.command("list")
@@ -68,6 +68,23 @@ def check(name: str, as_json: bool) -> int:
         rows = [(words[c["ok"]], c["check"], c["told"], f"{c['seconds']:.1f} s") for c in found]
         show_table(["", "check", "what was found", "took"], rows, right="took")
     return int(any(c["ok"] is False for c in found))
+
+
+@command.command("setup")
+@click.argument("kind", type=click.Choice(["emulated"]))
+@click.option("--yes", is_flag=True, help="Install QEMU with apt where it is missing, as root.")
+@json_option("Print what was done as JSON.")
+def setup(kind: str, yes: bool, as_json: bool) -> int:
+    """Make emulated ARM cores ready, or verify and repair them (Debian, Ubuntu; 330 MB)."""
+    from edgeopt.devices.emulated.building import setup as make
+
+    done = make(yes=yes, tell=lambda text: click.echo(text, err=True))
+    if as_json:
+        print_json(done)
+        return 0
+    click.echo(f"{done['state']}: {done['folder']}")
+    click.echo(f"targets: {', '.join(f'emulated:{core}/RUNTIME' for core in done['cores'])}")
+    return 0
 
 
 def _show(found: dict[str, Any]) -> None:

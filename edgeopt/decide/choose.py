@@ -9,6 +9,7 @@ from edgeopt.decide.verdict import judge
 from edgeopt.schema.constraint import Constraint, Verdict, quantity_unit
 from edgeopt.schema.measurement import Measurement, figure
 
+TIE = 0.005  # of an exact figure: below that, the smaller file wins
 Standing = Literal["feasible", "infeasible", "inconclusive", "pending"]
 
 
@@ -63,6 +64,25 @@ def ranked(objective: str, measured: Mapping[str, Mapping[str, Measurement]]) ->
         return (float("inf") if value is None else value, size.value if size else 0.0)
 
     return sorted(measured, key=place)
+
+
+def first_of_ties(objective: str, measured: Mapping[str, Mapping[str, Measurement]]) -> list[str]:
+    """Ranked ids, but those within 0.5% of the best come first, by size."""
+    order = ranked(objective, measured)
+    best = objective_value(objective, measured[order[0]]) if order else None
+    if best is None:
+        return order
+
+    def tied(id: str) -> bool:
+        value = objective_value(objective, measured[id])
+        return value is not None and abs(value - best) <= TIE * abs(best)
+
+    def size(id: str) -> float:
+        found = measured[id].get("size")
+        return found.value if found else 0.0
+
+    ties = sorted(filter(tied, order), key=size)
+    return ties + [id for id in order if id not in ties]
 
 
 def worst(verdicts: Iterable[Verdict]) -> Verdict | None:

@@ -82,6 +82,11 @@ class Device(Protocol):
         """
 
 
+def quantities_of(name: str) -> frozenset[str]:
+    """What a device of that kind measures. Raises UsageError for an unknown kind."""
+    return frozenset(device_kind(name.partition(":")[0]).quantities)
+
+
 def device_named(name: str) -> Device:
     """The device of a target's first part. Raises UsageError for one that nobody knows."""
     kind = device_kind(name.partition(":")[0])

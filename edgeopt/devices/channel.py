@@ -180,6 +180,10 @@ class Channel:
             with suppress(OSError):
                 stream.close()
 
+    def counted(self, marks: int) -> list[tuple[int, ...]]:
+        """What an emulator counted up to each of the new marks. Raises DeviceError: it is none."""
+        raise DeviceError(f"nothing counted the {marks} marks", where=self.name)
+
     def _send(self, frame: bytes, do: str, deadline: float) -> None:
         pending = memoryview(frame)
         while pending:

@@ -44,6 +44,8 @@ class Decision:
 class Contest:
     """Runs the phases in order; ``entries`` and ``reference`` keep what was measured."""
 
+    ratio = "ratio.latency.p50"  # what stands for speed
+
     def __init__(
         self,
         bench: Bench,
@@ -250,7 +252,7 @@ class Contest:
         known = {quantity: None for e in self.entries for quantity in e.measured}
         leading = [*PLOTTED, *(q for q in known if q.startswith("fidelity."))]
         metric = next((q for q in leading if q in known), None)
-        quantity = "ratio.latency.p50"
+        quantity = self.ratio
         sign = 1 if metric and quantity_unit(metric)[1] else -1
         points = {
             e.plan.id: (e.measured[quantity].value, sign * e.measured[metric].value)

@@ -18,7 +18,9 @@ from edgeopt.schema.result import SliceFigure
 from edgeopt.schema.target import Target
 from edgeopt.store import Store
 
-NO_METRIC = ("latency.", "load_time", "memory.", "size")  # quantities that are no outputs' own
+NO_METRIC = (  # quantities that are no outputs' own
+    "latency.", "load_time", "memory.", "size", "instructions", "bytes.",
+)  # fmt: skip
 RANGE_SAMPLES = 256
 
 

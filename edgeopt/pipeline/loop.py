@@ -14,6 +14,7 @@ from edgeopt.bench.rig import FALLBACK
 from edgeopt.engine import Engine
 from edgeopt.pipeline.contest import Contest, Decision
 from edgeopt.pipeline.contests import decide_all
+from edgeopt.pipeline.counted import CountedBench, CountedContest, is_timed
 from edgeopt.pipeline.measure import Bench, Entry
 from edgeopt.pipeline.prepare import OPEN, installed_version, prepare
 from edgeopt.pipeline.targets import in_order
@@ -82,8 +83,10 @@ def run_recipe(
         for group in known.groups:
             entries, reference, merged = _entries(plan, group, outcomes)
             notes += merged
-            bench_of = Bench(recipe, known, engine, store, outcomes, group)
-            contests.append(Contest(bench_of, entries, reference, on_event, deadline, quick))
+            timed = is_timed(group)
+            bench_kind, kind = (Bench, Contest) if timed else (CountedBench, CountedContest)
+            bench_of = bench_kind(recipe, known, engine, store, outcomes, group)
+            contests.append(kind(bench_of, entries, reference, on_event, deadline, quick))
         another = partial(Engine, store, on_event=on_event, bench=run_bench, deadline=deadline)
         decisions = (
             decide_all(contests, engine, another)
@@ -286,12 +289,14 @@ def _machine(group: TargetGroup) -> dict[str, Any]:
 def _slower(found: TargetResult) -> str:
     """A note where the chosen artifact is proven slower than the reference, else nothing."""
     measured = found.candidate(found.chosen).measurements if found.chosen else {}
-    ratio = measured.get("ratio.latency.p50")
+    ratio = measured.get("ratio.latency.p50") or measured.get("ratio.instructions")
     if ratio is None or ratio.interval[0] <= 1.0:
         return ""
+    counted = ratio.quantity == "ratio.instructions"
+    how, what = ("longer", "instructions") if counted else ("slower", "p50 latency")
     return (
-        f"on {found.target} the chosen artifact is slower than the reference: "
-        f"{figure(ratio.value, 'x')} ({span(*ratio.interval, 'x')}) its p50 latency"
+        f"on {found.target} the chosen artifact is {how} than the reference: "
+        f"{figure(ratio.value, 'x')} ({span(*ratio.interval, 'x')}) its {what}"
     )
 
 

@@ -17,6 +17,7 @@ from edgeopt.devices import device_named
 from edgeopt.engine import Engine
 from edgeopt.formats import format_named, format_of
 from edgeopt.metrics.outputs import check_range
+from edgeopt.pipeline.lacking import check_quantities
 from edgeopt.pipeline.targets import target_groups
 from edgeopt.pipeline.user_code import code_digests, digest_or_error, placed_code
 from edgeopt.planner import Known
@@ -198,6 +199,7 @@ def _rebased(spec: dict[str, Any], root: Path) -> Path:
 def prepare(recipe: Recipe, engine: Engine) -> tuple[Known, dict[str, Outcome]]:
     """Run the first jobs; what the planner needs to know, and their outcomes."""
     groups, lost = target_groups(recipe.parsed_targets())
+    check_quantities(recipe, groups)
     jobs = data_jobs(recipe)
     outcomes = run_or_raise(engine, jobs, {})
     raw_jobs = {job.params["split"]: job.id for job in jobs if job.name != "overlap"}

@@ -88,7 +88,8 @@ def _best_elsewhere(target: TargetResult, kept: CandidateResult) -> dict[str, Ca
 
 
 def _ratio(candidate: CandidateResult) -> float:
-    ratio = candidate.measurements.get("ratio.latency.p50")
+    measured = candidate.measurements
+    ratio = measured.get("ratio.latency.p50") or measured.get("ratio.instructions")
     return ratio.value if ratio else float("inf")
 
 

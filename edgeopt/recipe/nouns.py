@@ -19,6 +19,7 @@ from pydantic import (
     model_validator,
 )
 
+from edgeopt.devices import quantities_of
 from edgeopt.schema.base import Noun
 from edgeopt.schema.constraint import Constraint, parse_constraint, prefixes, quantity_unit
 from edgeopt.schema.errors import RecipeError, UsageError, did_you_mean
@@ -317,13 +318,13 @@ class Recipe(Noun):
     def objective_for(self, target: Target) -> str:
         """The quantity to make best on a target: longest prefix, then ``default``."""
         if self.objective is None:
-            return "latency.p50"
+            return _fastest(target)
         if isinstance(self.objective, str):
             quantity = self.objective
         else:
             fitting = [key for key in self.objective if prefixes(key, str(target))]
             best = max(fitting, key=len, default="default")
-            quantity = self.objective.get(best, "latency.p50")
+            quantity = self.objective.get(best, _fastest(target))
         try:
             quantity_unit(quantity)
         except UsageError as error:
@@ -400,6 +401,11 @@ def _sentence(error: Any, model: type[BaseModel], prefix: str = "") -> str:
     if error["type"] == "missing":
         message = "is missing"
     return f"{prefix}'{place}': {message}" if place else prefix + message
+
+
+def _fastest(target: Target) -> str:
+    """The objective where none is given: what stands for speed on the target's device."""
+    return "latency.p50" if "latency" in quantities_of(target.device) else "instructions"
 
 
 _UNITS = {"s": 1.0, "min": 60.0, "h": 3600.0}

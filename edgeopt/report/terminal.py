@@ -11,7 +11,7 @@ from rich.text import Text
 
 from edgeopt.schema.base import printable
 from edgeopt.schema.measurement import Measurement, figure, span
-from edgeopt.schema.result import CandidateResult, Result, TargetResult
+from edgeopt.schema.result import SPLIT, CandidateResult, Result, TargetResult
 
 STYLES = {
     "chosen": "bold green", "lost": "blue", "screened": "dim", "reference": "bold",
@@ -52,6 +52,8 @@ def view(result: Result, folder: str = "") -> RenderableType:
     for target in result.targets:
         parts += [_headline(target, folder), Text()]
         parts += [_table(target), Text()] if target.candidates else []
+        if target.speed == "instructions":
+            parts += [*_split(target), Text()]
     parts += [_text(f"note: {note}", "dim") for note in result.notes]
     return Group(*parts)
 
@@ -72,7 +74,7 @@ def _headline(target: TargetResult, folder: str) -> RenderableType:
         if target.path:
             path = f"{folder.rstrip('/')}/{target.path}" if folder else target.path
             grid.add_row("path", _text(path))
-        for label, text in _figures(target.metric, measured):
+        for label, text in _figures(target.metric, target.speed, measured):
             grid.add_row(label, text)
         for split in list(target.slices)[-1:]:
             grid.add_row("worst group", _worst(target, split))
@@ -80,11 +82,12 @@ def _headline(target: TargetResult, folder: str) -> RenderableType:
     return Group(title, Padding(grid, (0, 0, 0, 2)))
 
 
-def _figures(metric: str, measured: dict[str, Measurement]) -> list[tuple[str, str]]:
+def _figures(metric: str, speed: str, measured: dict[str, Measurement]) -> list[tuple[str, str]]:
     found = []
-    latency, ratio = measured.get("latency.p50"), measured.get("ratio.latency.p50")
-    if latency and ratio:
-        found.append(("p50 latency", f"{_whole(ratio)} the reference; {_whole(latency)}"))
+    own, ratio = measured.get(speed), measured.get(f"ratio.{speed}")
+    if own and ratio:
+        name = "p50 latency" if speed == "latency.p50" else speed
+        found.append((name, f"{_whole(ratio)} the reference; {_whole(own)}"))
     if metric in measured:
         difference = measured.get(f"difference.{metric}")
         against = f"; {_whole(difference)} against source" if difference else ""
@@ -108,22 +111,38 @@ def _worst(target: TargetResult, split: str) -> str:
 
 
 def _table(target: TargetResult) -> Table:
-    metric = target.metric
+    metric, speed = target.metric, target.speed
+    short = "p50" if speed == "latency.p50" else speed
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     table.add_column("status", no_wrap=True)
     table.add_column("candidate and reason", overflow="fold", ratio=1)
-    for name in (f"{metric.rpartition('.')[2]}", "p50 / ref", "p50", "size"):
+    for name in (f"{metric.rpartition('.')[2]}", f"{short} / ref", short, "size"):
         table.add_column(name, justify="right", no_wrap=True)
-    for candidate in sorted(target.candidates, key=_place):
+    for candidate in sorted(target.candidates, key=lambda c: _place(c, speed)):
         table.add_row(
             Text(candidate.status, STYLES[candidate.status]),
             _Story(target.named(candidate), candidate.reason),
             _cell(candidate, metric, f"difference.{metric}"),
-            _cell(candidate, "ratio.latency.p50"),
-            _cell(candidate, "latency.p50"),
+            _cell(candidate, f"ratio.{speed}"),
+            _cell(candidate, speed),
             _cell(candidate, "size"),
         )
     return table
+
+
+def _split(target: TargetResult) -> list[RenderableType]:
+    """Where the instructions go: by class, of the one shown and of the reference."""
+    sides = target.compared
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 2), header_style="bold")
+    table.add_column("where the instructions go", style="dim")
+    for side in sides:
+        table.add_column("reference" if side.reference else "chosen", justify="right")
+    for quantity, name in SPLIT.items():
+        row = [_told(side.measurements[quantity]) for side in sides
+               if quantity in side.measurements]  # fmt: skip
+        if len(row) == len(sides):
+            table.add_row(name, *row)
+    return [table] if table.row_count else []
 
 
 class _Story:
@@ -136,8 +155,8 @@ class _Story:
         return [_text(self._name), _text(self._reason, "dim")]
 
 
-def _place(candidate: CandidateResult) -> tuple[int, float]:
-    ratio = candidate.measurements.get("ratio.latency.p50")
+def _place(candidate: CandidateResult, speed: str) -> tuple[int, float]:
+    ratio = candidate.measurements.get(f"ratio.{speed}")
     return list(STYLES).index(candidate.status), ratio.value if ratio else float("inf")
 
 

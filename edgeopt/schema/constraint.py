@@ -29,6 +29,14 @@ QUANTITIES: dict[str, tuple[str, bool]] = {
     "load_time": ("ms", True),
     "memory.peak": ("bytes", True),
     "size": ("bytes", True),
+    "instructions": ("count", True),
+    "instructions.vector_mac": ("count", True),
+    "instructions.vector_other": ("count", True),
+    "instructions.load_store": ("count", True),
+    "instructions.branch": ("count", True),
+    "instructions.scalar": ("count", True),
+    "bytes.loaded": ("bytes", True),
+    "bytes.stored": ("bytes", True),
 }
 SCALES: dict[str, dict[str, float]] = {
     "fraction": {"": 1.0, "%": 0.01, "pt": 0.01},
@@ -36,6 +44,7 @@ SCALES: dict[str, dict[str, float]] = {
     "bytes": {
         "B": 1.0, "kB": 1e3, "MB": 1e6, "GB": 1e9, "KiB": 2.0**10, "MiB": 2.0**20, "GiB": 2.0**30,
     },
+    "count": {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9},
     "dB": {"dB": 1.0},
     "": {"": 1.0},
 }  # fmt: skip
@@ -50,7 +59,7 @@ EXAMPLE = "e.g. 'accuracy >= source - 1.0pt', 'latency.p99 <= 8 ms', 'size <= 0.
 
 
 class Constraint(Noun):
-    """One bound on one quantity, in base units (fraction, ms, bytes, dB).
+    """One bound on one quantity, in base units (fraction, ms, bytes, count, dB).
 
     ``basis`` says what ``bound`` is: a value (``absolute``), a difference to the source
     (``difference``) or a factor of it (``ratio``). ``on`` is a target prefix; empty: all.

@@ -65,7 +65,7 @@ def figure(value: float, unit: str, digits: int = 3) -> str:
             else f"{_digits(value, 2)}x"
         )
     if unit == "count":
-        return f"{value:,.0f}"
+        return f"{_digits(value / 1e6, digits)} M" if abs(value) >= 1e6 else f"{value:,.0f}"
     if unit == "dB":
         return f"{value:.1f} dB"
     return f"{value:.4f}{unit and ' '}{unit}"

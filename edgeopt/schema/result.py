@@ -26,6 +26,17 @@ CandidateStatus = Literal[
 ]
 
 
+SPLIT = {  # where instructions and bytes go: quantity -> in words
+    "instructions.vector_mac": "vector multiply-accumulate",
+    "instructions.vector_other": "other vector",
+    "instructions.load_store": "load and store",
+    "instructions.branch": "branch",
+    "instructions.scalar": "scalar",
+    "bytes.loaded": "bytes loaded",
+    "bytes.stored": "bytes stored",
+}
+
+
 class PassRecord(Noun):
     """One step of a chain: what ran and what its check said."""
 
@@ -100,6 +111,21 @@ class TargetResult(Noun):
         leading = ("accuracy", "mse", "fidelity.agreement")
         others = (name for name in known if name.startswith("fidelity."))
         return next((name for name in (*leading, *others) if name in known), leading[0])
+
+    @property
+    def speed(self) -> str:
+        """The quantity that stands for speed: p50 latency, or instructions on a device
+        without time."""
+        known = {name for c in self.candidates for name in c.measurements}
+        counted = "instructions" in known and "latency.p50" not in known
+        return "instructions" if counted else "latency.p50"
+
+    @property
+    def compared(self) -> tuple[CandidateResult, ...]:
+        """The one shown, chosen or nearest miss, and the reference, where they differ."""
+        shown = self.chosen or self.nearest_miss or self.reference
+        ids = dict.fromkeys((shown, self.reference))
+        return tuple(self.candidate(id) for id in ids if id)
 
     def named(self, candidate: CandidateResult) -> str:
         """A candidate's chain, and its runtime where there is a choice of them."""

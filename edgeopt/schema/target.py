@@ -96,6 +96,7 @@ class TargetFacts(Noun):
     runtime_version: str = ""
     cores: int = 1
     quantities: tuple[str, ...] = ("latency", "memory", "load_time", "size")
+    samples_max: int = 0  # that it can be asked to score; 0: any number
     machine: dict[str, Any] = {}
 
 

@@ -102,7 +102,7 @@ class Plot:
 
 def plotted(target: TargetResult, rows: list[Row]) -> Plot | None:
     """The plot of a target; None where fewer than two candidates have both figures."""
-    x_name = _first(rows, ("ratio.latency.p50", "ratio.size", "size"))
+    x_name = _first(rows, ("ratio.latency.p50", "ratio.instructions", "ratio.size", "size"))
     y_name = _first(rows, (f"difference.{target.metric}", target.metric))
     shown = [
         row

@@ -6,11 +6,12 @@ from dataclasses import dataclass, field
 
 from edgeopt.schema.constraint import Verdict
 from edgeopt.schema.measurement import Measurement, figure, span
-from edgeopt.schema.result import CandidateResult, TargetResult
+from edgeopt.schema.result import SPLIT, CandidateResult, TargetResult
 
 ORDER = (
     "chosen", "lost", "screened", "reference", "inconclusive", "infeasible", "unmeasured", "failed",
 )  # fmt: skip
+SHORT = {"latency.p50": "p50", "instructions": "instructions"}  # before ", x reference"
 NAMES = {
     "accuracy": "Accuracy",
     "macro_f1": "Macro F1",
@@ -25,6 +26,7 @@ NAMES = {
     "size": "Size",
     "memory.peak": "Peak memory",
     "load_time": "Load time",
+    "instructions": "Instructions",
 }
 
 
@@ -52,8 +54,10 @@ class Row:
 def rows_of(target: TargetResult) -> list[Row]:
     """The chosen first, then by status and ratio."""
 
+    speed = target.speed
+
     def place(candidate: CandidateResult) -> tuple[int, float]:
-        ratio = candidate.measurements.get("ratio.latency.p50")
+        ratio = candidate.measurements.get(f"ratio.{speed}")
         return ORDER.index(candidate.status), ratio.value if ratio else float("inf")
 
     several = len({candidate.runtime for candidate in target.candidates}) > 1
@@ -62,8 +66,8 @@ def rows_of(target: TargetResult) -> list[Row]:
             number,
             candidate,
             candidate.runtime if several else "",
-            _cells(target.metric, candidate),
-            _extra(target.metric, candidate),
+            _cells(target.metric, speed, candidate),
+            _extra(target.metric, speed, candidate),
         )
         for number, candidate in enumerate(sorted(target.candidates, key=place), 1)
     ]
@@ -76,7 +80,7 @@ def tiles(target: TargetResult) -> list[Cell]:
         return []
     measured = target.candidate(shown).measurements
     found = []
-    for quantity in ("latency.p50", target.metric, "size", "memory.peak"):
+    for quantity in (target.speed, target.metric, "size", "memory.peak"):
         value, ratio = measured.get(quantity), measured.get(f"ratio.{quantity}")
         if value is None:
             continue
@@ -119,13 +123,29 @@ def groups(target: TargetResult) -> list[tuple[str, list[list[Cell]]]]:
     return found
 
 
-def _cells(metric: str, candidate: CandidateResult) -> list[Cell]:
+def split(target: TargetResult) -> list[list[Cell]]:
+    """Where the instructions go: by class, of the one shown and of the reference."""
+    sides = target.compared
+    return [
+        [
+            Cell("Class", name),
+            *(
+                _cell(side.measurements, quantity, "Reference" if side.reference else "Chosen")
+                for side in sides
+            ),
+        ]
+        for quantity, name in SPLIT.items()
+        if all(quantity in side.measurements for side in sides)
+    ]
+
+
+def _cells(metric: str, speed: str, candidate: CandidateResult) -> list[Cell]:
     measured = candidate.measurements
     placement = ", ".join(f"{name} {n}" for name, n in sorted(candidate.placement.items()))
     return [
         Cell(NAMES.get(metric, metric), *_pair(measured, metric), strong=True),
-        _cell(measured, "ratio.latency.p50", "p50, x reference", strong=True),
-        _cell(measured, "latency.p50"),
+        _cell(measured, f"ratio.{speed}", f"{SHORT[speed]}, x reference", strong=True),
+        _cell(measured, speed),
         _cell(measured, "size"),
         _cell(measured, "memory.peak"),
         _cell(measured, "load_time"),
@@ -133,9 +153,9 @@ def _cells(metric: str, candidate: CandidateResult) -> list[Cell]:
     ]
 
 
-def _extra(metric: str, candidate: CandidateResult) -> list[Cell]:
+def _extra(metric: str, speed: str, candidate: CandidateResult) -> list[Cell]:
     """All that was measured and stands in no column."""
-    shown = {metric, f"difference.{metric}", "ratio.latency.p50", "latency.p50", "size",
+    shown = {metric, f"difference.{metric}", f"ratio.{speed}", speed, "size",
              "memory.peak", "load_time"}  # fmt: skip
     measured = candidate.measurements
     return [_cell(measured, name, name) for name in sorted(measured) if name not in shown]

@@ -1,0 +1,132 @@
+"""The contest on a device without time: score on the host, prove parity, count, choose."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+from edgeopt.decide.choose import TIE, first_of_ties
+from edgeopt.devices import device_named
+from edgeopt.pipeline.contest import Contest, Decision
+from edgeopt.pipeline.measure import Bench, Entry
+from edgeopt.pipeline.parity import Parity, compared, labelled
+from edgeopt.schema.job import Job
+from edgeopt.schema.measurement import Measurement
+from edgeopt.schema.result import CandidateStatus, SliceFigure
+from edgeopt.schema.target import TargetFacts, TargetGroup
+
+
+def is_timed(group: TargetGroup) -> bool:
+    """Whether a target's device has time to measure."""
+    return "latency" in group.members[0][1].quantities
+
+
+class CountedBench(Bench):
+    """Measures where scoring is slow: a few samples there, all of them on the host."""
+
+    def __init__(self, *asked: Any) -> None:
+        super().__init__(*asked)
+        self._parities: dict[tuple[str, str], Parity] = {}  # (candidate id, split)
+
+    def score(self, entries: Iterable[Entry], split: str) -> dict[str, dict[str, Measurement]]:
+        """As ``Bench.score``. Where the device answers as the host does in the same runtime, the
+        figures are the host's, all samples; else the device's own, the few samples.
+        """
+        entries = list(entries)
+        measured = super().score([self._twin(entry) for entry in entries], split)
+        jobs = {e.plan.id: self._few_job(e, split) for e in entries}
+        missing = [job for job in jobs.values() if job.id not in self.outcomes]
+        self.outcomes.update(self.engine.run(missing, self.outcomes))
+        return {"source": measured["source"]} | {
+            entry.plan.id: found
+            for entry in entries
+            if (found := self._judged(entry, split, jobs[entry.plan.id], measured))
+        }
+
+    def sliced(self, entry: Entry, split: str) -> tuple[SliceFigure, ...]:
+        """Slices on the host, where parity holds; a few samples make no slices."""
+        parity = self._parities.get((entry.plan.id, split))
+        return super().sliced(self._twin(entry), split) if parity and parity.holds else ()
+
+    def _judged(
+        self, entry: Entry, split: str, job: Job, measured: dict[str, dict[str, Measurement]]
+    ) -> dict[str, Measurement]:
+        """Figures of one entry; none, and its error set, where it could not be scored."""
+        few, twin = self.outcomes[job.id], self._twin(entry)
+        host = self.outcomes[self._entry_job(twin, split).id]
+        if not few.ok or not host.ok or entry.plan.id not in measured:
+            entry.error = few.error or host.error or {"what": "it could not be scored on the host"}
+            return {}
+        entry.placement = dict(few.value.get("placement", {}))
+        device = entry.target.device
+        outputs = self.figures.outputs(few, entry.made)
+        parity = compared(self.figures.outputs(host, entry.made), outputs)
+        self._parities[entry.plan.id, split] = parity
+        if parity.holds:
+            return labelled(measured[entry.plan.id], parity.agreeing(device))
+        self.notes.append(f"{entry.plan.label} {parity.finding(device)}")
+        source = self.figures.outputs(self.outcomes[self._source_job(split).id], self.known.source)
+        labels = self.figures.labels(split)
+        n = parity.n
+        found = self.figures.of_candidate(
+            outputs, {k: v[:n] for k, v in source.items()}, None if labels is None else labels[:n]
+        )
+        return labelled(found, f"measured on {n} samples on {device}")
+
+    def _few_job(self, entry: Entry, split: str) -> Job:
+        """The score of a few samples on the device itself."""
+        few = entry.facts.samples_max
+        job = self._entry_job(entry, split)
+        return job.model_copy(
+            update={"id": f"{job.id} (first {few})", "params": {**job.params, "first": few}}
+        )
+
+    def _twin(self, entry: Entry) -> Entry:
+        """The same artifact on the host, in the same runtime. Raises DeviceError without it."""
+        target = entry.target.model_copy(update={"device": "local"})
+        facts: TargetFacts = device_named("local").facts(target)
+        return replace(entry, target=target, facts=facts, measured={}, duels={}, placement={})
+
+
+class CountedContest(Contest):
+    """Nothing is timed: every feasible candidate is counted once, beside the reference."""
+
+    ratio = "ratio.instructions"
+
+    def run(self) -> Decision:
+        """Score, count, choose, test."""
+        self._score()
+        contenders = self._standing_as("feasible", "pending")
+        self._phase(f"Counting the instructions of {len(contenders)} candidates", len(contenders))
+        for entry in contenders:
+            if self._late():
+                break
+            self.bench.race_reference(entry, self.reference, "count")
+        self._judge(contenders)
+        order = self._order([e for e in self._standing_as("feasible") if e.raced])
+        return self._tested(order[0]) if order else self._nobody()
+
+    def standing_of(self, entry: Entry, decision: Decision) -> tuple[CandidateStatus, str]:
+        """As in any contest; a tie is told as one."""
+        status, reason = super().standing_of(entry, decision)
+        chosen = decision.chosen
+        if status == "lost" and chosen is not None and self._tied(entry, chosen):
+            reason = f"a tie within {TIE:.1%}, which goes to the smaller file: {reason}"
+        return status, reason
+
+    def _tied(self, entry: Entry, chosen: Entry) -> bool:
+        mine, theirs = entry.measured.get(self.ratio), chosen.measured.get(self.ratio)
+        return bool(
+            self.objective == "instructions"
+            and mine
+            and theirs
+            and abs(mine.value / theirs.value - 1) <= TIE
+        )
+
+    def _order(self, entries: Iterable[Entry]) -> list[Entry]:
+        by_id = {e.plan.id: e for e in super()._order(list(entries))}
+        if self.objective != "instructions":
+            return list(by_id.values())
+        ids = first_of_ties(self.objective, {id: e.measured for id, e in by_id.items()})
+        return [by_id[id] for id in ids]
