@@ -43,6 +43,7 @@ Host board-alias
   GlobalKnownHostsFile /dev/null
   StrictHostKeyChecking yes
 """
+DIES = ("setpriv", "--pdeathsig", "KILL")  # with the tests, however they end
 
 
 @dataclass
@@ -83,7 +84,7 @@ class Board:
         config = str(self.folder / "sshd_config")
         with (self.folder / "sshd.log").open("ab") as log:
             self.process = subprocess.Popen(
-                [*self.front, sshd, "-D", "-e", "-f", config],
+                [*DIES, *self.front, sshd, "-D", "-e", "-f", config],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
         eventually(self._answers, "sshd does not answer")
