@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -19,3 +21,16 @@ def own_bench_lock(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         patch.setenv("TMPDIR", str(tmp_path_factory.mktemp("locks")))
         patch.setattr(tempfile, "tempdir", None)
         yield
+
+
+@pytest.fixture(scope="session")
+def emulation() -> Iterator[Path]:
+    """The emulated ARM cores, made once and kept in the tree's own cache folder."""
+    from edgeopt.devices.emulated.building import setup
+
+    default = Path(__file__).parents[1] / ".cache" / "emulated"
+    folder = Path(os.environ.get("EDGEOPT_EMULATION", default))
+    setup(folder, yes=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("EDGEOPT_EMULATION", str(folder))
+        yield folder
