@@ -9,7 +9,7 @@ from e2e_project import RECIPE, Project, save_samples
 
 OWN = (
     RECIPE.replace("objective: size\n", "")
-    .replace('  - export-onnx: {}\n', "  - one_of: [{export-onnx: {}}, {export-tflite: {}}]\n")
+    .replace("  - export-onnx: {}\n", "  - one_of: [{export-onnx: {}}, {export-tflite: {}}]\n")
     .replace("  - one_of: [none, {simplify-onnx: {}}]\n", "")
     .replace("{quantize-int8: {scheme: s8s8}}", "{quantize-int8: {}}")
 )

@@ -57,7 +57,7 @@ def test_a_constraint_bound_to_another_target_is_none_of_this_ones(tmp_path: Pat
 
 
 def test_an_objective_that_is_lacking_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="the objective is latency.p50") as caught:
+    with pytest.raises(UsageError, match=r"the objective is latency\.p50") as caught:
         check(tmp_path, EMULATED, "size <= 2 MB", objective="latency.p50")
     assert caught.value.where.endswith("recipe.yaml:3")
 

@@ -53,9 +53,7 @@ def test_every_class_and_byte_is_counted_exactly(plugin: Path, tmp_path: Path, c
 
 
 @pytest.mark.parametrize("cpu", MACHINES)
-def test_the_total_is_that_of_the_emulators_own_log(
-    plugin: Path, tmp_path: Path, cpu: str
-) -> None:
+def test_the_total_is_that_of_the_emulators_own_log(plugin: Path, tmp_path: Path, cpu: str) -> None:
     log = tmp_path / "log"
     single = "-singlestep" if building.qemu_version() < "8.1" else "-one-insn-per-tb"
     counts = run(plugin, tmp_path, cpu, single, "-d", "nochain,exec", "-D", str(log))
