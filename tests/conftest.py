@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import tempfile
 from collections.abc import Iterator
@@ -80,3 +81,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         left_out = [item for item in items if item.get_closest_marker("extras")]
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in left_out]
+
+
+@pytest.fixture(scope="session")
+def emulation() -> Iterator[Path]:
+    """The emulated ARM cores, made once and kept in the tree's own cache folder."""
+    from edgeopt.devices.emulated.building import setup
+
+    default = Path(__file__).parents[1] / ".cache" / "emulated"
+    folder = Path(os.environ.get("EDGEOPT_EMULATION", default))
+    setup(folder, yes=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("EDGEOPT_EMULATION", str(folder))
+        yield folder

@@ -111,12 +111,12 @@ class Project:
             return False
 
 
-def save_samples(path: Path, **changed: np.ndarray) -> None:
+def save_samples(path: Path, few: int = 200, **changed: np.ndarray) -> None:
     """A few samples of each split of the shipped archive, with arrays replaced."""
     with np.load(MODEL / "fashion_mnist.npz") as archive:
         arrays = {
             f"{split}.{name}": archive[f"{split}.{name}"][:count]
-            for split, count in (("train", 48), ("validation", 200), ("test", 200))
+            for split, count in (("train", 48), ("validation", few), ("test", few))
             for name in ("images", "label")
         }
     np.savez(path, **{**arrays, **{k.replace("__", "."): v for k, v in changed.items()}})

@@ -1,0 +1,62 @@
+"""Recipes for cores that are not here: chosen by instructions, and never by a time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from e2e_project import RECIPE, Project, save_samples
+
+OWN = (
+    RECIPE.replace("objective: size\n", "")
+    .replace("  - export-onnx: {}\n", "  - one_of: [{export-onnx: {}}, {export-tflite: {}}]\n")
+    .replace("  - one_of: [none, {simplify-onnx: {}}]\n", "")
+    .replace("{quantize-int8: {scheme: s8s8}}", "{quantize-int8: {}}")
+)
+SAMPLES = 16
+
+
+@pytest.fixture
+def on_cores(project: Project, emulation: Path) -> Project:
+    """The project with few samples, for the emulated cores."""
+    save_samples(project.folder / "samples.npz", few=SAMPLES)
+    project.extra["EDGEOPT_EMULATION"] = str(emulation)
+    return project
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("core", ["cortex-a53", "cortex-a76"])
+def test_both_runtimes_are_counted_and_one_artifact_chosen(on_cores: Project, core: str) -> None:
+    on_cores.write(OWN.replace("local/onnxruntime", f'"emulated:{core}/*"'))
+    result = on_cores.optimize()
+    (target,) = result["targets"]
+    assert (target["objective"], target["verdict"]) == ("instructions", "chosen")
+    assert target["machine"]["isa"] == "aarch64-" + ("asimddp" if core == "cortex-a76" else "asimd")
+    counted = [c for c in target["candidates"] if "ratio.instructions" in c["measurements"]]
+    assert {c["target"].rpartition("/")[2] for c in counted} == {"onnxruntime", "litert"}
+    for candidate in target["candidates"]:
+        families = {name.split(".")[0] for name in candidate["measurements"]}
+        assert not families & {"latency", "load_time", "memory"}
+        assert "ratio.latency.p50" not in candidate["measurements"]
+        accuracy = candidate["measurements"]["accuracy"]
+        assert f"on emulated:{core}" in accuracy["protocol"]
+    best = min(c["measurements"]["ratio.instructions"]["value"] for c in counted)
+    (chosen,) = [c for c in counted if c["id"] == target["chosen"]]
+    assert chosen["measurements"]["ratio.instructions"]["value"] <= best * 1.005
+    assert chosen["measurements"]["instructions.vector_mac"]["value"] > 0
+    assert (on_cores.folder / "out" / target["path"]).is_file()
+    shown = on_cores.run("report", "out").stdout
+    assert "where the instructions go" in shown and "p50" not in shown
+    page = on_cores.run("report", "out", "--format", "html").stdout
+    assert "Where the instructions go" in page and "Instructions, x reference" in page
+
+
+@pytest.mark.long
+def test_a_time_is_refused_on_an_emulated_core(on_cores: Project) -> None:
+    text = OWN.replace("local/onnxruntime", '"emulated:cortex-a53/onnxruntime"')
+    on_cores.write(text.replace("accuracy >= source - 10pt", "latency.p50 <= 8 ms"))
+    done = on_cores.run("optimize", "recipe.yaml", "--out", "out")
+    assert done.returncode == 2
+    assert "emulated:cortex-a53 measures no latency.p50" in done.stderr
+    assert "recipe.yaml:15" in done.stderr
+    assert not (on_cores.folder / "out").exists()

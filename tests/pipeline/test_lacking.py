@@ -1,0 +1,70 @@
+"""What a device cannot measure is refused before any work, with the line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from edgeopt.pipeline.lacking import check_quantities
+from edgeopt.recipe import load_recipe
+from edgeopt.schema.errors import UsageError
+from edgeopt.schema.target import TargetFacts, TargetGroup, parse_target
+
+HAS = {"local": ("latency", "memory", "load_time", "size"), "emulated": ("instructions", "size")}
+RECIPE = """\
+model: m.onnx
+targets: [{targets}]
+objective: {objective}
+constraints:
+  - size <= 1 MB
+  - {constraint}
+"""
+
+
+def check(folder: Path, targets: str, constraint: str, objective: str = "size") -> None:
+    text = RECIPE.format(targets=targets, constraint=constraint, objective=objective)
+    (folder / "recipe.yaml").write_text(text)
+    recipe = load_recipe(folder / "recipe.yaml")
+    groups = []
+    for target in recipe.parsed_targets():
+        has = HAS[target.device.partition(":")[0]]
+        facts = TargetFacts(target=str(target), isa="x", quantities=has)
+        groups.append(TargetGroup(asked=target, members=((target, facts),)))
+    check_quantities(recipe, groups)
+
+
+EMULATED = '"emulated:cortex-a53/litert"'
+
+
+@pytest.mark.parametrize("quantity", ["latency.p50 <= 1 ms", "memory.peak <= 1 MB"])
+def test_what_emulation_lacks_is_refused_with_its_line(tmp_path: Path, quantity: str) -> None:
+    with pytest.raises(UsageError, match="measures no") as caught:
+        check(tmp_path, EMULATED, quantity)
+    assert caught.value.where.endswith("recipe.yaml:6")
+    assert caught.value.exit_code == 2
+
+
+def test_counts_are_refused_where_there_is_time(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="local measures no instructions"):
+        check(tmp_path, "local/onnxruntime", "instructions <= 0.5x source")
+
+
+def test_a_constraint_bound_to_another_target_is_none_of_this_ones(tmp_path: Path) -> None:
+    latency = "{on: local, require: latency.p50 <= 1 ms}"
+    check(tmp_path, f"local/litert, {EMULATED}", latency)
+    check(tmp_path, EMULATED, "instructions <= 5 M")
+
+
+def test_an_objective_that_is_lacking_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"the objective is latency\.p50") as caught:
+        check(tmp_path, EMULATED, "size <= 2 MB", objective="latency.p50")
+    assert caught.value.where.endswith("recipe.yaml:3")
+
+
+def test_the_default_objective_is_what_the_device_has(tmp_path: Path) -> None:
+    (tmp_path / "r.yaml").write_text(f"model: m.onnx\ntargets: [local/litert, {EMULATED}]\n")
+    recipe = load_recipe(tmp_path / "r.yaml")
+    found = [recipe.objective_for(target) for target in recipe.parsed_targets()]
+    assert found == ["latency.p50", "instructions"]
+    assert parse_target("emulated:cortex-a53/litert").device == "emulated:cortex-a53"
