@@ -8,6 +8,7 @@ from typing import Any
 
 from edgeopt.bench.jobs import run_bench
 from edgeopt.data.tensors import bind, make_tensors
+from edgeopt.devices import device_named
 from edgeopt.engine import Engine
 from edgeopt.pipeline.prepare import open_job, run_or_raise, target_group
 from edgeopt.recipe import make_recipe
@@ -127,7 +128,8 @@ def _raced(
     """All figures of one file in one runtime."""
     path, outcome, target = row
     found: dict[str, Any] = {}
-    for protocol in ("full", "memory"):
+    timed = "latency" in device_named(target.device).quantities
+    for protocol in ("full", "memory") if timed else ("count",):
         sides = {"a": row, "b": first}
         job = Job(
             id=f"race:{protocol}:{target}:{path}",
@@ -148,7 +150,7 @@ def _raced(
         value = ended.value
         found |= value["a"]
         found |= {f"ratio.{name}": raw for name, raw in value.get("ratio", {}).items()}
-        if protocol == "full":
+        if protocol != "memory":
             placement, marks = value["placement"]["a"], value.get("marks", [])
     return {
         "path": str(path),
