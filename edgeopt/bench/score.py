@@ -18,6 +18,7 @@ from edgeopt.schema.errors import DeviceError, ModelError
 from edgeopt.store import Store
 
 BATCH = 32  # where the model leaves it free
+SLOW_BATCH = 4  # the same where samples are bounded, for the proof of placement runs one too
 SIDE = "model"
 CHUNK_BYTES, CHUNK_S = 1 << 24, 1.0  # of outputs in one answer
 
@@ -37,7 +38,7 @@ def score(
     n = min(task.n, first) if first else task.n
     with rig(lease, task) as agent:
         opened = agent.open(SIDE)
-        batch = opened.batch or BATCH
+        batch = opened.batch or (SLOW_BATCH if first else BATCH)
         agent.feed(take=batch, batch=batch)
         placed = agent.placement(SIDE)
         outputs = Outputs(opened.outputs, n, workdir)
