@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from edgeopt.bench.task import Side, Task
+from edgeopt.devices import Device
 from edgeopt.schema.artifact import Artifact
 from edgeopt.schema.errors import DeviceError, UsageError, did_you_mean
 from edgeopt.schema.job import Arrays, Request
@@ -42,6 +43,8 @@ def run_bench(
     _check_fair(request, task)
     device = next(iter(sides.values())).target.device
     workdir = Path(request.workdir)
+    if job.kind == "race":
+        _check_measures(device_named(device), protocol, job.id)
     lend = device_named(device).lease
     first = int(job.params.get("first", 0))
     with (
@@ -77,6 +80,13 @@ def _side(request: Request, role: str) -> Side:
         )
     samples = Arrays.model_validate(request.inputs[f"samples:{role}"].value)
     return Side(target, artifact, samples)
+
+
+def _check_measures(device: Device, protocol: str, where: str) -> None:
+    """Raise UsageError for a race by a quantity that the device lacks: never time emulation."""
+    quantity = {"count": "instructions", "memory": "memory"}.get(protocol, "latency")
+    if quantity not in device.quantities:
+        raise UsageError(f"{device.name} measures no {quantity}", where=where)
 
 
 def _check_fair(request: Request, task: Task) -> None:

@@ -19,6 +19,7 @@ from edgeopt.schema.errors import DeviceError, ModelError
 from edgeopt.store import Store
 
 BATCH = 32  # where the model leaves it free
+SLOW_BATCH = 4  # the same where samples are bounded, for the proof of placement runs one too
 SIDE = "model"
 CHUNK_BYTES, CHUNK_S = 1 << 24, 1.0  # of outputs in one answer
 ROOM_SHARE = 0.5  # of the free disk that one output may take
@@ -39,7 +40,7 @@ def score(
     n = min(task.n, first) if first else task.n
     with rig(lease, task) as agent:
         opened = agent.open(SIDE)
-        batch = opened.batch or BATCH
+        batch = opened.batch or (SLOW_BATCH if first else BATCH)
         agent.feed(take=batch, batch=batch)
         placed = agent.placement(SIDE)
         marks = [FALLBACK] if agent.fallbacks else []

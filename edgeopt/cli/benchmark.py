@@ -19,6 +19,14 @@ SHOWN = (  # header, quantity
 )
 
 
+COUNTED = (
+    ("instructions / first", "ratio.instructions"),
+    ("instructions", "instructions"),
+    ("loaded", "bytes.loaded"),
+    ("stored", "bytes.stored"),
+)  # on devices without time
+
+
 @click.command("benchmark")
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
@@ -44,7 +52,8 @@ def command(
     as_json: bool,
     quiet: bool,
 ) -> int:
-    """Race model FILES, each against the first: latency, load time, memory, size.
+    """Race model FILES, each against the first: latency, load time, memory, size; instructions
+    on an emulated device.
 
     Each file races in every runtime of the target that reads it. The first also races
     itself: what it shows there is the noise of the machine. Exits 5 where some targets could
@@ -84,10 +93,12 @@ def _show(raced: dict[str, Any], data: str) -> None:
         f"{data if data != 'random' else 'random samples'}",
         "bold",
     )
+    counted = any("instructions" in file["measurements"] for file in raced["files"])
+    shown = COUNTED if counted else SHOWN
     rows = []
     for file in raced["files"]:
         cells = [file["path"], parse_target(file["target"]).runtime]
-        for _, quantity in SHOWN:
+        for _, quantity in shown:
             raw = file["measurements"].get(quantity)
             if raw is None:
                 cells.append("-")
@@ -100,7 +111,7 @@ def _show(raced: dict[str, Any], data: str) -> None:
         cells.append(figure(file["size_bytes"], "bytes"))
         cells.append(", ".join(f"{n} {name}" for name, n in file["placement"].items()))
         rows.append(cells)
-    headers = ["file", "runtime", *(header for header, _ in SHOWN), "size", "nodes"]
+    headers = ["file", "runtime", *(header for header, _ in shown), "size", "nodes"]
     show_table(headers, rows, right=",".join(headers[2:-1]))
     for mark in sorted({mark for file in raced["files"] for mark in file["marks"]}):
         show_line(f"note: {MARKS.get(mark, mark)}", "dim")

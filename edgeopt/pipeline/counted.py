@@ -35,13 +35,13 @@ class CountedBench(Bench):
         """
         entries = list(entries)
         measured = super().score([self._twin(entry) for entry in entries], split)
-        jobs = {e.plan.id: self._few_job(e, split) for e in entries}
+        jobs = {e.plan.id: self._few_job(e, split) for e in entries if e.plan.eligible}
         missing = [job for job in jobs.values() if job.id not in self.outcomes]
         self.outcomes.update(self.engine.run(missing, self.outcomes))
         return {"source": measured["source"]} | {
             entry.plan.id: found
             for entry in entries
-            if (found := self._judged(entry, split, jobs[entry.plan.id], measured))
+            if (found := self._judged(entry, split, jobs.get(entry.plan.id), measured))
         }
 
     def sliced(self, entry: Entry, split: str) -> tuple[SliceFigure, ...]:
@@ -50,11 +50,20 @@ class CountedBench(Bench):
         return super().sliced(self._twin(entry), split) if parity and parity.holds else ()
 
     def _judged(
-        self, entry: Entry, split: str, job: Job, measured: dict[str, dict[str, Measurement]]
+        self,
+        entry: Entry,
+        split: str,
+        job: Job | None,
+        measured: dict[str, dict[str, Measurement]],
     ) -> dict[str, Measurement]:
-        """Figures of one entry; none, and its error set, where it could not be scored."""
-        few, twin = self.outcomes[job.id], self._twin(entry)
-        host = self.outcomes[self._entry_job(twin, split).id]
+        """Figures of one entry; none, and its error set, where it could not be scored.
+
+        One without a job of its own is no choice: what the host says of it is enough.
+        """
+        host = self.outcomes[self._entry_job(self._twin(entry), split).id]
+        if job is None:
+            return labelled(measured.get(entry.plan.id, {}), "measured on the host")
+        few = self.outcomes[job.id]
         if not few.ok or not host.ok or entry.plan.id not in measured:
             entry.error = few.error or host.error or {"what": "it could not be scored on the host"}
             return {}

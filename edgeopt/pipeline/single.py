@@ -152,7 +152,8 @@ def _raced(
     """All figures of one file in one runtime."""
     path, outcome, target = row
     found: dict[str, Any] = {}
-    for protocol in ("full", *(["memory"] if "memory" in facts.quantities else [])):
+    kinds = ["full", *(["memory"] if "memory" in facts.quantities else [])]
+    for protocol in kinds if "latency" in facts.quantities else ["count"]:
         sides = {"a": row, "b": first}
         job = Job(
             id=f"race:{protocol}:{target}:{path}",
@@ -174,7 +175,7 @@ def _raced(
         value = ended.value
         found |= value["a"]
         found |= {f"ratio.{name}": raw for name, raw in value.get("ratio", {}).items()}
-        if protocol == "full":
+        if protocol != "memory":
             placement, marks = value["placement"]["a"], value.get("marks", [])
     return {
         "path": str(path),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import platform
 import re
 import shutil
 import subprocess
@@ -115,6 +116,9 @@ class EmulatedLease(LocalLease):
         """An agent on the emulated core, its counters written to a file at every mark."""
         home = emulation(self._name)
         program = shutil.which(self._core.qemu)
+        if not self._core.arm and platform.machine() not in ("x86_64", "AMD64"):
+            raise DeviceError("it runs the host's own Python, which is none for x86-64",
+                              where=self._name, hint="use an Arm core")  # fmt: skip
         if program is None:
             raise DeviceError(
                 f"no {self._core.qemu} here", where=self._name, hint=f"run '{SET_UP}'"
