@@ -12,6 +12,7 @@ from rich.tree import Tree
 from edgeopt.schema.base import printable
 
 PLAIN_WIDTH = 110  # columns where no terminal says how many it has
+WIDEST = 240  # of a table there
 Branches = Mapping[str, "Branches"]
 
 
@@ -38,7 +39,11 @@ def show_table(headers: Sequence[str], rows: Iterable[Sequence[str]], right: str
         table.add_column(header, justify="right" if is_right else "left", overflow="fold")
     for row in rows:
         table.add_row(*(Text(printable(cell)) for cell in row))
-    _console().print(table)
+    console = _console()
+    if not console.is_terminal:  # nothing is folded that fits into a long line
+        needed = console.measure(table, options=console.options.update(width=WIDEST)).maximum
+        console = Console(highlight=False, width=max(console.width, needed))
+    console.print(table)
 
 
 def show_tree(title: str, branches: Branches) -> None:
