@@ -13,8 +13,8 @@ from typing import Any, Callable, List, Sequence, Tuple
 MARK = 60782  # keep equal to MARK in count.c of the emulated devices
 EMPTY = 8  # pairs of marks with nothing between: what a mark itself costs
 
-Turn = Tuple[Callable[[Any], Any], Sequence[Any], int, int]
-# (call, its prepared feeds, index of the first feed, counted inferences)
+Turn = Tuple[Any, Sequence[Any], int, int]
+# (session, its prepared feeds, index of the first feed, counted inferences)
 
 
 def count_turns(turns: Sequence[Turn], warm: int) -> int:
@@ -31,10 +31,11 @@ def count_turns(turns: Sequence[Turn], warm: int) -> int:
     try:
         _marked(mark, number, _nothing, [None] * EMPTY)
         pairs = EMPTY
-        for call, feeds, first, loops in turns:
+        for session, feeds, first, loops in turns:
             for index in range(warm):
-                call(feeds[(first + index) % len(feeds)])
-            _marked(mark, number, call, [feeds[(first + i) % len(feeds)] for i in range(loops)])
+                session.call(feeds[(first + index) % len(feeds)])
+            cycled = [feeds[(first + i) % len(feeds)] for i in range(loops)]
+            _marked(mark, number, session.call, cycled)
             pairs += loops
     finally:
         if was_on:

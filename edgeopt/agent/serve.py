@@ -165,7 +165,7 @@ class Agent:
         turns: List[timing.Turn] = []
         for opened, feed, loops in planned:
             prepared = opened.prepared(feed)
-            turns.append((opened.session.call, prepared, opened.position, loops))
+            turns.append((opened.session, prepared, opened.position, loops))
             opened.position = (opened.position + loops) % len(prepared)
         return turns
 
