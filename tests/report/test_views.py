@@ -88,3 +88,33 @@ def test_every_verdict_can_be_drawn(view: str, verdict: str) -> None:
     if verdict in ("unmet", "inconclusive", "built"):
         changed |= {"chosen": None, "path": None}
     assert draw(sample.sample_result(sample.sample_target(**changed)), view)
+
+
+def counted() -> Any:
+    """The sample on a device without time: every p50 latency becomes a count."""
+    target = sample.sample_target()
+    candidates = []
+    for each in target.candidates:
+        kept = {k: m for k, m in each.measurements.items() if "latency" not in k}
+        if ratio := each.measurements.get("ratio.latency.p50"):
+            kept |= {
+                name: ratio.model_copy(update={"quantity": name, "value": value, "unit": unit})
+                for name, value, unit in (
+                    ("ratio.instructions", ratio.value, "x"),
+                    ("instructions", 16_500_000 * ratio.value, "count"),
+                    ("instructions.vector_mac", 9_810_000 * ratio.value, "count"),
+                    ("bytes.loaded", 58_300_000 * ratio.value, "bytes"),
+                )
+            }
+        candidates.append(each.model_copy(update={"measurements": kept}))
+    form = {"candidates": tuple(candidates), "objective": "instructions"}
+    return sample.sample_result(target.model_copy(update=form))
+
+
+@pytest.mark.parametrize("view", ["terminal", "html"])
+def test_a_device_without_time_shows_counts_and_where_they_go(view: str) -> None:
+    page = draw(counted(), view)
+    assert "here the instructions go" in page
+    assert "vector multiply-accumulate" in page
+    assert "6.80 M" in page and "9.81 M" in page  # of the chosen, of the reference
+    assert "p50 / ref" not in page and "p50, x reference" not in page
