@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from edgeopt.devices import device_named
-from edgeopt.schema.errors import DeviceError, UnreachableError
+from edgeopt.schema.errors import UnreachableError
 from edgeopt.schema.target import parse_target
 from edgeopt.testing.devices import DeviceConformance, Place, run_small
 
@@ -48,7 +48,7 @@ def test_it_races_and_tells_no_memory(place: Place) -> None:
     assert value["ratio"]["latency.p50"]["value"] > 0
     assert value["a"]["load_time"]["value"] > 0
     assert value["placement"]["a"] == {"CPUExecutionProvider": 1}
-    with pytest.raises(DeviceError, match="cannot be asked for 'memory'"):
+    with pytest.raises(UsageError, match="measures no memory"):
         run_small(place, "race", TARGET, protocol="memory")
 
 

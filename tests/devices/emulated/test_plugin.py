@@ -13,6 +13,8 @@ import pytest
 from edgeopt.devices.emulated import building
 from edgeopt.devices.emulated.device import COUNTERS
 
+pytestmark = pytest.mark.long  # needs QEMU
+
 LOOPS = 1000
 
 MACHINES: dict[str, tuple[str, int, Any, Any]] = {
