@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from edgeopt.devices import device_named
-from edgeopt.schema.errors import UnreachableError
+from edgeopt.schema.errors import UnreachableError, UsageError
 from edgeopt.schema.target import parse_target
 from edgeopt.testing.devices import DeviceConformance, Place, run_small
 
