@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from e2e_project import RECIPE, Project, save_samples
 
+from edgeopt.agent import machine
+
 INT8 = "{quantize-int8: {scheme: s8s8}}, {quantize-int8: {scheme: static}}"  # ONNX, TFLite
 OWN = (
     RECIPE.replace("objective: size\n", "")
@@ -66,3 +68,40 @@ def test_a_time_is_refused_on_an_emulated_core(on_cores: Project) -> None:
     assert "emulated:cortex-a53 measures no latency.p50" in done.stderr
     assert "recipe.yaml:15" in done.stderr
     assert not (on_cores.folder / "out").exists()
+
+
+CURES = {"u8s8": False, "u8s8-reduced": True, "u8s8-safe": True}  # agree without VNNI, too
+RANGE = ", ".join(f"{{quantize-int8: {{scheme: {name}, float_stem: false}}}}" for name in CURES)
+
+
+@pytest.mark.long
+def test_saturation_without_vnni_is_found_named_and_cured(on_cores: Project) -> None:
+    """One accumulator of u8s8 overflows on AVX2 and not with VNNI; its cures race beside it."""
+    on_cores.write(
+        OWN.replace("local/onnxruntime", '"emulated:haswell/onnxruntime"')
+        .replace("  - one_of: [{export-onnx: {}}, {export-tflite: {}}]\n", "  - export-onnx: {}\n")
+        .replace(f"[{INT8}]", f"[{RANGE}]")
+    )
+    done = on_cores.run("optimize", "recipe.yaml", "--json", "--out", "out", timeout=1200)
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    (target,) = result["targets"]
+    assert target["machine"]["isa"] == "x86_64-avx2"
+    told = {
+        name: next(
+            c["measurements"]["fidelity.cosine"]["protocol"]
+            for c in target["candidates"]
+            if f"scheme={name}," in c["label"]
+        )
+        for name in CURES
+    }
+    for name, cured in CURES.items():
+        if cured or "vnni" not in machine.facts()["isa"]:
+            assert "agree to the bit" in told[name]
+        else:
+            assert f"{SAMPLES} samples on emulated:haswell" in told[name]
+            found = [note for note in result["notes"] if f"scheme={name}," in note]
+            assert "answers otherwise on emulated:haswell than on the host" in found[0]
+            assert "'output' is off by" in found[0] and "arg maxes flip" in found[0]
+    raced = [c for c in target["candidates"] if "ratio.instructions" in c["measurements"]]
+    assert len(raced) >= len(CURES)
