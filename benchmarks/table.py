@@ -6,11 +6,12 @@ python benchmarks/table.py FOLDER
 
 from __future__ import annotations
 
+import re
 import sys
 
 import edgeopt
 from edgeopt.schema.measurement import Measurement, figure, span
-from edgeopt.schema.result import CandidateResult
+from edgeopt.schema.result import CandidateResult, TargetResult
 
 COLUMNS = {
     "p50 / reference": "ratio.latency.p50",
@@ -28,10 +29,11 @@ def cell(found: Measurement | None) -> str:
     return text if found.low is None else f"{text} ({span(*found.interval, unit)})"
 
 
-def row(candidate: CandidateResult) -> list[str]:
+def row(target: TargetResult, candidate: CandidateResult) -> list[str]:
     """Chain, how it stands, and its figures."""
     figures = [cell(candidate.measurements.get(quantity)) for quantity in COLUMNS.values()]
-    return [candidate.label.replace("export-onnx > ", ""), candidate.status, *figures]
+    label = re.sub(r"export-\w+ > ", "", target.named(candidate))
+    return [label, candidate.status, *figures]
 
 
 def main() -> None:
@@ -45,7 +47,7 @@ def main() -> None:
         ratio = COLUMNS["p50 / reference"]
         raced = [c for c in target.candidates if ratio in c.measurements]
         for candidate in sorted(raced, key=lambda c: c.measurements[ratio].value):
-            print(f"| {' | '.join(row(candidate))} |")
+            print(f"| {' | '.join(row(target, candidate))} |")
         print()
 
 
