@@ -296,7 +296,7 @@ def save_text(text: str, path: Path) -> None:
 def recipe_for(
     model: Given, recipe: str | Path | Recipe | None = None, fields: Mapping[str, Any] | None = None
 ) -> Recipe:
-    """The recipe that a call asks for. Raises RecipeError, DataError.
+    """The recipe that a call asks for. Raises RecipeError, DataError, UsageError.
 
     A model file without a recipe gets the passes and constraints of ``bare_fields``.
     """
@@ -309,6 +309,12 @@ def recipe_for(
         if recipe is not None:
             raise UsageError("two recipes were given", hint="the first argument is one already")
         return _changed(model if isinstance(model, Recipe) else load_recipe(Path(model)), given)  # type: ignore[arg-type]
+    if not isinstance(model, str | Path | Mapping):
+        raise UsageError(
+            f"a {type(model).__name__} is no model",
+            hint="pass a torch.nn.Module, a model file, a recipe, or a mapping such as "
+            "{'format': 'torch', 'factory': 'net.py:resnet'}",
+        )
     spec = model if isinstance(model, Mapping) else {"path": str(Path(model).absolute())}
     if recipe is not None:
         base = recipe if isinstance(recipe, Recipe) else load_recipe(Path(recipe))

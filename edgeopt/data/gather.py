@@ -39,7 +39,13 @@ def joined(
         for name, array in found.items():
             array = array if batched else array[np.newaxis]
             first = parts.get(name, [array])[0]
-            if array.ndim == 0 or (array.shape[1:], array.dtype) != (first.shape[1:], first.dtype):
+            if array.ndim == 0:
+                raise DataError(
+                    f"'{name}' is a single number, where a batch was expected",
+                    where=place,
+                    hint="yield batches, (n, ...) each; or give a Dataset, or a list of samples",
+                )
+            if (array.shape[1:], array.dtype) != (first.shape[1:], first.dtype):
                 raise DataError(
                     f"'{name}' is {array.dtype}{list(array.shape[1:])}, the first one was "
                     f"{first.dtype}{list(first.shape[1:])}",
@@ -77,6 +83,12 @@ def named(item: Any, inputs: Sequence[str] | None, where: str) -> dict[str, Arra
                 where=where,
             )
         given = dict(zip(wanted, several, strict=False))
+        if len(several) > len(wanted) + 1:
+            raise DataError(
+                f"{len(several)} parts, where {', '.join(wanted)} and a label were expected",
+                where=where,
+                hint=f"give a dict by name: {{'{wanted[0]}': ..., '{LABEL}': ...}}",
+            )
         label = several[len(wanted)] if len(several) > len(wanted) else None
     found = {name: as_array(value, name, where) for name, value in given.items()}
     if label is not None:
@@ -87,7 +99,8 @@ def named(item: Any, inputs: Sequence[str] | None, where: str) -> dict[str, Arra
 def as_array(value: Any, name: str, where: str) -> Array:
     """An array of numbers; a tensor's values. Raises DataError."""
     if hasattr(value, "detach"):
-        return np.asarray(value.detach().cpu().numpy())
+        held = value.detach().cpu()
+        return np.asarray((held.float() if str(held.dtype) == "torch.bfloat16" else held).numpy())
     try:
         array = np.asarray(value)
     except ValueError as error:

@@ -161,7 +161,10 @@ def _bound(
     codes: bool,
 ) -> Binding:
     if not tensor.shape:
-        raise DataError(f"input '{tensor.name}' is a single number; it takes no samples")
+        raise DataError(
+            f"input '{tensor.name}' is a single number; it takes no samples",
+            hint="give it an axis for the batch, (batch,) or (batch, 1), or make it a constant",
+        )
     raw_layout = _raw_layout(array, ref, layout, image=True) if tensor.layout else ""
     shape = ref.shape[1:]
     if raw_layout:

@@ -42,6 +42,7 @@ def save(model: nn.Module, examples: Mapping[str, np.ndarray[Any, Any]], path: P
     Raises ModelError that names the submodule, or the file and line of the caller's code.
     """
     twin = _copied(model).cpu().eval()
+    _check_precision(twin, type(model).__name__)
     given = {name: _tensor(array, twin) for name, array in examples.items()}
     free = {0: torch.export.Dim("batch", min=1)}
     with warnings.catch_warnings(), torch.no_grad():
@@ -63,6 +64,17 @@ def _tensor(array: np.ndarray[Any, Any], module: nn.Module) -> torch.Tensor:
         return tensor
     weights = (p.dtype for p in module.parameters() if p.is_floating_point())
     return tensor.to(next(weights, torch.float32))
+
+
+def _check_precision(module: nn.Module, where: str) -> None:
+    """Raise ModelError for weights of double precision, which sources cannot have."""
+    for name, weight in (*module.named_parameters(), *module.named_buffers()):
+        if weight.dtype == torch.float64:
+            raise ModelError(
+                f"'{name}' is float64; a source must be float32",
+                where=where,
+                hint="pass model.float(), or a copy of it",
+            )
 
 
 def _copied(model: nn.Module) -> nn.Module:
@@ -156,8 +168,10 @@ def _blamed(error: BaseException, twin: nn.Module) -> tuple[str, str]:
         while step is not None:
             owner = step.tb_frame.f_locals.get("self")
             file = step.tb_frame.f_code.co_filename
-            if id(owner) in names and f"{torch.__path__[0]}/" not in file:
-                place, line = names[id(owner)], f"{Path(file).name}:{step.tb_lineno}"
+            if id(owner) in names:
+                place = names[id(owner)]
+                if f"{torch.__path__[0]}/" not in file:
+                    line = f"{Path(file).name}:{step.tb_lineno}"
             step = step.tb_next
         each = each.__cause__
     return place, line

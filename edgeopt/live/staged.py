@@ -36,6 +36,7 @@ def stage(
             "no data: candidates are chosen by what they answer on real samples",
             hint=f"pass data=: {samples.FORMS}",
         )
+    model = getattr(model, "_orig_mod", model)  # what torch.compile wraps
     names = program.input_names(model)
     on_event(Event(what="phase", text="Reading samples and tracing the model"))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from edgeopt.data.gather import blamed
 from edgeopt.data.outputs import kept_outputs
 from edgeopt.metrics import FIDELITY, compute, custom, default_metrics, difference, ratio
 from edgeopt.metrics.chance import Lead, lead, other_names
@@ -12,6 +13,7 @@ from edgeopt.metrics.slices import as_text, sliced
 from edgeopt.planner import Known
 from edgeopt.recipe import Recipe
 from edgeopt.schema.artifact import Description
+from edgeopt.schema.errors import EdgeoptError
 from edgeopt.schema.job import Arrays, Outcome
 from edgeopt.schema.measurement import Measurement
 from edgeopt.schema.result import SliceFigure
@@ -81,7 +83,13 @@ class Figures:
         for metric in self.recipe.own_metrics:
             if metric.name in self.recipe.functions:
                 function = self.recipe.functions[metric.name]
-                made = custom.figures(metric.name, function, metric.better, outputs, source, labels)
+                name, better = metric.name, metric.better
+                try:
+                    made = custom.figures(name, function, better, outputs, source, labels)
+                except EdgeoptError:
+                    raise
+                except Exception as error:
+                    raise blamed(error, f"metric.{name}") from error
                 found |= made if against else {q: m for q, m in made.items() if q[:7] == "metric."}
         return found
 

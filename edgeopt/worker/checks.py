@@ -40,6 +40,8 @@ def check(request: Request, store: Store, progress: Progress) -> tuple[str, dict
         return _check_pass(request, store, progress)
     source = answering(request, "model", "samples", store)
     outputs = source.outputs()
+    for tensor, values in zip(source.tensors, outputs, strict=True):
+        _check_source_numbers(tensor, values, request.job.id)
     for found in (unsteady(source, outputs), entangled(source, outputs), constant(source, outputs)):
         if found:
             raise ModelError(f"the source {found.what}", where=request.job.id, hint=found.hint)
@@ -112,6 +114,20 @@ def _check_numbers(name: str, tensor: Tensor, values: np.ndarray) -> None:
     if not finite.all():
         sample = int(np.argmin(finite))
         raise PassError(f"output '{tensor.name}' is not finite at sample {sample} ({name})")
+
+
+def _check_source_numbers(tensor: Tensor, values: np.ndarray, where: str) -> None:
+    """Raise ModelError for floats of the source that are no finite numbers."""
+    import numpy as np
+
+    if values.dtype.kind == "f" and not np.isfinite(values).all():
+        finite = np.isfinite(values).reshape(len(values), -1).all(axis=1)
+        raise ModelError(
+            f"the source gives NaN or infinity: output '{tensor.name}' at sample "
+            f"{int(np.argmin(finite))}",
+            where=where,
+            hint="look at its weights, and at the preprocessing of the samples",
+        )
 
 
 def _gap(name: str, promise: Promise, tensor: Tensor, a: np.ndarray, b: np.ndarray) -> Gap:

@@ -103,6 +103,8 @@ def refused() -> Any:
         ([(X[0], 1), (X[1][:, :5], 0)], r"sample 1: 'image' is float32\[3, 5, 8\]"),
         (iter([(X[:4],), (X[:4], Y[:4])]), r"batch 1: has \['image', 'label'\]"),
         (iter([]), "yields no sample"),
+        (iter([(X[0], Y[0])]), "batch 0: 'label' is a single number, where a batch was expected"),
+        ((X, X, Y), "3 parts, where image and a label were expected"),
         (iter([["a", "b"]]), "no numbers"),
         (iter([{"picture": X[:3]}]), "no 'image', an input of the model"),
         ((X, Y[:3]), "differ in their count"),
@@ -166,6 +168,8 @@ class Unnamed(nn.Module):
         (Locked(), "'guard'", "Locked.inner.1"),
         (Outer(Branch()), "cannot be traced", "Outer.inner (test_live.py:"),
         (Finds(), "depends on the data", "Finds"),
+        (Outer(nn.Linear(5, 5)), "cannot be traced", "Outer.inner (test_live.py:"),
+        (nn.Linear(4, 4).double(), "'weight' is float64", "Linear"),
     ],
 )
 def test_a_model_that_cannot_be_used_is_named(
@@ -176,6 +180,30 @@ def test_a_model_that_cannot_be_used_is_named(
         program.save(model, example, tmp_path / "m.pt2")
     assert where in caught.value.where
     assert not list(tmp_path.iterdir()), "nothing half-written stays"
+
+
+def test_a_compiled_module_is_taken_as_the_module_in_it(tmp_path: Path) -> None:
+    data = (torch.rand(64, 4, dtype=torch.bfloat16), torch.arange(64) % 4)
+    model = torch.compile(nn.Sequential(nn.Linear(4, 4)))
+    done = edgeopt.optimize(
+        model, data=data, targets=["local/onnxruntime"], bench=False, store=tmp_path / "store",
+        out=tmp_path / "out",
+    )  # fmt: skip
+    assert all(c.status != "failed" for c in done.targets[0].candidates)
+
+
+def test_a_source_of_nan_and_what_is_no_model_are_named(tmp_path: Path) -> None:
+    model = nn.Sequential(nn.Linear(4, 4))
+    with torch.no_grad():
+        model[0].weight.fill_(float("nan"))
+    asked: dict[str, Any] = {
+        "data": (torch.rand(64, 4), torch.arange(64) % 4), "targets": ["local/onnxruntime"],
+        "bench": False, "store": tmp_path / "store", "out": tmp_path / "out",
+    }  # fmt: skip
+    with pytest.raises(ModelError, match="the source gives NaN or infinity: output"):
+        edgeopt.optimize(model, **asked)
+    with pytest.raises(UsageError, match="a function is no model"):
+        edgeopt.optimize(refused, **asked)
 
 
 def test_a_forward_without_names_and_a_model_without_data_are_refused(tmp_path: Path) -> None:

@@ -118,8 +118,8 @@ def test_auto_becomes_what_suits_the_isa() -> None:
         facts = TargetFacts(target="local/onnxruntime", isa=isa)
         return [v.scheme for v in QuantizeInt8().variants(description, facts)]
 
-    assert schemes("x86_64-avx512_vnni") == ["u8s8"]
-    assert schemes("x86_64-avx2") == ["u8s8-reduced", "u8s8"]
+    assert schemes("x86_64-avx512_vnni") == ["u8s8", "u8s8-safe"]
+    assert schemes("x86_64-avx2") == ["u8s8-safe", "u8s8-reduced", "u8s8"]
     assert "s8s8" in schemes("aarch64-asimddp")
     with pytest.raises(PassError, match="'auto' stands for"):
         QuantizeInt8().run(network(), None)  # type: ignore[arg-type]

@@ -32,6 +32,9 @@ def pairs():
 def whole():
     return np.arange(12.0).reshape(6, 2), np.arange(6)
 
+def several():
+    return [(np.full(3, i, np.float32), i, i % 3) for i in range(8)]
+
 def short():
     yield from pairs()[:3]
 
@@ -101,6 +104,7 @@ def test_samples_and_arrays_by_position(load: Any) -> None:
         ("ragged", "samples[:5]", r"'x' is float64\[3\], the first one was float64\[2\]"),
         ("fails", "samples[:5]", r"raised ValueError: no table \(.*loader.py:\d+\)"),
         ("short", "samples[:5]", "yields 3 samples"),
+        ("several", "samples[:5]", "3 parts, where input and a label were expected"),
         ("number", "samples[:5]", "gives a int, no samples"),
         ("stream", "train[:5]", "takes no split, and 'train' is asked for"),
         ("absent", "samples[:5]", "no callable 'absent'"),
