@@ -48,8 +48,9 @@ def optimize(
     rest, fields winning. A model without a recipe may have an .npz archive as ``data``; a live
     one takes a DataLoader, a Dataset, arrays or a callable too, read once and on copies: the
     module, its gradients and mode, and all random states stay as they were, to the bit. Live
-    data is read in this process, without a limit of time. With ``out``, the result, its report and the chosen files are written there. Raises EdgeoptError
-    for what stops the whole run; a candidate that fails only loses.
+    data is read in this process, without a limit of time. With ``out``, the result, its report
+    and the chosen files are written there. Raises EdgeoptError for what stops the whole run; a
+    candidate that fails only loses.
     """
     from edgeopt.pipeline import run_recipe
 
