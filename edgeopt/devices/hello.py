@@ -13,9 +13,9 @@ HELLO_S = 120.0
 MOMENTARY = {"isa", "features", "cores", "load", "temperature_c", "frequency_mhz"}
 
 
-def checked(channel: Channel) -> Hello:
+def checked(channel: Channel, timeout_s: float = HELLO_S) -> Hello:
     """An agent's hello. Raises DeviceError where it speaks another protocol."""
-    hello, _ = channel.ask("hello", Hello, timeout_s=HELLO_S)
+    hello, _ = channel.ask("hello", Hello, timeout_s=timeout_s)
     if hello.protocol != protocol.VERSION:
         raise DeviceError(
             f"agent speaks protocol {hello.protocol}, not {protocol.VERSION}", where=channel.name

@@ -15,10 +15,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import ClassVar
 
-from edgeopt.agent import protocol
 from edgeopt.devices.channel import Channel, Hello
 from edgeopt.devices.emulated.cores import Core, core_of
 from edgeopt.devices.emulated.folder import CORES_FOLDER, PLUGIN, SET_UP, SITE, emulation, manifest
+from edgeopt.devices.hello import checked
 from edgeopt.devices.local import LocalLease
 from edgeopt.devices.pack import agent_archive
 from edgeopt.schema.errors import DeviceError, UsageError
@@ -93,13 +93,7 @@ class EmulatedDevice:
                 with tempfile.TemporaryDirectory(prefix="device-") as folder:
                     lease = EmulatedLease(self.name, Path(folder), None, self._core)
                     with lease.start_agent() as channel:
-                        hello, _ = channel.ask("hello", Hello, timeout_s=HELLO_S)
-                if hello.protocol != protocol.VERSION:
-                    raise DeviceError(
-                        f"agent speaks protocol {hello.protocol}, not {protocol.VERSION}",
-                        where=self.name,
-                    )
-                self._hello = hello
+                        self._hello = checked(channel, HELLO_S)
             return self._hello
 
 
