@@ -56,6 +56,7 @@ class PassContext(Protocol):
     workdir: Path  # empty, the pass's own, gone afterwards
     threads: int
     description: Description  # of the input artifact
+    parent: Path  # a private copy of its folder
 
     def data(self, split: str) -> Mapping[str, Any]:
         """Arrays by model input, (n, ...) each, memory-mapped, ready to feed.
