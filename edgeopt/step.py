@@ -56,6 +56,7 @@ class PassContext(Protocol):
     workdir: Path  # empty, the pass's own, gone afterwards
     threads: int
     description: Description  # of the input artifact
+    parent: Path  # a private copy of its folder
 
     @property
     def checkpoints(self) -> Path:

@@ -84,6 +84,7 @@ class Context:
     seed: int
     workdir: Path
     description: Description
+    parent: Path
     kind: type[Pass]
     inputs: Mapping[str, Outcome]
     store: Store
@@ -158,6 +159,7 @@ def run_pass(request: Request, store: Store, progress: Progress) -> tuple[str, d
         seed=seed,
         workdir=_made(request, "rough"),
         description=description,
+        parent=folder,
         kind=kind,
         inputs=request.inputs,
         store=store,

@@ -28,6 +28,7 @@ class Context:
     seed: int = 0
     threads: int = 1
     told: list[float] = field(default_factory=list)
+    parent: Path = Path()
 
     def data(self, split: str) -> Arrays:
         assert split == "calibration"

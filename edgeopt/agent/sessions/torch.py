@@ -15,7 +15,7 @@ from typing import Any, Dict, Iterator, List, Mapping, Sequence
 
 import numpy as np
 
-from .. import weights
+from .. import edits, weights
 from ..errors import AgentError, one_line
 from ..torch_runner import Runner, on_cuda
 
@@ -63,6 +63,8 @@ def peak(reset: bool) -> int:
 class Session:
     """A folder with ``model.json`` and ``weights.safetensors`` and ``code/``, or a program.
 
+    ``edits.json``, where it is there, says what is done to the module before the weights fit.
+
     ``mode`` is ``eager`` or ``compiled``; ``precision`` is what torch computes in: ``fp32``,
     ``tf32``, ``fp16`` or ``bf16``. Inputs and outputs keep the model's own types.
     """
@@ -86,6 +88,7 @@ class Session:
             self._model = _program(os.path.join(folder, str(record["program"])))
         else:
             self._model = _build(os.path.join(folder, "code"), record["factory"])
+            _edit(self._model, os.path.join(folder, "edits.json"))
             _fill(self._model, os.path.join(folder, "weights.safetensors"))
             self._model.eval()
         self.inputs = [
@@ -185,6 +188,13 @@ def _imported(path: str) -> Any:
     sys.modules[name] = module
     spec.loader.exec_module(module)
     return module
+
+
+def _edit(model: Any, path: str) -> None:
+    """Do to the module what the artifact's records say. Raises AgentError naming the record."""
+    if os.path.exists(path):
+        with open(path, encoding="utf-8") as file:
+            edits.replay(model, json.load(file), os.path.basename(path))
 
 
 def _fill(model: Any, path: str) -> None:

@@ -106,8 +106,8 @@ class TorchFormat:
         return Description(format="torch", signature=signature, facts=frozenset(facts))
 
     def load(self, folder: Path) -> Any:
-        """The module with its weights, in evaluation mode."""
-        from edgeopt.formats.torch import code, weights
+        """The module with its edits and weights, in evaluation mode."""
+        from edgeopt.formats.torch import code, edits, weights
 
         said = self._read(folder)
         if "program" in said:
@@ -116,6 +116,7 @@ class TorchFormat:
             return program.load(folder / PROGRAM)
         file, name = factory_of(said)
         made = _module(code.build(folder / CODE, file, name), file)
+        edits.replay(made, edits.read(folder), str(folder / edits.EDITS))
         weights.fit(made, weights.read_state(folder / WEIGHTS), str(folder / WEIGHTS))
         return made
 

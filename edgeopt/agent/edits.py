@@ -1,0 +1,139 @@
+"""Surgery on a torch module, kept as records and replayed after its factory built it.
+
+A record is JSON: ``{"edit": KIND, ...}``. It comes with the model and is data, never code: a
+kind names one of the functions here, a path one of the module's own submodules, and what is
+set are numbers where numbers stood.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Callable, Dict, List, Mapping, Sequence, Tuple
+
+from .errors import AgentError
+
+NEWER = "It may be of a newer edgeopt, or damaged."
+Shared = Dict[Tuple[int, str], Any]  # a parameter that two modules share is cut once
+
+
+def replay(module: Any, records: Sequence[Any], where: str = "edits.json") -> None:
+    """Do the edits to the module, in their order, in place.
+
+    Raises AgentError (kind ``ModelError``) that names the record by its number from 0.
+    """
+    for number, record in enumerate(records):
+        place = "{}, record {}".format(where, number)
+        kind = record.get("edit") if isinstance(record, dict) else None
+        if not isinstance(kind, str) or kind not in KINDS:
+            known = ", ".join(sorted(KINDS))
+            raise _refused("no known edit: {!r} (known: {})".format(kind, known), place)
+        KINDS[kind](module, record, place)
+
+
+def prune(module: Any, record: Mapping[str, Any], place: str) -> None:
+    """Keep some rows of tensors and say so in the modules' own numbers.
+
+    ``modules``: ``{path: {"keep": {tensor: {axis: [indices]}}, "set": {attribute: number}}}``.
+    Indices ascend. An attribute may be a list of numbers, where it is a tuple.
+    """
+    shared: Shared = {}
+    for path, found, said in _modules(module, record, place):
+        here = "{} ({})".format(place, path)
+        for tensor, axes in _entries(said.get("keep", {}), "keep", here):
+            for axis, indices in _entries(axes, tensor, here):
+                _keep(found, tensor, axis, indices, shared, here)
+        for attribute, value in _entries(said.get("set", {}), "set", here):
+            _set(found, attribute, value, here)
+
+
+def narrow_attention(module: Any, record: Mapping[str, Any], place: str) -> None:
+    """Let ``nn.MultiheadAttention`` modules have fewer heads than their width asks for.
+
+    ``modules``: ``{path: {}}``. Weights stay as they are.
+    """
+    import torch
+
+    from .narrow_attention import NarrowAttention
+
+    for path, found, _ in _modules(module, record, place):
+        if type(found) is not torch.nn.MultiheadAttention or not found._qkv_same_embed_dim:
+            raise _refused("'{}' is no plain nn.MultiheadAttention".format(path), place)
+        NarrowAttention.take(found)
+
+
+KINDS: Dict[str, Callable[[Any, Mapping[str, Any], str], None]] = {
+    "narrow-attention": narrow_attention,
+    "prune": prune,
+}
+
+
+def _modules(
+    module: Any, record: Mapping[str, Any], place: str
+) -> List[Tuple[str, Any, Mapping[str, Any]]]:
+    """(path, submodule, what is said of it) of a record's ``modules``."""
+    there = dict(module.named_modules(remove_duplicate=False))
+    found: List[Tuple[str, Any, Mapping[str, Any]]] = []
+    for path, said in _entries(record.get("modules"), "modules", place):
+        if path not in there:
+            raise _refused("the module has no submodule '{}'".format(path), place)
+        if not isinstance(said, dict):
+            raise _refused("'{}' is no mapping".format(path), place)
+        found.append((path, there[path], said))
+    return found
+
+
+def _keep(
+    module: Any, name: str, axis: str, indices: Any, shared: Shared, place: str
+) -> None:  # fmt: skip
+    """Put the rows ``indices`` along ``axis`` in the place of a parameter or buffer."""
+    import torch
+
+    holder = next((h for h in (module._parameters, module._buffers) if name in h), None)
+    old = holder[name] if holder is not None else None
+    if holder is None or old is None:
+        raise _refused("no tensor '{}'".format(name), place)
+    if axis not in [str(n) for n in range(old.dim())]:
+        raise _refused("'{}' has no axis {!r}".format(name, axis), place)
+    size = old.shape[int(axis)]
+    whole = isinstance(indices, list) and all(type(i) is int for i in indices)
+    if not whole or not indices or indices != sorted(set(indices)):
+        raise _refused("indices of '{}' must be ascending numbers".format(name), place)
+    if indices[0] < 0 or indices[-1] >= size:
+        raise _refused(
+            "index {} of '{}' is out of range: axis {} has {}".format(
+                indices[-1] if indices[-1] >= size else indices[0], name, axis, size
+            ),
+            place,
+        )
+    key = (id(old), "{} {}".format(axis, indices))
+    if key not in shared:
+        with torch.no_grad():
+            made = old.detach().index_select(int(axis), torch.tensor(indices, device=old.device))
+        if isinstance(old, torch.nn.Parameter):
+            made = torch.nn.Parameter(made, requires_grad=old.requires_grad)
+        shared[key] = (made, old)  # the old one lives as long as its id is a key
+    holder[name] = shared[key][0]
+
+
+def _set(module: Any, name: str, value: Any, place: str) -> None:
+    """Change a number, or a tuple of numbers, that the module has as an attribute."""
+    old = vars(module).get(name)
+    if type(old) is int and type(value) is int and value >= 0:
+        setattr(module, name, value)
+    elif _numbers(old, tuple) and _numbers(value, list) and len(old) == len(value):
+        setattr(module, name, tuple(value))
+    else:
+        raise _refused("'{}' cannot become {!r}".format(name, value), place)
+
+
+def _numbers(value: Any, kind: type) -> bool:
+    return isinstance(value, kind) and all(type(n) is int for n in value)  # type: ignore[attr-defined]
+
+
+def _entries(said: Any, what: str, place: str) -> List[Tuple[str, Any]]:
+    if not isinstance(said, dict):
+        raise _refused("{} is no mapping".format(what), place)
+    return list(said.items())
+
+
+def _refused(what: str, place: str) -> AgentError:
+    return AgentError("ModelError", what, place, NEWER)

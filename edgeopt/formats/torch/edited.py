@@ -1,0 +1,40 @@
+"""Writing a module that was changed: its parent's code, the edits, the weights."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from edgeopt.formats.torch import edits
+from edgeopt.formats.torch.format import CODE, MODEL, WEIGHTS
+from edgeopt.schema.errors import PassError
+
+
+def write(parent: Path, module: Any, records: Sequence[edits.Record], out: Path) -> Path:
+    """An artifact's folder of a changed module; ``out``, which a pass can return.
+
+    ``parent`` is the folder of the artifact that the module was loaded from, ``records`` what
+    was done to it since, empty where only weights have changed. Raises PassError for a parent
+    without a factory.
+    """
+    from edgeopt.formats.torch import weights
+
+    said = json.loads((parent / MODEL).read_text())
+    if "factory" not in said:
+        raise PassError(
+            "an exported program has no factory that could build it again, changed",
+            where=str(parent / MODEL),
+            hint="Give the model as a factory with weights: "
+            "model: {factory: 'net.py:make', weights: net.safetensors}.",
+        )
+    out.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(parent / MODEL, out / MODEL)
+    shutil.copytree(parent / CODE, out / CODE, dirs_exist_ok=True)
+    known = [*edits.read(parent), *records]
+    if known:
+        (out / edits.EDITS).write_text(json.dumps(known, sort_keys=True) + "\n")
+    weights.write_state(module, out / WEIGHTS)
+    return out
