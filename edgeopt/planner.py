@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
@@ -20,7 +20,7 @@ from edgeopt.recipe import Choice, Recipe
 from edgeopt.schema.artifact import Description
 from edgeopt.schema.base import digest_of
 from edgeopt.schema.errors import PassError, PlanError, UnreachableError
-from edgeopt.schema.job import Arrays, Job
+from edgeopt.schema.job import Arrays, Job, Limits
 from edgeopt.schema.plan import Candidate, Plan
 from edgeopt.schema.target import Target, TargetFacts, TargetGroup
 from edgeopt.step import Pass, passes_named, registry
@@ -30,14 +30,22 @@ SOURCE_CHECK = "check:source"
 HEAVIEST = ("litert", "torch", "onnx")  # workers: one can also do what those after it do
 
 
+class UserCode(NamedTuple):
+    """``FILE.py:NAME`` that a pass names: digests by file, its folder, its form there."""
+
+    digests: Mapping[str, str]
+    root: str
+    function: str
+
+
 @dataclass(frozen=True)
 class Known:
     """What has been found out before a plan is made.
 
     ``source`` is the source's description and ``source_job`` the job that opened it;
     ``raw`` the arrays of each split and ``raw_jobs`` the jobs that loaded them; ``version``
-    gives the version of an installed library; ``host_isa`` is where passes run. Targets that
-    could not be reached are in no group.
+    gives the version of an installed library, ``code`` what a pass names of the user's;
+    ``host_isa`` is where passes run. Targets that could not be reached are in no group.
     """
 
     source: Description
@@ -48,6 +56,7 @@ class Known:
     host_isa: str
     version: Callable[[str], str]
     unreachable: Mapping[str, UnreachableError] = field(default_factory=dict)  # by target
+    code: Callable[[str], UserCode] = lambda named: UserCode({}, "", named)
 
 
 @dataclass(frozen=True)
@@ -306,16 +315,33 @@ class _Planner:
         }
         if step.isa_matters:
             key["isa"] = self.known.host_isa
+        code = {named: self.known.code(named) for named in step.code}
+        if code:
+            key["code"] = {named: dict(found.digests) for named, found in code.items()}
+        inputs = {"parent": parent.job, **tensors}
+        if step.labels:
+            inputs |= {f"labels:{split}": self.known.raw_jobs[split] for split in step.splits}
+            key["labels"] = {split: _labels_blob(self.known.raw[split]) for split in step.splits}
+        if step.teaches:
+            inputs["teacher"] = self.known.source_job
         self.jobs[id] = Job(
             id=id,
             kind="pass",
             name=step.name,
             worker=step.worker,
             params={"takes": step.takes, "fields": step.model_dump(mode="json")},
-            inputs={"parent": parent.job, **tensors},
+            inputs=inputs,
             needs=(parent.check,) if parent.check else (),
             key=key,
-            where={"predicted": predicted.to_json()},
+            where={
+                "predicted": predicted.to_json(),
+                **(
+                    {"code": {named: [c.root, c.function] for named, c in code.items()}}
+                    if code
+                    else {}
+                ),
+            },
+            limits=Limits(time_s=step.limit_s),
         )
         self._add_check(parent, branch, step)
         return branch
@@ -367,11 +393,16 @@ class _Planner:
             raise PlanError(
                 f"'{asked_by}' needs a '{split}' split",
                 where=self.recipe.line("data"),
-                hint=f'add it under data.splits, e.g. {split}: "train[:512]"',
+                hint="add it under data.splits, e.g. "
+                + ("train: train" if split == "train" else f'{split}: "train[:512]"'),
             )
         job = tensors_job(self.recipe, self.known, split, d, model)
         self.jobs.setdefault(job.id, job)
         return job.id
+
+
+def _labels_blob(raw: Arrays) -> str:
+    return raw.labels.blob if raw.labels else ""
 
 
 def tensors_job(recipe: Recipe, known: Known, split: str, d: Description, model: str) -> Job:

@@ -58,11 +58,32 @@ class PassContext(Protocol):
     description: Description  # of the input artifact
     parent: Path  # a private copy of its folder
 
+    @property
+    def checkpoints(self) -> Path:
+        """A folder that is kept across a kill and gone once the pass has ended well."""
+        ...
+
     def data(self, split: str) -> Mapping[str, Any]:
         """Arrays by model input, (n, ...) each, memory-mapped, ready to feed.
 
         Only the splits that the pass declares; the test split cannot be asked for.
         """
+        ...
+
+    def labels(self, split: str) -> Any:
+        """The labels of a split that ``data`` gives, or None where the data has none.
+
+        (n,) of whole numbers from 0, or (n, ...) of float values to predict. Only for a pass
+        that declares ``labels``.
+        """
+        ...
+
+    def teacher(self) -> Any:
+        """The source, loaded; only for a pass that declares ``teaches``."""
+        ...
+
+    def code(self, named: str) -> tuple[Path, str]:
+        """Folder of ``FILE.py:NAME``, and its form there; only what ``Pass.code`` names."""
         ...
 
     def progress(self, done: float, total: float | None = None, **figures: float) -> None:
@@ -85,6 +106,9 @@ class Pass(BaseModel):
     worker: ClassVar[str]
     uses: ClassVar[tuple[str, ...]] = ()
     splits: ClassVar[tuple[str, ...]] = ()
+    labels: ClassVar[bool] = False  # whether it sees the labels of these splits
+    teaches: ClassVar[bool] = False  # whether it sees the source beside its parent
+    limit_s: ClassVar[float | None] = None  # most seconds it may take, where more than usual
     isa_matters: ClassVar[bool] = False
     promise: ClassVar[Promise] = APPROXIMATE
 
@@ -102,6 +126,11 @@ class Pass(BaseModel):
     def run(self, model: Any, ctx: PassContext) -> Any:
         """A private copy in (what the format's ``load`` gives); a live model or a path out."""
         raise TypeError(f"{type(self).__name__} does not implement run()")
+
+    @property
+    def code(self) -> tuple[str, ...]:
+        """The user's code that it runs, each ``FILE.py:NAME``; its digests enter the key."""
+        return ()
 
     @property
     def label(self) -> str:

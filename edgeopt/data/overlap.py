@@ -22,8 +22,9 @@ def check_overlap(
     """Compare samples by hash; the pairs that were compared, with their counts.
 
     Validation and test must share no sample with what the source was trained on, with any
-    other split, or with each other. Raises DataError that tells, of every pair that does,
-    how many samples it shares and which is the first (counted from 0 in the selection).
+    other split, or with each other; calibration may lie inside train. Raises DataError that
+    tells, of every pair that does, how many samples it shares and which is the first (counted
+    from 0 in the selection).
     """
     hashes = {role: _hashes(arrays, store) for role, arrays in splits.items()}
     if trained_on is not None:

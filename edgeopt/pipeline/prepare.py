@@ -20,7 +20,7 @@ from edgeopt.metrics.outputs import check_range
 from edgeopt.pipeline.lacking import check_quantities
 from edgeopt.pipeline.targets import target_groups
 from edgeopt.pipeline.user_code import code_digests, digest_or_error, placed_code
-from edgeopt.planner import Known
+from edgeopt.planner import Known, UserCode
 from edgeopt.recipe import Recipe
 from edgeopt.schema.artifact import Description
 from edgeopt.schema.errors import (
@@ -33,9 +33,9 @@ from edgeopt.schema.job import Arrays, Job, Limits, Outcome
 from edgeopt.schema.target import parse_target
 from edgeopt.store import Store
 
-Role = Literal["calibration", "validation", "test"]
+Role = Literal["calibration", "validation", "test", "train"]
 OPEN = "open"
-ROLES: tuple[Role, ...] = ("calibration", "validation", "test")
+ROLES: tuple[Role, ...] = ("calibration", "validation", "test", "train")
 
 
 @cache
@@ -224,8 +224,15 @@ def prepare(recipe: Recipe, engine: Engine) -> tuple[Known, dict[str, Outcome]]:
         host_isa=host_isa(),
         version=installed_version,
         unreachable=lost,
+        code=lambda named: _user_code(recipe, named),
     )
     return known, outcomes
+
+
+def _user_code(recipe: Recipe, named: str) -> UserCode:
+    """``FILE.py:NAME`` that a pass names. Raises ModelError for a missing file."""
+    base, placed = placed_code(named, recipe.root)
+    return UserCode(code_digests(recipe, named), str(base.resolve()), placed)
 
 
 def _check_shapes(recipe: Recipe, raw: Mapping[str, Arrays]) -> None:

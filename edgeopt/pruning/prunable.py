@@ -51,7 +51,7 @@ def found(module: nn.Module, example: Feeds, told: Told = lambda _done, _all: No
         ]  # fmt: skip
         for number, ways in enumerate(every):
             told(number, len(every))
-            first = ways if isinstance(ways, LeftAlone) else ways[0]
+            first: Group | LeftAlone = ways if isinstance(ways, LeftAlone) else ways[0]
             if set(first.layers) & taken:
                 continue  # channels of a layer that has heads are no heads
             if number < len(heads) and isinstance(first, Group):

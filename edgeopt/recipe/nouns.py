@@ -26,7 +26,7 @@ from edgeopt.schema.errors import RecipeError, UsageError, did_you_mean
 from edgeopt.schema.target import RUNTIMES, Target, parse_target
 from edgeopt.yaml_lines import known_keys
 
-ROLES = ("calibration", "validation", "test")
+ROLES = ("calibration", "validation", "test", "train")
 Steps = list[dict[str, Any]]
 
 
@@ -86,9 +86,11 @@ class DataSpec(Noun):
     layout: Literal["NHW", "NCHW", "NHWC"] | None = Field(
         None, description="layout of image arrays; read from shape and dtype when left out"
     )
-    splits: dict[Literal["calibration", "validation", "test"], StrictStr | StrictInt] = Field(
-        description="role: selection, such as 'train[:512]'; of a function without splits, how "
-        "many of its samples, taken in turn"
+    splits: dict[Literal["calibration", "validation", "test", "train"], StrictStr | StrictInt] = (
+        Field(
+            description="role: selection, such as 'train[:512]'; of a function without splits, "
+            "how many of its samples, taken in turn"
+        )
     )
     preprocess: Steps | dict[str, Steps] = Field(
         default=[], description="steps for all inputs, or a map of input to steps"

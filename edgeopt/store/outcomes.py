@@ -18,6 +18,7 @@ from edgeopt.store.blobs import DIGEST, Blobs
 from edgeopt.store.disk import fresh_file, install, writing
 
 OUTCOMES = "outcomes"
+CHECKPOINTS = "checkpoints"
 
 
 class Outcomes:
@@ -35,6 +36,10 @@ class Outcomes:
         if not DIGEST.fullmatch(key):
             raise StoreError(f"{key!r} is no cache key", where=str(self.root))
         return self.folder / key[:2] / f"{key}.json"
+
+    def checkpoints(self, key: str) -> Path:
+        """Where the job of a key keeps its checkpoints. Raises StoreError for no key."""
+        return self.root / CHECKPOINTS / self.place(key).stem
 
     def keep(self, outcome: Outcome) -> None:
         """Write the record, replacing one of the same key. Raises StoreError unless ``ok``."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import shutil
 import stat
@@ -168,6 +169,29 @@ class Store:
                 target.chmod(0o644 if writable else 0o444)
         return into
 
+    # Checkpoints
+
+    @contextlib.contextmanager
+    def checkpoints(self, key: str) -> Iterator[Path | None]:
+        """The folder where the job of a key keeps what it goes on from if it is killed.
+
+        It is locked; None while another process has it. ``keep`` removes it when it keeps the
+        job's outcome, ``gc`` where nothing was written for a week.
+        """
+        folder = self._outcomes.checkpoints(key)
+        with writing(self.root):
+            folder.mkdir(parents=True, exist_ok=True)
+            claim = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        mine: Path | None = folder
+        try:
+            fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            mine = None
+        try:
+            yield mine
+        finally:
+            os.close(claim)
+
     # Outcomes
 
     def outcome(self, key: str) -> Outcome | None:
@@ -177,6 +201,7 @@ class Store:
     def keep(self, outcome: Outcome) -> None:
         """Keep an ``ok`` outcome under its key. Raises StoreError for any other."""
         self._outcomes.keep(outcome)
+        shutil.rmtree(self._outcomes.checkpoints(outcome.key), ignore_errors=True)
 
     # Rough work and upkeep
 

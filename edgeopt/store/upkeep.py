@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from pathlib import Path
 
 from edgeopt.schema.base import Noun
 from edgeopt.store.blobs import Blobs
 from edgeopt.store.disk import free_bytes
-from edgeopt.store.outcomes import Outcomes
+from edgeopt.store.outcomes import CHECKPOINTS, Outcomes
+
+CHECKPOINT_S = 7 * 24 * 3600.0  # what nobody went on from for so long is given up
 
 
 class Entry(Noun):
@@ -106,7 +109,20 @@ def collect(
             freed += blobs.size(digest)
             blobs.drop(digest)
             removed += 1
+    freed += _drop_checkpoints(outcomes.root / CHECKPOINTS, max_age_s)
     return Collected(outcomes=dropped, blobs=removed, freed_bytes=freed, kept_bytes=taken)
+
+
+def _drop_checkpoints(folder: Path, max_age_s: float | None) -> int:
+    """Remove checkpoints of jobs that were not gone on with; the bytes that were freed."""
+    oldest = time.time() - (CHECKPOINT_S if max_age_s is None else max_age_s)
+    freed = 0
+    for each in folder.iterdir() if folder.is_dir() else ():
+        files = [path.stat() for path in each.rglob("*") if path.is_file()]
+        if max((f.st_mtime for f in files), default=each.stat().st_mtime) < oldest:
+            freed += sum(f.st_size for f in files)
+            shutil.rmtree(each, ignore_errors=True)
+    return freed
 
 
 def verified(blobs: Blobs, outcomes: Outcomes) -> Verified:

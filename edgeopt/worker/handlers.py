@@ -6,7 +6,9 @@ import json
 import random
 import sys
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -87,6 +89,9 @@ class Context:
     inputs: Mapping[str, Outcome]
     store: Store
     progress: Progress
+    key: str  # the job's
+    claims: ExitStack  # closed when the pass has ended
+    places: Mapping[str, tuple[str, str]]  # of the user's code
     threads: int = 1
 
     def data(self, split: str) -> Mapping[str, Any]:
@@ -98,6 +103,37 @@ class Context:
             )
         arrays = Arrays.model_validate(self.inputs[split].value).arrays
         return {name: self.store.get_array(ref) for name, ref in arrays.items()}
+
+    def labels(self, split: str) -> Any:
+        """The split's labels, or None. Raises PassError for a split that was not declared."""
+        if not self.kind.labels or split not in self.kind.splits or split == "test":
+            raise PassError(f"{self.kind.name} may not see the labels of '{split}'")
+        ref = Arrays.model_validate(self.inputs[f"labels:{split}"].value).labels
+        return None if ref is None else self.store.get_array(ref)
+
+    def teacher(self) -> Any:
+        """The source as its format loads it. Raises PassError where it was not declared."""
+        from edgeopt.formats import format_named
+
+        if not self.kind.teaches:
+            raise PassError(f"{self.kind.name} may not see the source")
+        artifact = Artifact.model_validate(self.inputs["teacher"].value["artifact"])
+        folder = self.claims.enter_context(self.store.workdir())
+        self.store.checkout(artifact, folder, writable=True)
+        return format_named(artifact.format).load(folder)
+
+    @cached_property
+    def checkpoints(self) -> Path:
+        """Kept across a kill; a private folder while another process runs the same job."""
+        folder = self.claims.enter_context(self.store.checkpoints(self.key))
+        return folder or self.claims.enter_context(self.store.workdir())
+
+    def code(self, named: str) -> tuple[Path, str]:
+        """Where the user's code lies. Raises PassError for what ``Pass.code`` does not name."""
+        if named not in self.places:
+            raise PassError(f"{self.kind.name} does not declare that it runs '{named}'")
+        root, function = self.places[named]
+        return Path(root), function
 
 
 def run_pass(request: Request, store: Store, progress: Progress) -> tuple[str, dict[str, Any]]:
@@ -118,7 +154,7 @@ def run_pass(request: Request, store: Store, progress: Progress) -> tuple[str, d
     takes, gives = format_named(kind.takes), format_named(kind.gives)
     folder = _made(request, "parent")
     store.checkout(Artifact.model_validate(parent["artifact"]), folder, writable=True)
-    seed = int(job.key.get("seed", 0))
+    seed, claims = int(job.key.get("seed", 0)), ExitStack()
     context = Context(
         seed=seed,
         workdir=_made(request, "rough"),
@@ -128,12 +164,16 @@ def run_pass(request: Request, store: Store, progress: Progress) -> tuple[str, d
         inputs=request.inputs,
         store=store,
         progress=progress,
+        key=request.key,
+        claims=claims,
+        places=job.where.get("code", {}),
     )
     model = takes.load(folder)
     seed_everything(seed)
-    made = step.run(model, context)
-    out = _made(request, "artifact")
-    gives.save(made, out)
+    with claims:
+        made = step.run(model, context)
+        out = _made(request, "artifact")
+        gives.save(made, out)
     real = gives.describe(out)
     _compare(step, Description.model_validate(job.where["predicted"]), real)
     artifact = store.put_artifact(out, gives.name)

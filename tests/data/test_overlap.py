@@ -122,3 +122,15 @@ def test_missing_truncated_and_zipped_files_are_refused(tmp_path: Path) -> None:
     np.savez(tmp_path / "t.npz", a=np.zeros(2))
     with pytest.raises(DataError, match=r"t\.npz"):
         load_hashes(tmp_path / "t.npz")
+
+
+def test_calibration_may_lie_inside_train_and_validation_may_not(store: Store) -> None:
+    splits = {
+        "train": split(store, "train", [1, 2, 3]),
+        "calibration": split(store, "calibration", [1, 2]),
+        "validation": split(store, "validation", [4, 5]),
+    }
+    assert all(pair["n"] == 0 for pair in check_overlap(splits, None, store)["pairs"])
+    splits["validation"] = split(store, "validation", [4, 3])
+    with pytest.raises(DataError, match="shares 1 of its 2 samples with split 'train'"):
+        check_overlap(splits, None, store)

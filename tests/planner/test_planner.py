@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from hypothesis import given, settings
@@ -15,6 +15,7 @@ from edgeopt.schema.errors import PlanError
 from edgeopt.schema.job import ArrayRef, Arrays
 from edgeopt.schema.plan import Plan
 from edgeopt.schema.target import Target, TargetFacts, TargetGroup, parse_target
+from edgeopt.step import Pass, registry
 
 BATCH = ("batch", 1, 28, 28)
 
@@ -248,3 +249,45 @@ def test_samples_for_quantized_inputs_wait_for_the_model() -> None:
     assert fed.inputs["model"] == check.inputs["child"]
     assert "model" not in made.job(check.inputs["samples"]).inputs
     assert check.worker == "litert"
+
+
+class Student(Pass):
+    """A pass that trains, as far as the planner is concerned."""
+
+    name: ClassVar[str] = "student"
+    takes: ClassVar[str] = "torch"
+    gives: ClassVar[str] = "torch"
+    worker: ClassVar[str] = "torch"
+    splits: ClassVar[tuple[str, ...]] = ("train", "validation")
+    labels: ClassVar[bool] = True
+    teaches: ClassVar[bool] = True
+    limit_s: ClassVar[float | None] = 86_400.0
+
+    loss: str = "loss.py:focal"
+
+    @property
+    def code(self) -> tuple[str, ...]:
+        return (self.loss,)
+
+
+@pytest.fixture
+def student(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(registry(), ("student", "torch"), Student)
+
+
+def test_a_pass_that_trains_sees_labels_teacher_and_code(student: None) -> None:
+    made = plan(["student", "export-onnx"], splits=("train", "validation"))
+    job = made.job("student")
+    assert job.inputs["teacher"] == "open"
+    assert job.inputs["labels:train"] == "data:train"
+    assert job.inputs["train"] != job.inputs["validation"]
+    assert set(job.key["labels"]) == {"train", "validation"}
+    assert job.key["code"] == {"loss.py:focal": {}}
+    assert job.where["code"] == {"loss.py:focal": ["", "loss.py:focal"]}
+    assert job.limits.time_s == 86_400.0
+
+
+def test_a_missing_training_split_is_told(student: None) -> None:
+    with pytest.raises(PlanError, match="'student' needs a 'train' split") as caught:
+        plan(["student", "export-onnx"])
+    assert "train: train" in caught.value.hint

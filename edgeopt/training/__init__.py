@@ -1,0 +1,20 @@
+"""Training: the loop that passes share, from settings, samples and a loss to weights."""
+
+from __future__ import annotations
+
+from edgeopt.training.loop import Fitted, Progress, Score, fit
+from edgeopt.training.losses import supervised, validation
+from edgeopt.training.samples import Batch, Samples
+from edgeopt.training.settings import TrainingSettings
+
+__all__ = [
+    "Batch",
+    "Fitted",
+    "Progress",
+    "Samples",
+    "Score",
+    "TrainingSettings",
+    "fit",
+    "supervised",
+    "validation",
+]

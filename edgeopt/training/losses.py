@@ -1,0 +1,90 @@
+"""Losses on labels, and how far a module is on a split."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from edgeopt.schema.errors import PassError
+from edgeopt.training.loop import Score
+from edgeopt.training.samples import Batch, Samples
+
+STEP = 500  # samples a forward pass of validation
+
+
+def first_output(made: Any) -> Any:
+    """The tensor that labels speak of: the only output, or the first."""
+    from edgeopt.formats.torch.module import named_outputs
+
+    return next(iter(named_outputs(made, "").values()))
+
+
+def label_loss(outputs: Any, labels: Any, smoothing: float = 0.0) -> Any:
+    """Cross-entropy of (b, classes) scores for whole labels (b,), else the mean square error.
+
+    Raises PassError where shapes do not fit, or a class has no score.
+    """
+    from torch.nn import functional
+
+    outputs = outputs.float()
+    if labels.is_floating_point():
+        if outputs.numel() != labels.numel():
+            raise PassError(
+                f"outputs are {list(outputs.shape)}, values to predict are {list(labels.shape)}"
+            )
+        return functional.mse_loss(outputs.reshape(labels.shape), labels)
+    if outputs.ndim != 2:
+        raise PassError(f"class labels need (batch, classes) scores, not {list(outputs.shape)}")
+    if int(labels.max()) >= outputs.shape[1]:
+        raise PassError(f"label {int(labels.max())} has no score: {outputs.shape[1]} classes")
+    return functional.cross_entropy(outputs, labels, label_smoothing=smoothing)
+
+
+def supervised(smoothing: float = 0.0) -> Callable[[Any, Batch], Any]:
+    """The loss of plain training on labels, with accuracy as a figure. Raises PassError."""
+
+    def loss(module: Any, batch: Batch) -> Any:
+        if batch.labels is None:
+            raise PassError("training needs labels and the data has none", hint="Name data.label.")
+        outputs = first_output(module(**batch.inputs))
+        return label_loss(outputs, batch.labels, smoothing), accuracy_of(outputs, batch.labels)
+
+    return loss
+
+
+def accuracy_of(outputs: Any, labels: Any) -> dict[str, float]:
+    """``accuracy`` of a batch in [0, 1], where labels are classes."""
+    if labels is None or labels.is_floating_point():
+        return {}
+    return {"accuracy": float((outputs.detach().argmax(1) == labels).float().mean())}
+
+
+def validation(samples: Samples) -> Callable[[Any], Score]:
+    """A ``validate`` for ``fit``: accuracy on classes, else the mean square error.
+
+    Raises PassError where there are no labels.
+    """
+    import numpy as np
+    import torch
+
+    if samples.labels is None:
+        raise PassError("validation needs labels and the data has none", hint="Name data.label.")
+
+    def validate(module: Any) -> Score:
+        device = next(module.parameters()).device
+        sums = {"loss": 0.0, "accuracy": 0.0}
+        classes = True
+        with torch.inference_mode():
+            for start in range(0, len(samples), STEP):
+                batch = samples.take(np.arange(start, min(start + STEP, len(samples))))
+                labels = batch.labels.to(device)
+                outputs = first_output(module(**{n: x.to(device) for n, x in batch.inputs.items()}))
+                share = len(labels) / len(samples)
+                sums["loss"] += share * float(label_loss(outputs, labels))
+                classes = not labels.is_floating_point()
+                sums["accuracy"] += share * accuracy_of(outputs, labels).get("accuracy", 0.0)
+        if classes:
+            return Score(sums["accuracy"], True, {"validation_accuracy": sums["accuracy"]})
+        return Score(sums["loss"], False, {"validation_loss": sums["loss"]})
+
+    return validate

@@ -1,0 +1,70 @@
+"""How to train: the fields that every training pass has. Nothing here loads torch."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+ONE_CYCLE_WARMUP = 0.2  # share of the steps that the rate rises over
+
+
+class TrainingSettings(BaseModel):
+    """What ``fit`` does with a module and its samples. Passes that train subclass it.
+
+    The result depends on these fields, the samples, the seed and the CPU's instruction set, and
+    on nothing else: equal settings give equal bits, ``threads`` included.
+    """
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+
+    epochs: int = Field(8, ge=1, description="how often each training sample is seen")
+    steps: int | None = Field(None, ge=1, description="train so many steps, whatever the epochs")
+    batch: int = Field(128, ge=1, description="samples a step")
+    optimizer: str = Field(
+        "sgd", description="sgd, adam, adamw, or any other of torch.optim by name, such as RAdam"
+    )
+    lr: float = Field(0.1, gt=0, description="the highest learning rate")
+    momentum: float = Field(0.9, ge=0, lt=1, description="of optimizers that have one (sgd)")
+    weight_decay: float = Field(5e-4, ge=0, description="of all parameters")
+    schedule: Literal["constant", "cosine", "one-cycle", "step"] = Field(
+        "one-cycle",
+        description="the rate over the steps; one-cycle: up over the first fifth, then a cosine "
+        "to zero",
+    )
+    warmup: float | None = Field(
+        None, ge=0, lt=1, description="share of the steps that the rate rises over, from zero"
+    )
+    decay_at: tuple[float, ...] = Field(
+        (0.5, 0.75), description="of schedule 'step': shares of the steps after which lr falls"
+    )
+    decay: float = Field(0.1, gt=0, le=1, description="of schedule 'step': factor of each fall")
+    clip: float | None = Field(None, gt=0, description="most L2 norm of all gradients together")
+    ema: float = Field(
+        0.998,
+        ge=0,
+        lt=1,
+        description="keep a moving average of weights and buffers with this decay; 0: the last "
+        "weights",
+    )
+    label_smoothing: float = Field(0.0, ge=0, lt=1, description="of the loss on labels")
+    shift: int = Field(0, ge=0, description="move images by up to so many pixels")
+    mirror: bool = Field(False, description="mirror every second image, left to right")
+    erase: int = Field(0, ge=0, description="side of a patch that is blanked in each image")
+    precision: Literal["float32", "bfloat16", "float16"] = Field(
+        "float32", description="of the forward pass (autocast); weights stay float32"
+    )
+    patience: int | None = Field(
+        None,
+        ge=1,
+        description="stop after so many epochs that are no better on validation, and keep the "
+        "best one; left out: train to the end and keep that",
+    )
+    checkpoint_every: int = Field(200, ge=1, description="steps between checkpoints")
+    device: Literal["cpu", "cuda"] = Field("cpu", description="where to train")
+    threads: int = Field(1, ge=1, description="CPU threads; another number gives other bits")
+
+    @property
+    def augmented(self) -> bool:
+        """Whether a sample looks different each time it is seen."""
+        return bool(self.shift or self.mirror or self.erase)
