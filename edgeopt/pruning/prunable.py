@@ -61,7 +61,7 @@ def found(module: nn.Module, example: Feeds, told: Told = lambda _done, _all: No
                 groups.append(holds)
             else:
                 left.append(holds)
-    known = {path for each in (*groups, *left) for path in each.layers}
+    known = {path for g in groups for path in g.layers} | {p for a in left for p in a.layers}
     for path, layer in module.named_modules():
         if path not in known and _weighs(layer) and not _inside(path, known, module):
             left.append(LeftAlone((path,), "the graph does not reach it"))
