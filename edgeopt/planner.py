@@ -2,14 +2,16 @@
 
 Each target grows its own branches from the source, step by step; branches that come to the
 same chain share their jobs. A pass applies where one of its name exists for the branch's
-format and is passed over elsewhere. Conversions are inserted only where no step converts.
+format and is passed over elsewhere. Conversions are inserted only where no step converts. A pass
+that changes the network itself (a stage) also leaves its input as a branch, which later stages
+pass over: so every stage can be measured with and without.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from pydantic import ValidationError
@@ -68,6 +70,8 @@ class Branch:
     check: str = ""
     labels: tuple[str, ...] = ()
     steps: tuple[str, ...] = ()
+    stages: tuple[str, ...] = ()
+    ended: bool = False  # no stage follows any more: what came so far is measured as it is
 
 
 @dataclass
@@ -152,6 +156,7 @@ class _Planner:
         branches = [root]
         for index in range(len(self.recipe.passes)):
             grown = [b for parent in branches for b in self._grow(parent, index, target, facts)]
+            grown.sort(key=lambda branch: not branch.ended)  # one that goes on is kept of two
             branches = list({branch.job: branch for branch in grown}.values())
         leaves = [b for b in (self._converted(b, target) for b in branches) if b]
         leaves = list({leaf.job: leaf for leaf in leaves}.values())
@@ -181,6 +186,7 @@ class _Planner:
             target=str(target),
             chain=leaf.labels,
             steps=leaf.steps,
+            stages=leaf.stages,
             job=leaf.job,
             check=leaf.check,
             description=leaf.description,
@@ -205,6 +211,10 @@ class _Planner:
                 fate.formats.add(parent.description.format)
                 grown.append(parent)
                 continue
+            if kind.stage:
+                grown.append(replace(parent, ended=True))
+                if parent.ended:
+                    continue
             step = self._made(kind, choice, index, fate)
             for variant in step.variants(parent.description, facts) if step else ():
                 branch = self._try(parent, variant, fate)
@@ -301,7 +311,10 @@ class _Planner:
         labels = (*parent.labels, step.label)
         id = "/".join(labels)
         predicted = step.effect(parent.description)
-        branch = Branch(predicted, id, f"check:{id}", labels, (*parent.steps, id))
+        stages = (*parent.stages, step.label) if step.stage else parent.stages
+        branch = Branch(
+            predicted, id, f"check:{id}", labels, (*parent.steps, id), stages, parent.ended
+        )
         if id in self.jobs:
             return branch
         tensors = {

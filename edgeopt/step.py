@@ -108,6 +108,7 @@ class Pass(BaseModel):
     splits: ClassVar[tuple[str, ...]] = ()
     labels: ClassVar[bool] = False  # whether it sees the labels of these splits
     teaches: ClassVar[bool] = False  # whether it sees the source beside its parent
+    stage: ClassVar[bool] = False  # changes the network itself: raced with and without
     limit_s: ClassVar[float | None] = None  # most seconds it may take, where more than usual
     isa_matters: ClassVar[bool] = False
     promise: ClassVar[Promise] = APPROXIMATE

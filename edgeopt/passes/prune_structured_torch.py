@@ -28,6 +28,7 @@ class PruneStructured(Pass):
     uses: ClassVar[tuple[str, ...]] = ("torch", "torch-pruning", "safetensors")
     splits: ClassVar[tuple[str, ...]] = ("calibration",)
     labels: ClassVar[bool] = True
+    stage: ClassVar[bool] = True
     promise: ClassVar[Promise] = APPROXIMATE
 
     macs: Fraction | None = Field(None, description="multiply-accumulates to keep, as a fraction")

@@ -9,12 +9,13 @@ from typing import Any, Literal
 
 from edgeopt.decide.choose import judge_all, lost_to, nearest_miss, ranked, standing, worst
 from edgeopt.decide.front import pareto_front
+from edgeopt.decide.stages import stage_figures
 from edgeopt.pipeline.measure import Bench, Entry, sizes
 from edgeopt.schema.constraint import Constraint, Verdict, quantity_unit
 from edgeopt.schema.errors import UnreachableError
 from edgeopt.schema.event import Event
 from edgeopt.schema.measurement import Measurement, figure, span
-from edgeopt.schema.result import CandidateStatus
+from edgeopt.schema.result import CandidateStatus, StageFigure
 
 FINALISTS = 3
 AGAINST = "the reference, which all others race against"
@@ -72,7 +73,7 @@ class Contest:
         self._score()
         contenders = self._standing_as("feasible", "pending")
         if contenders:
-            self._short_races(contenders)
+            self._short_races([*contenders, *self._beside_stages(contenders)])
         if self.quick:
             self._measure_memory("pending")
             order = self._order([e for e in self._standing_as("feasible") if e.raced])
@@ -108,6 +109,27 @@ class Contest:
         self._judge(entries)
         if self.objective.startswith("memory."):
             self._measure_memory("feasible", "pending")
+
+    def _beside_stages(self, contenders: Sequence[Entry]) -> list[Entry]:
+        """Others that show what the stages of contenders did to speed, feasible or not."""
+        places = {
+            (e.plan.target, e.plan.stages[:count], e.plan.rest)
+            for e in contenders
+            for count in range(len(e.plan.stages))
+        }
+        return [
+            e
+            for e in self._eligible()
+            if e.error is None
+            and e not in contenders
+            and (e.plan.target, e.plan.stages, e.plan.rest) in places
+        ]
+
+    def stages(self) -> tuple[StageFigure, ...]:
+        """What each stage did to speed, wherever both sides were raced."""
+        plans = [e.plan for e in self.entries]
+        measured = {e.plan.id: e.measured for e in self.entries}
+        return stage_figures(plans, measured, self.ratio)
 
     def _measure_memory(self, *words: str) -> None:
         entries = [e for e in self._standing_as(*words) if e.raced]

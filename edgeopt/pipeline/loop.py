@@ -11,6 +11,7 @@ from typing import Any
 
 from edgeopt.bench.jobs import run_bench
 from edgeopt.bench.rig import FALLBACK
+from edgeopt.decide.stages import dropped
 from edgeopt.engine import Engine
 from edgeopt.pipeline.contest import Contest, Decision
 from edgeopt.pipeline.contests import decide_all
@@ -97,6 +98,10 @@ def run_recipe(
         if lost and len(lost) == len(decisions):
             raise lost[0]
         notes += [note for contest in contests for note in contest.bench.notes]
+        for contest, decision in zip(contests, decisions, strict=True):
+            if decision.chosen is not None:
+                plans = {e.plan.id: e.plan for e in contest.entries}
+                notes += dropped(contest.stages(), plans, decision.chosen.plan.id)
         results = [
             _target_result(contest, decision, plan, outcomes)
             for contest, decision in zip(contests, decisions, strict=True)
@@ -255,6 +260,7 @@ def _target_result(
         nearest_miss=decision.nearest_miss,
         test=decision.test,
         slices=_slices(contest, decision),
+        stages=contest.stages(),
         exit_code=decision.exit_code,
     )
 

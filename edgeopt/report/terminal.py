@@ -54,6 +54,8 @@ def view(result: Result, folder: str = "") -> RenderableType:
         parts += [_table(target), Text()] if target.candidates else []
         if target.speed == "instructions":
             parts += [*_split(target), Text()]
+        if target.stages:
+            parts += [_stages(target), Text()]
     parts += [_text(f"note: {note}", "dim") for note in result.notes]
     return Group(*parts)
 
@@ -143,6 +145,18 @@ def _split(target: TargetResult) -> list[RenderableType]:
         if len(row) == len(sides):
             table.add_row(name, *row)
     return [table] if table.row_count else []
+
+
+def _stages(target: TargetResult) -> RenderableType:
+    """What each stage did to speed: the same chain with it, over without it."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 2), header_style="bold")
+    table.add_column("what each stage did to speed", overflow="fold")
+    for name in ("form", "x before"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("so it is", style="dim")
+    for each in target.stages:
+        table.add_row(_text(each.stage), each.form, _whole(each.ratio), each.word)
+    return table
 
 
 class _Story:

@@ -20,11 +20,17 @@ class Candidate(Noun):
     group: str = ""  # the target as it was asked for, such as local/*
     chain: tuple[str, ...]
     steps: tuple[str, ...]  # ids of the pass jobs, first to last
+    stages: tuple[str, ...] = ()  # labels of those passes in it that change the network itself
     job: str
     check: str = ""
     description: Description
     reference: bool = False
     eligible: bool = True
+
+    @property
+    def rest(self) -> tuple[str, ...]:
+        """The chain without its stages."""
+        return tuple(label for label in self.chain if label not in self.stages)
 
     @property
     def label(self) -> str:

@@ -86,6 +86,28 @@ class SliceFigure(Noun):
     difference: Measurement | None = None  # to the source, on the same samples
 
 
+class StageFigure(Noun):
+    """The speed of a chain with a stage over that of the same chain without it."""
+
+    stage: str  # label of the pass that changes the network
+    form: str  # "float32", "float16" or "int8": what the chains end in
+    before: str  # candidate ids
+    after: str
+    ratio: Measurement  # after over before, of what stands for speed
+
+    @property
+    def slows(self) -> bool:
+        """Whether it is proven to make the network slower in this form."""
+        return self.ratio.interval[0] > 1.0
+
+    @property
+    def word(self) -> str:
+        """``faster``, ``slower`` or ``as fast``, as far as the interval proves."""
+        if self.slows:
+            return "slower"
+        return "faster" if self.ratio.interval[1] < 1.0 else "as fast"
+
+
 class TargetResult(Noun):
     """What was decided for one target."""
 
@@ -102,6 +124,7 @@ class TargetResult(Noun):
     nearest_miss: str | None = None  # candidate id
     test: dict[str, Any] = {}  # split "test": measurements, verdicts, or why not tested
     slices: dict[str, tuple[SliceFigure, ...]] = {}  # split -> of the chosen, or nearest miss
+    stages: tuple[StageFigure, ...] = ()  # what each stage did to speed
     exit_code: int = 0
 
     @property

@@ -291,3 +291,25 @@ def test_a_missing_training_split_is_told(student: None) -> None:
     with pytest.raises(PlanError, match="'student' needs a 'train' split") as caught:
         plan(["student", "export-onnx"])
     assert "train: train" in caught.value.hint
+
+
+def test_a_stage_is_planned_with_and_without_and_later_ones_only_upon_it() -> None:
+    stages = [{"prune-structured": {"macs": 0.5}}, {"distill": {}}]
+    splits = ("calibration", "validation", "train")
+    made = plan([*stages, "export-onnx", {"one_of": ["none", {"fp16": {}}]}], splits=splits)
+    prune, distill = "prune-structured(macs=0.5)", "distill"
+    expected = [(), (prune,), (prune, distill)]
+    for end in (("export-onnx",), ("export-onnx", "fp16")):
+        assert {(*s, *end) for s in expected} <= chains(made)
+    assert len(chains(made)) == 6
+    assert {c.stages for c in made.candidates} == set(expected)
+    assert all(c.rest[0] == "export-onnx" for c in made.candidates)
+
+
+def test_none_beside_a_stage_lets_later_stages_run_alone() -> None:
+    prune = {"prune-structured": {"macs": 0.5}}
+    splits = ("calibration", "validation", "train")
+    made = plan([{"one_of": ["none", prune]}, {"distill": {}}, "export-onnx"], splits=splits)
+    label = "prune-structured(macs=0.5)"
+    wanted = {(), (label,), ("distill",), (label, "distill")}
+    assert {c.stages for c in made.candidates if c.eligible} == wanted

@@ -9,7 +9,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from edgeopt.report.page.pareto import Plot, plotted
-from edgeopt.report.page.rows import NAMES, Row, checks, groups, rows_of, split, tiles
+from edgeopt.report.page.rows import NAMES, Row, checks, groups, rows_of, split, stages, tiles
 from edgeopt.report.page.tree import forest
 from edgeopt.schema.base import printable
 from edgeopt.schema.result import Result, TargetResult
@@ -82,6 +82,7 @@ def _section(target: TargetResult) -> dict[str, Any]:
         "checks": checks(target),
         "groups": groups(target),
         "split": split(target) if target.speed == "instructions" else [],
+        "stages": stages(target),
         "metric": NAMES.get(target.metric, target.metric),
         "shown": next((row for row in rows if row.candidate.id == shown), None),
         "plot": plot,

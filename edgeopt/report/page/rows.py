@@ -139,6 +139,20 @@ def split(target: TargetResult) -> list[list[Cell]]:
     ]
 
 
+def stages(target: TargetResult) -> list[list[Cell]]:
+    """What each stage did to speed, form by form."""
+    return [
+        [
+            Cell("Stage", each.stage),
+            Cell("Chain beside it", target.candidate(each.before).label),
+            Cell("Form", each.form),
+            Cell("With it, x without", _told(each.ratio), _interval(each.ratio), strong=True),
+            Cell("So it is", each.word),
+        ]
+        for each in target.stages
+    ]
+
+
 def _cells(metric: str, speed: str, candidate: CandidateResult) -> list[Cell]:
     measured = candidate.measurements
     placement = ", ".join(f"{name} {n}" for name, n in sorted(candidate.placement.items()))

@@ -1,0 +1,77 @@
+"""What each stage did to speed: the same chain with it and without it, form by form.
+
+A pruned network may gain in FP32 and lose in INT8, where kernels like some channel counts and not
+others. So every stage is looked at in every form that was raced.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from math import exp, hypot, log
+
+from edgeopt.schema.measurement import Measurement, figure, span
+from edgeopt.schema.plan import Candidate
+from edgeopt.schema.result import StageFigure
+
+Measured = Mapping[str, Mapping[str, Measurement]]
+FORMS = ("int8", "float16", "float32")
+
+
+def stage_figures(
+    candidates: Sequence[Candidate], measured: Measured, quantity: str
+) -> tuple[StageFigure, ...]:
+    """A figure for each stage and form of which both sides were raced.
+
+    ``quantity`` is the ratio to the reference that stands for speed. The ratio of two such ratios
+    has the root of the sum of their squares as half-width, in logarithms.
+    """
+    known = {(c.target, c.stages, c.rest): c for c in candidates if quantity in measured[c.id]}
+    found = []
+    for (target, stages, rest), after in known.items():
+        before = known.get((target, stages[:-1], rest)) if stages else None
+        if before is None:
+            continue
+        ratio = quotient(measured[after.id][quantity], measured[before.id][quantity])
+        found.append(
+            StageFigure(
+                stage=stages[-1],
+                form=next((f for f in FORMS if f in after.description.facts), ""),
+                before=before.id,
+                after=after.id,
+                ratio=ratio,
+            )
+        )
+    return tuple(found)
+
+
+def quotient(mine: Measurement, theirs: Measurement) -> Measurement:
+    """One ratio over another, both measured against the same reference."""
+    half = hypot(*(log(m.interval[1] / m.value) for m in (mine, theirs)))
+    value = mine.value / theirs.value
+    return Measurement(
+        quantity=mine.quantity,
+        value=value,
+        unit="x",
+        low=value * exp(-half),
+        high=value * exp(half),
+        n=min(mine.n, theirs.n),
+        protocol="quotient of the ratios to the reference",
+        machine=mine.machine,
+    )
+
+
+def dropped(
+    figures: Iterable[StageFigure], candidates: Mapping[str, Candidate], chosen: str
+) -> list[str]:
+    """A sentence for each stage that slows the form that was chosen, and is not in the choice."""
+    won = candidates[chosen]
+    found = []
+    for each in figures:
+        before = candidates[each.before]
+        if each.slows and each.stage not in won.stages and before.rest == won.rest:
+            low, high = each.ratio.interval
+            found.append(
+                f"stage '{each.stage}' was dropped: after it, '{' > '.join(before.rest)}' takes "
+                f"{figure(each.ratio.value, 'x')} ({span(low, high, 'x')}) as long as before"
+            )
+    return found
