@@ -16,6 +16,7 @@ from edgeopt.engine import Engine
 from edgeopt.pipeline.contest import Contest, Decision
 from edgeopt.pipeline.contests import decide_all
 from edgeopt.pipeline.counted import CountedBench, CountedContest, is_timed
+from edgeopt.pipeline.entries import entries_of
 from edgeopt.pipeline.measure import Bench, Entry
 from edgeopt.pipeline.prepare import OPEN, installed_version, prepare
 from edgeopt.pipeline.targets import in_order
@@ -23,7 +24,6 @@ from edgeopt.pipeline.write import check_writable, write_result
 from edgeopt.planner import SOURCE_CHECK, Known
 from edgeopt.planner import make_plan as plan_jobs
 from edgeopt.recipe import Recipe
-from edgeopt.schema.artifact import Artifact, Description
 from edgeopt.schema.errors import from_record
 from edgeopt.schema.event import Event
 from edgeopt.schema.job import Outcome
@@ -82,7 +82,7 @@ def run_recipe(
             raise from_record(unsound.error)
         contests, notes = [], list(plan.notes)
         for group in known.groups:
-            entries, reference, merged = _entries(plan, group, outcomes)
+            entries, reference, merged = entries_of(plan, group, outcomes)
             notes += merged
             timed = is_timed(group)
             bench_kind, kind = (Bench, Contest) if timed else (CountedBench, CountedContest)
@@ -173,46 +173,6 @@ def job_lists(outcomes: Iterable[Outcome]) -> JobLists:
         cached=tuple(sorted(o.job for o in ended if o.ok and o.cached)),
         failed=tuple(sorted(o.job for o in ended if not o.ok)),
     )
-
-
-def _entries(
-    plan: Plan, group: TargetGroup, outcomes: dict[str, Outcome]
-) -> tuple[list[Entry], Entry, list[str]]:
-    """The entries of a target, equal files merged into the first, and the reference."""
-    entries: list[Entry] = []
-    notes: list[str] = []
-    by_digest: dict[tuple[str, str], Entry] = {}
-    reference: Entry | None = None
-    members = {str(target): (target, facts) for target, facts in group.members}
-    for candidate in plan.candidates:
-        if candidate.group != str(group):
-            continue
-        target, facts = members[candidate.target]
-        entry = Entry(candidate, target, facts)
-        ended = outcomes[candidate.job]
-        checked = outcomes[candidate.check] if candidate.check else ended
-        if ended.ok and checked.ok:
-            entry.artifact = Artifact.model_validate(ended.value["artifact"])
-            entry.description = Description.model_validate(ended.value["description"])
-            twin = by_digest.setdefault((candidate.target, entry.artifact.digest), entry)
-        else:
-            entry.error, twin = (checked if ended.ok else ended).error or {}, entry
-        if twin is not entry:
-            notes.append(f"{candidate.label} came to the same file as {twin.plan.label}")
-            twin.plan = twin.plan.model_copy(
-                update={
-                    "eligible": twin.plan.eligible or candidate.eligible,
-                    "reference": twin.plan.reference or candidate.reference,
-                }
-            )
-        else:
-            entries.append(entry)
-        if candidate.reference:
-            reference = twin
-    assert reference is not None, "the planner gives every target a reference"
-    if reference.artifact is None:
-        raise from_record(reference.error or {"what": "the reference could not be made"})
-    return entries, reference, notes
 
 
 def _built(entries: Sequence[Entry]) -> Decision:
