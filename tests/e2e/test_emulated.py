@@ -105,3 +105,37 @@ def test_saturation_without_vnni_is_found_named_and_cured(on_cores: Project) -> 
             assert "'output' is off by" in found[0] and "arg maxes flip" in found[0]
     raced = [c for c in target["candidates"] if "ratio.instructions" in c["measurements"]]
     assert len(raced) >= len(CURES)
+
+
+@pytest.mark.long
+def test_an_artifact_for_this_cpu_is_compared_with_one_without_vnni(on_cores: Project) -> None:
+    """The only candidate overflows somewhere: that is a finding, and its cures race beside it."""
+    on_cores.write(
+        OWN.replace(
+            "  - one_of: [{export-onnx: {}}, {export-tflite: {}}]\n", "  - export-onnx: {}\n"
+        )
+        .replace(f"[{INT8}]", "[{quantize-int8: {scheme: u8s8, float_stem: false}}]")
+        .replace("fidelity.cosine >= 0.9", "size <= 1 GB")
+    )
+    done = on_cores.run("optimize", "recipe.yaml", "--json", "--out", "out", timeout=1200)
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    (target,) = result["targets"]
+    vnni = "vnni" in machine.facts()["isa"]
+    other, yardstick = ("emulated:haswell", "the host") if vnni else (
+        f"local ({machine.facts()['isa']})", "the host without fused kernels"
+    )  # fmt: skip
+    (found,) = [note for note in result["notes"] if "saturate sums" in note]
+    assert f"float_stem=False) answers otherwise on {other} than on {yardstick}: 'output'" in found
+    raced = {c["label"].rpartition("(")[2].rstrip(")"): c for c in target["candidates"]}
+    for scheme in ("scheme=u8s8-reduced, float_stem=False", "scheme=u8s8-safe, float_stem=False"):
+        assert f"quantize-int8({scheme}) (agrees)" in found
+        (parity,) = raced[scheme]["parity"]
+        assert parity["flips"] == 0 and parity["n"] == SAMPLES
+        assert "ratio.latency.p50" in raced[scheme]["measurements"]
+    (parity,) = raced["scheme=u8s8, float_stem=False"]["parity"]
+    assert (parity["device"], parity["tensor"]) == (other, "output")
+    assert parity["worst"] > 0.01 * parity["peak"] or parity["flips"]
+    assert len(target["candidates"]) == 5  # the reference, what was asked for, three cures
+    assert "answers otherwise on" in on_cores.run("report", "out").stdout
+    assert result["recipe"]["passes"][-1]["quantize-int8"]["scheme"] == "u8s8"
