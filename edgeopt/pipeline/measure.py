@@ -22,6 +22,7 @@ from edgeopt.schema.errors import (
 )
 from edgeopt.schema.job import Arrays, Job, Outcome
 from edgeopt.schema.measurement import Measurement
+from edgeopt.schema.parity import Parity
 from edgeopt.schema.plan import Candidate
 from edgeopt.schema.result import SliceFigure
 from edgeopt.schema.target import Target, TargetFacts, TargetGroup
@@ -48,12 +49,17 @@ class Entry:
     measured: dict[str, Measurement] = field(default_factory=dict)
     duels: dict[str, Measurement] = field(default_factory=dict)  # other id -> this over other
     placement: dict[str, int] = field(default_factory=dict)
+    parity: dict[tuple[str, str], Parity] = field(default_factory=dict)
     raced: str = ""  # the last protocol: short, full, final
 
     @property
     def made(self) -> Description:
         """What it is, as read from its file, or else as planned."""
         return self.description or self.plan.description
+
+    def keep(self, parity: Parity) -> None:
+        """Keep what was found of a device against a yardstick, in place of what was."""
+        self.parity[parity.device, parity.yardstick] = parity
 
 
 class Bench:
