@@ -13,7 +13,7 @@ from functools import cache
 from importlib import import_module, metadata
 from pathlib import Path
 from pkgutil import iter_modules
-from typing import Any, ClassVar, Protocol, Self
+from typing import Any, ClassVar, NamedTuple, Protocol, Self
 
 from pydantic import BaseModel, ConfigDict
 
@@ -47,6 +47,19 @@ APPROXIMATE = Promise(kind="approximate")
 def close(rtol: float, atol: float) -> Promise:
     """A promise of equality up to rounding."""
     return Promise(kind="close", rtol=rtol, atol=atol)
+
+
+class Open(NamedTuple):
+    """What a pass leaves open for measuring to fill in: a fraction of the network to keep.
+
+    The fields ``fields`` make way for a number under ``closes``. ``speedup`` is what is sought:
+    the widest network so much faster than the reference, or without one the smallest network
+    that keeps the constraints.
+    """
+
+    closes: str
+    fields: tuple[str, ...]
+    speedup: float | None = None
 
 
 class PassContext(Protocol):
@@ -112,6 +125,11 @@ class Pass(BaseModel):
     limit_s: ClassVar[float | None] = None  # most seconds it may take, where more than usual
     isa_matters: ClassVar[bool] = False
     promise: ClassVar[Promise] = APPROXIMATE
+
+    @classmethod
+    def open_of(cls, fields: Mapping[str, Any]) -> Open | None:
+        """What a recipe's fields leave open, if anything."""
+        return None
 
     def variants(self, d: Description, t: TargetFacts) -> tuple[Self, ...]:
         """The concrete passes that this one stands for; ``scheme: auto`` expands here."""

@@ -46,6 +46,7 @@ class Contest:
     """Runs the phases in order; ``entries`` and ``reference`` keep what was measured."""
 
     ratio = "ratio.latency.p50"  # what stands for speed
+    protocol = "short"  # the cheapest race that gives it
 
     def __init__(
         self,
@@ -70,7 +71,7 @@ class Contest:
 
         Raises UnreachableError where the device is lost, and what stops the whole run.
         """
-        self._score()
+        self.score()
         contenders = self._standing_as("feasible", "pending")
         if contenders:
             self._short_races([*contenders, *self._beside_stages(contenders)])
@@ -88,7 +89,8 @@ class Contest:
             return self._nobody()
         return self._tested(chosen)
 
-    def _score(self) -> None:
+    def score(self) -> None:
+        """Figures and verdicts of every entry on the validation split."""
         self._phase("Scoring on the validation split")
         alive = [e for e in self._everyone() if e.error is None]
         measured = self.bench.score(alive, "validation")

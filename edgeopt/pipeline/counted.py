@@ -95,10 +95,11 @@ class CountedContest(Contest):
     """Nothing is timed: every feasible candidate is counted once, beside the reference."""
 
     ratio = "ratio.instructions"
+    protocol = "count"
 
     def run(self) -> Decision:
         """Score, count, choose, test."""
-        self._score()
+        self.score()
         contenders = self._standing_as("feasible", "pending")
         self._phase(f"Counting the instructions of {len(contenders)} candidates", len(contenders))
         for entry in contenders:

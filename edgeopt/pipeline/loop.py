@@ -3,43 +3,43 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from edgeopt.bench.jobs import run_bench
-from edgeopt.bench.rig import FALLBACK
 from edgeopt.decide.stages import dropped
 from edgeopt.engine import Engine
-from edgeopt.pipeline.away import AwayBench, is_away
-from edgeopt.pipeline.contest import Contest, Decision
+from edgeopt.pipeline.contest import Decision
 from edgeopt.pipeline.contests import decide_all
-from edgeopt.pipeline.counted import CountedBench, CountedContest, is_timed
 from edgeopt.pipeline.entries import entries_of
-from edgeopt.pipeline.measure import Bench, Entry
-from edgeopt.pipeline.prepare import OPEN, installed_version, prepare
+from edgeopt.pipeline.kinds import kinds_of
+from edgeopt.pipeline.measure import Entry
+from edgeopt.pipeline.prepare import installed_version, prepare
+from edgeopt.pipeline.results import (
+    data_facts,
+    exit_code_of,
+    fell_back,
+    job_lists,
+    slower,
+    source_facts,
+    target_result,
+)
 from edgeopt.pipeline.saturation import Checked, check_saturation
+from edgeopt.pipeline.search import Search
 from edgeopt.pipeline.targets import in_order
+from edgeopt.pipeline.work import Work
 from edgeopt.pipeline.write import check_writable, write_result
-from edgeopt.planner import SOURCE_CHECK, Known
+from edgeopt.planner import SOURCE_CHECK
 from edgeopt.planner import make_plan as plan_jobs
 from edgeopt.recipe import Recipe
 from edgeopt.schema.errors import from_record
 from edgeopt.schema.event import Event
 from edgeopt.schema.job import Outcome
-from edgeopt.schema.measurement import figure, span
 from edgeopt.schema.plan import Plan
-from edgeopt.schema.result import (
-    CandidateResult,
-    JobLists,
-    PassRecord,
-    Result,
-    SliceFigure,
-    TargetResult,
-)
-from edgeopt.schema.target import TargetGroup
+from edgeopt.schema.result import Result
 from edgeopt.store import Store
 
 OnEvent = Callable[[Event], None]
@@ -47,7 +47,6 @@ LIBRARIES = (
     "edgeopt", "numpy", "onnx", "onnxruntime", "onnxsim", "openvino", "ai-edge-litert",
     "ai-edge-quantizer", "torch", "onnxscript", "litert-torch",
 )  # fmt: skip
-EXIT_ORDER = (1, 3, 4, 5)  # of several targets, the first of these that applies
 
 
 def run_recipe(
@@ -74,6 +73,10 @@ def run_recipe(
     with Engine(store, on_event=on_event, bench=run_bench, deadline=deadline) as engine:
         on_event(Event(what="phase", text="Reading the model and the data"))
         known, outcomes = prepare(recipe, engine)
+        asked = recipe
+        work = Work(recipe, known, engine, store, outcomes, on_event, deadline)
+        search = Search(work, kinds_of)
+        recipe = work.recipe = search.closed(measuring=bench)
         plan = plan_jobs(recipe, known)
         for note in [*plan.notes, *(str(error) for error in known.unreachable.values())]:
             on_event(Event(what="note", text=note))
@@ -82,16 +85,14 @@ def run_recipe(
         outcomes.update(engine.run(plan.jobs, outcomes))
         if (unsound := outcomes.get(SOURCE_CHECK)) and unsound.error:
             raise from_record(unsound.error)
-        checked = Checked(plan)
-        if bench and not quick:
-            asked = recipe, known, plan, engine, store, outcomes, on_event
-            checked = check_saturation(*asked)
-        plan, contests, notes = checked.plan, [], [*plan.notes, *checked.notes]
+        checked = check_saturation(work, plan) if bench and not quick else Checked(plan)
+        plan, contests = checked.plan, []
+        notes = [*search.notes, *plan.notes, *checked.notes]
         for group in known.groups:
             entries, reference, merged = entries_of(plan, group, outcomes)
             checked.keep(entries)
             notes += merged
-            bench_kind, kind = _kinds(group)
+            bench_kind, kind = kinds_of(group)
             bench_of = bench_kind(recipe, known, engine, store, outcomes, group)
             contests.append(kind(bench_of, entries, reference, on_event, deadline, quick))
         another = partial(Engine, store, on_event=on_event, bench=run_bench, deadline=deadline)
@@ -109,33 +110,27 @@ def run_recipe(
                 plans = {e.plan.id: e.plan for e in contest.entries}
                 notes += dropped(contest.stages(), plans, decision.chosen.plan.id)
         results = [
-            _target_result(contest, decision, plan, outcomes)
+            target_result(contest, decision, plan, outcomes)
             for contest, decision in zip(contests, decisions, strict=True)
         ]
     results = in_order(recipe, results, known.unreachable)
-    notes += [note for found in results for note in (_slower(found), _fell_back(found)) if note]
+    notes += [note for found in results for note in (slower(found), fell_back(found)) if note]
     result = Result(
         edgeopt=installed_version("edgeopt"),
         started=started.isoformat(timespec="seconds"),
         seconds=round(time.monotonic() - clock, 3),
-        recipe=recipe.spelled(),
+        recipe=asked.spelled(),
         recipe_path=recipe.path.name if recipe.path else "",
-        source=_source(outcomes),
-        data=_data(known),
+        source=source_facts(outcomes),
+        data=data_facts(known),
         versions={name: v for name in LIBRARIES if (v := installed_version(name))},
         jobs=job_lists(outcomes.values()),
         targets=tuple(results),
+        search=tuple(search.points),
         notes=tuple(dict.fromkeys(notes)),
-        exit_code=_exit_code([r.exit_code for r in results]),
+        exit_code=exit_code_of([r.exit_code for r in results]),
     )
     return write_result(result, store, out) if out is not None else result
-
-
-def _kinds(group: TargetGroup) -> tuple[type[Bench], type[Contest]]:
-    """How a target is measured and how it is decided."""
-    if not is_timed(group):
-        return CountedBench, CountedContest
-    return AwayBench if is_away(group) else Bench, Contest
 
 
 def make_plan(
@@ -178,158 +173,6 @@ TYPICAL_SECONDS = {"pass": 6.0, "check": 2.0, "data": 1.0}
 RACE_SECONDS, FULL_RACE_SECONDS = 4.0, 12.0
 
 
-def job_lists(outcomes: Iterable[Outcome]) -> JobLists:
-    """Ids of jobs by what became of them, sorted."""
-    ended = list(outcomes)
-    return JobLists(
-        ran=tuple(sorted(o.job for o in ended if o.ok and not o.cached)),
-        cached=tuple(sorted(o.job for o in ended if o.ok and o.cached)),
-        failed=tuple(sorted(o.job for o in ended if not o.ok)),
-    )
-
-
 def _built(entries: Sequence[Entry]) -> Decision:
     made = sum(e.error is None and e.plan.eligible for e in entries)
     return Decision("built", f"{made} candidates built and checked; nothing was measured")
-
-
-def _target_result(
-    contest: Contest,
-    decision: Decision,
-    plan: Plan,
-    outcomes: dict[str, Outcome],
-) -> TargetResult:
-    front = contest.front()
-    found = []
-    for entry in contest.entries:
-        status, reason = contest.standing_of(entry, decision)
-        found.append(
-            CandidateResult(
-                id=entry.plan.id,
-                chain=tuple(_pass_record(id, plan, outcomes) for id in entry.plan.steps),
-                label=entry.plan.label,
-                target=entry.plan.target,
-                status=status,
-                reason=reason,
-                reference=entry is contest.reference,
-                artifact=entry.artifact,
-                description=entry.description,
-                measurements=entry.measured,
-                verdicts=contest.verdicts.get(entry.plan.id, ()),
-                placement=entry.placement,
-                parity=tuple(entry.parity.values()),
-                on_front=entry.plan.id in front,
-            )
-        )
-    return TargetResult(
-        target=str(contest.bench.target),
-        objective=contest.objective,
-        machine=_machine(contest.bench.group),
-        reference=contest.reference.plan.id,
-        source=contest.bench.source,
-        candidates=tuple(found),
-        chosen=decision.chosen.plan.id if decision.chosen else None,
-        verdict=decision.verdict,
-        sentence=decision.sentence,
-        nearest_miss=decision.nearest_miss,
-        test=decision.test,
-        slices=_slices(contest, decision),
-        stages=contest.stages(),
-        exit_code=decision.exit_code,
-    )
-
-
-def _slices(contest: Contest, decision: Decision) -> dict[str, tuple[SliceFigure, ...]]:
-    """Figures by class and slice of the chosen, or of the nearest miss, split by split."""
-    shown = decision.chosen or next(
-        (e for e in contest.entries if e.plan.id == decision.nearest_miss), None
-    )
-    if shown is None or decision.verdict in ("built", "unreachable"):
-        return {}
-    splits = ["validation", *(["test"] if "measurements" in decision.test else [])]
-    found = {split: contest.bench.sliced(shown, split) for split in splits}
-    return {split: figures for split, figures in found.items() if figures}
-
-
-def _machine(group: TargetGroup) -> dict[str, Any]:
-    """ISA, runtimes with versions, and what else the device says of itself."""
-    _, facts = group.members[0]
-    runtimes = {target.runtime: each.runtime_version for target, each in group.members}
-    return {
-        "isa": facts.isa,
-        "runtime_version": ", ".join(
-            f"{name} {version}" if len(runtimes) > 1 else version
-            for name, version in runtimes.items()
-        ),
-        "runtimes": runtimes,
-        **facts.machine,
-    }
-
-
-def _slower(found: TargetResult) -> str:
-    """A note where the chosen artifact is proven slower than the reference, else nothing."""
-    measured = found.candidate(found.chosen).measurements if found.chosen else {}
-    ratio = measured.get("ratio.latency.p50") or measured.get("ratio.instructions")
-    if ratio is None or ratio.interval[0] <= 1.0:
-        return ""
-    counted = ratio.quantity == "ratio.instructions"
-    how, what = ("longer", "instructions") if counted else ("slower", "p50 latency")
-    return (
-        f"on {found.target} the chosen artifact is {how} than the reference: "
-        f"{figure(ratio.value, 'x')} ({span(*ratio.interval, 'x')}) its {what}"
-    )
-
-
-def _fell_back(found: TargetResult) -> str:
-    """A note where figures of a target were measured beside its accelerator, else nothing."""
-    fell = [
-        candidate
-        for candidate in found.candidates
-        if any(FALLBACK in measured.marks for measured in candidate.measurements.values())
-    ]
-    if not fell:
-        return ""
-    told = ", ".join(f"{n} on {name}" for name, n in fell[0].placement.items())
-    return (
-        f"on {found.target} nodes of {len(fell)} candidates ran elsewhere than asked, as allowed; "
-        f"those of '{fell[0].label}': {told}"
-    )
-
-
-def _pass_record(id: str, plan: Plan, outcomes: dict[str, Outcome]) -> PassRecord:
-    job, outcome = plan.job(id), outcomes[id]
-    check = plan.job(f"check:{id}")
-    checked = outcomes[check.id]
-    promise = check.params["promise"]
-    return PassRecord(
-        label=id.rpartition("/")[2],
-        name=job.name,
-        params=job.params["fields"],
-        job=id,
-        artifact=outcome.digest,
-        seconds=round(outcome.seconds, 3),
-        cached=outcome.cached,
-        promise=promise["kind"],
-        check=checked.value,
-        error=outcome.error or checked.error,
-    )
-
-
-def _source(outcomes: dict[str, Outcome]) -> dict[str, Any]:
-    value = outcomes[OPEN].value
-    return {"digest": outcomes[OPEN].digest, **value}
-
-
-def _data(known: Known) -> dict[str, Any]:
-    return {
-        role: {
-            "n": raw.n,
-            "digest": raw.digest,
-            "label_digest": raw.labels.blob if raw.labels else "",
-        }
-        for role, raw in known.raw.items()
-    }
-
-
-def _exit_code(codes: Sequence[int]) -> int:
-    return next((code for code in EXIT_ORDER if code in codes), 0)

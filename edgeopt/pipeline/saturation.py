@@ -15,20 +15,17 @@ from dataclasses import dataclass, field, replace
 from edgeopt.devices import device_named
 from edgeopt.devices.emulated.cores import core_of
 from edgeopt.devices.emulated.folder import emulation_folder, manifest
-from edgeopt.engine import Engine
 from edgeopt.pipeline.away import of_first
 from edgeopt.pipeline.cures import with_cures
 from edgeopt.pipeline.measure import Bench, Entry
 from edgeopt.pipeline.parity import SAMPLES_MAX, compared
-from edgeopt.planner import Known
-from edgeopt.recipe import Recipe
+from edgeopt.pipeline.work import Work
 from edgeopt.schema.artifact import Artifact, Description
 from edgeopt.schema.event import Event
 from edgeopt.schema.job import NODE_BY_NODE, ArrayRef, Job, Outcome
 from edgeopt.schema.parity import Parity
 from edgeopt.schema.plan import Candidate, Plan
 from edgeopt.schema.target import TargetFacts, TargetGroup, parse_target
-from edgeopt.store import Store
 
 OLD = "emulated:haswell"
 HOST, THERE = parse_target("local/onnxruntime"), parse_target(f"{OLD}/onnxruntime")
@@ -51,24 +48,14 @@ class Checked:
                 entry.keep(self.found[entry.plan.job])
 
 
-def check_saturation(
-    recipe: Recipe,
-    known: Known,
-    plan: Plan,
-    engine: Engine,
-    store: Store,
-    outcomes: dict[str, Outcome],
-    on_event: Callable[[Event], None],
-) -> Checked:
-    """Compare every INT8 ONNX artifact for this machine's CPU, and build cures where needed.
-
-    Jobs run in ``engine`` and leave their outcomes in ``outcomes``.
-    """
+def check_saturation(work: Work, plan: Plan) -> Checked:
+    """Compare every INT8 ONNX artifact for this machine's CPU, and build cures where needed."""
     checked = Checked(plan)
     facts = device_named(HOST.device).facts(HOST) if _concerned(plan) else None
     if facts is None or not facts.isa.startswith("x86_64"):
         return checked
-    bench = SaturationBench(recipe, known, engine, store, outcomes, facts)
+    outcomes, on_event = work.outcomes, work.on_event
+    bench = SaturationBench(work, facts)
     if not bench.able:
         return checked
     entries = _int8(plan, outcomes, facts)
@@ -77,9 +64,8 @@ def check_saturation(
     bad = {job: parity for job, parity in checked.found.items() if not parity.holds}
     if not bad:
         return checked
-    checked.plan, cures = with_cures(recipe, known, plan, bad)
-    fresh = [job for job in checked.plan.jobs if job.id not in outcomes]
-    outcomes.update(engine.run(fresh, outcomes))
+    checked.plan, cures = with_cures(work.recipe, work.known, plan, bad)
+    work.run(checked.plan.jobs)
     more = [e for e in _int8(checked.plan, outcomes, facts) if e.plan.job not in checked.found]
     _phase(on_event, more, bench)
     checked.found |= bench.parities(more)
@@ -93,17 +79,9 @@ def check_saturation(
 class SaturationBench(Bench):
     """Scores the first samples where sums saturate, and where they do not."""
 
-    def __init__(
-        self,
-        recipe: Recipe,
-        known: Known,
-        engine: Engine,
-        store: Store,
-        outcomes: dict[str, Outcome],
-        facts: TargetFacts,
-    ) -> None:
+    def __init__(self, work: Work, facts: TargetFacts) -> None:
         group = TargetGroup(asked=HOST, members=((HOST, facts),))
-        super().__init__(recipe, known, engine, store, outcomes, group)
+        super().__init__(work.recipe, work.known, work.engine, work.store, work.outcomes, group)
         self.vnni = "vnni" in facts.isa
         self.device = OLD if self.vnni else f"local ({facts.isa})"
 

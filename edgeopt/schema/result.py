@@ -165,6 +165,19 @@ class TargetResult(Noun):
         raise KeyError(id)
 
 
+class CurvePoint(Noun):
+    """One network that a search tried: how much of it was kept, and how it did."""
+
+    target: str
+    fraction: float  # of the multiply-accumulates that were asked to be kept
+    ratio: float | None = None  # of time or instructions to the reference's
+    offered: bool | None = None  # faster than every wider one, beyond the noise
+    margin: float | None = None  # to the nearest constraint, relative to its bound
+    holds: bool | None = None
+    hopeless: bool = False  # given up after a first part of its training
+    taken: bool = False
+
+
 class JobLists(Noun):
     """Ids of the jobs of a run by what became of them."""
 
@@ -195,6 +208,7 @@ class Result(Noun):
     versions: dict[str, str] = {}
     jobs: JobLists = JobLists()
     targets: tuple[TargetResult, ...]
+    search: tuple[CurvePoint, ...] = ()  # what was tried where the recipe left a fraction open
     notes: tuple[str, ...] = ()
     exit_code: int = 0
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from edgeopt.pipeline.loop import _slower
+from edgeopt.pipeline.results import slower
 from edgeopt.schema.measurement import Measurement
 from edgeopt.schema.result import CandidateResult, TargetResult
 
@@ -25,5 +25,5 @@ def test_a_choice_that_is_proven_slower_is_noted(
         target="t", objective="size", machine={}, candidates=(chosen,), chosen="t#c",
         verdict="chosen", sentence="",
     )  # fmt: skip
-    assert bool(_slower(found)) is noted
-    assert _slower(found.model_copy(update={"chosen": None})) == ""
+    assert bool(slower(found)) is noted
+    assert slower(found.model_copy(update={"chosen": None})) == ""

@@ -1,0 +1,176 @@
+"""From contests and decisions to the parts of a Result."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from edgeopt.bench.rig import FALLBACK
+from edgeopt.pipeline.contest import Contest, Decision
+from edgeopt.pipeline.prepare import OPEN
+from edgeopt.planner import Known
+from edgeopt.schema.job import Outcome
+from edgeopt.schema.measurement import figure, span
+from edgeopt.schema.plan import Plan
+from edgeopt.schema.result import (
+    CandidateResult,
+    JobLists,
+    PassRecord,
+    SliceFigure,
+    TargetResult,
+)
+from edgeopt.schema.target import TargetGroup
+
+EXIT_ORDER = (1, 3, 4, 5)  # of several targets, the first of these that applies
+
+
+def job_lists(outcomes: Iterable[Outcome]) -> JobLists:
+    """Ids of jobs by what became of them, sorted."""
+    ended = list(outcomes)
+    return JobLists(
+        ran=tuple(sorted(o.job for o in ended if o.ok and not o.cached)),
+        cached=tuple(sorted(o.job for o in ended if o.ok and o.cached)),
+        failed=tuple(sorted(o.job for o in ended if not o.ok)),
+    )
+
+
+def target_result(
+    contest: Contest,
+    decision: Decision,
+    plan: Plan,
+    outcomes: dict[str, Outcome],
+) -> TargetResult:
+    front = contest.front()
+    found = []
+    for entry in contest.entries:
+        status, reason = contest.standing_of(entry, decision)
+        found.append(
+            CandidateResult(
+                id=entry.plan.id,
+                chain=tuple(_pass_record(id, plan, outcomes) for id in entry.plan.steps),
+                label=entry.plan.label,
+                target=entry.plan.target,
+                status=status,
+                reason=reason,
+                reference=entry is contest.reference,
+                artifact=entry.artifact,
+                description=entry.description,
+                measurements=entry.measured,
+                verdicts=contest.verdicts.get(entry.plan.id, ()),
+                placement=entry.placement,
+                parity=tuple(entry.parity.values()),
+                on_front=entry.plan.id in front,
+            )
+        )
+    return TargetResult(
+        target=str(contest.bench.target),
+        objective=contest.objective,
+        machine=_machine(contest.bench.group),
+        reference=contest.reference.plan.id,
+        source=contest.bench.source,
+        candidates=tuple(found),
+        chosen=decision.chosen.plan.id if decision.chosen else None,
+        verdict=decision.verdict,
+        sentence=decision.sentence,
+        nearest_miss=decision.nearest_miss,
+        test=decision.test,
+        slices=_slices(contest, decision),
+        stages=contest.stages(),
+        exit_code=decision.exit_code,
+    )
+
+
+def _slices(contest: Contest, decision: Decision) -> dict[str, tuple[SliceFigure, ...]]:
+    """Figures by class and slice of the chosen, or of the nearest miss, split by split."""
+    shown = decision.chosen or next(
+        (e for e in contest.entries if e.plan.id == decision.nearest_miss), None
+    )
+    if shown is None or decision.verdict in ("built", "unreachable"):
+        return {}
+    splits = ["validation", *(["test"] if "measurements" in decision.test else [])]
+    found = {split: contest.bench.sliced(shown, split) for split in splits}
+    return {split: figures for split, figures in found.items() if figures}
+
+
+def _machine(group: TargetGroup) -> dict[str, Any]:
+    """ISA, runtimes with versions, and what else the device says of itself."""
+    _, facts = group.members[0]
+    runtimes = {target.runtime: each.runtime_version for target, each in group.members}
+    return {
+        "isa": facts.isa,
+        "runtime_version": ", ".join(
+            f"{name} {version}" if len(runtimes) > 1 else version
+            for name, version in runtimes.items()
+        ),
+        "runtimes": runtimes,
+        **facts.machine,
+    }
+
+
+def slower(found: TargetResult) -> str:
+    """A note where the chosen artifact is proven slower than the reference, else nothing."""
+    measured = found.candidate(found.chosen).measurements if found.chosen else {}
+    ratio = measured.get("ratio.latency.p50") or measured.get("ratio.instructions")
+    if ratio is None or ratio.interval[0] <= 1.0:
+        return ""
+    counted = ratio.quantity == "ratio.instructions"
+    how, what = ("longer", "instructions") if counted else ("slower", "p50 latency")
+    return (
+        f"on {found.target} the chosen artifact is {how} than the reference: "
+        f"{figure(ratio.value, 'x')} ({span(*ratio.interval, 'x')}) its {what}"
+    )
+
+
+def fell_back(found: TargetResult) -> str:
+    """A note where figures of a target were measured beside its accelerator, else nothing."""
+    fell = [
+        candidate
+        for candidate in found.candidates
+        if any(FALLBACK in measured.marks for measured in candidate.measurements.values())
+    ]
+    if not fell:
+        return ""
+    told = ", ".join(f"{n} on {name}" for name, n in fell[0].placement.items())
+    return (
+        f"on {found.target} nodes of {len(fell)} candidates ran elsewhere than asked, as allowed; "
+        f"those of '{fell[0].label}': {told}"
+    )
+
+
+def _pass_record(id: str, plan: Plan, outcomes: dict[str, Outcome]) -> PassRecord:
+    job, outcome = plan.job(id), outcomes[id]
+    check = plan.job(f"check:{id}")
+    checked = outcomes[check.id]
+    promise = check.params["promise"]
+    return PassRecord(
+        label=id.rpartition("/")[2],
+        name=job.name,
+        params=job.params["fields"],
+        job=id,
+        artifact=outcome.digest,
+        seconds=round(outcome.seconds, 3),
+        cached=outcome.cached,
+        promise=promise["kind"],
+        check=checked.value,
+        error=outcome.error or checked.error,
+    )
+
+
+def source_facts(outcomes: dict[str, Outcome]) -> dict[str, Any]:
+    value = outcomes[OPEN].value
+    return {"digest": outcomes[OPEN].digest, **value}
+
+
+def data_facts(known: Known) -> dict[str, Any]:
+    return {
+        role: {
+            "n": raw.n,
+            "digest": raw.digest,
+            "label_digest": raw.labels.blob if raw.labels else "",
+        }
+        for role, raw in known.raw.items()
+    }
+
+
+def exit_code_of(codes: Sequence[int]) -> int:
+    return next((code for code in EXIT_ORDER if code in codes), 0)

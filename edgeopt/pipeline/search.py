@@ -1,0 +1,294 @@
+"""Fills in what a recipe leaves open: how much of a network to keep, found by measuring.
+
+A pass may leave a fraction open (``Pass.open``). For a speed-up, networks of several widths are
+built without any training and raced in the form that is fastest on the target: the widest one that
+reaches it is taken, for it keeps the most accuracy. For the smallest network that holds, the
+fraction is bisected: each student is trained, scored, and judged by the constraints.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from edgeopt.decide.choose import relative_margin, standing
+from edgeopt.pipeline.contest import Contest
+from edgeopt.pipeline.entries import entries_of, needed
+from edgeopt.pipeline.measure import Bench, Entry
+from edgeopt.pipeline.work import Work
+from edgeopt.planner import make_plan
+from edgeopt.recipe import Choice, Recipe
+from edgeopt.schema.errors import UsageError
+from edgeopt.schema.measurement import figure
+from edgeopt.schema.plan import Plan
+from edgeopt.schema.result import CurvePoint
+from edgeopt.schema.target import TargetGroup
+from edgeopt.search.bisection import Bisection, Hopeless
+from edgeopt.search.table import Width, offered, widest
+from edgeopt.step import Open, passes_named
+
+GRID = (0.75, 0.6, 0.5, 0.4, 0.3, 0.25, 0.2, 0.15, 0.1)  # of the MACs, raced for a speed-up
+SMALLEST, STEPS = 0.05, 5  # of the bisection
+EARLY = 4  # a first look at a student is trained for so much less
+RESERVE = 0.4  # of the time limit that is left for the contest itself
+Kinds = Callable[[TargetGroup], tuple[type[Bench], type[Contest]]]
+
+
+@dataclass
+class Place:
+    """Where a recipe leaves something open: step, alternative, its fields and what is sought."""
+
+    step: int
+    choice: int
+    fields: dict[str, Any]
+    open: Open
+
+
+@dataclass
+class Search:
+    """One search on behalf of a recipe; it keeps what it learns as points of a curve."""
+
+    work: Work
+    kinds: Kinds
+    points: list[CurvePoint] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def closed(self, *, measuring: bool = True) -> Recipe:
+        """The recipe with numbers for what it leaves open.
+
+        Raises UsageError for two of them, and for one where nothing may be measured.
+        """
+        places = list(_places(self.work.recipe))
+        if not places:
+            return self.work.recipe
+        if not measuring:
+            raise UsageError(
+                f"'{self.work.recipe.passes[places[0].step].choices[places[0].choice].label}' "
+                "needs measuring",
+                where=self.work.recipe.line("passes", places[0].step),
+                hint="leave --no-bench out, or name a fraction",
+            )
+        if len(places) > 1:
+            raise UsageError(
+                "two passes leave a fraction open, and one can be sought at a time",
+                where=self.work.recipe.line("passes", places[1].step),
+            )
+        (place,) = places
+        if place.open.speedup is not None:
+            fractions = [self._for_speed(place, group) for group in self.work.known.groups]
+        else:
+            fractions = [self._smallest(place, self.work.known.groups[0])]
+        return _with_fractions(self.work.recipe, place, list(dict.fromkeys(fractions)))
+
+    # -- a speed-up
+
+    def _for_speed(self, place: Place, group: TargetGroup) -> float:
+        """The greatest fraction that is measured to reach the speed-up on a target."""
+        wanted = place.open.speedup
+        assert wanted is not None
+        self._phase(f"Racing networks of {len(GRID)} widths for {wanted:g}x on {group}")
+        bare = _without_stages(self.work.recipe, keep=place.step)
+        here = next(_places(bare))
+        rest, target = self._fastest_form(_without_stages(self.work.recipe), group)
+        widths = []
+        for fraction in GRID:
+            if self._late():
+                self.notes.append(f"the time limit ended the search at {fraction:g} of the MACs")
+                break
+            recipe = _with_fractions(bare, here, [fraction], only=True)
+            raced = self._raced(recipe, group, rest, target)
+            if raced is not None:
+                widths.append(Width(fraction, fraction, *raced))
+        found = widest(widths, 1 / wanted)
+        kept = {width.fraction for width in offered(widths)}
+        for width in widths:
+            self.points.append(
+                CurvePoint(target=str(group), fraction=width.fraction, ratio=width.ratio,
+                           offered=width.fraction in kept, taken=width is found)
+            )  # fmt: skip
+        if found is not None:
+            return found.fraction
+        best = min(widths, key=lambda width: width.ratio, default=None)
+        if best is None:
+            raise UsageError(f"no width could be raced on {group}", where=str(group))
+        told = figure(1 / best.ratio, "x")
+        self.notes.append(f"no width reaches {wanted:g}x on {group}: the fastest reaches {told}")
+        return best.fraction
+
+    def _fastest_form(self, recipe: Recipe, group: TargetGroup) -> tuple[tuple[str, ...], str]:
+        """Of the chains without any stage the one that is fastest on a target, and where."""
+        contest = self._built(recipe, group)
+        best: tuple[float, tuple[str, ...], str] | None = None
+        for entry in contest.entries:
+            raced = self._race(contest, entry) if entry.plan.eligible and not entry.error else None
+            if raced is not None and (best is None or raced[0] < best[0]):
+                best = raced[0], entry.plan.rest, entry.plan.target
+        if best is None:
+            raise UsageError(f"no chain could be raced on {group}", where=str(group))
+        return best[1:]
+
+    def _raced(
+        self, recipe: Recipe, group: TargetGroup, rest: tuple[str, ...], target: str
+    ) -> tuple[float, float, float] | None:
+        """Ratio and interval of the pruned network in one form; None where it failed."""
+        contest = self._built(recipe, group, (rest, target))
+        for entry in contest.entries:
+            plan = entry.plan
+            if plan.stages and (plan.rest, plan.target) == (rest, target) and not entry.error:
+                return self._race(contest, entry)
+        return None
+
+    def _race(self, contest: Contest, entry: Entry) -> tuple[float, float, float] | None:
+        if not contest.bench.race_reference(entry, contest.reference, contest.protocol):
+            return None
+        ratio = entry.measured[contest.ratio]
+        return ratio.value, *ratio.interval
+
+    # -- the smallest that holds
+
+    def _smallest(self, place: Place, group: TargetGroup) -> float:
+        """The smallest fraction whose trained network keeps the constraints of a target."""
+        search, hopeless = Bisection(SMALLEST, steps=STEPS), Hopeless(0.0)
+        while (fraction := search.ask()) is not None and not self._late():
+            self._phase(f"Trying {fraction:.3g} of the MACs")
+            early = None
+            if hopeless.gains:
+                early = self._margin(_sooner(self.work.recipe), place, group, fraction)
+                if early is not None and hopeless.is_hopeless(early):
+                    self._point(group, fraction, early, holds=False, hopeless=True)
+                    search.tell(fraction, False)
+                    continue
+            margin = self._margin(self.work.recipe, place, group, fraction)
+            if margin is not None and not hopeless.gains:
+                first = self._margin(_sooner(self.work.recipe), place, group, fraction)
+                hopeless.learned(first if first is not None else margin, margin)
+            elif margin is not None and early is not None:
+                hopeless.learned(early, margin)
+            holds = margin is not None and margin >= 0
+            self._point(group, fraction, margin, holds=holds)
+            search.tell(fraction, holds)
+        if search.found is None:
+            self.notes.append(
+                f"no fraction of the MACs was seen to hold on {group}; {search.high:.3g} is tried"
+            )
+        taken = search.found or min(search.told, default=0.5)
+        self.points = [p.model_copy(update={"taken": p.fraction == taken}) for p in self.points]
+        return taken
+
+    def _margin(
+        self, recipe: Recipe, place: Place, group: TargetGroup, fraction: float
+    ) -> float | None:
+        """How far the best whole chain is within the constraints, relative to them; None where
+        none could be scored.
+        """
+        contest = self._built(_with_fractions(recipe, place, [fraction], only=True), group)
+        contest.score()
+        full = max((len(e.plan.stages) for e in contest.entries), default=0)
+        margins = []
+        for entry in contest.entries:
+            verdicts = contest.verdicts.get(entry.plan.id)
+            if entry.error is None and verdicts and len(entry.plan.stages) == full:
+                worst = min(map(relative_margin, verdicts))
+                word = standing([], verdicts)
+                margins.append(worst if word != "inconclusive" else min(worst, -1e-6))
+        return max(margins, default=None)
+
+    def _point(self, group: TargetGroup, fraction: float, margin: float | None,
+               *, holds: bool, hopeless: bool = False) -> None:  # fmt: skip
+        self.points.append(
+            CurvePoint(target=str(group), fraction=fraction, margin=margin, holds=holds,
+                       hopeless=hopeless)
+        )  # fmt: skip
+
+    # -- both
+
+    def _built(
+        self, recipe: Recipe, group: TargetGroup, only: tuple[tuple[str, ...], str] | None = None
+    ) -> Contest:
+        """A contest of a recipe's candidates on a target, built; ``only`` one form of them."""
+        plan: Plan = make_plan(recipe, self.work.known)
+        wanted = [
+            c
+            for c in plan.candidates
+            if c.group == str(group) and (c.reference or only is None or (c.rest, c.target) == only)
+        ]
+        jobs = needed(plan, wanted)
+        self.work.run(jobs)
+        entries, reference, _ = entries_of(
+            plan.model_copy(update={"candidates": tuple(wanted)}), group, self.work.outcomes
+        )
+        bench_kind, kind = self.kinds(group)
+        work = self.work
+        bench = bench_kind(recipe, work.known, work.engine, work.store, work.outcomes, group)
+        return kind(bench, entries, reference, work.on_event, work.deadline, True)
+
+    def _late(self) -> bool:
+        if self.work.deadline is None or self.work.recipe.limits.time_s is None:
+            return False
+        return time.monotonic() > self.work.deadline - RESERVE * self.work.recipe.limits.time_s
+
+    def _phase(self, text: str) -> None:
+        self.work.tell("phase", text)
+
+
+def _places(recipe: Recipe) -> Iterator[Place]:
+    for index, step in enumerate(recipe.passes):
+        for number, choice in enumerate(step.choices):
+            if choice.name == "none":
+                continue
+            for kind in passes_named(choice.name).values():
+                found = kind.open_of(choice.fields)
+                if found is not None:
+                    yield Place(index, number, dict(choice.fields), found)
+                    break
+
+
+def _with_fractions(
+    recipe: Recipe, place: Place, fractions: Sequence[float], *, only: bool = False
+) -> Recipe:
+    """The recipe with fractions in place of what is open; ``only``: no other alternative there."""
+    step = recipe.passes[place.step]
+    choice = step.choices[place.choice]
+    rest = {k: v for k, v in place.fields.items() if k not in place.open.fields}
+    made = tuple(
+        Choice(name=choice.name, fields={**rest, place.open.closes: round(fraction, 4)})
+        for fraction in fractions
+    )
+    before, after = step.choices[: place.choice], step.choices[place.choice + 1 :]
+    choices = made if only else (*before, *made, *after)
+    passes = list(recipe.passes)
+    passes[place.step] = step.model_copy(update={"choices": choices})
+    return recipe.model_copy(update={"passes": tuple(passes)})
+
+
+def _without_stages(recipe: Recipe, keep: int | None = None) -> Recipe:
+    """The recipe without its stages, but for the step ``keep``."""
+    passes = tuple(
+        step
+        for index, step in enumerate(recipe.passes)
+        if index == keep or not any(_is_stage(choice) for choice in step.choices)
+    )
+    return recipe.model_copy(update={"passes": passes})
+
+
+def _is_stage(choice: Choice) -> bool:
+    return choice.name != "none" and any(kind.stage for kind in passes_named(choice.name).values())
+
+
+def _sooner(recipe: Recipe) -> Recipe:
+    """The recipe with a fraction of the epochs of everything that trains."""
+    passes = []
+    for step in recipe.passes:
+        choices = []
+        for choice in step.choices:
+            fields = dict(choice.fields)
+            if _is_stage(choice):
+                for kind in passes_named(choice.name).values():
+                    if "epochs" in kind.model_fields:
+                        default = kind.model_fields["epochs"].default
+                        fields["epochs"] = max(1, fields.get("epochs", default) // EARLY)
+            choices.append(choice.model_copy(update={"fields": fields}))
+        passes.append(step.model_copy(update={"choices": tuple(choices)}))
+    return recipe.model_copy(update={"passes": tuple(passes)})
