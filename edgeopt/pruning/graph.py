@@ -35,8 +35,8 @@ def channel_groups(module: nn.Module, feeds: Feeds) -> Iterator[Group | LeftAlon
 
     None of them has been tried yet. Raises PassError for a module that cannot be traced.
     """
-    check_traceable(module, feeds)
     traced = copy.deepcopy(module).requires_grad_().eval()
+    check_traceable(traced, feeds)
     paths = {each: path for path, each in traced.named_modules()}
     seen: set[Any] = set()
     graph = _graph(traced, feeds)
