@@ -35,8 +35,8 @@ def channel_groups(module: nn.Module, feeds: Feeds) -> Iterator[Group | LeftAlon
 
     None of them has been tried yet. Raises PassError for a module that cannot be traced.
     """
-    check_traceable(module, feeds)
     traced = copy.deepcopy(module).requires_grad_().eval()
+    check_traceable(traced, feeds)
     paths = {each: path for path, each in traced.named_modules()}
     seen: set[Any] = set()
     graph = _graph(traced, feeds)
@@ -112,7 +112,9 @@ def _group(
     if graph.get_out_channels(narrow) < graph.get_out_channels(root) and _padded(graph):
         root = narrow
     units = graph.get_out_channels(root)
-    return _Building(graph, traced, paths, paths[root], units).group(_items(graph, root))
+    order = list(paths)
+    first = min((m for m in makers if graph.get_out_channels(m) == units), key=order.index)
+    return _Building(graph, traced, paths, paths[first], units).group(_items(graph, root))
 
 
 def _padded(graph: Any) -> bool:

@@ -89,15 +89,22 @@ def outputs(module: nn.Module, feeds: Feeds) -> dict[str, torch.Tensor]:
 
 
 def failure(module: nn.Module, group: Group, feeds: Feeds, seed: int = 0) -> str:
-    """Why a group cannot be pruned, found by pruning half of it; empty where it can.
+    """Why a group cannot be pruned, found by pruning it; empty where it can.
 
-    The half is drawn at random: neighbours would hide some wrong mappings.
+    Half of its units go, drawn at random because neighbours would hide wrong mappings, then a
+    single one, because some halves are their own mirror image.
     """
     if group.units < 2:
         return f"it has a single {group.unit}"
     generator = torch.Generator().manual_seed(seed)
-    drawn = torch.randperm(group.units, generator=generator)[: max(1, group.units // 2)]
-    kept = {group.name: tuple(sorted(int(u) for u in drawn))}
+    drawn = [int(u) for u in torch.randperm(group.units, generator=generator)]
+    for count in dict.fromkeys((max(1, group.units // 2), group.units - 1)):
+        if reason := _failure(module, group, {group.name: tuple(sorted(drawn[:count]))}, feeds):
+            return reason
+    return ""
+
+
+def _failure(module: nn.Module, group: Group, kept: Kept, feeds: Feeds) -> str:
     try:
         found = gap(module, pruned(module, edits_of(module, [group], kept)), [group], kept, feeds)
     except OtherOutput as error:
@@ -105,9 +112,9 @@ def failure(module: nn.Module, group: Group, feeds: Feeds, seed: int = 0) -> str
     except Exception as error:  # the module's own code may raise anything
         first = next(iter(str(error).strip().splitlines()), "")
         return f"without some of its {group.unit}s the network cannot run: {first[:160]}"
-    if not found.agrees:
-        return (
-            f"the network without some of its {group.unit}s differs from the network with zeros in "
-            f"their place by {found.max_abs:.3g} of {found.largest:.3g}"
-        )
-    return ""
+    if found.agrees:
+        return ""
+    return (
+        f"the network without some of its {group.unit}s differs from the network with zeros in "
+        f"their place by {found.max_abs:.3g} of {found.largest:.3g}"
+    )
