@@ -62,7 +62,7 @@ class Distill(TrainingSettings, ModulePass):
         description="student's layer: teacher's layer; left out: those of equal names, the last "
         "of each resolution",
     )
-    step: str | None = Field(
+    training_step: str | None = Field(
         None,
         pattern=r"\.py:[A-Za-z_]\w*$",
         description="FILE.py:FUNCTION of (student, teacher, inputs, labels): the loss of a step",
@@ -70,8 +70,8 @@ class Distill(TrainingSettings, ModulePass):
 
     @property
     def code(self) -> tuple[str, ...]:
-        """Student and step."""
-        return tuple(named for named in (self.student, self.step) if named)
+        """Student and training step."""
+        return tuple(named for named in (self.student, self.training_step) if named)
 
     def requires(self, d: Description) -> None:
         """Float32 modules; all samples of a step at once."""
@@ -152,8 +152,8 @@ class Distill(TrainingSettings, ModulePass):
 
         from edgeopt.training.layers import pairs_of
 
-        if self.step:
-            return _own_step(self.step, teacher, ctx)
+        if self.training_step:
+            return _own_step(self.training_step, teacher, ctx)
         few = samples.take(np.arange(min(2, len(samples)))).inputs
         pairs = pairs_of(student, teacher, few, self.layers) if self.method != "logits" else []
         known = None

@@ -203,11 +203,11 @@ def test_a_step_of_the_users_own(
         "def step(student, teacher, inputs, labels):\n"
         "    return (student(**inputs) - teacher(**inputs)).abs().mean()\n"
     )
-    step = Distill(step=str(tmp_path / "own.py") + ":step", **LONGER)
+    step = Distill(training_step=str(tmp_path / "own.py") + ":step", **LONGER)
     made = step(narrow(8), data, teacher=teacher)
     assert agreement(made, teacher, data["validation"]["image"]) > 0.2
-    assert step.code == (step.step,)
-    wrong = Distill(step=str(tmp_path / "own.py") + ":stop", **QUICK)
+    assert step.code == (step.training_step,)
+    wrong = Distill(training_step=str(tmp_path / "own.py") + ":stop", **QUICK)
     with pytest.raises(Exception, match="no callable 'stop'"):
         wrong(narrow(8), data, teacher=teacher)
 
