@@ -8,17 +8,16 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from edgeopt.module_pass import Changed, ModulePass
 from edgeopt.schema.artifact import Description
 from edgeopt.schema.errors import PassError
-from edgeopt.step import APPROXIMATE, PassContext, Promise
+from edgeopt.step import APPROXIMATE, Pass, PassContext, Promise
 from edgeopt.training import Batch, Samples, Score, TrainingSettings, fit, validation
 from edgeopt.training.lessons import Kind, answers_of, lesson, output_loss
 
 MOST_KNOWN = 512_000_000  # bytes of the teacher's answers that are kept rather than asked for
 
 
-class Distill(TrainingSettings, ModulePass):
+class Distill(TrainingSettings, Pass):
     """Train a student on what a teacher answers: the source, unless told otherwise.
 
     The student is the network so far (a pruned one, say), or one that a factory builds. The
@@ -26,6 +25,9 @@ class Distill(TrainingSettings, ModulePass):
     """
 
     name: ClassVar[str] = "distill"
+    takes: ClassVar[str] = "torch"
+    gives: ClassVar[str] = "torch"
+    worker: ClassVar[str] = "torch"
     uses: ClassVar[tuple[str, ...]] = ("torch", "safetensors")
     splits: ClassVar[tuple[str, ...]] = ("train", "validation")
     labels: ClassVar[bool] = True
@@ -85,21 +87,23 @@ class Distill(TrainingSettings, ModulePass):
 
     def run(self, model: Any, ctx: PassContext) -> Any:
         """Train and write: the parent with new weights, or the student's factory."""
-        if self.student is None:
-            return super().run(model, ctx)
-        from edgeopt.formats.torch import weights
+        from edgeopt.formats.torch import edited, weights
         from edgeopt.formats.torch.format import WEIGHTS
 
+        if self.student is None:
+            edited.check_factory(ctx.parent)
+            made, records = self.change(model, ctx)
+            return edited.write(ctx.parent, made, records, ctx.workdir / "made")
         student, folder = self._built(ctx)
         self._train(student, model, ctx)
         weights.write_state(student, folder / WEIGHTS)
         return folder
 
-    def change(self, module: Any, ctx: PassContext) -> Changed:
-        """The module, or the student's factory's, trained."""
-        student = module if self.student is None else self._built(ctx)[0]
-        self._train(student, module, ctx)
-        return Changed(student)
+    def change(self, model: Any, ctx: PassContext) -> tuple[Any, list[dict[str, Any]]]:
+        """The module, or the student's factory's, trained; no surgery."""
+        student = model if self.student is None else self._built(ctx)[0]
+        self._train(student, model, ctx)
+        return student, []
 
     def _built(self, ctx: PassContext) -> tuple[Any, Path]:
         """The student with fresh weights, and its artifact's folder. Raises ModelError."""
