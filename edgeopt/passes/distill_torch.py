@@ -32,6 +32,7 @@ class Distill(TrainingSettings, Pass):
     splits: ClassVar[tuple[str, ...]] = ("train", "validation")
     labels: ClassVar[bool] = True
     teaches: ClassVar[bool] = True
+    stage: ClassVar[bool] = True
     isa_matters: ClassVar[bool] = True
     limit_s: ClassVar[float | None] = 86_400.0
     promise: ClassVar[Promise] = APPROXIMATE

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
 from edgeopt.schema.artifact import Description
 from edgeopt.schema.errors import DataError, PassError
-from edgeopt.step import APPROXIMATE, Pass, PassContext, Promise
+from edgeopt.step import APPROXIMATE, Open, Pass, PassContext, Promise
 
 BATCH = 32
+GOALS = ("macs", "parameters", "ratio", "speedup")
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 
 
@@ -18,7 +20,9 @@ class PruneStructured(Pass):
     """Remove whole channels and attention heads, so that the network computes less.
 
     One goal: `macs` or `parameters`, the fraction to keep, or `ratio`, the fraction that each
-    layer loses. Accuracy falls; train the result, or distill it.
+    layer loses. Or one that is measured: `speedup: 4x` takes the widest network that is so much
+    faster on the target, `macs: smallest` the smallest that, trained by the steps that follow,
+    keeps the constraints. Accuracy falls; train the result, or distill it.
     """
 
     name: ClassVar[str] = "prune-structured"
@@ -31,7 +35,16 @@ class PruneStructured(Pass):
     stage: ClassVar[bool] = True
     promise: ClassVar[Promise] = APPROXIMATE
 
-    macs: Fraction | None = Field(None, description="multiply-accumulates to keep, as a fraction")
+    macs: Fraction | Literal["smallest"] | None = Field(
+        None,
+        description="multiply-accumulates to keep, as a fraction; smallest: as few as keep the "
+        "constraints, by bisection",
+    )
+    speedup: str | None = Field(
+        None,
+        pattern=r"^[0-9]+(\.[0-9]+)?x$",
+        description="how much faster than the reference, such as '4x', by measuring on the target",
+    )
     parameters: Fraction | None = Field(None, description="parameters to keep, as a fraction")
     ratio: Fraction | dict[str, Fraction] | None = Field(
         None, description="fraction of its units that each layer loses, or {layer: fraction}"
@@ -54,12 +67,19 @@ class PruneStructured(Pass):
 
     @model_validator(mode="after")
     def _one_goal(self) -> Self:
-        goals = [n for n in ("macs", "parameters", "ratio") if getattr(self, n) is not None]
+        goals = [n for n in GOALS if getattr(self, n) is not None]
         if len(goals) != 1:
-            raise ValueError(
-                f"one goal of macs, parameters and ratio, not {' and '.join(goals) or 'none'}"
-            )
+            raise ValueError(f"one goal of {', '.join(GOALS)}, not {' and '.join(goals) or 'none'}")
+        if self.speedup and float(self.speedup[:-1]) <= 1:
+            raise ValueError(f"a speedup is more than 1x, not {self.speedup}")
         return self
+
+    @classmethod
+    def open_of(cls, fields: Mapping[str, Any]) -> Open | None:
+        """A speed-up, or the smallest network that holds."""
+        if speedup := fields.get("speedup"):
+            return Open("macs", ("speedup",), float(str(speedup).removesuffix("x")))
+        return Open("macs", ("macs",)) if fields.get("macs") == "smallest" else None
 
     def requires(self, d: Description) -> None:
         """Float32 modules with at least one input."""
@@ -80,6 +100,11 @@ class PruneStructured(Pass):
         """A pruned copy and its records."""
         from edgeopt.pruning.prune import Goal, How, prune
 
+        if self.speedup or self.macs == "smallest":
+            raise PassError(
+                f"{self.label} is found by measuring, in a whole run",
+                hint="Run it with edgeopt.optimize, or name the fraction of macs to keep.",
+            )
         fraction = self.macs or self.parameters or 1.0
         quantity: Any = None if self.ratio is not None else "macs" if self.macs else "parameters"
         done = prune(
