@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from edgeopt.live import is_live
 from edgeopt.recipe import Recipe, load_recipe, make_recipe
 from edgeopt.recipe.bare import bare_fields, data_fields
+from edgeopt.recipe.speedup import with_speedup
 from edgeopt.report import draw
 from edgeopt.schema.artifact import Inspection
 from edgeopt.schema.comparison import Comparison
@@ -39,6 +40,7 @@ def optimize(
     on_event: OnEvent | None = None,
     bench: bool = True,
     quick: bool = False,
+    speedup: str | None = None,
     **fields: Any,
 ) -> Result:
     """Make and choose the best artifact for each target.
@@ -51,13 +53,21 @@ def optimize(
     data is read in this process, without a limit of time. With ``out``, the result, its report
     and the chosen files are written there. Raises EdgeoptError for what stops the whole run; a
     candidate that fails only loses.
+
+    ``speedup``, such as ``"4x"``, prunes the network to the widest one that is measured to be so
+    much faster on each target, and distills the source into it; both by the recipe's data.
     """
     from edgeopt.pipeline import run_recipe
 
     folder, tell = None if out is None else Path(out), on_event or _ignore
     with _opened(store) as opened, _asked(model, recipe, fields, opened, tell) as asked:
         result = run_recipe(
-            asked, store=opened, out=folder, on_event=tell, bench=bench, quick=quick
+            with_speedup(asked, speedup) if speedup else asked,
+            store=opened,
+            out=folder,
+            on_event=tell,
+            bench=bench,
+            quick=quick,
         )
     if folder is not None:
         save_text(draw(result, "html"), folder / REPORT)

@@ -26,6 +26,12 @@ OUT = "edgeopt-out"
 )
 @click.option("--objective", help="The quantity to make best, instead of the recipe's.")
 @click.option(
+    "--speedup",
+    metavar="4x",
+    help="Prune to the widest network that is measured to be so much faster, and distill it.",
+)
+@click.option("--time", "time_limit", metavar="'30 min'", help="Wall time for all of it.")
+@click.option(
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
     help=f"Folder for the result  [default: {OUT}/NAME]",
@@ -46,6 +52,8 @@ def command(
     targets: tuple[str, ...],
     constraints: tuple[str, ...],
     objective: str | None,
+    speedup: str | None,
+    time_limit: str | None,
     out: Path | None,
     allow_fallback: bool,
     no_bench: bool,
@@ -70,7 +78,8 @@ def command(
 
     given: dict[str, Any] = {
         "data": data, "targets": targets, "constraints": constraints, "objective": objective,
-        "allow_fallback": allow_fallback,
+        "allow_fallback": allow_fallback, "speedup": speedup,
+        "limits": {"time": time_limit} if time_limit else None,
     }  # fmt: skip
     fields = {name: value for name, value in given.items() if value}
     folder = out or Path(OUT) / model.stem

@@ -1,0 +1,40 @@
+"""One shot: how much faster, and nothing else; the stages are put before a recipe's own steps."""
+
+from __future__ import annotations
+
+import re
+
+from edgeopt.recipe.nouns import Recipe, Step
+from edgeopt.schema.errors import UsageError
+from edgeopt.step import passes_named
+
+
+def with_speedup(recipe: Recipe, speedup: str) -> Recipe:
+    """The recipe, its network pruned to a measured speed-up and distilled before all else.
+
+    As with every stage, the network without it is measured beside. Raises UsageError for what is no speed-up, and for
+    a recipe that has stages of its own.
+    """
+    first = {"prune-structured": {"speedup": speedup}}
+    try:
+        stages = [Step.model_validate(first), Step.model_validate({"distill": {}})]
+    except ValueError:
+        raise UsageError(
+            f"cannot read the speed-up '{speedup}'", hint="write how many times faster, e.g. 4x"
+        ) from None
+    for index, step in enumerate(recipe.passes):
+        for choice in step.choices:
+            kinds = passes_named(choice.name).values() if choice.name != "none" else ()
+            if any(kind.stage for kind in kinds):
+                raise UsageError(
+                    f"the recipe says itself how its network changes: '{choice.name}'",
+                    where=recipe.line("passes", index),
+                    hint=f"leave --speedup out and write prune-structured: {{speedup: {speedup}}}",
+                )
+    lines = {_shifted(at, len(stages)): line for at, line in recipe.lines.items()}
+    return recipe.model_copy(update={"passes": (*stages, *recipe.passes), "lines": lines})
+
+
+def _shifted(at: str, count: int) -> str:
+    """The place of a step that others were put before."""
+    return re.sub(r"^passes\.(\d+)", lambda match: f"passes.{int(match[1]) + count}", at)
