@@ -12,8 +12,8 @@ from edgeopt.step import passes_named
 def with_speedup(recipe: Recipe, speedup: str) -> Recipe:
     """The recipe, its network pruned to a measured speed-up and distilled before all else.
 
-    As with every stage, the network without it is measured beside. Raises UsageError for what is no speed-up, and for
-    a recipe that has stages of its own.
+    As with every stage, the network without it is measured beside. Raises UsageError for what is
+    no speed-up, and for a recipe that has stages of its own.
     """
     first = {"prune-structured": {"speedup": speedup}}
     try:

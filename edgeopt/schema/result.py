@@ -177,6 +177,17 @@ class CurvePoint(Noun):
     hopeless: bool = False  # given up after a first part of its training
     taken: bool = False
 
+    @property
+    def word(self) -> str:
+        """What became of it."""
+        if self.taken:
+            return "taken"
+        if self.hopeless:
+            return "given up early"
+        if self.holds is not None:
+            return "holds" if self.holds else "does not hold"
+        return "no faster than a wider one" if self.offered is False else "offered"
+
 
 class JobLists(Noun):
     """Ids of the jobs of a run by what became of them."""

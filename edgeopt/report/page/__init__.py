@@ -9,7 +9,17 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from edgeopt.report.page.pareto import Plot, plotted
-from edgeopt.report.page.rows import NAMES, Row, checks, groups, rows_of, split, stages, tiles
+from edgeopt.report.page.rows import (
+    NAMES,
+    Row,
+    checks,
+    groups,
+    rows_of,
+    searched,
+    split,
+    stages,
+    tiles,
+)
 from edgeopt.report.page.tree import forest
 from edgeopt.schema.base import printable
 from edgeopt.schema.result import Result, TargetResult
@@ -47,6 +57,7 @@ def draw(result: Result) -> str:
             targets=[_section(target) for target in result.targets],
             facts=_facts(result),
             command=_command(result),
+            search=searched(result),
             recipe=json.dumps(result.recipe, indent=2, ensure_ascii=False),
         )
     )

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from edgeopt.schema.constraint import Verdict
 from edgeopt.schema.measurement import Measurement, figure, span
-from edgeopt.schema.result import SPLIT, CandidateResult, TargetResult
+from edgeopt.schema.result import SPLIT, CandidateResult, Result, TargetResult
 
 ORDER = (
     "chosen", "lost", "screened", "reference", "inconclusive", "infeasible", "unmeasured", "failed",
@@ -151,6 +151,22 @@ def stages(target: TargetResult) -> list[list[Cell]]:
         ]
         for each in target.stages
     ]
+
+
+def searched(result: Result) -> list[list[Cell]]:
+    """What a search tried, the widest first."""
+    points = sorted(result.search, key=lambda p: (p.target, -p.fraction))
+    return [
+        [
+            Cell("Target", p.target),
+            Cell("MACs kept", f"{p.fraction:.3g}"),
+            Cell("x reference", "" if p.ratio is None else figure(p.ratio, "x"), strong=True),
+            Cell("Margin to the constraints", "" if p.margin is None else f"{p.margin:+.2%}",
+                 strong=True),
+            Cell("So it is", p.word),
+        ]
+        for p in points
+    ]  # fmt: skip
 
 
 def _cells(metric: str, speed: str, candidate: CandidateResult) -> list[Cell]:
