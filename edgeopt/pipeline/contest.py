@@ -113,19 +113,10 @@ class Contest:
             self._measure_memory("feasible", "pending")
 
     def _beside_stages(self, contenders: Sequence[Entry]) -> list[Entry]:
-        """Others that show what the stages of contenders did to speed, feasible or not."""
-        places = {
-            (e.plan.target, e.plan.stages[:count], e.plan.rest)
-            for e in contenders
-            for count in range(len(e.plan.stages))
-        }
-        return [
-            e
-            for e in self._eligible()
-            if e.error is None
-            and e not in contenders
-            and (e.plan.target, e.plan.stages, e.plan.rest) in places
-        ]
+        """Others that show what stages do to speed, feasible or not: with a stage, or without."""
+        if not any(e.plan.stages for e in self._eligible()):
+            return []
+        return [e for e in self._eligible() if e.error is None and e not in contenders]
 
     def stages(self) -> tuple[StageFigure, ...]:
         """What each stage did to speed, wherever both sides were raced."""
