@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import random
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +15,7 @@ from edgeopt.schema.artifact import Description, Signature, Tensor
 from edgeopt.schema.errors import DataError, PassError
 
 SPLITS = ("train", "calibration", "validation")
+EVERY = 10  # of one source of samples, every tenth validates
 
 
 @dataclass
@@ -26,6 +27,8 @@ class ByHand:
     description: Description
     given: Mapping[str, tuple[Mapping[str, Any], Any]]  # split -> (arrays by input, labels)
     source: Any  # what teaches
+    tell: Any = None  # progress
+    kept: Path | None = None  # checkpoints
     threads: int = 1
 
     @property
@@ -34,9 +37,9 @@ class ByHand:
 
     @property
     def checkpoints(self) -> Path:
-        """A folder that ends with the call."""
-        folder = self.workdir / "checkpoints"
-        folder.mkdir(exist_ok=True)
+        """The folder that was given, else one that ends with the call."""
+        folder = self.kept or self.workdir / "checkpoints"
+        folder.mkdir(parents=True, exist_ok=True)
         return folder
 
     def data(self, split: str) -> Mapping[str, Any]:
@@ -52,11 +55,15 @@ class ByHand:
         return self.source
 
     def code(self, named: str) -> tuple[Path, str]:
-        """The user's code beside the script."""
-        return Path.cwd(), named
+        """The user's code, found from where the script runs."""
+        file, _, name = named.rpartition(":")
+        path = Path(file).absolute()
+        return path.parent, f"{path.name}:{name}"
 
     def progress(self, done: float, total: float | None = None, **figures: float) -> None:
-        """Nobody listens."""
+        """Tell the caller, if asked to."""
+        if self.tell:
+            self.tell(done, total, **figures)
 
     def _of(self, split: str) -> tuple[Mapping[str, Any], Any]:
         if split not in self.given:
@@ -67,22 +74,30 @@ class ByHand:
         return self.given[split]
 
 
-def call(step: Any, module: Any, data: Any, seed: int, teacher: Any) -> Any:
+def call(
+    step: Any,
+    module: Any,
+    data: Any,
+    seed: int = 0,
+    teacher: Any = None,
+    tell: Any = None,
+    checkpoints: Path | None = None,
+) -> Any:
     """What ``step.change`` makes of a copy of a module, in the mode the module is in.
 
     ``data`` is what each split of the pass is, or a mapping of splits to it: arrays or tensors
     by input, one of them where there is one input, a pair of these and labels, or an iterable
-    of such batches (a DataLoader). Random states of Python, NumPy and torch stay.
+    of such batches (a DataLoader). Of one source, every tenth sample is held back to validate
+    where the pass trains. Random states of Python, NumPy and torch stay.
     """
     with _states_kept(seed), tempfile.TemporaryDirectory(prefix="edgeopt-") as folder:
         copied = copy.deepcopy(module).eval()
         names = _input_names(module)
-        splits = data if _by_split(data) else {s: data for s in step.splits if data is not None}
-        given = {split: _arrays(each, names) for split, each in splits.items()}
+        given = _given(data, names, step.splits)
         source = copy.deepcopy(module if teacher is None else teacher).eval()
         description = _described(copied, given, step)
         step.requires(description)
-        context = ByHand(seed, Path(folder), description, given, source)
+        context = ByHand(seed, Path(folder), description, given, source, tell, checkpoints)
         made, _records = step.change(copied, context)
     made.train(module.training)
     return made
@@ -103,6 +118,27 @@ def _states_kept(seed: int) -> Iterator[None]:
         finally:
             random.setstate(python)
             np.random.set_state(numpy)
+
+
+def _given(data: Any, names: list[str], wanted: Sequence[str]) -> dict[str, tuple[Any, Any]]:
+    """(arrays by input, labels or None) by split."""
+    import numpy as np
+
+    if data is None:
+        return {}
+    if _by_split(data):
+        return {split: _arrays(each, names) for split, each in data.items()}
+    inputs, labels = _arrays(data, names)
+    if not {"train", "validation"} <= set(wanted):
+        return dict.fromkeys(wanted, (inputs, labels))
+    held = np.arange(len(next(iter(inputs.values())))) % EVERY == EVERY - 1
+    if not held.any():
+        raise DataError(f"{len(held)} samples are too few to train and to validate")
+    rows = {split: held if split == "validation" else ~held for split in wanted}
+    return {
+        split: ({n: a[at] for n, a in inputs.items()}, None if labels is None else labels[at])
+        for split, at in rows.items()
+    }
 
 
 def _by_split(data: Any) -> bool:

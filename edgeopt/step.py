@@ -134,16 +134,27 @@ class Pass(BaseModel):
         """
         raise TypeError(f"{self.name} does not change live modules")
 
-    def __call__(self, model: Any, data: Any = None, *, seed: int = 0, teacher: Any = None) -> Any:
+    def __call__(
+        self,
+        model: Any,
+        data: Any = None,
+        *,
+        seed: int = 0,
+        teacher: Any = None,
+        progress: Any = None,
+        checkpoints: Path | None = None,
+    ) -> Any:
         """By hand, in a training script: a changed copy of a live torch module.
 
         ``data`` is what the pass's splits are, or ``{split: data}``: arrays or tensors by
-        input, one alone, a pair with labels, or batches of these. The caller's module and
-        random states stay as they are.
+        input, one alone, a pair with labels, or batches of these; of one source, every tenth
+        sample validates where the pass trains. ``teacher`` is a module (default: ``model``),
+        ``progress(done, total, **figures)`` is told how far it is, ``checkpoints`` is a folder
+        to go on from. The caller's module and random states stay as they are.
         """
         from edgeopt.by_hand import call
 
-        return call(self, model, data, seed, teacher)
+        return call(self, model, data, seed, teacher, progress, checkpoints)
 
     @property
     def code(self) -> tuple[str, ...]:
