@@ -90,3 +90,15 @@ def test_a_student_of_other_classes_loses_by_name(training: Project) -> None:
     done = training.run("optimize", "recipe.yaml", "--quick", "--out", "out")
     assert done.returncode != 0
     assert "the teacher answers with 10 classes, the student with 7" in done.stderr + done.stdout
+
+
+def test_a_pruned_network_is_the_student(training: Project) -> None:
+    training.edit(
+        "recipe.yaml",
+        STUDENT,
+        "  - prune-structured: {macs: 0.5}\n  - distill: {steps: 8, batch: 16, lr: 0.01}\n"
+        "  - export-onnx: {}\n",
+    )
+    training.edit("recipe.yaml", '["size <= 100 kB"]', '["size <= 800 kB"]')
+    label, files = chosen(training.optimize())
+    assert "prune-structured" in label and "distill" in label and "model.onnx" in files
