@@ -127,6 +127,10 @@ class Pass(BaseModel):
         """A private copy in (what the format's ``load`` gives); a live model or a path out."""
         raise TypeError(f"{type(self).__name__} does not implement run()")
 
+    def promised(self, d: Description) -> Promise:
+        """What this pass promises for an input so described; ``promise``, unless it says else."""
+        return self.promise
+
     @property
     def code(self) -> tuple[str, ...]:
         """The user's code that it runs, each ``FILE.py:NAME``; its digests enter the key."""
