@@ -24,8 +24,8 @@ from edgeopt.schema.errors import ModelError
 LIST_IT = "List it under model.sources."
 
 
-def build(code: Path, file: str, name: str, root: Path | None = None) -> Any:
-    """Call the factory ``name`` of ``code/file``; what it returns.
+def build(code: Path, file: str, name: str, root: Path | None = None, seed: int = 0) -> Any:
+    """Call the factory ``name`` of ``code/file``; what it returns. ``seed`` is torch's meanwhile.
 
     ``root`` is where the copy was made from: a file that the code wants and that is only
     there, was missed by the scan. Raises ModelError that names the file and line.
@@ -38,7 +38,7 @@ def build(code: Path, file: str, name: str, root: Path | None = None) -> Any:
             factory = getattr(module, name, None)
             if not callable(factory):
                 raise ModelError(f"the module has no callable '{name}'", where=file)
-            made = _called(factory)
+            made = _called(factory, seed)
         except ModelError:
             raise
         except Exception as error:
@@ -108,12 +108,12 @@ def _imported(path: Path) -> ModuleType:
     return module
 
 
-def _called(factory: Callable[[], Any]) -> Any:
+def _called(factory: Callable[[], Any], seed: int) -> Any:
     """Seeded, so that a factory that brings its own weights gives the same each time."""
     import torch
 
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
+        torch.manual_seed(seed)
         return factory()
 
 

@@ -1,0 +1,235 @@
+"""torch -> torch: a student learns what a teacher knows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field
+
+from edgeopt.module_pass import Changed, ModulePass
+from edgeopt.schema.artifact import Description
+from edgeopt.schema.errors import PassError
+from edgeopt.step import APPROXIMATE, PassContext, Promise
+from edgeopt.training import Batch, Samples, Score, TrainingSettings, fit, validation
+from edgeopt.training.lessons import Kind, answers_of, lesson, output_loss
+
+MOST_KNOWN = 512_000_000  # bytes of the teacher's answers that are kept rather than asked for
+
+
+class Distill(TrainingSettings, ModulePass):
+    """Train a student on what a teacher answers: the source, unless told otherwise.
+
+    The student is the network so far (a pruned one, say), or one that a factory builds. The
+    teacher's answers are computed once where samples are not augmented.
+    """
+
+    name: ClassVar[str] = "distill"
+    uses: ClassVar[tuple[str, ...]] = ("torch", "safetensors")
+    splits: ClassVar[tuple[str, ...]] = ("train", "validation")
+    labels: ClassVar[bool] = True
+    teaches: ClassVar[bool] = True
+    isa_matters: ClassVar[bool] = True
+    limit_s: ClassVar[float | None] = 86_400.0
+    promise: ClassVar[Promise] = APPROXIMATE
+
+    student: str | None = Field(
+        None,
+        pattern=r"\.py:[A-Za-z_]\w*$",
+        description="FILE.py:CALLABLE that builds the student; left out: the network so far",
+    )
+    teacher: Literal["source", "parent"] = Field(
+        "source", description="who teaches; parent: the network so far (self-distillation)"
+    )
+    method: Literal["logits", "features", "attention"] = Field(
+        "logits",
+        description="beside outputs: features of layers (through learned projections where widths "
+        "differ), or maps of where layers look",
+    )
+    temperature: float = Field(4.0, gt=0, description="softens scores of classes")
+    soft: float = Field(
+        0.9, ge=0, le=1, description="share of the teacher's outputs in the loss, against labels"
+    )
+    outputs: Literal["auto", "classes", "values", "embedding"] = Field(
+        "auto",
+        description="how outputs are compared: divergence of softened scores, mean square error, "
+        "or cosine; auto: classes where labels are, else values",
+    )
+    weight: float = Field(1.0, gt=0, description="of features or attention, beside outputs")
+    layers: dict[str, str] = Field(
+        {},
+        description="student's layer: teacher's layer; left out: those of equal names, the last "
+        "of each resolution",
+    )
+    training_step: str | None = Field(
+        None,
+        pattern=r"\.py:[A-Za-z_]\w*$",
+        description="FILE.py:FUNCTION of (student, teacher, inputs, labels): the loss of a step",
+    )
+
+    @property
+    def code(self) -> tuple[str, ...]:
+        """Student and training step."""
+        return tuple(named for named in (self.student, self.training_step) if named)
+
+    def requires(self, d: Description) -> None:
+        """Float32 modules; all samples of a step at once."""
+        if d.facts - {"static-batch"} != {"float32"}:
+            raise PassError(f"{self.name} trains float32 modules, this one is {sorted(d.facts)}")
+        if d.signature.batch not in (None, self.batch):
+            raise PassError(
+                f"{self.name}: the module takes {d.signature.batch} samples at a time",
+                hint=f"say 'batch: {d.signature.batch}'",
+            )
+
+    def run(self, model: Any, ctx: PassContext) -> Any:
+        """Train and write: the parent with new weights, or the student's factory."""
+        if self.student is None:
+            return super().run(model, ctx)
+        from edgeopt.formats.torch import weights
+        from edgeopt.formats.torch.format import WEIGHTS
+
+        student, folder = self._built(ctx)
+        self._train(student, model, ctx)
+        weights.write_state(student, folder / WEIGHTS)
+        return folder
+
+    def change(self, module: Any, ctx: PassContext) -> Changed:
+        """The module, or the student's factory's, trained."""
+        student = module if self.student is None else self._built(ctx)[0]
+        self._train(student, module, ctx)
+        return Changed(student)
+
+    def _built(self, ctx: PassContext) -> tuple[Any, Path]:
+        """The student with fresh weights, and its artifact's folder. Raises ModelError."""
+        from edgeopt.formats import format_named
+        from edgeopt.formats.torch import code
+
+        assert self.student is not None
+        root, placed = ctx.code(self.student)
+        folder = ctx.workdir / "student"
+        folder.mkdir()
+        samples = {
+            tensor.name: {"shape": tensor.shape[1:], "dtype": tensor.dtype, "layout": tensor.layout}
+            for tensor in ctx.description.signature.inputs
+        }
+        format_named("torch").gather({"factory": placed}, root, folder, samples)
+        file, _, name = placed.rpartition(":")
+        return code.build(folder / "code", file, name, seed=ctx.seed), folder
+
+    def _train(self, student: Any, parent: Any, ctx: PassContext) -> None:
+        import copy
+
+        samples = {
+            split: Samples(ctx.data(split), ctx.labels(split)) for split in ("train", "validation")
+        }
+        teacher = ctx.teacher() if self.teacher == "source" else copy.deepcopy(parent)
+        teacher.eval().requires_grad_(False)
+        _check_outputs(student, teacher, samples["train"])
+        kind = self._kind(samples["train"])
+        fit(
+            student,
+            samples["train"],
+            self._loss(student, teacher, samples["train"], kind, ctx),
+            self,
+            seed=ctx.seed,
+            progress=ctx.progress,
+            checkpoints=ctx.checkpoints,
+            validate=_validation(teacher, samples["validation"], kind),
+        )
+
+    def _kind(self, samples: Samples) -> Kind:
+        if self.outputs != "auto":
+            return self.outputs
+        labels = samples.labels
+        return "classes" if labels is not None and labels.dtype.kind in "iu" else "values"
+
+    def _loss(
+        self, student: Any, teacher: Any, samples: Samples, kind: Kind, ctx: PassContext
+    ) -> Any:
+        import numpy as np
+
+        from edgeopt.training.layers import pairs_of
+
+        if self.training_step:
+            return _own_step(self.training_step, teacher, ctx)
+        few = samples.take(np.arange(min(2, len(samples)))).inputs
+        pairs = pairs_of(student, teacher, few, self.layers) if self.method != "logits" else []
+        known = None
+        if not (self.augmented or pairs):
+            known = _known_answers(teacher, samples, few, ctx)
+        return lesson(
+            teacher,
+            kind=kind,
+            temperature=self.temperature,
+            soft=self.soft if samples.labels is not None else 1.0,
+            smoothing=self.label_smoothing,
+            method=self.method,
+            weight=self.weight,
+            pairs=pairs,
+            seed=ctx.seed,
+            known=known,
+        )
+
+
+def _known_answers(teacher: Any, samples: Samples, few: Mapping[str, Any], ctx: Any) -> Any:
+    """The teacher's answers to all samples, or None where they would take too much memory."""
+    from edgeopt.training.losses import first_output
+
+    one = first_output(teacher(**few))
+    if one.numel() // len(one) * 4 * len(samples) > MOST_KNOWN:
+        return None
+    return answers_of(teacher, samples, ctx.progress)
+
+
+def _check_outputs(student: Any, teacher: Any, samples: Samples) -> None:
+    """Raise PassError where the two do not answer in one shape."""
+    import numpy as np
+    import torch
+
+    from edgeopt.training.losses import first_output
+
+    inputs = samples.take(np.arange(min(2, len(samples)))).inputs
+    student.eval()
+    with torch.no_grad():
+        mine, theirs = (first_output(m(**inputs)) for m in (student, teacher))
+    if mine.shape == theirs.shape:
+        return
+    hint = "Give a student whose output is the teacher's."
+    if mine.ndim == theirs.ndim == 2:
+        said = f"with {theirs.shape[1]} classes, the student with {mine.shape[1]}"
+    else:
+        said = f"{list(theirs.shape[1:])}, the student {list(mine.shape[1:])}"
+    raise PassError(f"the teacher answers {said}", hint=hint)
+
+
+def _own_step(named: str, teacher: Any, ctx: PassContext) -> Any:
+    """The user's step as a loss. Raises ModelError for a function that is not there."""
+    from edgeopt.formats.torch.code import function_of
+
+    root, placed = ctx.code(named)
+    file, _, name = placed.rpartition(":")
+    function = function_of(root, file, name)
+
+    def loss(module: Any, batch: Batch) -> Any:
+        device = next(iter(batch.inputs.values())).device
+        return function(module, teacher.to(device), batch.inputs, batch.labels)
+
+    return loss
+
+
+def _validation(teacher: Any, samples: Samples, kind: Kind) -> Any:
+    """By labels where there are any, else how near answers are to the teacher's."""
+    if samples.labels is not None:
+        return validation(samples)
+    known = answers_of(teacher, samples, lambda _done, _total: None)
+
+    def validate(module: Any) -> Score:
+        device = next(module.parameters()).device
+        answers = answers_of(module.cpu(), samples, lambda _done, _total: None)
+        module.to(device)
+        gap = float(output_loss(answers, known, kind))
+        return Score(gap, False, {"validation_loss": gap})
+
+    return validate

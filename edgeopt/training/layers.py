@@ -1,0 +1,113 @@
+"""Reading what layers of a module answer while it runs, and pairing those of two modules."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+from edgeopt.schema.errors import PassError, did_you_mean
+
+
+class Pair(NamedTuple):
+    """A layer of the student and one of the teacher that say the same of a sample.
+
+    ``axis`` is the one where they differ, that of channels; None where they are of one shape.
+    """
+
+    student: str
+    teacher: str
+    axis: int | None
+    widths: tuple[int, int]
+
+
+@contextmanager
+def tapped(module: Any, names: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """A dict that holds, after a run of ``module``, the tensor that each named layer gave."""
+    seen: dict[str, Any] = {}
+
+    def keep(name: str) -> Any:
+        def hook(_module: Any, _given: Any, made: Any) -> None:
+            seen[name] = made
+
+        return hook
+
+    layers = dict(module.named_modules())
+    hooks = [layers[name].register_forward_hook(keep(name)) for name in names]
+    try:
+        yield seen
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def pairs_of(
+    student: Any, teacher: Any, inputs: Mapping[str, Any], named: Mapping[str, str]
+) -> list[Pair]:
+    """The layers that ``named`` pairs; none named: those of equal names, the last of each size.
+
+    ``inputs`` are a few samples. Raises PassError for a layer that is not there or whose
+    tensors differ in more than their channels, and where no layers are of equal names.
+    """
+    mine, theirs = (_shapes(module, inputs) for module in (student, teacher))
+    if named:
+        return [_named_pair(mine, theirs, *pair) for pair in named.items()]
+    last: dict[tuple[int, ...], Pair] = {}
+    for name, shape in mine.items():
+        pair = _pair(name, name, shape, theirs.get(name, ()))
+        if len(shape) > 2 and pair:
+            rest = tuple(n for axis, n in enumerate(shape) if axis != (pair.axis or 1))
+            last.pop(rest, None)
+            last[rest] = pair
+    if not last:
+        raise PassError(
+            "teacher and student have no layers of equal names and sizes",
+            hint="Name them: layers: {'STUDENT.LAYER': 'TEACHER.LAYER'}.",
+        )
+    return list(last.values())
+
+
+def _shapes(module: Any, inputs: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
+    """Shapes of the tensors that layers give, in the order in which they end."""
+    import torch
+
+    found: dict[str, tuple[int, ...]] = {}
+    names = [name for name, _ in module.named_modules() if name]
+    mode = module.training
+    with tapped(module, names) as seen, torch.no_grad():
+        module.eval()(**inputs)
+        for name, made in seen.items():
+            if isinstance(made, torch.Tensor):
+                found[name] = tuple(made.shape)
+    module.train(mode)
+    return found
+
+
+def _named_pair(
+    mine: Mapping[str, tuple[int, ...]], theirs: Mapping[str, tuple[int, ...]], a: str, b: str
+) -> Pair:
+    for whose, name, shapes in (("student", a, mine), ("teacher", b, theirs)):
+        if name not in shapes:
+            raise PassError(
+                f"the {whose} has no layer '{name}' that gives a tensor",
+                hint=did_you_mean(name, shapes),
+            )
+    pair = _pair(a, b, mine[a], theirs[b])
+    if pair is None:
+        raise PassError(
+            f"'{a}' of the student gives {list(mine[a])}, '{b}' of the teacher "
+            f"{list(theirs[b])}: they may differ in their channels only"
+        )
+    return pair
+
+
+def _pair(a: str, b: str, mine: tuple[int, ...], theirs: tuple[int, ...]) -> Pair | None:
+    """None where shapes differ in more than one axis, or in that of the samples."""
+    if len(mine) != len(theirs):
+        return None
+    unlike = [axis for axis in range(len(mine)) if mine[axis] != theirs[axis]]
+    if len(unlike) > 1 or 0 in unlike or len(mine) < 2:
+        return None
+    axis = unlike[0] if unlike else None
+    at = 1 if axis is None else axis
+    return Pair(a, b, axis, (mine[at], theirs[at]))

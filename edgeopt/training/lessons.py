@@ -1,0 +1,153 @@
+"""What a student learns of a teacher: its outputs, its features, where it looks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal
+
+import numpy as np
+
+from edgeopt.training.layers import Pair, tapped
+from edgeopt.training.losses import STEP, accuracy_of, first_output, label_loss
+from edgeopt.training.samples import Batch, Samples, derived
+
+Kind = Literal["classes", "values", "embedding"]
+Method = Literal["logits", "features", "attention"]
+
+
+def output_loss(student: Any, teacher: Any, kind: Kind, temperature: float = 1.0) -> Any:
+    """How far (b, ...) outputs are from the teacher's, a scalar.
+
+    ``classes``: Kullback-Leibler divergence of softened scores, times the temperature's square
+    (Hinton et al., arXiv:1503.02531). ``values``: mean square error (Ba and Caruana,
+    arXiv:1312.6184). ``embedding``: one minus the cosine.
+    """
+    from torch.nn import functional
+
+    student, teacher = student.float(), teacher.float()
+    if kind == "values":
+        return functional.mse_loss(student, teacher)
+    if kind == "embedding":
+        return 1 - functional.cosine_similarity(student.flatten(1), teacher.flatten(1)).mean()
+    soft = functional.log_softmax(student / temperature, 1)
+    target = functional.log_softmax(teacher / temperature, 1)
+    divergence = functional.kl_div(soft, target, reduction="batchmean", log_target=True)
+    return divergence * temperature**2
+
+
+def attention_map(features: Any, axis: int) -> Any:
+    """(b, positions) of length 1: where channels are strong (Zagoruyko and Komodakis,
+    arXiv:1612.03928)."""
+    from torch.nn import functional
+
+    return functional.normalize(features.float().square().mean(axis).flatten(1))
+
+
+def lesson(
+    teacher: Any,
+    *,
+    kind: Kind,
+    temperature: float,
+    soft: float,
+    smoothing: float,
+    method: Method,
+    weight: float,
+    pairs: Sequence[Pair],
+    seed: int,
+    known: Any = None,
+) -> Any:
+    """The loss of ``fit`` that teaches: a module, as it may have projections to train.
+
+    ``soft`` is the share of the teacher's outputs against the labels', ``weight`` that of
+    features or attention beside both. ``known`` are the teacher's first outputs by sample, or
+    None to ask it at each step, as augmented samples need.
+    """
+    import torch
+
+    return _lesson_kind()(
+        teacher, kind, temperature, soft, smoothing, method, weight, pairs,
+        _projections(pairs, seed) if method == "features" else torch.nn.ModuleList(), known,
+    )  # fmt: skip
+
+
+def _projections(pairs: Sequence[Pair], seed: int) -> Any:
+    """Linear maps of the student's channels to the teacher's, where widths differ (FitNets,
+    Romero et al., arXiv:1412.6550)."""
+    import torch
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derived(seed, "projections", 0))
+        return torch.nn.ModuleList(
+            torch.nn.Identity() if pair.axis is None else torch.nn.Linear(*pair.widths)
+            for pair in pairs
+        )
+
+
+def _lesson_kind() -> Any:
+    import torch
+    from torch.nn import functional
+
+    class Lesson(torch.nn.Module):
+        def __init__(
+            self, teacher: Any, kind: Kind, temperature: float, soft: float, smoothing: float,
+            method: Method, weight: float, pairs: Sequence[Pair], projections: Any, known: Any,
+        ) -> None:  # fmt: skip
+            super().__init__()
+            self._held = (teacher, known)  # in a tuple: neither trained nor saved
+            self.kind, self.temperature, self.soft, self.smoothing = (
+                kind, temperature, soft, smoothing,
+            )  # fmt: skip
+            self.method, self.weight, self.pairs = method, weight, pairs
+            self.projections = projections
+
+        def forward(self, module: Any, batch: Batch) -> Any:
+            names = [pair.student for pair in self.pairs]
+            with tapped(module, names) as mine:
+                outputs = first_output(module(**batch.inputs))
+            theirs, answers = self._taught(batch)
+            loss = self.soft * output_loss(outputs, answers, self.kind, self.temperature)
+            if batch.labels is not None and self.soft < 1:
+                hard = label_loss(outputs, batch.labels, self.smoothing)
+                loss = loss + (1 - self.soft) * hard
+            for pair, projection in zip(self.pairs, self._maps(), strict=True):
+                gap = self._gap(mine[pair.student], theirs[pair.teacher], pair, projection)
+                loss = loss + self.weight * gap / len(self.pairs)
+            return loss, accuracy_of(outputs, batch.labels)
+
+        def _maps(self) -> Any:
+            return self.projections if self.method == "features" else [None] * len(self.pairs)
+
+        def _taught(self, batch: Batch) -> tuple[Mapping[str, Any], Any]:
+            """The teacher's layers and first output for a batch."""
+            teacher, known = self._held
+            device = next(iter(batch.inputs.values())).device
+            if known is not None:
+                return {}, known[batch.index].to(device)
+            names = [pair.teacher for pair in self.pairs]
+            with torch.no_grad(), tapped(teacher.to(device).eval(), names) as seen:
+                answers = first_output(teacher(**batch.inputs))
+            return seen, answers
+
+        def _gap(self, mine: Any, theirs: Any, pair: Pair, projection: Any) -> Any:
+            axis = 1 if pair.axis is None else pair.axis
+            if self.method == "attention":
+                gap = attention_map(mine, axis) - attention_map(theirs, axis)
+                return gap.square().sum(1).mean()
+            if pair.axis is not None:
+                mine = projection(mine.movedim(axis, -1)).movedim(-1, axis)
+            return functional.mse_loss(mine.float(), theirs.float())
+
+    return Lesson
+
+
+def answers_of(teacher: Any, samples: Samples, tell: Callable[[int, int], None]) -> Any:
+    """The teacher's first output for all samples, (n, ...), on the CPU."""
+    import torch
+
+    parts = []
+    with torch.no_grad():
+        for start in range(0, len(samples), STEP):
+            tell(start, len(samples))
+            index = np.arange(start, min(start + STEP, len(samples)))
+            parts.append(first_output(teacher(**samples.take(index).inputs)).clone())
+    return torch.cat(parts)

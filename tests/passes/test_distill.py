@@ -1,0 +1,244 @@
+"""Distillation on the shipped network and real samples: what is learnt, written and refused."""
+
+from __future__ import annotations
+
+import copy
+import importlib.util
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
+
+import edgeopt.passes
+from edgeopt.formats import format_named
+from edgeopt.module_pass import LiveContext
+from edgeopt.passes.distill_torch import Distill
+from edgeopt.schema.errors import DataError, PassError
+from edgeopt.training.lessons import attention_map, output_loss
+
+MODEL = Path(__file__).parents[2] / "models" / "fashion_mnist"
+QUICK = {"epochs": 2, "batch": 32, "lr": 0.05, "ema": 0.9}
+LONGER = {**QUICK, "epochs": 6}
+SIGNATURE = {"image": {"shape": [1, 28, 28], "dtype": "float32", "layout": "NCHW"}}
+Split = dict[str, np.ndarray]
+
+
+def net() -> Any:
+    spec = importlib.util.spec_from_file_location("fashion_net", MODEL / "net.py")
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def narrow(width: int, classes: int = 10) -> nn.Module:
+    torch.manual_seed(0)
+    return net().ResNet(width, classes=classes)
+
+
+@pytest.fixture(scope="module")
+def data() -> dict[str, Split]:
+    with np.load(MODEL / "fashion_mnist.npz") as archive:
+        found = {}
+        for split, count in (("train", 320), ("validation", 160)):
+            pixels = archive[f"{split}.images"][:count, None].astype(np.float32) / 255
+            labels = archive[f"{split}.label"][:count]
+            found[split] = {"image": (pixels - 0.286) / 0.353, "label": labels}
+    return found
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("source")
+    spec = {"factory": "net.py:resnet", "weights": "source.safetensors"}
+    format_named("torch").gather(spec, MODEL, folder, SIGNATURE)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def teacher(source: Path) -> nn.Module:
+    return format_named("torch").load(source)
+
+
+def unlabelled(data: dict[str, Split]) -> dict[str, Split]:
+    return {split: {"image": arrays["image"]} for split, arrays in data.items()}
+
+
+def agreement(a: nn.Module, b: nn.Module, images: np.ndarray) -> float:
+    x = torch.from_numpy(images)
+    with torch.inference_mode():
+        return float((a(x).argmax(1) == b(x).argmax(1)).float().mean())
+
+
+def state(module: nn.Module) -> dict[str, torch.Tensor]:
+    return {name: value.clone() for name, value in module.state_dict().items()}
+
+
+def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+@pytest.mark.parametrize("method", ["logits", "features", "attention"])
+def test_a_narrow_student_learns_without_labels_and_the_caller_keeps_his_modules(
+    method: str, data: dict[str, Split], teacher: nn.Module
+) -> None:
+    student = narrow(8)
+    student.train()
+    kept, taught = state(student), state(teacher)
+    seeds = torch.get_rng_state()
+    told: list[float] = []
+    step = edgeopt.passes.Distill(method=method, outputs="classes", **LONGER)
+    made = step(
+        student,
+        unlabelled(data),
+        teacher=teacher,
+        progress=lambda done, *_, **__: told.append(done),
+    )
+    assert same(kept, state(student)) and student.training
+    assert same(taught, state(teacher)) and all(p.requires_grad for p in teacher.parameters())
+    assert torch.equal(seeds, torch.get_rng_state())
+    assert not made.training and told
+    images = data["validation"]["image"]
+    assert agreement(made, teacher, images) > 0.5 > agreement(student.eval(), teacher, images)
+    assert not any(module._forward_hooks for module in made.modules())
+
+
+def test_labels_teach_beside_the_teacher_and_equal_calls_give_equal_bits(
+    data: dict[str, Split], teacher: nn.Module
+) -> None:
+    step = Distill(soft=0.5, shift=1, mirror=True, **QUICK)
+    first, second = (state(step(narrow(8), data, teacher=teacher, seed=1)) for _ in range(2))
+    other = state(step(narrow(8), data, teacher=teacher, seed=2))
+    assert same(first, second) and not same(first, other)
+    only = state(Distill(soft=1.0, shift=1, mirror=True, **QUICK)(
+        narrow(8), data, teacher=teacher, seed=1))  # fmt: skip
+    assert not same(first, only)
+
+
+def test_loaders_are_read_and_cut_where_there_is_one_source(
+    data: dict[str, Split], teacher: nn.Module
+) -> None:
+    arrays = data["train"]
+    tensors = torch.from_numpy(arrays["image"]), torch.from_numpy(arrays["label"])
+    loader = DataLoader(TensorDataset(*tensors), batch_size=50)
+    made = Distill(epochs=1, batch=32)(narrow(8), loader, teacher=teacher)
+    assert isinstance(made, nn.Module)
+    with pytest.raises(DataError, match="no 'validation' samples"):
+        Distill(epochs=1)(narrow(8), {"train": loader}, teacher=teacher)
+
+
+def test_self_distillation_has_the_network_so_far_for_a_teacher(
+    data: dict[str, Split], teacher: nn.Module
+) -> None:
+    step = Distill(teacher="parent", steps=2, batch=16, lr=1e-3, ema=0.0)
+    made = step(teacher, unlabelled(data), teacher=narrow(8, classes=7))
+    assert agreement(made, teacher, data["validation"]["image"]) > 0.9
+
+
+class Regressor(nn.Module):
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.first, self.second = nn.Linear(6, width), nn.Linear(width, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.second(torch.tanh(self.first(x)))
+
+
+@pytest.mark.parametrize("outputs", ["auto", "embedding"])
+@pytest.mark.parametrize("labelled", [False, True])
+def test_values_and_embeddings(outputs: str, labelled: bool) -> None:
+    torch.manual_seed(0)
+    wide, student = Regressor(32).eval(), Regressor(8)
+    x = torch.randn(400, 6)
+    arrays = {"x": x, "label": wide(x).detach()} if labelled else {"x": x}
+    step = Distill(outputs=outputs, epochs=20, batch=32, optimizer="adamw", lr=0.02)
+    made = step(student, {"train": arrays, "validation": arrays}, teacher=wide)
+    with torch.inference_mode():
+        gaps = [
+            float(output_loss(each(x), wide(x), "values" if outputs == "auto" else "embedding"))
+            for each in (student, made)
+        ]
+    assert gaps[1] < gaps[0] / 4
+
+
+def test_the_factory_student_is_an_artifact_of_its_own(
+    data: dict[str, Split], teacher: nn.Module, source: Path, tmp_path: Path
+) -> None:
+    description = format_named("torch").describe(source)
+    ctx = LiveContext(
+        seed=0, workdir=tmp_path, threads=1, description=description, splits=data,
+        source=copy.deepcopy(teacher), tell=None, checkpoints=tmp_path, parent=source,
+    )  # fmt: skip
+    step = Distill(student=str(MODEL / "net.py") + ":resnet_8", epochs=1, batch=32)
+    made = step.run(copy.deepcopy(teacher), ctx)
+    assert json.loads((made / "model.json").read_text())["factory"] == "net.py:resnet_8"
+    assert format_named("torch").describe(made) == step.effect(description)
+    loaded = format_named("torch").load(made)
+    assert sum(p.numel() for p in loaded.parameters()) < 30_000
+    assert step.code == (step.student,)
+
+
+def test_the_parent_keeps_its_factory(
+    data: dict[str, Split], teacher: nn.Module, source: Path, tmp_path: Path
+) -> None:
+    ctx = LiveContext(
+        seed=0, workdir=tmp_path, threads=1, description=format_named("torch").describe(source),
+        splits=data, source=copy.deepcopy(teacher), tell=None, checkpoints=tmp_path, parent=source,
+    )  # fmt: skip
+    made = Distill(steps=1, batch=16).run(copy.deepcopy(teacher), ctx)
+    assert (made / "code" / "net.py").read_bytes() == (MODEL / "net.py").read_bytes()
+    assert not same(state(format_named("torch").load(made)), state(teacher))
+
+
+def test_a_step_of_the_users_own(
+    data: dict[str, Split], teacher: nn.Module, tmp_path: Path
+) -> None:
+    (tmp_path / "own.py").write_text(
+        "def step(student, teacher, inputs, labels):\n"
+        "    return (student(**inputs) - teacher(**inputs)).abs().mean()\n"
+    )
+    step = Distill(training_step=str(tmp_path / "own.py") + ":step", **LONGER)
+    made = step(narrow(8), data, teacher=teacher)
+    assert agreement(made, teacher, data["validation"]["image"]) > 0.2
+    assert step.code == (step.training_step,)
+    wrong = Distill(training_step=str(tmp_path / "own.py") + ":stop", **QUICK)
+    with pytest.raises(Exception, match="no callable 'stop'"):
+        wrong(narrow(8), data, teacher=teacher)
+
+
+@pytest.mark.parametrize(
+    ("student", "fields", "said"),
+    [
+        (lambda: narrow(8, classes=7), {}, "answers with 10 classes, the student with 7"),
+        (lambda: narrow(8), {"layers": {"stages.9": "stages.1"}, "method": "features"},
+         "the student has no layer 'stages.9'"),
+        (lambda: narrow(8), {"layers": {"stages.0": "stages.1"}, "method": "attention"},
+         "may differ in their channels only"),
+    ],
+    ids=["classes", "layer", "sizes"],
+)  # fmt: skip
+def test_what_cannot_be_taught_is_said(
+    student: Callable[[], nn.Module], fields: dict[str, Any], said: str,
+    data: dict[str, Split], teacher: nn.Module,
+) -> None:  # fmt: skip
+    with pytest.raises(PassError, match=said):
+        Distill.model_validate({**QUICK, **fields})(student(), data, teacher=teacher)
+
+
+def test_losses_are_least_where_student_and_teacher_agree() -> None:
+    torch.manual_seed(0)
+    a, b = torch.randn(5, 7), torch.randn(5, 7)
+    for kind in ("classes", "values", "embedding"):
+        assert abs(float(output_loss(a, a, kind, 3.0))) < 1e-6 < float(output_loss(a, b, kind, 3.0))
+    assert float(output_loss(a, 2 * a, "embedding")) < 1e-6
+    apart = torch.log_softmax(b / 2, 1) - torch.log_softmax(a / 2, 1)
+    by_hand = torch.softmax(b / 2, 1) * apart
+    assert torch.isclose(output_loss(a, b, "classes", 2.0), 4 * by_hand.sum(1).mean())
+    features = torch.randn(3, 4, 5, 6)
+    assert torch.allclose(attention_map(features, 1), attention_map(2 * features.flip(1), 1))
