@@ -7,27 +7,29 @@ from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field
 
+from edgeopt.module_pass import Changed, ModulePass
 from edgeopt.schema.artifact import Description
 from edgeopt.schema.errors import PassError
 from edgeopt.schema.target import TargetFacts
 from edgeopt.schemes import scheme_trained, trained_scheme_for
-from edgeopt.step import APPROXIMATE, Pass, PassContext, Promise
+from edgeopt.step import APPROXIMATE, PassContext, Promise
 from edgeopt.training import Samples, TrainingSettings, fit, supervised, validation
 
+MOST_KNOWN = 512_000_000  # bytes of the teacher's answers that are kept rather than asked for
 
-class Qat(TrainingSettings, Pass):
+
+class Qat(TrainingSettings, ModulePass):
     """Train on with weights and activations quantized as the runtime that follows does it.
 
-    Exports then write INT8 with the trained ranges. Batch norms are folded; dropout is off.
+    Exports then write INT8 with the trained ranges. Batch norms are folded; dropout is off. The
+    source teaches beside the labels.
     """
 
     name: ClassVar[str] = "qat"
-    takes: ClassVar[str] = "torch"
-    gives: ClassVar[str] = "torch"
-    worker: ClassVar[str] = "torch"
     uses: ClassVar[tuple[str, ...]] = ("torch", "safetensors")
     splits: ClassVar[tuple[str, ...]] = ("train", "validation")
     labels: ClassVar[bool] = True
+    teaches: ClassVar[bool] = True
     isa_matters: ClassVar[bool] = True
     limit_s: ClassVar[float | None] = 86_400.0
     promise: ClassVar[Promise] = APPROXIMATE
@@ -46,6 +48,10 @@ class Qat(TrainingSettings, Pass):
         description="types of activations and weights in ONNX Runtime, or int8: LiteRT's; auto: "
         "what suits the target",
     )
+    soft: float = Field(
+        0.9, ge=0, le=1, description="share of the source's outputs in the loss, against labels"
+    )
+    temperature: float = Field(4.0, gt=0, description="softens scores of classes")
     ranges: Literal["moving-average", "learned"] = Field(
         "moving-average",
         description="of activations and weights; learned: scales are trained too (LSQ)",
@@ -94,50 +100,85 @@ class Qat(TrainingSettings, Pass):
         facts = d.facts | {"fake-quantized", f"qat-{self.scheme}"}
         return d.model_copy(update={"facts": facts})
 
-    def run(self, model: Any, ctx: PassContext) -> Any:
-        """Train and write. Raises PassError for a module that cannot be traced."""
-        from edgeopt.formats.torch import edited
+    def change(self, module: Any, ctx: PassContext) -> Changed:
+        """The module on its trained grids. Raises PassError where it cannot be traced."""
+        from edgeopt.quantization.training import quantization_trained
 
-        edited.write(ctx.parent, model, (), ctx.workdir / "before")  # refused before the work
-        module, record = self._trained(model, ctx)
-        return edited.write(ctx.parent, module, (record,), ctx.workdir / "made")
-
-    def _trained(self, module: Any, ctx: PassContext) -> tuple[Any, dict[str, Any]]:
-        from edgeopt.quantization.training import Schedule, quantization_trained
-
-        if self.scheme == "auto":
-            raise PassError("'auto' stands for the scheme of a target and cannot run itself")
         samples = {split: Samples(ctx.data(split), ctx.labels(split)) for split in self.splits}
-
-        def train(made: Any) -> None:
-            fit(
-                made,
-                samples["train"],
-                supervised(self.label_smoothing),
-                self,
-                seed=ctx.seed,
-                progress=ctx.progress,
-                checkpoints=ctx.checkpoints,
-                validate=validation(samples["validation"]),
-                before_step=Schedule(self.freeze_norms, self.freeze_ranges),
-            )
-
-        return quantization_trained(
+        inputs = {
+            tensor.name: {"shape": list(tensor.shape), "dtype": tensor.dtype}
+            for tensor in ctx.description.signature.inputs
+        }
+        scheme = "u8s8" if self.scheme == "auto" else self.scheme
+        frozen, record = quantization_trained(
             module,
-            {t.name: {"shape": list(t.shape), "dtype": t.dtype}
-             for t in ctx.description.signature.inputs},
-            scheme=self.scheme,
-            float_stem=self.float_stem and self.scheme != "int8",
+            inputs,
+            scheme=scheme,
+            float_stem=self.float_stem and scheme != "int8",
             learned=self.ranges == "learned",
             momentum=self.momentum_ranges,
             observed=self._observed(samples["train"]),
-            train=train,
-        )  # fmt: skip
+            train=lambda made: self._fit(made, samples, ctx),
+        )
+        return Changed(frozen, (record,))
 
     def _observed(self, samples: Samples) -> Iterator[Mapping[str, Any]]:
         import numpy as np
 
-        count = max(1, min(self.observe, len(samples)) // self.batch) * self.batch
-        for start in range(0, min(count, len(samples)), self.batch):
-            stop = min(start + self.batch, len(samples))
-            yield samples.take(np.arange(start, stop)).inputs
+        count = max(self.batch, min(self.observe, len(samples)) // self.batch * self.batch)
+        for start in range(0, count, self.batch):
+            index = np.arange(start, start + self.batch) % len(samples)
+            yield samples.take(index).inputs
+
+    def _fit(self, made: Any, samples: Mapping[str, Samples], ctx: PassContext) -> None:
+        from edgeopt.quantization.training import Schedule
+
+        labelled = samples["validation"].labels is not None
+        fit(
+            made,
+            samples["train"],
+            self._loss(made, samples["train"], ctx),
+            self,
+            seed=ctx.seed,
+            progress=ctx.progress,
+            checkpoints=ctx.checkpoints,
+            validate=validation(samples["validation"]) if labelled else None,
+            before_step=Schedule(self.freeze_norms, self.freeze_ranges),
+        )
+
+    def _loss(self, made: Any, samples: Samples, ctx: PassContext) -> Any:
+        """What the source answers and the labels say. Raises PassError for other shapes."""
+        import numpy as np
+        import torch
+
+        from edgeopt.training.lessons import answers_of, lesson
+        from edgeopt.training.losses import first_output
+
+        soft = self.soft if samples.labels is not None else 1.0
+        if not soft:
+            return supervised(self.label_smoothing)
+        teacher = ctx.teacher().eval().requires_grad_(False)
+        few = samples.take(np.arange(min(self.batch, len(samples)))).inputs
+        with torch.no_grad():
+            mine, theirs = (first_output(module(**few)) for module in (made, teacher))
+        if mine.shape != theirs.shape:
+            raise PassError(
+                f"the source answers {list(theirs.shape[1:])}, the module {list(mine.shape[1:])}",
+                hint="say 'soft: 0' to train on labels alone",
+            )
+        known = None
+        if not self.augmented and theirs[0].numel() * 4 * len(samples) <= MOST_KNOWN:
+            known = answers_of(teacher, samples, ctx.progress)
+        classes = samples.labels is not None and samples.labels.dtype.kind in "iu"
+        return lesson(
+            teacher,
+            kind="classes" if classes else "values",
+            temperature=self.temperature,
+            soft=soft,
+            smoothing=self.label_smoothing,
+            method="logits",
+            weight=1.0,
+            pairs=[],
+            seed=ctx.seed,
+            known=known,
+        )

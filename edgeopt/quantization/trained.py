@@ -48,8 +48,11 @@ class TrainedGrid(nn.Module):
             if self.training:
                 self._see(x, share=None)
             return x
-        if self.phase == "follow" and self.training and self.growth is None:
-            self._see(x, share=self.momentum)
+        x = x.float()  # under autocast, too: 8 bits of mantissa are too few for codes
+        if self.training and self.growth is None:
+            if self.phase == "follow":
+                self._see(x, share=self.momentum)
+            return torch.fake_quantize_per_tensor_affine(x, self.scale, self.zero_point, 0, LEVELS)
         return quantized(x, self.step(x.numel()), self.zero_point, 0, LEVELS)
 
     def step(self, count: int = 1) -> torch.Tensor:
