@@ -27,8 +27,9 @@ SAME_GRID = (  # these move or pick codes, or average codes of one grid
     aten.max_pool2d.default, aten.max_pool1d.default, aten.avg_pool2d.default,
     aten.avg_pool1d.default, aten.flatten.using_ints, aten.view.default, aten.reshape.default,
     aten.permute.default, aten.transpose.int, aten.squeeze.dim, aten.squeeze.dims,
-    aten.squeeze.default, aten.unsqueeze.default, aten.constant_pad_nd.default,
+    aten.squeeze.default, aten.unsqueeze.default, aten.slice.Tensor, aten.expand.default,
 )  # fmt: skip
+PADS = {aten.constant_pad_nd.default: 2, aten.pad.default: 3}  # where the value stands; 0 alone
 NOTHING = (aten.dropout.default, aten.alias.default, aten.contiguous.default, aten.clone.default,
            aten.detach.default)  # fmt: skip
 LEVELS = 255
@@ -79,22 +80,29 @@ def quantized_form(module: nn.Module, record: Mapping[str, Any]) -> nn.Module:
     """The frozen module of an edit ``fake-quantize``; its state is what training leaves.
 
     ``inputs`` maps names to ``shape`` (the batch is called "batch") and ``dtype``; ``float``
-    names layers that keep float weights; ``scheme`` is for those who read it. Raises what
-    torch.export raises.
+    names layers that keep float weights; with ``scheme`` "int8", what is concatenated lies on
+    one grid, as LiteRT needs it. Raises what torch.export raises.
     """
-    layout = laid_out(module, record["inputs"], tuple(record["float"]))
+    layout = laid_out(module, record["inputs"], tuple(record["float"]), one_grid(record["scheme"]))
     return built(layout, frozen_layer, lambda name: FakeQuantize())
 
 
+def one_grid(scheme: str) -> bool:
+    """Whether the runtime of a scheme concatenates tensors of one grid only."""
+    return scheme == "int8"
+
+
 def laid_out(
-    module: nn.Module, inputs: Mapping[str, Mapping[str, Any]], floats: Tuple[str, ...]
+    module: nn.Module,
+    inputs: Mapping[str, Mapping[str, Any]],
+    floats: Tuple[str, ...],
+    joined: bool,
 ) -> Layout:
     """Trace a module in evaluation mode and choose its layers and grids."""
     graph_module = traced(module, inputs)
     layers = list(_layers(graph_module.graph, floats))
     layout = Layout(graph_module, layers)
-    for name, nodes in _grids(graph_module.graph, layers).items():
-        layout.grids[name] = nodes
+    layout.grids = _grids(graph_module.graph, layers, joined)
     return layout
 
 
@@ -261,8 +269,11 @@ def fused(node: Any) -> Any:
     return node
 
 
-def _grids(graph: Any, layers: List[Layer]) -> Dict[str, List[Any]]:
-    """Grids by number, in the graph's order: inputs and results of quantized operators."""
+def _grids(graph: Any, layers: List[Layer], joined: bool) -> Dict[str, List[Any]]:
+    """Grids by number, in the graph's order: inputs and results of quantized operators.
+
+    ``joined``: whether what is concatenated has one grid.
+    """
     group: Dict[Any, Any] = {}  # node -> node: a forest, roots are the earliest
 
     def root(node: Any) -> Any:
@@ -294,14 +305,25 @@ def _grids(graph: Any, layers: List[Layer]) -> Dict[str, List[Any]]:
         elif node.target in MEANS:
             place(node.args[0])
             place(node)
-        elif node.target is aten.cat.default:
-            join(*node.args[0], node)
-        elif node.target in SAME_GRID and node.args[0] in group:
+        elif node.target is aten.cat.default and any(part in group for part in node.args[0]):
+            for part in (*node.args[0], node):
+                place(part)
+            if joined:
+                join(*node.args[0], node)
+        elif _same_grid(node) and node.args[0] in group:
             join(node.args[0], node)
     grids: Dict[Any, List[Any]] = {}
     for node in sorted(group, key=order.__getitem__):
         grids.setdefault(root(node), []).append(node)
     return {str(index): nodes for index, nodes in enumerate(grids.values())}
+
+
+def _same_grid(node: Any) -> bool:
+    """Whether a node's result lies on the grid of its first argument, whatever it is."""
+    if node.target in PADS:
+        place = PADS[node.target]
+        return not (node.args[place] if len(node.args) > place else 0)
+    return node.target in SAME_GRID
 
 
 def _plain_add(node: Any) -> bool:

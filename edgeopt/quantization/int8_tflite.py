@@ -107,6 +107,7 @@ def quantized(
     grids = {f: _grid(frozen, f) for f in {point.grid for point in points}}
     known = {place: grids[point.grid] for place, point in zip(places, points, strict=True)}
     _spread(model, known)
+    _check_joined(model, known)
     layers = {p: x.layer for p, x in zip(places, points, strict=True) if x.layer}
     weights = _weights(model, frozen, layers)
     _unmark(model, outputs)
@@ -158,6 +159,17 @@ def _spread(model: Any, known: dict[int, Grid]) -> None:
             if name in SAME_GRID and grid is not None:
                 for index in ends:
                     known.setdefault(index, grid)
+
+
+def _check_joined(model: Any, known: Mapping[int, Grid]) -> None:
+    """Raise PassError where an operator that keeps codes joins several grids."""
+    for name, op in files.operators(model):
+        ends = [*_flowing(model, op), *(int(i) for i in op.outputs)]
+        if name in SAME_GRID and len({known[i] for i in ends if i in known}) > 1:
+            raise PassError(
+                f"{name} joins tensors of several ranges, which LiteRT's INT8 cannot",
+                hint="Train with 'scheme: int8' for LiteRT.",
+            )
 
 
 def _weights(model: Any, frozen: Any, layers: Mapping[int, str]) -> dict[str, tuple[Any, ...]]:

@@ -49,10 +49,11 @@ def quantization_trained(
     input that show first ranges; ``train`` trains the module it gets, in place. Raises PassError
     for a module that cannot be traced, or that has nothing to quantize.
     """
-    layout = _laid_out(module, inputs, ())
+    joined = fakequant.one_grid(scheme)
+    layout = _laid_out(module, inputs, (), joined)
     floats = stems(layout) if float_stem else ()
     if floats:
-        layout = _laid_out(module, inputs, floats)
+        layout = _laid_out(module, inputs, floats, joined)
     if not any(layer.quantized for layer in layout.layers):
         raise PassError(
             "no operator with weights could be quantized",
@@ -92,9 +93,9 @@ def stems(layout: Layout) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _laid_out(module: nn.Module, inputs: Inputs, floats: tuple[str, ...]) -> Layout:
+def _laid_out(module: nn.Module, inputs: Inputs, floats: tuple[str, ...], joined: bool) -> Layout:
     try:
-        return fakequant.laid_out(module, inputs, floats)
+        return fakequant.laid_out(module, inputs, floats, joined)
     except Exception as error:  # torch.export raises what it meets
         raise untraceable(error) from error
 
