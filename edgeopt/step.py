@@ -131,6 +131,35 @@ class Pass(BaseModel):
         """What this pass promises for an input so described; ``promise``, unless it says else."""
         return self.promise
 
+    def change(self, model: Any, ctx: PassContext) -> tuple[Any, list[dict[str, Any]]]:
+        """The part of ``run`` that passes on torch modules have: no files.
+
+        A private copy in; a live module and the records of edits that were done to it out.
+        """
+        raise TypeError(f"{self.name} does not change live modules")
+
+    def __call__(
+        self,
+        model: Any,
+        data: Any = None,
+        *,
+        seed: int = 0,
+        teacher: Any = None,
+        progress: Any = None,
+        checkpoints: Path | None = None,
+    ) -> Any:
+        """By hand, in a training script: a changed copy of a live torch module.
+
+        ``data`` is what the pass's splits are, or ``{split: data}``: arrays or tensors by
+        input, one alone, a pair with labels, or batches of these; of one source, every tenth
+        sample validates where the pass trains. ``teacher`` is a module (default: ``model``),
+        ``progress(done, total, **figures)`` is told how far it is, ``checkpoints`` is a folder
+        to go on from. The caller's module and random states stay as they are.
+        """
+        from edgeopt.by_hand import call
+
+        return call(self, model, data, seed, teacher, progress, checkpoints)
+
     @property
     def code(self) -> tuple[str, ...]:
         """The user's code that it runs, each ``FILE.py:NAME``; its digests enter the key."""

@@ -89,9 +89,17 @@ def _values(schema: dict[str, Any]) -> str:
     """What a field may hold, in words."""
     if "enum" in schema or "const" in schema:
         return ", ".join(map(str, schema.get("enum", [schema.get("const")])))
+    if "anyOf" in schema:
+        kinds = [each for each in schema["anyOf"] if each.get("type") != "null"]
+        return " or ".join(dict.fromkeys(map(_values, kinds)))
     bounds = [
         f"{sign} {schema[key]}"
-        for key, sign in (("minimum", ">="), ("maximum", "<="))
+        for key, sign in (
+            ("minimum", ">="),
+            ("exclusiveMinimum", ">"),
+            ("maximum", "<="),
+            ("exclusiveMaximum", "<"),
+        )
         if key in schema
     ]
     return " ".join([str(schema.get("type", "any")), ", ".join(bounds)]).strip()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TextIO
 
@@ -51,18 +52,29 @@ class Tally:
         )
 
 
+TELL_S = 30.0  # a job that takes long says how far it is this often
+
+
 class PlainLines:
-    """A line for each phase, each job that took time, each failure and each note."""
+    """A line for each phase, each job that took time, each failure and each note.
+
+    A job that takes long says at times how far it is.
+    """
 
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = stream or sys.stderr
         self._start = time.monotonic()
         self._tally = Tally()
+        self._told: dict[str, float] = {}  # job -> when it last said how far it is
 
     def __call__(self, event: Event) -> None:
         if event.what == "phase":
             self._tally = Tally.of(event)
             self._line(event.text)
+        elif event.what == "start":
+            self._told[event.job] = time.monotonic()
+        elif event.what == "progress" and event.total:
+            self._on_progress(event)
         elif event.what == "plan":
             self._tally.plan(event)
         elif event.what == "note":
@@ -71,6 +83,12 @@ class PlainLines:
             self._tally.end(event)
             if not event.data.get("cached"):
                 self._line(f"  {self._tally.ended}/{self._tally.total} {ending(event)}")
+
+    def _on_progress(self, event: Event) -> None:
+        now = time.monotonic()
+        if now - self._told.setdefault(event.job, now) >= TELL_S:
+            self._told[event.job] = now
+            self._line(f"  {event.job} {event.done:g}/{event.total:g}, {told(event.data)}")
 
     def close(self) -> None:
         """Nothing is held."""
@@ -131,12 +149,11 @@ class Live:
 
     def _on_progress(self, event: Event) -> None:
         if event.job in self._jobs:
-            figures = ", ".join(f"{name} {value:.4g}" for name, value in event.data.items())
             self._progress.update(
                 self._jobs[event.job],
                 completed=event.done or 0,
                 total=event.total,
-                told=printable(figures)[:40],
+                told=printable(told(event.data))[:48],
             )
 
     def _on_end(self, event: Event) -> None:
@@ -180,6 +197,16 @@ class Live:
         return (
             text if len(text) <= room else f"{text[: room // 3]}...{text[-(room * 2 // 3) + 3 :]}"
         )
+
+
+def told(figures: Mapping[str, object]) -> str:
+    """Figures of progress in a line; seconds left as minutes."""
+    shown = dict(figures)
+    left = shown.pop("left_s", None)
+    parts = [f"{name} {value:.4g}" for name, value in shown.items()]
+    if isinstance(left, float | int):
+        parts.append(f"{left:.0f} s left" if left < 100 else f"{left / 60:.0f} min left")
+    return ", ".join(parts)
 
 
 def ending(event: Event) -> str:

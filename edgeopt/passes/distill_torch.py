@@ -8,17 +8,16 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from edgeopt.module_pass import Changed, ModulePass
 from edgeopt.schema.artifact import Description
 from edgeopt.schema.errors import PassError
-from edgeopt.step import APPROXIMATE, PassContext, Promise
+from edgeopt.step import APPROXIMATE, Pass, PassContext, Promise
 from edgeopt.training import Batch, Samples, Score, TrainingSettings, fit, validation
-from edgeopt.training.lessons import Kind, answers_of, lesson, output_loss
+from edgeopt.training.lessons import Kind, answers_loss, answers_of, lesson
 
 MOST_KNOWN = 512_000_000  # bytes of the teacher's answers that are kept rather than asked for
 
 
-class Distill(TrainingSettings, ModulePass):
+class Distill(TrainingSettings, Pass):
     """Train a student on what a teacher answers: the source, unless told otherwise.
 
     The student is the network so far (a pruned one, say), or one that a factory builds. The
@@ -26,6 +25,9 @@ class Distill(TrainingSettings, ModulePass):
     """
 
     name: ClassVar[str] = "distill"
+    takes: ClassVar[str] = "torch"
+    gives: ClassVar[str] = "torch"
+    worker: ClassVar[str] = "torch"
     uses: ClassVar[tuple[str, ...]] = ("torch", "safetensors")
     splits: ClassVar[tuple[str, ...]] = ("train", "validation")
     labels: ClassVar[bool] = True
@@ -85,21 +87,23 @@ class Distill(TrainingSettings, ModulePass):
 
     def run(self, model: Any, ctx: PassContext) -> Any:
         """Train and write: the parent with new weights, or the student's factory."""
-        if self.student is None:
-            return super().run(model, ctx)
-        from edgeopt.formats.torch import weights
+        from edgeopt.formats.torch import edited, weights
         from edgeopt.formats.torch.format import WEIGHTS
 
+        if self.student is None:
+            edited.check_factory(ctx.parent)
+            made, records = self.change(model, ctx)
+            return edited.write(ctx.parent, made, records, ctx.workdir / "made")
         student, folder = self._built(ctx)
         self._train(student, model, ctx)
         weights.write_state(student, folder / WEIGHTS)
         return folder
 
-    def change(self, module: Any, ctx: PassContext) -> Changed:
-        """The module, or the student's factory's, trained."""
-        student = module if self.student is None else self._built(ctx)[0]
-        self._train(student, module, ctx)
-        return Changed(student)
+    def change(self, model: Any, ctx: PassContext) -> tuple[Any, list[dict[str, Any]]]:
+        """The module, or the student's factory's, trained; no surgery."""
+        student = model if self.student is None else self._built(ctx)[0]
+        self._train(student, model, ctx)
+        return student, []
 
     def _built(self, ctx: PassContext) -> tuple[Any, Path]:
         """The student with fresh weights, and its artifact's folder. Raises ModelError."""
@@ -121,11 +125,16 @@ class Distill(TrainingSettings, ModulePass):
     def _train(self, student: Any, parent: Any, ctx: PassContext) -> None:
         import copy
 
+        import torch
+
+        from edgeopt.training.loop import lay_out
+
         samples = {
             split: Samples(ctx.data(split), ctx.labels(split)) for split in ("train", "validation")
         }
         teacher = ctx.teacher() if self.teacher == "source" else copy.deepcopy(parent)
         teacher.eval().requires_grad_(False)
+        lay_out(teacher, samples["train"], torch.channels_last)
         _check_outputs(student, teacher, samples["train"])
         kind = self._kind(samples["train"])
         fit(
@@ -175,10 +184,10 @@ class Distill(TrainingSettings, ModulePass):
 
 def _known_answers(teacher: Any, samples: Samples, few: Mapping[str, Any], ctx: Any) -> Any:
     """The teacher's answers to all samples, or None where they would take too much memory."""
-    from edgeopt.training.losses import first_output
+    from edgeopt.training.losses import all_outputs
 
-    one = first_output(teacher(**few))
-    if one.numel() // len(one) * 4 * len(samples) > MOST_KNOWN:
+    each = sum(out.numel() // len(out) * out.element_size() for out in all_outputs(teacher(**few)))
+    if each * len(samples) > MOST_KNOWN:
         return None
     return answers_of(teacher, samples, ctx.progress)
 
@@ -188,19 +197,21 @@ def _check_outputs(student: Any, teacher: Any, samples: Samples) -> None:
     import numpy as np
     import torch
 
-    from edgeopt.training.losses import first_output
+    from edgeopt.training.losses import all_outputs
 
     inputs = samples.take(np.arange(min(2, len(samples)))).inputs
     student.eval()
     with torch.no_grad():
-        mine, theirs = (first_output(m(**inputs)) for m in (student, teacher))
-    if mine.shape == theirs.shape:
+        mine, theirs = (
+            [list(out.shape[1:]) for out in all_outputs(m(**inputs))] for m in (student, teacher)
+        )
+    if mine == theirs:
         return
-    hint = "Give a student whose output is the teacher's."
-    if mine.ndim == theirs.ndim == 2:
-        said = f"with {theirs.shape[1]} classes, the student with {mine.shape[1]}"
+    if len(mine) == len(theirs) == len(mine[0]) == len(theirs[0]) == 1:
+        said = f"with {theirs[0][0]} classes, the student with {mine[0][0]}"
     else:
-        said = f"{list(theirs.shape[1:])}, the student {list(mine.shape[1:])}"
+        said = f"{theirs}, the student {mine}"
+    hint = "Give a student whose outputs have the teacher's shapes."
     raise PassError(f"the teacher answers {said}", hint=hint)
 
 
@@ -223,13 +234,13 @@ def _validation(teacher: Any, samples: Samples, kind: Kind) -> Any:
     """By labels where there are any, else how near answers are to the teacher's."""
     if samples.labels is not None:
         return validation(samples)
-    known = answers_of(teacher, samples, lambda _done, _total: None)
+    known = answers_of(teacher, samples)
 
     def validate(module: Any) -> Score:
         device = next(module.parameters()).device
-        answers = answers_of(module.cpu(), samples, lambda _done, _total: None)
+        answers = answers_of(module.cpu(), samples)
         module.to(device)
-        gap = float(output_loss(answers, known, kind))
+        gap = float(answers_loss(answers, known, kind, 1.0))
         return Score(gap, False, {"validation_loss": gap})
 
     return validate

@@ -7,18 +7,17 @@ from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field
 
-from edgeopt.module_pass import Changed, ModulePass
 from edgeopt.schema.artifact import Description
 from edgeopt.schema.errors import PassError
 from edgeopt.schema.target import TargetFacts
 from edgeopt.schemes import scheme_trained, trained_scheme_for
-from edgeopt.step import APPROXIMATE, PassContext, Promise
+from edgeopt.step import APPROXIMATE, Pass, PassContext, Promise
 from edgeopt.training import Samples, TrainingSettings, fit, supervised, validation
 
 MOST_KNOWN = 512_000_000  # bytes of the teacher's answers that are kept rather than asked for
 
 
-class Qat(TrainingSettings, ModulePass):
+class Qat(TrainingSettings, Pass):
     """Train on with weights and activations quantized as the runtime that follows does it.
 
     Exports then write INT8 with the trained ranges. Batch norms are folded; dropout is off. The
@@ -26,6 +25,9 @@ class Qat(TrainingSettings, ModulePass):
     """
 
     name: ClassVar[str] = "qat"
+    takes: ClassVar[str] = "torch"
+    gives: ClassVar[str] = "torch"
+    worker: ClassVar[str] = "torch"
     uses: ClassVar[tuple[str, ...]] = ("torch", "safetensors")
     splits: ClassVar[tuple[str, ...]] = ("train", "validation")
     labels: ClassVar[bool] = True
@@ -100,7 +102,15 @@ class Qat(TrainingSettings, ModulePass):
         facts = d.facts | {"fake-quantized", f"qat-{self.scheme}"}
         return d.model_copy(update={"facts": facts})
 
-    def change(self, module: Any, ctx: PassContext) -> Changed:
+    def run(self, model: Any, ctx: PassContext) -> Any:
+        """Train and write. Raises PassError for an exported program."""
+        from edgeopt.formats.torch import edited
+
+        edited.check_factory(ctx.parent)
+        made, records = self.change(model, ctx)
+        return edited.write(ctx.parent, made, records, ctx.workdir / "made")
+
+    def change(self, model: Any, ctx: PassContext) -> tuple[Any, list[dict[str, Any]]]:
         """The module on its trained grids. Raises PassError where it cannot be traced."""
         from edgeopt.quantization.training import quantization_trained
 
@@ -111,7 +121,7 @@ class Qat(TrainingSettings, ModulePass):
         }
         scheme = "u8s8" if self.scheme == "auto" else self.scheme
         frozen, record = quantization_trained(
-            module,
+            model,
             inputs,
             scheme=scheme,
             float_stem=self.float_stem and scheme != "int8",
@@ -120,7 +130,7 @@ class Qat(TrainingSettings, ModulePass):
             observed=self._observed(samples["train"]),
             train=lambda made: self._fit(made, samples, ctx),
         )
-        return Changed(frozen, (record,))
+        return frozen, [record]
 
     def _observed(self, samples: Samples) -> Iterator[Mapping[str, Any]]:
         import numpy as np
@@ -152,7 +162,7 @@ class Qat(TrainingSettings, ModulePass):
         import torch
 
         from edgeopt.training.lessons import answers_of, lesson
-        from edgeopt.training.losses import first_output
+        from edgeopt.training.losses import all_outputs
 
         soft = self.soft if samples.labels is not None else 1.0
         if not soft:
@@ -160,14 +170,16 @@ class Qat(TrainingSettings, ModulePass):
         teacher = ctx.teacher().eval().requires_grad_(False)
         few = samples.take(np.arange(min(self.batch, len(samples)))).inputs
         with torch.no_grad():
-            mine, theirs = (first_output(module(**few)) for module in (made, teacher))
-        if mine.shape != theirs.shape:
+            mine, theirs = ([t.shape[1:] for t in all_outputs(m(**few))] for m in (made, teacher))
+        if mine != theirs:
             raise PassError(
-                f"the source answers {list(theirs.shape[1:])}, the module {list(mine.shape[1:])}",
+                f"the source answers {[list(s) for s in theirs]}, the module "
+                f"{[list(s) for s in mine]}",
                 hint="say 'soft: 0' to train on labels alone",
             )
         known = None
-        if not self.augmented and theirs[0].numel() * 4 * len(samples) <= MOST_KNOWN:
+        size = sum(shape.numel() for shape in theirs) * 4 * len(samples)
+        if not self.augmented and size <= MOST_KNOWN:
             known = answers_of(teacher, samples, ctx.progress)
         classes = samples.labels is not None and samples.labels.dtype.kind in "iu"
         return lesson(

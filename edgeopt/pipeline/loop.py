@@ -141,6 +141,10 @@ def make_plan(
             found[job.id] = kept
         else:
             seconds += TYPICAL_SECONDS.get(job.kind, 5.0)
+    training = sorted({j.name for j in plan.jobs if "train" in j.inputs and j.id not in found})
+    if training:
+        told = f"the rough time leaves out how long {', '.join(training)} trains"
+        plan = plan.model_copy(update={"notes": (*plan.notes, told)})
     leaves = sum(c.eligible for c in plan.candidates)
     samples = known.raw["validation"].n
     targets = len(known.groups)

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 
 from edgeopt.training.layers import Pair, tapped
-from edgeopt.training.losses import STEP, accuracy_of, first_output, label_loss
+from edgeopt.training.losses import STEP, accuracy_of, all_outputs, label_loss
 from edgeopt.training.samples import Batch, Samples, derived
 
 Kind = Literal["classes", "values", "embedding"]
@@ -35,6 +35,19 @@ def output_loss(student: Any, teacher: Any, kind: Kind, temperature: float = 1.0
     return divergence * temperature**2
 
 
+def answers_loss(
+    student: Sequence[Any], teacher: Sequence[Any], kind: Kind, temperature: float
+) -> Any:
+    """The mean over outputs; of several, the first is of ``kind`` and the rest are values."""
+    rest: Kind = "embedding" if kind == "embedding" else "values"
+    gaps = [
+        output_loss(a, b, rest if number else kind, temperature)
+        for number, (a, b) in enumerate(zip(student, teacher, strict=True))
+        if a.is_floating_point()
+    ]
+    return sum(gaps) / len(gaps)
+
+
 def attention_map(features: Any, axis: int) -> Any:
     """(b, positions) of length 1: where channels are strong (Zagoruyko and Komodakis,
     arXiv:1612.03928)."""
@@ -59,7 +72,7 @@ def lesson(
     """The loss of ``fit`` that teaches: a module, as it may have projections to train.
 
     ``soft`` is the share of the teacher's outputs against the labels', ``weight`` that of
-    features or attention beside both. ``known`` are the teacher's first outputs by sample, or
+    features or attention beside both. ``known`` are the teacher's outputs for all samples, or
     None to ask it at each step, as augmented samples need.
     """
     import torch
@@ -103,29 +116,29 @@ def _lesson_kind() -> Any:
         def forward(self, module: Any, batch: Batch) -> Any:
             names = [pair.student for pair in self.pairs]
             with tapped(module, names) as mine:
-                outputs = first_output(module(**batch.inputs))
+                outputs = all_outputs(module(**batch.inputs))
             theirs, answers = self._taught(batch)
-            loss = self.soft * output_loss(outputs, answers, self.kind, self.temperature)
+            loss = self.soft * answers_loss(outputs, answers, self.kind, self.temperature)
             if batch.labels is not None and self.soft < 1:
-                hard = label_loss(outputs, batch.labels, self.smoothing)
+                hard = label_loss(outputs[0], batch.labels, self.smoothing)
                 loss = loss + (1 - self.soft) * hard
             for pair, projection in zip(self.pairs, self._maps(), strict=True):
                 gap = self._gap(mine[pair.student], theirs[pair.teacher], pair, projection)
                 loss = loss + self.weight * gap / len(self.pairs)
-            return loss, accuracy_of(outputs, batch.labels)
+            return loss, accuracy_of(outputs[0], batch.labels)
 
         def _maps(self) -> Any:
             return self.projections if self.method == "features" else [None] * len(self.pairs)
 
-        def _taught(self, batch: Batch) -> tuple[Mapping[str, Any], Any]:
-            """The teacher's layers and first output for a batch."""
+        def _taught(self, batch: Batch) -> tuple[Mapping[str, Any], list[Any]]:
+            """The teacher's layers and outputs for a batch."""
             teacher, known = self._held
             device = next(iter(batch.inputs.values())).device
             if known is not None:
-                return {}, known[batch.index].to(device)
+                return {}, [each[batch.index].to(device) for each in known]
             names = [pair.teacher for pair in self.pairs]
             with torch.no_grad(), tapped(teacher.to(device).eval(), names) as seen:
-                answers = first_output(teacher(**batch.inputs))
+                answers = all_outputs(teacher(**batch.inputs))
             return seen, answers
 
         def _gap(self, mine: Any, theirs: Any, pair: Pair, projection: Any) -> Any:
@@ -140,8 +153,10 @@ def _lesson_kind() -> Any:
     return Lesson
 
 
-def answers_of(teacher: Any, samples: Samples, tell: Callable[[int, int], None]) -> Any:
-    """The teacher's first output for all samples, (n, ...), on the CPU."""
+def answers_of(
+    teacher: Any, samples: Samples, tell: Callable[[int, int], None] = lambda _done, _total: None
+) -> list[Any]:
+    """A module's outputs for all samples, (n, ...) each, on the CPU."""
     import torch
 
     parts = []
@@ -149,5 +164,5 @@ def answers_of(teacher: Any, samples: Samples, tell: Callable[[int, int], None])
         for start in range(0, len(samples), STEP):
             tell(start, len(samples))
             index = np.arange(start, min(start + STEP, len(samples)))
-            parts.append(first_output(teacher(**samples.take(index).inputs)).clone())
-    return torch.cat(parts)
+            parts.append(all_outputs(teacher(**samples.take(index).inputs)))
+    return [torch.cat(each) for each in zip(*parts, strict=True)]

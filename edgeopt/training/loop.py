@@ -106,11 +106,10 @@ class _Run:
         self.device = accelerator.device if accelerator else torch.device(settings.device)
         self.rank = accelerator.process_index if accelerator else 0
         self.ranks = accelerator.num_processes if accelerator else 1
-        self.images = any(array.ndim == 4 for array in samples.inputs.values())
         self.per_epoch = samples.steps_per_epoch(settings.batch)
         self.total = settings.steps or settings.epochs * self.per_epoch
         module.to(self.device)
-        self._lay_out(torch.channels_last)
+        lay_out(module, samples, torch.channels_last)
         self.objective = _objective(module, loss).to(self.device)
         self.runs = accelerator.prepare_model(self.objective) if accelerator else self.objective
         trained = [p for p in self.objective.parameters() if p.requires_grad]
@@ -130,11 +129,6 @@ class _Run:
         self.counted = 0
         self.mark = self._mark()
         self.started = time.monotonic()
-
-    def _lay_out(self, layout: Any) -> None:
-        """Channels last in memory is faster for convolutions on CPUs and on tensor cores."""
-        if self.images:
-            self.module.to(memory_format=layout)
 
     def _mark(self) -> str:
         """What a checkpoint must have been made with."""
@@ -292,7 +286,7 @@ class _Run:
         if self.ranks > 1:
             for value in self.module.state_dict().values():
                 torch.distributed.broadcast(value, 0)
-        self._lay_out(torch.contiguous_format)
+        lay_out(self.module, self.samples, torch.contiguous_format)
         self.module.cpu().eval()
         return Fitted(
             steps=self.step,
@@ -302,6 +296,16 @@ class _Run:
             resumed_from=self.first,
             stopped_early=self.stopped,
         )
+
+
+def lay_out(module: Any, samples: Samples, layout: Any) -> None:
+    """Arrange the weights of a network on images in memory.
+
+    Channels last is faster for convolutions, on CPUs and on tensor cores.
+    """
+    images = any(array.ndim == 4 for array in samples.inputs.values())
+    if images and all(each.ndim != 5 for each in module.state_dict().values()):
+        module.to(memory_format=layout)
 
 
 def _objective(module: Any, loss: Loss) -> Any:

@@ -14,9 +14,14 @@ STEP = 500  # samples a forward pass of validation
 
 def first_output(made: Any) -> Any:
     """The tensor that labels speak of: the only output, or the first."""
+    return all_outputs(made)[0]
+
+
+def all_outputs(made: Any) -> list[Any]:
+    """The tensors that a module gives, in its order. Raises ModelError for anything else."""
     from edgeopt.formats.torch.module import named_outputs
 
-    return next(iter(named_outputs(made, "").values()))
+    return list(named_outputs(made, "").values())
 
 
 def label_loss(outputs: Any, labels: Any, smoothing: float = 0.0) -> Any:

@@ -89,3 +89,19 @@ def test_a_terminal_is_given_back(
     assert "c crashed: killed by" in shown
     assert "\x1b[31mthis" not in shown
     assert shown.rfind("\x1b[?25h") > shown.rfind("\x1b[?25l"), "the cursor is back"
+
+
+def test_a_long_job_says_how_far_it_is_and_what_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream, monotonic = io.StringIO(), [100.0]
+    monkeypatch.setattr("edgeopt.listeners.progress.time.monotonic", lambda: monotonic[0])
+    lines = PlainLines(stream)
+    figures = {"loss": 0.5, "accuracy": 0.875, "left_s": 601.0}
+    lines(Event(what="start", job="distill", data={"kind": "pass"}))
+    for seconds in (1.0, 31.0, 32.0, 62.0):
+        monotonic[0] = 100.0 + seconds
+        lines(Event(what="progress", job="distill", done=seconds, total=400, data=figures))
+    told = [line.partition("] ")[2] for line in stream.getvalue().splitlines()]
+    assert told == [
+        "  distill 31/400, loss 0.5, accuracy 0.875, 10 min left",
+        "  distill 62/400, loss 0.5, accuracy 0.875, 10 min left",
+    ]

@@ -22,14 +22,7 @@ def write(parent: Path, module: Any, records: Sequence[edits.Record], out: Path)
     """
     from edgeopt.formats.torch import weights
 
-    said = json.loads((parent / MODEL).read_text())
-    if "factory" not in said:
-        raise PassError(
-            "an exported program has no factory that could build it again, changed",
-            where=str(parent / MODEL),
-            hint="Give the model as a factory with weights: "
-            "model: {factory: 'net.py:make', weights: net.safetensors}.",
-        )
+    check_factory(parent)
     out.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(parent / MODEL, out / MODEL)
     shutil.copytree(parent / CODE, out / CODE, dirs_exist_ok=True)
@@ -38,3 +31,14 @@ def write(parent: Path, module: Any, records: Sequence[edits.Record], out: Path)
         (out / edits.EDITS).write_text(json.dumps(known, sort_keys=True) + "\n")
     weights.write_state(module, out / WEIGHTS)
     return out
+
+
+def check_factory(parent: Path) -> None:
+    """Raise PassError for an artifact that has no factory: it could not be built again."""
+    if "factory" not in json.loads((parent / MODEL).read_text()):
+        raise PassError(
+            "an exported program has no factory that could build it again, changed",
+            where=MODEL,
+            hint="Give the model as a factory with weights: "
+            "model: {factory: 'net.py:make', weights: net.safetensors}.",
+        )

@@ -153,19 +153,19 @@ class TorchFormat:
 
     def inspect(self, folder: Path) -> Inspection:
         """Figures of the module; MACs are half of what torch's own FLOP counter counts."""
-        from torch.utils.flop_counter import FlopCounterMode
+        import torch
 
         from edgeopt.formats.torch import module
 
         said, made = self._read(folder), self.load(folder)
-        with FlopCounterMode(display=False) as counter:
-            module.run(made, module.example(said["inputs"], 1), str(folder / MODEL))
+        one = module.example(said["inputs"], 1)
+        module.run(made, one, str(folder / MODEL))  # raises what is told in words
         leaves = (type(m).__name__ for m in made.modules() if not list(m.children()))
         return Inspection(
             format="torch",
             description=self.describe(folder),
             parameters=sum(p.numel() for p in made.parameters()),
-            macs=counter.get_total_flops() // 2,
+            macs=module.macs(made, {name: torch.from_numpy(x) for name, x in one.items()}),
             operators=dict(Counter(leaves).most_common()),
             size_bytes=sum(p.stat().st_size for p in folder.rglob("*") if p.is_file()),
         )

@@ -1,0 +1,214 @@
+"""Passes in a training script's own loop: on a live module, which stays as it is."""
+
+from __future__ import annotations
+
+import copy
+import random
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edgeopt.schema.artifact import Description, Signature, Tensor
+from edgeopt.schema.errors import DataError, PassError
+
+SPLITS = ("train", "calibration", "validation")
+EVERY = 10  # of one source of samples, every tenth validates
+
+
+@dataclass
+class ByHand:
+    """The ``PassContext`` of a pass that is called: no store, no artifact, no events."""
+
+    seed: int
+    workdir: Path
+    description: Description
+    given: Mapping[str, tuple[Mapping[str, Any], Any]]  # split -> (arrays by input, labels)
+    source: Any  # what teaches
+    tell: Any = None  # progress
+    kept: Path | None = None  # checkpoints
+    threads: int = 1
+
+    @property
+    def parent(self) -> Path:
+        raise PassError("a live module has no artifact", hint="Call change(), not run().")
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder that was given, else one that ends with the call."""
+        folder = self.kept or self.workdir / "checkpoints"
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    def data(self, split: str) -> Mapping[str, Any]:
+        """Arrays by model input. Raises PassError where none were given."""
+        return self._of(split)[0]
+
+    def labels(self, split: str) -> Any:
+        """Labels, or None. Raises PassError where no such data were given."""
+        return self._of(split)[1]
+
+    def teacher(self) -> Any:
+        """The module that teaches: the one that was given for it, else the caller's as it was."""
+        return self.source
+
+    def code(self, named: str) -> tuple[Path, str]:
+        """The user's code, found from where the script runs."""
+        file, _, name = named.rpartition(":")
+        path = Path(file).absolute()
+        return path.parent, f"{path.name}:{name}"
+
+    def progress(self, done: float, total: float | None = None, **figures: float) -> None:
+        """Tell the caller, if asked to."""
+        if self.tell:
+            self.tell(done, total, **figures)
+
+    def _of(self, split: str) -> tuple[Mapping[str, Any], Any]:
+        if split not in self.given:
+            raise PassError(
+                f"no data for the split '{split}'",
+                hint="Give arrays, or a mapping of splits to them, as the second argument.",
+            )
+        return self.given[split]
+
+
+def call(
+    step: Any,
+    module: Any,
+    data: Any,
+    seed: int = 0,
+    teacher: Any = None,
+    tell: Any = None,
+    checkpoints: Path | None = None,
+) -> Any:
+    """What ``step.change`` makes of a copy of a module, in the mode the module is in.
+
+    ``data`` is what each split of the pass is, or a mapping of splits to it: arrays or tensors
+    by input, one of them where there is one input, a pair of these and labels, or an iterable
+    of such batches (a DataLoader). Of one source, every tenth sample is held back to validate
+    where the pass trains. Random states of Python, NumPy and torch stay.
+    """
+    with _states_kept(seed), tempfile.TemporaryDirectory(prefix="edgeopt-") as folder:
+        copied = copy.deepcopy(module).eval()
+        names = _input_names(module)
+        given = _given(data, names, step.splits)
+        source = copy.deepcopy(module if teacher is None else teacher).eval()
+        description = _described(copied, given, step.name)
+        step.requires(description)
+        context = ByHand(seed, Path(folder), description, given, source, tell, checkpoints)
+        made, _records = step.change(copied, context)
+    made.train(module.training)
+    return made
+
+
+@contextmanager
+def _states_kept(seed: int) -> Iterator[None]:
+    import numpy as np
+    import torch
+
+    python, numpy = random.getstate(), np.random.get_state()
+    with torch.random.fork_rng():
+        random.seed(seed)
+        np.random.seed(seed % 2**32)
+        torch.manual_seed(seed)
+        try:
+            yield
+        finally:
+            random.setstate(python)
+            np.random.set_state(numpy)
+
+
+def _given(data: Any, names: list[str], wanted: Sequence[str]) -> dict[str, tuple[Any, Any]]:
+    """(arrays by input, labels or None) by split."""
+    import numpy as np
+
+    if data is None:
+        return {}
+    if _by_split(data):
+        return {split: _arrays(each, names) for split, each in data.items()}
+    inputs, labels = _arrays(data, names)
+    if not {"train", "validation"} <= set(wanted):
+        return dict.fromkeys(wanted, (inputs, labels))
+    held = np.arange(len(next(iter(inputs.values())))) % EVERY == EVERY - 1
+    if not held.any():
+        raise DataError(f"{len(held)} samples are too few to train and to validate")
+    rows = {split: held if split == "validation" else ~held for split in wanted}
+    return {
+        split: ({n: a[at] for n, a in inputs.items()}, None if labels is None else labels[at])
+        for split, at in rows.items()
+    }
+
+
+def _by_split(data: Any) -> bool:
+    return isinstance(data, Mapping) and bool(data) and set(data) <= set(SPLITS)
+
+
+def _input_names(module: Any) -> list[str]:
+    import inspect
+
+    kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    parameters = inspect.signature(module.forward).parameters.values()
+    return [p.name for p in parameters if p.kind in kinds]
+
+
+def _arrays(data: Any, names: list[str]) -> tuple[dict[str, Any], Any]:
+    """(arrays by input, labels or None) of one split. Raises DataError."""
+    import numpy as np
+
+    if not isinstance(data, Mapping | tuple | list) and not hasattr(data, "shape"):
+        parts = [_arrays(batch, names) for batch in _batches(data)]
+        if not parts:
+            raise DataError("the data holds no batch")
+        inputs = {n: np.concatenate([p[0][n] for p in parts]) for n in parts[0][0]}
+        labelled = all(p[1] is not None for p in parts)
+        return inputs, np.concatenate([p[1] for p in parts]) if labelled else None
+    labels = None
+    if isinstance(data, tuple | list):
+        if len(data) not in (1, 2):
+            raise DataError(f"a batch of {len(data)} parts; inputs and labels were expected")
+        labels = _array(data[1]) if len(data) == 2 else None
+        data = data[0]
+    if not isinstance(data, Mapping):
+        data = {names[0]: data}
+    if strange := [name for name in data if name not in names]:
+        raise DataError(f"the module has no input '{strange[0]}'; it takes {', '.join(names)}")
+    return {str(name): _array(value) for name, value in data.items()}, labels
+
+
+def _batches(data: Any) -> Iterable[Any]:
+    if not isinstance(data, Iterable):
+        raise DataError(f"a {type(data).__name__} is no data", hint="Give arrays or batches.")
+    return data
+
+
+def _array(value: Any) -> Any:
+    import numpy as np
+
+    if hasattr(value, "detach"):
+        value = value.detach().cpu().numpy()
+    return np.asarray(value)
+
+
+def _described(module: Any, given: Mapping[str, Any], name: str) -> Description:
+    """Signature as the first samples show it; the batch is free."""
+    import torch
+
+    from edgeopt.formats.torch.module import run
+
+    if not given:
+        raise PassError(f"{name} needs samples", hint="Give them as the second argument.")
+    inputs, _ = next(iter(given.values()))
+    made = run(module, {n: a[:2] for n, a in inputs.items()}, type(module).__name__)
+    floats = {p.dtype for p in module.parameters() if p.is_floating_point()} or {torch.float32}
+    facts = {str(dtype).removeprefix("torch.") for dtype in floats}
+    said = [
+        tuple(
+            Tensor(name=n, dtype=str(a.dtype), shape=("batch", *a.shape[1:]))
+            for n, a in arrays.items()
+        )
+        for arrays in (inputs, made)
+    ]
+    signature = Signature(inputs=said[0], outputs=said[1])
+    return Description(format="torch", signature=signature, facts=frozenset(facts))

@@ -1,0 +1,121 @@
+"""Structured pruning of torch modules: whole channels and attention heads."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import Field, model_validator
+
+from edgeopt.schema.artifact import Description
+from edgeopt.schema.errors import DataError, PassError
+from edgeopt.step import APPROXIMATE, Pass, PassContext, Promise
+
+BATCH = 32
+Fraction = Annotated[float, Field(gt=0, lt=1)]
+
+
+class PruneStructured(Pass):
+    """Remove whole channels and attention heads, so that the network computes less.
+
+    One goal: `macs` or `parameters`, the fraction to keep, or `ratio`, the fraction that each
+    layer loses. Accuracy falls; train the result, or distill it.
+    """
+
+    name: ClassVar[str] = "prune-structured"
+    takes: ClassVar[str] = "torch"
+    gives: ClassVar[str] = "torch"
+    worker: ClassVar[str] = "torch"
+    uses: ClassVar[tuple[str, ...]] = ("torch", "torch-pruning", "safetensors")
+    splits: ClassVar[tuple[str, ...]] = ("calibration",)
+    labels: ClassVar[bool] = True
+    promise: ClassVar[Promise] = APPROXIMATE
+
+    macs: Fraction | None = Field(None, description="multiply-accumulates to keep, as a fraction")
+    parameters: Fraction | None = Field(None, description="parameters to keep, as a fraction")
+    ratio: Fraction | dict[str, Fraction] | None = Field(
+        None, description="fraction of its units that each layer loses, or {layer: fraction}"
+    )
+    importance: Literal["l1", "l2", "bn_scale", "taylor", "fpgm", "random"] = Field(
+        "l2", description="what a unit is worth; taylor takes gradients on calibration samples"
+    )
+    spread: Literal["uniform", "global"] = Field(
+        "uniform",
+        description="how macs and parameters are shared out: the same part of each layer, or "
+        "the least important units wherever they are",
+    )
+    round_to: int = Field(
+        8, ge=1, description="a layer keeps a multiple of so many channels; one of no more, all"
+    )
+    keep: tuple[str, ...] = Field((), description="layers that stay whole, by their paths")
+    samples: int = Field(
+        64, ge=1, description="calibration samples that results are checked on, from the first on"
+    )
+
+    @model_validator(mode="after")
+    def _one_goal(self) -> Self:
+        goals = [n for n in ("macs", "parameters", "ratio") if getattr(self, n) is not None]
+        if len(goals) != 1:
+            raise ValueError(
+                f"one goal of macs, parameters and ratio, not {' and '.join(goals) or 'none'}"
+            )
+        return self
+
+    def requires(self, d: Description) -> None:
+        """Float32 modules with at least one input."""
+        if d.facts - {"static-batch"} != {"float32"}:
+            raise PassError(f"{self.name} takes float32 modules, this one is {sorted(d.facts)}")
+        if not d.signature.inputs:
+            raise PassError(f"{self.name} needs a module with inputs")
+
+    def run(self, model: Any, ctx: PassContext) -> Any:
+        """Prune, prove and write. Raises PassError naming the layer, DataError without samples."""
+        from edgeopt.formats.torch import edited
+
+        edited.check_factory(ctx.parent)
+        made, records = self.change(model, ctx)
+        return edited.write(ctx.parent, made, records, ctx.workdir / "pruned")
+
+    def change(self, model: Any, ctx: PassContext) -> tuple[Any, list[dict[str, Any]]]:
+        """A pruned copy and its records."""
+        from edgeopt.pruning.prune import Goal, How, prune
+
+        fraction = self.macs or self.parameters or 1.0
+        quantity: Any = None if self.ratio is not None else "macs" if self.macs else "parameters"
+        done = prune(
+            model,
+            self._batches(ctx),
+            Goal(quantity, fraction, self.ratio),
+            How(self.importance, self.spread, self.round_to, self.keep),
+            ctx.seed,
+            ctx.progress,
+        )
+        ctx.progress(1, 1, macs=done.after.macs, parameters=done.after.parameters)
+        return done.module, done.records
+
+    def _batches(self, ctx: PassContext) -> list[Any]:
+        """The first samples, in batches of at most 32 or of the model's fixed size."""
+        import numpy as np
+        import torch
+
+        arrays, labels = ctx.data("calibration"), ctx.labels("calibration")
+        signature = ctx.description.signature
+        for tensor in signature.inputs:
+            if tensor.name not in arrays:
+                raise DataError(f"no calibration data for the model's input '{tensor.name}'")
+        size = signature.batch or BATCH
+        count = min(self.samples, *(len(arrays[t.name]) for t in signature.inputs))
+        if count < (signature.batch or 1):
+            raise DataError(f"too few calibration samples: the model takes {size} at a time")
+
+        def rows(array: Any, start: int) -> torch.Tensor:
+            stop = min(start + size, count) if not signature.batch else start + size
+            return torch.from_numpy(np.array(array[start:stop]))
+
+        last = count if not signature.batch else count // size * size
+        return [
+            (
+                {t.name: rows(arrays[t.name], start) for t in signature.inputs},
+                None if labels is None else rows(labels, start),
+            )
+            for start in range(0, last, size)
+        ]

@@ -1,0 +1,160 @@
+"""What a unit is worth: scores by which units stay, higher ones first.
+
+``l1``, ``l2``
+    Norm of the weights that make and read the unit (Li et al., arXiv:1608.08710), each tensor
+    against its mean over units, then their mean, as in DepGraph (Fang et al., arXiv:2301.12900).
+``bn_scale``
+    Magnitude of the batch norm's scale (Liu et al., arXiv:1708.06519).
+``taylor``
+    Square of the loss's first-order change when the unit goes, mean over batches (Molchanov et
+    al., arXiv:1906.10771). Without labels the loss is the outputs' own half square sum.
+``fpgm``
+    Distance of the weights that make the unit from all others of its group: units near the
+    geometric median can be replaced by them (He et al., arXiv:1811.00250).
+``random``
+    The control that the others must beat.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Iterable, Mapping
+from typing import Literal
+
+import torch
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from edgeopt.formats.torch.module import named_outputs
+from edgeopt.pruning.groups import Group, Slice
+from edgeopt.schema.errors import PassError
+
+Kind = Literal["l1", "l2", "bn_scale", "taylor", "fpgm", "random"]
+Batch = tuple[Mapping[str, torch.Tensor], torch.Tensor | None]  # inputs by name, labels
+Scores = dict[str, torch.Tensor]  # group -> (units,), their mean is 1
+WEIGHTS = ("out", "in")
+
+
+def scores(
+    module: nn.Module,
+    groups: Iterable[Group],
+    kind: Kind,
+    batches: Iterable[Batch] = (),
+    seed: int = 0,
+) -> Scores:
+    """(units,) of each group. Only ``taylor`` looks at batches, and only ``random`` at the seed.
+
+    Raises PassError where a group has nothing that the kind could look at.
+    """
+    groups = list(groups)
+    if kind == "taylor":
+        found = _taylor(module, groups, batches)
+    elif kind == "random":
+        found = {g.name: _random(g, seed) for g in groups}
+    else:
+        one: Callable[[nn.Module, Group], torch.Tensor] = {
+            "l1": lambda m, g: _norm(m, g, 1),
+            "l2": lambda m, g: _norm(m, g, 2),
+            "bn_scale": _bn_scale,
+            "fpgm": _fpgm,
+        }[kind]
+        with torch.no_grad():
+            found = {g.name: one(module, g) for g in groups}
+    return {name: _normalized(values.double()) for name, values in found.items()}
+
+
+def _norm(module: nn.Module, group: Group, power: int) -> torch.Tensor:
+    parts = []
+    for each in group.slices:
+        if each.role in WEIGHTS:
+            parts.append(_normalized(_by_unit(each, _tensor(module, each).abs() ** power)))
+    return torch.stack(parts).mean(0)
+
+
+def _bn_scale(module: nn.Module, group: Group) -> torch.Tensor:
+    there = dict(module.named_modules())
+    parts = [
+        _normalized(_by_unit(each, _tensor(module, each).abs()))
+        for each in group.slices
+        if each.role == "scale" and isinstance(there[each.path], _BatchNorm)
+    ]
+    if not parts:
+        raise PassError(
+            f"bn_scale has nothing to look at: no batch norm follows '{group.name}'",
+            hint="Take another importance, or keep that layer.",
+        )
+    return torch.stack(parts).mean(0)
+
+
+def _fpgm(module: nn.Module, group: Group) -> torch.Tensor:
+    total = torch.zeros(group.units, dtype=torch.float64)
+    for each in group.slices:
+        if each.role == "out":
+            values = _tensor(module, each).movedim(each.axis, 0).flatten(1).double()
+            made = torch.stack([values[list(rows)].flatten() for rows in _even(each)])
+            total += _normalized(torch.cdist(made, made).sum(1))
+    return total
+
+
+def _random(group: Group, seed: int) -> torch.Tensor:
+    generator = torch.Generator().manual_seed((seed << 32) + zlib.crc32(group.name.encode()))
+    return torch.rand(group.units, generator=generator)
+
+
+def _taylor(module: nn.Module, groups: list[Group], batches: Iterable[Batch]) -> Scores:
+    found = {g.name: torch.zeros(g.units, dtype=torch.float64) for g in groups}
+    parameters = [p for p in module.parameters() if p.requires_grad]
+    count = 0
+    for feeds, labels in batches:
+        with torch.enable_grad():
+            loss = _loss(module, feeds, labels)
+            gradients = torch.autograd.grad(loss, parameters, allow_unused=True)
+        by_id = {id(p): g for p, g in zip(parameters, gradients, strict=True) if g is not None}
+        for group in groups:
+            change = torch.zeros(group.units, dtype=torch.float64)
+            for each in group.slices:
+                values = _tensor(module, each)
+                if each.role in ("out", "scale", "shift") and id(values) in by_id:
+                    change += _by_unit(each, (values * by_id[id(values)]).detach()).double()
+            found[group.name] += change**2
+        count += 1
+    if not count:
+        raise PassError("taylor needs samples to take gradients on")
+    return {name: values / count for name, values in found.items()}
+
+
+def _loss(
+    module: nn.Module, feeds: Mapping[str, torch.Tensor], labels: torch.Tensor | None
+) -> torch.Tensor:
+    """Cross-entropy for classes, mean square for values, else half the outputs' square sum."""
+    made = named_outputs(module(**feeds), type(module).__name__)
+    first = next(iter(made.values()))
+    if labels is None:
+        floats = [o for o in made.values() if o.is_floating_point()]
+        return torch.stack([0.5 * o.square().sum() / len(o) for o in floats]).sum()
+    if labels.is_floating_point():
+        return nn.functional.mse_loss(first.reshape(labels.shape), labels.to(first.dtype))
+    return nn.functional.cross_entropy(first, labels.long())
+
+
+def _by_unit(each: Slice, values: torch.Tensor) -> torch.Tensor:
+    """(units,): what the rows of each unit add up to."""
+    flat = values.movedim(each.axis, 0).flatten(1).sum(1) if values.dim() > 1 else values
+    return torch.stack([flat[list(rows)].sum() for rows in each.rows])
+
+
+def _even(each: Slice) -> tuple[tuple[int, ...], ...]:
+    """Rows by unit; a unit that has fewer of this tensor repeats its last."""
+    most = max(len(rows) for rows in each.rows)
+    return tuple(rows + rows[-1:] * (most - len(rows)) for rows in each.rows)
+
+
+def _tensor(module: nn.Module, each: Slice) -> torch.Tensor:
+    found = getattr(module.get_submodule(each.path), each.tensor)
+    assert isinstance(found, torch.Tensor)
+    return found
+
+
+def _normalized(values: torch.Tensor) -> torch.Tensor:
+    mean = values.mean()
+    return values / mean if mean > 0 else values

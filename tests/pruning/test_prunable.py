@@ -1,0 +1,132 @@
+"""What can be pruned and what cannot: found by trying, and told by name with the reason."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pruned_nets
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+
+from edgeopt.pruning.groups import Group, Layer, Slice
+from edgeopt.pruning.masked import failure
+from edgeopt.pruning.prunable import found, prunable
+from edgeopt.schema.errors import PassError
+
+ARCHIVE = Path(__file__).parents[2] / "models" / "fashion_mnist" / "fashion_mnist.npz"
+
+
+@pytest.fixture(scope="module")
+def images() -> dict[str, torch.Tensor]:
+    with np.load(ARCHIVE) as archive:
+        raw = archive["validation.images"][:6]
+    return {"image": torch.from_numpy((raw[:, None] / 255).astype(np.float32) - 0.286)}
+
+
+def layers(module: nn.Module, images: dict[str, torch.Tensor]) -> dict[str, Layer]:
+    return {layer.path: layer for layer in prunable(module, images)}
+
+
+def test_padded_shortcuts_tie_the_channels_that_they_move(images: dict[str, torch.Tensor]) -> None:
+    told = layers(pruned_nets.padded(), images)
+    stream = {"stem", "blocks.0.conv2", "blocks.1.conv2", "blocks.2.conv2"}
+    assert len({told[path].group for path in stream}) == 1
+    assert all(told[path].units == 16 for path in stream), "padded channels stay as they are"
+    assert told["blocks.2.conv1"].units == 64
+    assert not told["head"].prunable and "output" in told["head"].reason
+
+
+def test_what_torch_pruning_gets_wrong_is_left_alone(images: dict[str, torch.Tensor]) -> None:
+    told = layers(pruned_nets.appended(), images)
+    for path in ("stem", "blocks.0.conv2", "blocks.1.conv2", "blocks.2.conv2"):
+        assert not told[path].prunable and told[path].reason
+    for path in ("blocks.0.conv1", "blocks.1.conv1", "blocks.2.conv1"):
+        assert told[path].prunable
+
+
+def test_depthwise_convolutions_go_with_what_they_read(images: dict[str, torch.Tensor]) -> None:
+    told = layers(pruned_nets.mobile(), images)
+    assert [p for p, layer in told.items() if not layer.prunable] == ["head.2"]
+    assert told["blocks.0.layers.0"].group == told["blocks.0.layers.3"].group
+    assert told["stem.0"].group == told["blocks.0.layers.6"].group, "the residual add"
+
+
+def test_heads_and_inner_channels_of_a_transformer(images: dict[str, torch.Tensor]) -> None:
+    told = layers(pruned_nets.encoder(), images)
+    attention = told["encoder.layers.1.self_attn"]
+    assert (attention.units, attention.unit) == (4, "head")
+    assert told["encoder.layers.0.linear1"].units == 64
+    assert "normalizes over its channels" in told["patches"].reason
+
+
+def test_heads_of_attention_by_linear_layers(images: dict[str, torch.Tensor]) -> None:
+    told = layers(pruned_nets.written(), images)
+    for path in ("attentions.0.qkv", "attentions.1.q", "attentions.1.k", "attentions.1.v"):
+        assert (told[path].units, told[path].unit) == (4, "head")
+    assert not told["attentions.0.out"].prunable
+    can = found(pruned_nets.written(), images)
+    heads = {n.attribute for g in can.groups for n in g.numbers}
+    assert heads == {"num_heads", "inner"}, "what forward reshapes by"
+
+
+def test_joined_and_grouped_channels(images: dict[str, torch.Tensor]) -> None:
+    told = layers(pruned_nets.joined(), images)
+    assert [p for p, layer in told.items() if not layer.prunable] == ["head"]
+    assert told["grouped"].units == 8, "one of each of its four groups goes at a time"
+    assert told["mix"].units == 8
+    assert told["a"].group != told["b"].group
+
+
+def test_a_detached_layer_is_named_with_its_line(images: dict[str, torch.Tensor]) -> None:
+    with pytest.raises(PassError, match="cannot trace 'b'") as caught:
+        prunable(pruned_nets.detached(), images)
+    line = next(
+        number
+        for number, text in enumerate(Path(pruned_nets.__file__).read_text().splitlines(), 1)
+        if "return self.b(x)" in text
+    )
+    assert caught.value.where == f"pruned_nets.py:{line}"
+
+
+def test_a_forward_that_fails_with_gradients_is_named(images: dict[str, torch.Tensor]) -> None:
+    with pytest.raises(PassError, match=r"cannot trace 'Fails'.*numpy") as caught:
+        prunable(pruned_nets.fails(), images)
+    assert caught.value.where.startswith("pruned_nets.py:")
+
+
+def test_the_module_stays_as_it_is(images: dict[str, torch.Tensor]) -> None:
+    module = pruned_nets.mobile().train()
+    before = {k: v.clone() for k, v in module.state_dict().items()}
+    asked = {n: p.requires_grad for n, p in module.named_parameters()}
+    prunable(module, images)
+    assert module.training
+    assert all(torch.equal(v, before[k]) for k, v in module.state_dict().items())
+    assert asked == {n: p.requires_grad for n, p in module.named_parameters()}
+    assert not any(m._forward_hooks or m._forward_pre_hooks for m in module.modules())
+
+
+class Shuffled(nn.Module):
+    """Reads its channels the other way round, which the graph takes for no change."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a = nn.Conv2d(1, 8, 3)
+        self.b = nn.Conv2d(8, 4, 3)
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        return functional.relu(self.b(self.a(image).flip(1))).mean(dim=(2, 3))
+
+
+def test_a_wrong_mapping_is_found_by_the_masked_module(images: dict[str, torch.Tensor]) -> None:
+    torch.manual_seed(0)
+    module = Shuffled().eval()
+    rows = tuple((i,) for i in range(8))
+    makes = [Slice("a", "weight", 0, rows, "out"), Slice("a", "bias", 0, rows, "shift")]
+    wrong = Group("a", "channel", 8, 1, (*makes, Slice("b", "weight", 1, rows, "in")))
+    right = Group("a", "channel", 8, 1, (*makes, Slice("b", "weight", 1, rows[::-1], "in")))
+    assert "differs from the network with zeros" in failure(module, wrong, images)
+    assert failure(module, right, images) == ""
+    assert not layers(module, images)["a"].prunable
