@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from edgeopt.agent import fakequant
+from edgeopt.agent import fakequant, traced
 from edgeopt.formats.tflite import files
 from edgeopt.quantization.qdq import bias_codes
 from edgeopt.schema.errors import PassError
@@ -67,7 +67,7 @@ def marked(frozen: Any) -> tuple[torch.nn.Module, list[Point]]:
         extra = [_channels_last(graph, source) for source in extra]
     outputs.args = ((*outputs.args[0], *extra),)
     graph.set_codegen(torch.fx.graph.CodeGen())
-    held = {n.target: fakequant.attribute(frozen, n.target) for n in graph.nodes
+    held = {n.target: traced.attribute(frozen, n.target) for n in graph.nodes
             if n.op == "get_attr"}  # fmt: skip
     return torch.fx.GraphModule(held, graph).eval(), points
 
@@ -118,7 +118,7 @@ def quantized(
 
 
 def _grid(frozen: Any, name: str) -> Grid:
-    module = fakequant.attribute(frozen, name)
+    module = traced.attribute(frozen, name)
     return Grid(float(module.scale), int(module.zero_point) - 128)
 
 

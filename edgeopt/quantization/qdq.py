@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from edgeopt.agent import fakequant
+from edgeopt.agent import fakequant, traced
 from edgeopt.agent.fakequant import FakeQuantize
 
 OFFSETS = {"uint8": 0, "int8": 128}  # of a grid's codes, by the type that a file holds
@@ -26,17 +26,17 @@ def qdq_form(frozen: Any, activation: str) -> nn.Module:
     held: dict[str, Any] = {}
     for node in list(graph.nodes):
         if node.op == "call_module":
-            grid = fakequant.attribute(frozen, node.target)
+            grid = traced.attribute(frozen, node.target)
             held[node.target] = _Pair(grid, activation)
         if node.target in fakequant.WEIGHTED and node.args[1].op == "get_attr":
             name = node.args[1].target.removesuffix(".weight")
             grid = fakequant.input_grid(frozen, node)
             if name in scales and grid is not None:
                 _codes(graph, frozen, node, scales[name], grid, held)
-    fakequant.drop_unused(graph)
+    traced.drop_unused(graph)
     for node in graph.nodes:
         if node.op == "get_attr":
-            held[node.target] = fakequant.attribute(frozen, node.target)
+            held[node.target] = traced.attribute(frozen, node.target)
     return torch.fx.GraphModule(held, graph).eval()
 
 
@@ -50,7 +50,7 @@ def _codes(
 ) -> None:
     """Put dequantized codes in the place of one layer's weight and bias."""
     name = node.args[1].target.removesuffix(".weight")
-    weight = fakequant.attribute(frozen, node.args[1].target).detach()
+    weight = traced.attribute(frozen, node.args[1].target).detach()
     codes = weight_codes(weight, scale)
     matrix = node.target is fakequant.aten.linear.default and len(node.meta["val"].shape) != 2
     given = [
@@ -59,7 +59,7 @@ def _codes(
     bias = fakequant.bias_of(node)
     if bias is not None and not matrix:
         step = bias_step(scale, grid)
-        values = fakequant.attribute(frozen, bias.target).detach()
+        values = traced.attribute(frozen, bias.target).detach()
         given.append((f"{name}.bias", _Codes(bias_codes(values, step), step.float(), 0)))
     calls = []
     with graph.inserting_before(node):

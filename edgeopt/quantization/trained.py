@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from edgeopt.agent import fakequant
+from edgeopt.agent import fakequant, traced
 from edgeopt.agent.fakequant import LEVELS, Layer, Layout
 
 SMALLEST = 1e-8  # a scale; a channel that batch norm has switched off would have none
@@ -249,14 +249,14 @@ def set_phase(trained: nn.Module, ranges: str, batch_stats: bool) -> None:
 
 
 def _copied(module: Any, node: Any) -> nn.Parameter:
-    return nn.Parameter(fakequant.attribute(module, node.target).detach().clone())
+    return nn.Parameter(traced.attribute(module, node.target).detach().clone())
 
 
 def _norm(module: Any, layer: Layer) -> Any:
     """A batch norm with the parameters and statistics of a layer's."""
     args = layer.norm.args
     weight, bias, mean, var = (
-        None if a is None else fakequant.attribute(module, a.target).detach() for a in args[1:5]
+        None if a is None else traced.attribute(module, a.target).detach() for a in args[1:5]
     )
     assert mean is not None and var is not None
     axes = len(layer.norm.meta["val"].shape)

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import nn
 
-from edgeopt.agent import fakequant
+from edgeopt.agent import fakequant, traced
 from edgeopt.agent.fakequant import Layout
 from edgeopt.quantization import trained
 from edgeopt.schema.errors import PassError
@@ -83,7 +83,7 @@ def stems(layout: Layout) -> tuple[str, ...]:
     for node in layout.graph_module.graph.nodes:
         after = any(before in below for before in node.all_input_nodes)
         if node.target in fakequant.WEIGHTED:
-            weight = fakequant.attribute(layout.graph_module, node.args[1].target)
+            weight = traced.attribute(layout.graph_module, node.args[1].target)
             short = weight.dim() > 2 and weight[0].numel() < SHORT_SUM
             grouped = len(node.args) > 6 and node.args[6] != 1
             if node in layers and not after and short and not grouped:
