@@ -9,6 +9,7 @@ operators, taken after the activation that kernels fuse. A grid is written as
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass, field
 from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Tuple
 
@@ -129,7 +130,7 @@ def built(
     drop_unused(graph)
     for node in graph.nodes:
         if node.op == "get_attr" and node.target not in held:
-            held[node.target] = attribute(layout.graph_module, node.target)
+            held[node.target] = copy.deepcopy(attribute(layout.graph_module, node.target))
     made = torch.fx.GraphModule(held, graph)
     for name, value in held.items():
         if isinstance(value, Scale):  # read by exports, not by the graph
