@@ -389,7 +389,10 @@ class _Planner:
             kind="check",
             name=step.name,
             worker=workers[0],
-            params={"promise": step.promise.to_json(), "n": CHECK_SAMPLES},
+            params={
+                "promise": step.promised(parent.description).to_json(),
+                "n": CHECK_SAMPLES,
+            },
             inputs={
                 "parent": parent.job,
                 "child": child.job,

@@ -15,9 +15,12 @@ its quantizers. Measured on a CPU with AVX-512 VNNI, the shipped network against
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from edgeopt.schema.target import TargetFacts
+from edgeopt.schema.errors import UsageError
+from edgeopt.schema.target import TargetFacts, parse_target
+from edgeopt.step import close
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,10 @@ BY_ISA: tuple[IsaRule, ...] = (  # the first that fits
 )
 
 
+TRAINED: tuple[str, ...] = ("u8s8", "u8s8-reduced", "s8s8", "int8")  # that qat trains for
+FAKE_QUANTIZED = close(rtol=2e-2, atol=1e-5)  # a step of 255 is 0.4 to 0.8% of the largest value
+
+
 LITERT: tuple[str, ...] = ("static", "dynamic")  # what `auto` stands for in TFLite, on any ISA
 
 
@@ -70,3 +77,19 @@ def schemes_for(facts: TargetFacts) -> tuple[str, ...]:
         if facts.isa.startswith(rule.arch) and (not rule.any_of or rule.any_of & has)
     )
     return next(fitting).schemes
+
+
+def scheme_trained(facts: Iterable[str]) -> str:
+    """The scheme that a model was trained with, by its facts; empty where it was not."""
+    return next((f.removeprefix("qat-") for f in sorted(facts) if f.startswith("qat-")), "")
+
+
+def trained_scheme_for(facts: TargetFacts) -> str:
+    """The one scheme worth training for a target: training costs too much to try several."""
+    try:
+        runtime = parse_target(facts.target).runtime
+    except UsageError:
+        runtime = ""
+    if runtime == "litert":
+        return "int8"
+    return next(name for name in (*schemes_for(facts), "u8s8") if name in TRAINED)

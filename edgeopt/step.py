@@ -150,6 +150,10 @@ class Pass(BaseModel):
         """A private copy in (what the format's ``load`` gives); a live model or a path out."""
         raise TypeError(f"{type(self).__name__} does not implement run()")
 
+    def promised(self, d: Description) -> Promise:
+        """What this pass promises for an input so described; ``promise``, unless it says else."""
+        return self.promise
+
     def change(self, model: Any, ctx: PassContext) -> tuple[Any, list[dict[str, Any]]]:
         """The part of ``run`` that passes on torch modules have: no files.
 

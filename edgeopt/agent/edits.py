@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any, Callable, Dict, List, Mapping, Sequence, Tuple
 
-from .errors import AgentError
+from .errors import AgentError, one_line
 
 NEWER = "It may be of a newer edgeopt, or damaged."
 Shared = Dict[Tuple[int, str], Any]  # a parameter that two modules share is cut once
@@ -60,7 +60,30 @@ def narrow_attention(module: Any, record: Mapping[str, Any], place: str) -> None
         NarrowAttention.take(found)
 
 
+def fake_quantize(module: Any, record: Mapping[str, Any], place: str) -> None:
+    """Turn the module into its graph with quantized weights and tensors (``fakequant.py``).
+
+    ``inputs``: ``{name: {"shape": [...], "dtype": name}}``; ``float``: layers left as they are.
+    """
+    from . import fakequant
+
+    for name, said in _entries(record.get("inputs"), "inputs", place):
+        if not isinstance(said, dict) or not {"shape", "dtype"} <= set(said):
+            raise _refused("the input '{}' has no shape and dtype".format(name), place)
+    if not isinstance(record.get("float"), list):
+        raise _refused("'float' is no list", place)
+    try:
+        made = fakequant.quantized_form(module, record)
+    except Exception as error:  # torch.export raises what it meets
+        what = "torch cannot trace the module: {}".format(one_line(error))
+        raise _refused(what, place) from error
+    vars(module).clear()
+    module.__class__ = made.__class__
+    vars(module).update(vars(made))
+
+
 KINDS: Dict[str, Callable[[Any, Mapping[str, Any], str], None]] = {
+    "fake-quantize": fake_quantize,
     "narrow-attention": narrow_attention,
     "prune": prune,
 }

@@ -9,11 +9,15 @@ from pydantic import Field
 
 from edgeopt.schema.artifact import Description
 from edgeopt.schema.errors import PassError
+from edgeopt.schemes import FAKE_QUANTIZED, SCHEMES, scheme_trained
 from edgeopt.step import Pass, PassContext, Promise, close
 
 
 class ExportOnnx(Pass):
-    """Export the module to ONNX, its batch free, stripped of traces of where it was made."""
+    """Export the module to ONNX, its batch free, stripped of traces of where it was made.
+
+    A module that was trained with quantization becomes INT8 with the ranges it was trained with.
+    """
 
     name: ClassVar[str] = "export-onnx"
     takes: ClassVar[str] = "torch"
@@ -30,15 +34,28 @@ class ExportOnnx(Pass):
     )
 
     def requires(self, d: Description) -> None:
-        """Float32 modules with at least one input."""
-        if d.facts - {"static-batch"} != {"float32"}:
+        """Float32 modules with at least one input, or ones trained for ONNX Runtime's INT8."""
+        scheme = scheme_trained(d.facts)
+        if scheme == "int8":
+            raise PassError(
+                f"{self.name}: the module was trained for LiteRT's INT8",
+                hint="qat with 'scheme: u8s8' exports to both.",
+            )
+        if not scheme and d.facts - {"static-batch"} != {"float32"}:
             raise PassError(f"{self.name} exports float32 modules, this one is {sorted(d.facts)}")
         if not d.signature.inputs:
             raise PassError(f"{self.name} needs a module with inputs")
 
     def effect(self, d: Description) -> Description:
         """The same signature in the other format."""
-        return Description(format="onnx", signature=d.signature, facts=d.facts)
+        facts = d.facts
+        if scheme_trained(facts):
+            facts = facts & {"static-batch"} | {"qdq", "int8"}
+        return Description(format="onnx", signature=d.signature, facts=facts)
+
+    def promised(self, d: Description) -> Promise:
+        """Rounding up to a step of the integer grids where they are."""
+        return FAKE_QUANTIZED if scheme_trained(d.facts) else self.promise
 
     def run(self, model: Any, ctx: PassContext) -> Any:
         """``torch.onnx.export`` of an example batch of two, names kept, cleaned."""
@@ -48,6 +65,10 @@ class ExportOnnx(Pass):
         from edgeopt.formats.onnx import portable
 
         signature = ctx.description.signature
+        if scheme := scheme_trained(ctx.description.facts):
+            from edgeopt.quantization.qdq import qdq_form
+
+            model = qdq_form(model, SCHEMES[scheme].activation)
         example = {
             t.name: torch.zeros((signature.batch or 2, *t.shape[1:]), dtype=getattr(torch, t.dtype))  # type: ignore[arg-type]
             for t in signature.inputs

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from edgeopt.schema.artifact import Description, Dim, Signature, Tensor
 from edgeopt.schema.errors import PassError
+from edgeopt.schemes import FAKE_QUANTIZED, scheme_trained
 from edgeopt.step import Pass, PassContext, Promise, close
 
 NARROWED = {"int64": "int32", "float64": "float32", "uint64": "uint32"}  # by the converter
@@ -17,21 +18,27 @@ NARROWED = {"int64": "int32", "float64": "float32", "uint64": "uint32"}  # by th
 class ExportTflite(Pass):
     """Export the module to TFLite with a fixed batch; image inputs become NHWC.
 
-    64-bit inputs and outputs become 32-bit ones.
+    64-bit inputs and outputs become 32-bit ones. A module that was trained with quantization
+    becomes INT8 with the ranges it was trained with.
     """
 
     name: ClassVar[str] = "export-tflite"
     takes: ClassVar[str] = "torch"
     gives: ClassVar[str] = "tflite"
     worker: ClassVar[str] = "litert"
-    uses: ClassVar[tuple[str, ...]] = ("torch", "litert-torch", "litert-converter")
+    uses: ClassVar[tuple[str, ...]] = (
+        "torch",
+        "litert-torch",
+        "litert-converter",
+        "ai-edge-quantizer",
+    )
     promise: ClassVar[Promise] = close(rtol=1e-3, atol=1e-5)
 
     batch: int = Field(1, ge=1, le=4096, description="samples an inference; TFLite fixes it")
 
     def requires(self, d: Description) -> None:
         """Float32 modules whose inputs have a free batch and fixed sizes otherwise."""
-        if d.facts - {"static-batch"} != {"float32"}:
+        if not scheme_trained(d.facts) and d.facts - {"static-batch"} != {"float32"}:
             raise PassError(f"{self.name} exports float32 modules, this one is {sorted(d.facts)}")
         if not d.signature.inputs:
             raise PassError(f"{self.name} needs a module with inputs")
@@ -49,14 +56,19 @@ class ExportTflite(Pass):
 
     def effect(self, d: Description) -> Description:
         """The batch fixed, image inputs NHWC, 64 bits narrowed."""
+        facts = {"int8", "int8-activations"} if scheme_trained(d.facts) else d.facts
         return Description(
             format="tflite",
             signature=Signature(
                 inputs=tuple(self._input(tensor) for tensor in d.signature.inputs),
                 outputs=tuple(self._output(tensor) for tensor in d.signature.outputs),
             ),
-            facts=d.facts | {"static-batch"},
+            facts=frozenset(facts | {"static-batch"}),
         )
+
+    def promised(self, d: Description) -> Promise:
+        """Rounding up to a step of the integer grids where they are."""
+        return FAKE_QUANTIZED if scheme_trained(d.facts) else self.promise
 
     def _input(self, tensor: Tensor) -> Tensor:
         if not channels_last(tensor):
@@ -72,6 +84,17 @@ class ExportTflite(Pass):
 
     def run(self, model: Any, ctx: PassContext) -> bytes:
         """Trace an example batch, convert it, and give its parts stable names."""
+        names = [t.name for t in self.effect(ctx.description).signature.outputs]
+        if not scheme_trained(ctx.description.facts):
+            return named(self._converted(model, ctx), names)
+        from edgeopt.quantization import int8_tflite
+
+        marked, points = int8_tflite.marked(model)
+        marks = [f"{point.grid}.{index}" for index, point in enumerate(points)]
+        made = named(self._converted(marked, ctx), [*names, *marks])
+        return int8_tflite.quantized(made, names, points, model)
+
+    def _converted(self, model: Any, ctx: PassContext) -> bytes:
         import torch
 
         litert_torch = _converter()
@@ -91,7 +114,7 @@ class ExportTflite(Pass):
             made.export(str(rough))
         except Exception as error:  # the converter raises what torch, JAX and MLIR raise
             raise _explained(error) from error
-        return named(rough.read_bytes(), [t.name for t in predicted.outputs])
+        return rough.read_bytes()
 
 
 def channels_last(tensor: Tensor) -> bool:

@@ -50,7 +50,8 @@ class Description(Noun):
     """What can be said of a model before it exists.
 
     Facts in use: ``float32``, ``float16`` (weights), ``qdq``, ``int8`` (quantized weights),
-    ``int8-activations``, ``int8-io`` (quantized inputs or outputs), ``static-batch``;
+    ``int8-activations``, ``int8-io`` (quantized inputs or outputs), ``static-batch``,
+    ``fake-quantized`` with ``qat-SCHEME`` (a module trained with quantization);
     ``simplified`` is none: a fact must be readable from the file alone.
     """
 

@@ -90,7 +90,7 @@ class TorchFormat:
 
         Where the batch is fixed, as one run with that many shows them.
         """
-        from edgeopt.formats.torch import module
+        from edgeopt.formats.torch import edits, module
 
         said, made, where = self._read(folder), self.load(folder), str(folder / MODEL)
         two, three = (
@@ -103,6 +103,9 @@ class TorchFormat:
         outputs = tuple(_output(name, two[name], three[name]) for name in two)
         signature = Signature(inputs=inputs, outputs=outputs)
         facts = {"float32"} | (set() if signature.dynamic_batch else {"static-batch"})
+        for record in edits.read(folder):
+            if record["edit"] == "fake-quantize":
+                facts |= {"fake-quantized", f"qat-{record['scheme']}"}
         return Description(format="torch", signature=signature, facts=frozenset(facts))
 
     def load(self, folder: Path) -> Any:

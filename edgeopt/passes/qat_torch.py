@@ -1,0 +1,196 @@
+"""torch -> torch: training with quantization."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar, Literal, Self
+
+from pydantic import Field
+
+from edgeopt.schema.artifact import Description
+from edgeopt.schema.errors import PassError
+from edgeopt.schema.target import TargetFacts
+from edgeopt.schemes import scheme_trained, trained_scheme_for
+from edgeopt.step import APPROXIMATE, Pass, PassContext, Promise
+from edgeopt.training import Samples, TrainingSettings, fit, supervised, validation
+
+MOST_KNOWN = 512_000_000  # bytes of the teacher's answers that are kept rather than asked for
+
+
+class Qat(TrainingSettings, Pass):
+    """Train on with weights and activations quantized as the runtime that follows does it.
+
+    Exports then write INT8 with the trained ranges. Batch norms are folded; dropout is off. The
+    source teaches beside the labels.
+    """
+
+    name: ClassVar[str] = "qat"
+    takes: ClassVar[str] = "torch"
+    gives: ClassVar[str] = "torch"
+    worker: ClassVar[str] = "torch"
+    uses: ClassVar[tuple[str, ...]] = ("torch", "safetensors")
+    splits: ClassVar[tuple[str, ...]] = ("train", "validation")
+    labels: ClassVar[bool] = True
+    teaches: ClassVar[bool] = True
+    isa_matters: ClassVar[bool] = True
+    limit_s: ClassVar[float | None] = 86_400.0
+    promise: ClassVar[Promise] = APPROXIMATE
+
+    epochs: int = Field(3, ge=1, description="how often each training sample is seen")
+    lr: float = Field(0.01, gt=0, description="the highest learning rate")
+    weight_decay: float = Field(1e-4, ge=0, description="of all parameters")
+    schedule: Literal["constant", "cosine", "one-cycle", "step"] = Field(
+        "cosine", description="the rate over the steps"
+    )
+    ema: float = Field(
+        0.0, ge=0, lt=1, description="keep a moving average of weights and ranges with this decay"
+    )
+    scheme: Literal["auto", "u8s8", "u8s8-reduced", "s8s8", "int8"] = Field(
+        "auto",
+        description="types of activations and weights in ONNX Runtime, or int8: LiteRT's; auto: "
+        "what suits the target",
+    )
+    soft: float = Field(
+        0.9, ge=0, le=1, description="share of the source's outputs in the loss, against labels"
+    )
+    temperature: float = Field(4.0, gt=0, description="softens scores of classes")
+    ranges: Literal["moving-average", "learned"] = Field(
+        "moving-average",
+        description="of activations and weights; learned: scales are trained too (LSQ)",
+    )
+    momentum_ranges: float = Field(
+        0.01, gt=0, le=1, description="share of a batch's extremes in a moving range"
+    )
+    observe: int = Field(
+        512, ge=1, description="training samples, from the first on, that show first ranges"
+    )
+    freeze_norms: float = Field(
+        0.5, ge=0, le=1, description="share of the steps after which batch norms keep still"
+    )
+    freeze_ranges: float = Field(
+        0.8, ge=0, le=1, description="share of the steps after which ranges keep still"
+    )
+    float_stem: bool = Field(
+        True,
+        description="for ONNX Runtime, leave first convolutions with sums of fewer than 32 "
+        "products in float32, as quantize-int8 does",
+    )
+
+    def variants(self, d: Description, t: TargetFacts) -> tuple[Self, ...]:
+        """``auto`` becomes the one scheme that suits the target best."""
+        if self.scheme != "auto":
+            return (self,)
+        return (self.model_copy(update={"scheme": trained_scheme_for(t)}),)
+
+    def requires(self, d: Description) -> None:
+        """Float32 modules that were not trained with quantization before."""
+        if scheme_trained(d.facts):
+            raise PassError(
+                f"{self.name} takes float modules, this one is quantized already "
+                f"({scheme_trained(d.facts)})"
+            )
+        if d.facts - {"static-batch"} != {"float32"}:
+            raise PassError(f"{self.name} trains float32 modules, this one is {sorted(d.facts)}")
+        if d.signature.batch not in (None, self.batch):
+            raise PassError(
+                f"{self.name}: the module takes {d.signature.batch} samples at a time",
+                hint=f"say 'batch: {d.signature.batch}'",
+            )
+
+    def effect(self, d: Description) -> Description:
+        """The same module, on grids."""
+        facts = d.facts | {"fake-quantized", f"qat-{self.scheme}"}
+        return d.model_copy(update={"facts": facts})
+
+    def run(self, model: Any, ctx: PassContext) -> Any:
+        """Train and write. Raises PassError for an exported program."""
+        from edgeopt.formats.torch import edited
+
+        edited.check_factory(ctx.parent)
+        made, records = self.change(model, ctx)
+        return edited.write(ctx.parent, made, records, ctx.workdir / "made")
+
+    def change(self, model: Any, ctx: PassContext) -> tuple[Any, list[dict[str, Any]]]:
+        """The module on its trained grids. Raises PassError where it cannot be traced."""
+        from edgeopt.quantization.training import quantization_trained
+
+        samples = {split: Samples(ctx.data(split), ctx.labels(split)) for split in self.splits}
+        inputs = {
+            tensor.name: {"shape": list(tensor.shape), "dtype": tensor.dtype}
+            for tensor in ctx.description.signature.inputs
+        }
+        scheme = "u8s8" if self.scheme == "auto" else self.scheme
+        frozen, record = quantization_trained(
+            model,
+            inputs,
+            scheme=scheme,
+            float_stem=self.float_stem and scheme != "int8",
+            learned=self.ranges == "learned",
+            momentum=self.momentum_ranges,
+            observed=self._observed(samples["train"]),
+            train=lambda made: self._fit(made, samples, ctx),
+        )
+        return frozen, [record]
+
+    def _observed(self, samples: Samples) -> Iterator[Mapping[str, Any]]:
+        import numpy as np
+
+        count = max(self.batch, min(self.observe, len(samples)) // self.batch * self.batch)
+        for start in range(0, count, self.batch):
+            index = np.arange(start, start + self.batch) % len(samples)
+            yield samples.take(index).inputs
+
+    def _fit(self, made: Any, samples: Mapping[str, Samples], ctx: PassContext) -> None:
+        from edgeopt.quantization.training import Schedule
+
+        labelled = samples["validation"].labels is not None
+        fit(
+            made,
+            samples["train"],
+            self._loss(made, samples["train"], ctx),
+            self,
+            seed=ctx.seed,
+            progress=ctx.progress,
+            checkpoints=ctx.checkpoints,
+            validate=validation(samples["validation"]) if labelled else None,
+            before_step=Schedule(self.freeze_norms, self.freeze_ranges),
+        )
+
+    def _loss(self, made: Any, samples: Samples, ctx: PassContext) -> Any:
+        """What the source answers and the labels say. Raises PassError for other shapes."""
+        import numpy as np
+        import torch
+
+        from edgeopt.training.lessons import answers_of, lesson
+        from edgeopt.training.losses import all_outputs
+
+        soft = self.soft if samples.labels is not None else 1.0
+        if not soft:
+            return supervised(self.label_smoothing)
+        teacher = ctx.teacher().eval().requires_grad_(False)
+        few = samples.take(np.arange(min(self.batch, len(samples)))).inputs
+        with torch.no_grad():
+            mine, theirs = ([t.shape[1:] for t in all_outputs(m(**few))] for m in (made, teacher))
+        if mine != theirs:
+            raise PassError(
+                f"the source answers {[list(s) for s in theirs]}, the module "
+                f"{[list(s) for s in mine]}",
+                hint="say 'soft: 0' to train on labels alone",
+            )
+        known = None
+        size = sum(shape.numel() for shape in theirs) * 4 * len(samples)
+        if not self.augmented and size <= MOST_KNOWN:
+            known = answers_of(teacher, samples, ctx.progress)
+        classes = samples.labels is not None and samples.labels.dtype.kind in "iu"
+        return lesson(
+            teacher,
+            kind="classes" if classes else "values",
+            temperature=self.temperature,
+            soft=soft,
+            smoothing=self.label_smoothing,
+            method="logits",
+            weight=1.0,
+            pairs=[],
+            seed=ctx.seed,
+            known=known,
+        )

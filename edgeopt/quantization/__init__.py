@@ -1,0 +1,1 @@
+"""Quantization with training: layers and ranges that train, and their exact export."""

@@ -1,0 +1,138 @@
+"""Quantization-aware training of a module: lay out, observe, train, freeze."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+
+from edgeopt.agent import fakequant, traced
+from edgeopt.agent.fakequant import Layout
+from edgeopt.quantization import trained
+from edgeopt.schema.errors import PassError
+
+LARGEST_CODE = 127  # of a weight
+LARGEST_REDUCED = 64  # two products of these and of uint8 fit into 16 bits
+SHORT_SUM = 32  # products of a sum, below which integer kernels gain nothing
+Inputs = Mapping[str, Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """When norms and ranges stop moving: shares of the steps."""
+
+    freeze_norms: float
+    freeze_ranges: float
+
+    def __call__(self, module: nn.Module, step: int, total: int) -> None:
+        """Before a step: what of the module may still move."""
+        ranges = "follow" if step < self.freeze_ranges * total else "fixed"
+        trained.set_phase(module, ranges, batch_stats=step < self.freeze_norms * total)
+
+
+def quantization_trained(
+    module: nn.Module,
+    inputs: Inputs,
+    *,
+    scheme: str,
+    float_stem: bool,
+    learned: bool,
+    momentum: float,
+    observed: Iterable[Mapping[str, Any]],
+    train: Callable[[nn.Module], None],
+) -> tuple[nn.Module, dict[str, Any]]:
+    """The frozen module and its record for ``edits.json``.
+
+    ``inputs``: ``{name: {"shape": ["batch", ...], "dtype": ...}}``. ``observed`` are batches by
+    input that show first ranges; ``train`` trains the module it gets, in place. Raises PassError
+    for a module that cannot be traced, or that has nothing to quantize.
+    """
+    joined = fakequant.one_grid(scheme)
+    layout = _laid_out(module, inputs, (), joined)
+    floats = stems(layout) if float_stem else ()
+    if floats:
+        layout = _laid_out(module, inputs, floats, joined)
+    if not any(layer.quantized for layer in layout.layers):
+        raise PassError(
+            "no operator with weights could be quantized",
+            hint="qat quantizes convolutions over one or two axes, and linear layers.",
+        )
+    record = {
+        "edit": "fake-quantize",
+        "scheme": scheme,
+        "float": list(floats),
+        "inputs": {name: dict(said) for name, said in inputs.items()},
+    }
+    largest = LARGEST_REDUCED if scheme.endswith("-reduced") else LARGEST_CODE
+    made = trained.trained_form(layout, learned, momentum, largest)
+    trained.observe(made, observed)
+    trained.set_phase(made, "follow", batch_stats=False)
+    train(made)
+    frozen = fakequant.quantized_form(module, record)
+    frozen.load_state_dict(trained.frozen_state(made, frozen))
+    return frozen, record
+
+
+def stems(layout: Layout) -> tuple[str, ...]:
+    """Names of the first convolutions whose sums are short."""
+    below: set[Any] = set()  # nodes that a weighted operator stands before
+    found = []
+    layers = {layer.node: layer for layer in layout.layers}
+    for node in layout.graph_module.graph.nodes:
+        after = any(before in below for before in node.all_input_nodes)
+        if node.target in fakequant.WEIGHTED:
+            weight = traced.attribute(layout.graph_module, node.args[1].target)
+            short = weight.dim() > 2 and weight[0].numel() < SHORT_SUM
+            grouped = len(node.args) > 6 and node.args[6] != 1
+            if node in layers and not after and short and not grouped:
+                found.append(layers[node].name)
+        if after or node.target in fakequant.WEIGHTED:
+            below.add(node)
+    return tuple(found)
+
+
+def _laid_out(module: nn.Module, inputs: Inputs, floats: tuple[str, ...], joined: bool) -> Layout:
+    try:
+        return fakequant.laid_out(module, inputs, floats, joined)
+    except Exception as error:  # torch.export raises what it meets
+        raise untraceable(error) from error
+
+
+def untraceable(error: Exception) -> PassError:
+    """torch's error in one line, with the line of the user's code where it says so."""
+    cause: BaseException = error
+    while cause.__cause__ is not None:
+        cause = cause.__cause__
+    lines = [line.strip() for line in str(cause).splitlines() if line.strip()]
+    what = lines[0] if lines else type(cause).__name__
+    at = next((line for line in _user_lines(error)), "")
+    return PassError(
+        f"torch cannot trace the module: {what}",
+        where=at,
+        hint="qat needs forward() to be traceable by torch.export: no branches on values.",
+    )
+
+
+def _user_lines(error: BaseException | None) -> list[str]:
+    """``FILE:LINE in FUNCTION`` of the user's code in a traceback, the innermost first."""
+    import re
+    import traceback
+    from pathlib import Path
+
+    if error is None:
+        return []
+    found = [
+        f"{Path(frame.filename).name}:{frame.lineno} in {frame.name}"
+        for frame in traceback.extract_tb(error.__traceback__)
+        if not {"site-packages", "edgeopt"} & set(Path(frame.filename).parts)
+        and frame.filename.endswith(".py")
+    ]
+    said = re.findall(r'File "([^"]+)", line (\d+), in (\w+)', str(error))
+    found += [
+        f"{Path(file).name}:{line} in {name}"
+        for file, line, name in said
+        if "site-packages" not in file
+    ]
+    return [*found[::-1], *_user_lines(error.__cause__)]
