@@ -47,13 +47,7 @@ TARGETS = {
         *(f"emulated:cortex-{c}/{r}" for c in ("a76", "a53") for r in ("onnxruntime", "litert")),
     ],
 }
-FIGURES = {  # header -> quantity
-    "accuracy to source": "difference.accuracy",
-    "size": "size",
-    "p50 / reference": "ratio.latency.p50",
-    "instructions / reference": "ratio.instructions",
-    "instructions": "instructions",
-}
+SPEEDS = ("latency.p50", "instructions")  # a device has the one or the other
 PARTS = ("artifacts", "overhead", "ssh")
 
 
@@ -125,14 +119,16 @@ def measured(results: list[Result]) -> Iterator[tuple[str, str, CandidateResult]
             yield name, target, candidate
 
 
-def cell(found: Measurement | None) -> str:
-    """A figure with its interval where that can be seen."""
+def cell(found: Measurement | None, digits: int = 3) -> str:
+    """A figure, with its interval where that can be seen."""
     if found is None:
         return ""
     unit = "pt" if found.quantity.startswith("difference.") else found.unit
-    unit = "bytes" if found.quantity.startswith("bytes.") else unit
-    text, between = figure(found.value, unit), span(*found.interval, unit)
-    seen = found.low is not None and between != span(found.value, found.value, unit)
+    text, between = (
+        figure(found.value, unit, digits),
+        span(*found.interval, unit, digits),
+    )
+    seen = between != span(found.value, found.value, unit, digits)
     return f"{text} ({between})" if seen else text
 
 
@@ -148,25 +144,26 @@ def artifact_tables(results: list[Result]) -> str:
     figures, classes = [], []
     for name, target, candidate in measured(results):
         m = candidate.measurements
-        shown = [cell(m.get(quantity)) for quantity in FIGURES.values()]
-        if not any(shown):
-            shown[0] = candidate.reason
-        figures.append([name, target, shown[0], parity(candidate), *shown[1:]])
+        if "size" not in m:
+            figures.append([name, target, candidate.reason, *[""] * 4])
+            continue
+        ratios, speeds = (
+            "".join(cell(m.get(prefix + speed), digits) for speed in SPEEDS)
+            for prefix, digits in (("ratio.", 4), ("", 3))
+        )
+        accuracy = cell(m.get("difference.accuracy"))
+        size = figure(m["size"].value, "bytes")
+        figures.append([name, target, accuracy, parity(candidate), size, ratios, speeds])
         if "instructions" in m:
             total = m["instructions"].value
-            shares = [
-                f"{m[q].value / total:.0%}" if q.startswith("instructions.") else cell(m[q])
-                for q in SPLIT
-            ]
-            classes.append([name, target, cell(m["instructions"]), *shares])
-    first, *others = FIGURES
-    return "\n".join(
-        [
-            table(["artifact", "target", first, "parity with this machine", *others], figures),
-            table(["artifact", "target", "instructions", *SPLIT.values()], classes),
-            *(f"{result.targets[0].target}: {note}" for result in results for note in result.notes),
-        ]
-    )
+            shares = [f"{m[q].value / total:.0%}" for q in SPLIT if q.startswith("instr")]
+            moved = [figure(m[q].value, "bytes") for q in SPLIT if q.startswith("bytes")]
+            classes.append([name, target, figure(total, "count"), *shares, *moved])
+    notes = {note for result in results for note in result.notes if "answers otherwise" in note}
+    headers = ["artifact", "target", "accuracy to source", "parity with this machine", "size",
+               "p50 or instructions / reference", "p50 or instructions"]  # fmt: skip
+    split = table(["artifact", "target", "instructions", *SPLIT.values()], classes)
+    return "\n".join([table(headers, figures), split, *sorted(notes)])
 
 
 def main() -> None:
@@ -175,7 +172,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--part", choices=PARTS, action="append")
-    parser.add_argument("--pairs", type=int, default=20, help="overhead: pairs of processes")
+    parser.add_argument("--pairs", type=int, default=30, help="overhead: pairs of processes")
     parser.add_argument("--rounds", type=int, default=7, help="ssh: repeats")
     parser.add_argument("--out", type=Path, default=Path("edgeopt-out/devices"))
     parser.add_argument("--redraw", action="store_true", help="artifacts: measure nothing")
