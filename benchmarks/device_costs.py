@@ -104,10 +104,10 @@ def _pair(sides: Sequence[contextlib.AbstractContextManager[Take]], number: int)
         takes: dict[int, Take] = {}
         for index in (0, 1) if number % 2 == 0 else (1, 0):
             takes[index] = stack.enter_context(sides[index])
-        fastest = min(np.median(takes[index](ROUGH_LOOPS)) for index in (0, 1, 1, 0))
+        order = (0, 1, 1, 0) if (number // 2) % 2 == 0 else (1, 0, 0, 1)
+        fastest = min(np.median(takes[index](ROUGH_LOOPS)) for index in order)
         loops = int(np.clip(TURN_NS / fastest, 1, MOST_LOOPS))  # the same: it is one model
         taken: dict[int, list[np.ndarray]] = {0: [], 1: []}
-        order = (0, 1, 1, 0) if (number // 2) % 2 == 0 else (1, 0, 0, 1)
         for turn in range(2 * (WARM_TURNS + TURNS)):
             ns = takes[order[turn % 4]](loops)
             if turn >= 2 * WARM_TURNS:
