@@ -81,6 +81,11 @@ def test_a_job_goes_there_and_back(project: Project) -> None:
         "sides": changed(result, "races", 1, 0, "turns", to=lambda t: {"a": t["a"]}),
         "process": changed(result, "races", 1, to=lambda runs: runs[:2]),
         "placement": changed(result, "scores", 0, "nodes", to={"GPU": 3}),
+        "no placement": changed(result, "races", 1, 0, "nodes", to={}),
+        "no node": changed(result, "races", 1, 0, "nodes", "a", to={"CPUExecutionProvider": 0}),
+        "empty": changed(
+            result, "scores", 0, "outputs", 0, to=lambda o: {**o, "shape": [16, 0], "data": ""}
+        ),
         "stranger": changed(result, "surprise", to=1),
     }
     for name, document in spoilt.items():
