@@ -69,6 +69,16 @@ class Keeper:
         if self._run:
             shutil.rmtree(self._run, ignore_errors=True)
 
+    def used(self) -> None:
+        """Nothing: the keeper's own requests tell it that the host is there."""
+
+    def is_used(self, within_s: float) -> bool:
+        """Whether an agent of the job answered lately; each one touches the job's folder."""
+        try:
+            return bool(self._run) and time.time() - os.stat(self._run).st_mtime < within_s
+        except OSError:
+            return False
+
     def lease(self, request: Mapping[str, Any]) -> Answer:
         """Take the device unless another holds it: ``{"held", "by"}``; sweep up after the dead."""
         if not RUN.fullmatch(str(request["run"])):
