@@ -33,6 +33,7 @@ Answer = Tuple[Dict[str, Any], Dict[str, np.ndarray]]
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 RUN = re.compile(r"run-[0-9a-f]{8,32}")
 DIGEST = re.compile(r"[0-9a-f]{64}")
+AGENT = re.compile(r"agent-[0-9a-f]{16}\.pyz(\.[0-9]+)?")  # the folder may hold what is not ours
 OLD_S = 86400.0  # how long the start of an upload, or another version's agent, is kept
 WHO_MAX = 200
 
@@ -174,7 +175,7 @@ class Keeper:
             path = os.path.join(self._work, name)
             if RUN.fullmatch(name):
                 shutil.rmtree(path, ignore_errors=True)
-            elif name.startswith("agent-") and path != sys.argv[0] and _old(path):
+            elif AGENT.fullmatch(name) and path != sys.argv[0] and _old(path):
                 os.unlink(path)
         found: List[Tuple[float, int, str]] = []
         for name in os.listdir(self._blobs):

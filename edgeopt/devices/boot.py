@@ -46,7 +46,9 @@ try:
             there = file.read() == data
     except FileNotFoundError:
         there = False
-    if not there:
+    if there:
+        os.utime(path)
+    else:
         made = "%s.%d" % (path, os.getpid())
         try:
             with open(made, "wb") as file:
