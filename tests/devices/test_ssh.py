@@ -89,6 +89,9 @@ BAD = {
     "ssh:\n  board: {host: -oProxyCommand=touch}": (2, "is no host name", ""),
     "ssh:\n  board: {host: h, env: {A-B: c}}": (2, "is no name of an environment", ""),
     "ssh:\n  board: {host: h, wait: soon}": (2, "cannot read 'soon'", ""),
+    "ssh:\n  board: {host: h, wait: 2 GB}": (2, "cannot read '2 GB'; units: s, min, h", ""),
+    "ssh:\n  board: {host: h, memory: 5 min}": (2, "units: kB, MB, GB", ""),
+    "ssh:\n  board: {host: h, workdir: ~other/x}": (2, "in another's home", ""),
     "ssh: [board]": (1, "is a mapping", ""),
 }
 
