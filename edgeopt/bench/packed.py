@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from edgeopt.agent.protocol import DTYPES, RANK_MAX
-from edgeopt.bench.race import Run, value_of
+from edgeopt.bench.race import FEWEST_TURNS, Run, value_of
 from edgeopt.bench.rig import ALLOWED, LONGEST_NS, StateReply
 from edgeopt.devices.channel import Hello, Reply
 from edgeopt.schema.base import Noun
@@ -156,6 +156,8 @@ def _run(raw: PackedRun, where: str) -> Run:
         raise DataError("a process has not two sides", where=where)
     if not all(raw.turns[side] and all(raw.turns[side]) for side in raw.turns):
         raise DataError("a process has a turn without a time", where=where)
+    if min(map(len, raw.turns.values())) < FEWEST_TURNS:
+        raise DataError(f"a process has fewer than {FEWEST_TURNS} turns a side", where=where)
     turns = {side: [np.array(ns, np.int64) for ns in found] for side, found in raw.turns.items()}
     return Run(
         raw.order,

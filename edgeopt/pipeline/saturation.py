@@ -28,7 +28,7 @@ from edgeopt.schema.event import Event
 from edgeopt.schema.job import NODE_BY_NODE, ArrayRef, Job, Outcome
 from edgeopt.schema.parity import Parity
 from edgeopt.schema.plan import Candidate, Plan
-from edgeopt.schema.target import TargetFacts, TargetGroup, parse_target
+from edgeopt.schema.target import Target, TargetFacts, TargetGroup, parse_target
 from edgeopt.store import Store
 
 OLD = "emulated:haswell"
@@ -48,7 +48,7 @@ class Checked:
     def keep(self, entries: Iterable[Entry]) -> None:
         """Give entries on this machine, or on the old core, what was found of their files."""
         for entry in entries:
-            if entry.plan.job in self.found and entry.target in (HOST, THERE):
+            if entry.plan.job in self.found and _is_place(entry.target):
                 entry.keep(self.found[entry.plan.job])
 
 
@@ -173,13 +173,21 @@ def _plain(bench: SaturationBench, entry: Entry) -> Job:
 
 def _concerned(plan: Plan) -> list[Candidate]:
     """Choices of the plan that are INT8 ONNX and run on this machine's CPU or on the old one."""
-    places = {str(HOST), str(THERE)}
     chosen = {
         c.job: c
         for c in plan.candidates
-        if c.eligible and c.target in places and "int8" in c.description.facts
+        if c.eligible
+        and c.description.format == HOST.format
+        and "int8" in c.description.facts
+        and _is_place(parse_target(c.target))
     }
     return list(chosen.values())
+
+
+def _is_place(target: Target) -> bool:
+    """This machine's CPU or the old one, in ONNX Runtime: threads and batch change no sum."""
+    same = {"threads": 1, "batch": 1}
+    return target.model_copy(update=same) in (HOST, THERE)
 
 
 def _int8(plan: Plan, outcomes: Mapping[str, Outcome], facts: TargetFacts) -> list[Entry]:

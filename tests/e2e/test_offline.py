@@ -86,6 +86,10 @@ def test_a_job_goes_there_and_back(project: Project) -> None:
         "empty": changed(
             result, "scores", 0, "outputs", 0, to=lambda o: {**o, "shape": [16, 0], "data": ""}
         ),
+        "one turn": changed(result, "races", 1, 0, "turns", "a", to=[[1]]),
+        "dtype": changed(result, "scores", 0, "outputs", 0, "dtype", to="int32"),
+        "protocol": changed(result, "hello", "protocol", to=99),
+        "no runtime": changed(result, "hello", "runtimes", to={}),
         "stranger": changed(result, "surprise", to=1),
     }
     for name, document in spoilt.items():
