@@ -28,6 +28,7 @@ class PruneGradual(TrainingSettings, Pass):
     labels: ClassVar[bool] = True
     isa_matters: ClassVar[bool] = True
     limit_s: ClassVar[float | None] = 86_400.0
+    stage: ClassVar[bool] = True
     promise: ClassVar[Promise] = APPROXIMATE
 
     sparsity: Annotated[float, Field(gt=0, lt=1)] = Field(

@@ -23,6 +23,7 @@ class PruneUnstructured(Pass):
     gives: ClassVar[str] = "torch"
     worker: ClassVar[str] = "torch"
     uses: ClassVar[tuple[str, ...]] = ("torch", "safetensors")
+    stage: ClassVar[bool] = True
     promise: ClassVar[Promise] = APPROXIMATE
 
     sparsity: Annotated[float, Field(gt=0, lt=1)] | None = Field(

@@ -34,6 +34,7 @@ class Qat(TrainingSettings, Pass):
     teaches: ClassVar[bool] = True
     isa_matters: ClassVar[bool] = True
     limit_s: ClassVar[float | None] = 86_400.0
+    stage: ClassVar[bool] = True
     promise: ClassVar[Promise] = APPROXIMATE
 
     epochs: int = Field(3, ge=1, description="how often each training sample is seen")

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from edgeopt.schema.measurement import Measurement
-from edgeopt.schema.parity import Parity
+from edgeopt.schema.parity import TOLERANCE, Parity
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,7 +22,8 @@ def compared(
 ) -> Parity:
     """Parity of a device's outputs, (n, ...) each, with the first of the host's.
 
-    The arg max is taken over the last axis of outputs that have classes there.
+    The arg max is taken of outputs with scores of classes, (n, classes). One that flips counts
+    unless it was a near tie: the two scores as far apart as is tolerated of each.
     """
     import numpy as np
 
@@ -31,11 +32,9 @@ def compared(
         n = min(len(given), len(host[tensor]), SAMPLES_MAX)
         mine, theirs = host[tensor][:n], given[:n]
         off = np.abs(mine.astype(np.float64) - theirs.astype(np.float64))
-        by_sample = off.reshape(n, -1).max(axis=1)
-        flips = 0
-        if theirs.ndim > 1 and theirs.shape[-1] > 1:
-            flipped = mine.argmax(axis=-1) != theirs.argmax(axis=-1)
-            flips = int(flipped.reshape(n, -1).any(axis=1).sum())
+        by_sample = off.reshape(n, -1).max(axis=1, initial=0.0)
+        peak = float(np.abs(mine).max(initial=0.0))
+        flips = _flips(mine, theirs, 2 * TOLERANCE * peak) if theirs.ndim == 2 else 0
         sample = int(by_sample.argmax())
         parity = Parity(
             device=name,
@@ -44,11 +43,23 @@ def compared(
             tensor=tensor,
             worst=float(by_sample[sample]),
             sample=sample,
-            peak=float(np.abs(mine).max()),
+            peak=peak,
             flips=flips,
         )
         found.append(parity)
     return max(found, key=lambda parity: (parity.flips, parity.worst / (parity.peak or 1.0)))
+
+
+def _flips(mine: np.ndarray, theirs: np.ndarray, near: float) -> int:
+    """Samples of another arg max, (n, classes) each, that are no ties within ``near``."""
+    import numpy as np
+
+    if mine.shape[1] < 2:
+        return 0
+    rows = np.arange(len(mine))
+    best, other = mine.argmax(axis=1), theirs.argmax(axis=1)
+    margin = mine[rows, best].astype(np.float64) - mine[rows, other]
+    return int(((best != other) & (margin > near)).sum())
 
 
 def labelled(measured: Mapping[str, Measurement], told: str) -> dict[str, Measurement]:

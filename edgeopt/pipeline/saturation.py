@@ -21,11 +21,12 @@ from edgeopt.pipeline.measure import Bench, Entry
 from edgeopt.pipeline.parity import SAMPLES_MAX, compared
 from edgeopt.pipeline.work import Work
 from edgeopt.schema.artifact import Artifact, Description
+from edgeopt.schema.errors import DeviceError
 from edgeopt.schema.event import Event
 from edgeopt.schema.job import NODE_BY_NODE, ArrayRef, Job, Outcome
 from edgeopt.schema.parity import Parity
 from edgeopt.schema.plan import Candidate, Plan
-from edgeopt.schema.target import TargetFacts, TargetGroup, parse_target
+from edgeopt.schema.target import Target, TargetFacts, TargetGroup, parse_target
 
 OLD = "emulated:haswell"
 HOST, THERE = parse_target("local/onnxruntime"), parse_target(f"{OLD}/onnxruntime")
@@ -44,7 +45,7 @@ class Checked:
     def keep(self, entries: Iterable[Entry]) -> None:
         """Give entries on this machine, or on the old core, what was found of their files."""
         for entry in entries:
-            if entry.plan.job in self.found and entry.target in (HOST, THERE):
+            if entry.plan.job in self.found and _is_place(entry.target):
                 entry.keep(self.found[entry.plan.job])
 
 
@@ -60,7 +61,12 @@ def check_saturation(work: Work, plan: Plan) -> Checked:
         return checked
     entries = _int8(plan, outcomes, facts)
     _phase(on_event, entries, bench)
-    checked.found = bench.parities(entries)
+    try:
+        checked.found = bench.parities(entries)
+    except DeviceError as error:  # nobody asked for that core: the run goes on without it
+        checked.notes.append(f"INT8 artifacts were not compared with {bench.device}: {error.what}")
+        on_event(Event(what="note", text=checked.notes[-1]))
+        return checked
     bad = {job: parity for job, parity in checked.found.items() if not parity.holds}
     if not bad:
         return checked
@@ -145,13 +151,21 @@ def _plain(bench: SaturationBench, entry: Entry) -> Job:
 
 def _concerned(plan: Plan) -> list[Candidate]:
     """Choices of the plan that are INT8 ONNX and run on this machine's CPU or on the old one."""
-    places = {str(HOST), str(THERE)}
     chosen = {
         c.job: c
         for c in plan.candidates
-        if c.eligible and c.target in places and "int8" in c.description.facts
+        if c.eligible
+        and c.description.format == HOST.format
+        and "int8" in c.description.facts
+        and _is_place(parse_target(c.target))
     }
     return list(chosen.values())
+
+
+def _is_place(target: Target) -> bool:
+    """This machine's CPU or the old one, in ONNX Runtime: threads and batch change no sum."""
+    same = {"threads": 1, "batch": 1}
+    return target.model_copy(update=same) in (HOST, THERE)
 
 
 def _int8(plan: Plan, outcomes: Mapping[str, Outcome], facts: TargetFacts) -> list[Entry]:

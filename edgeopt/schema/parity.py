@@ -26,7 +26,7 @@ class Parity(Noun):
 
     @property
     def holds(self) -> bool:
-        """No arg max flips and no value is further off than 1% of the greatest."""
+        """No value is further off than 1% of the greatest, and no arg max flips but near ties."""
         return self.flips == 0 and self.worst <= TOLERANCE * self.peak
 
     @property

@@ -44,6 +44,16 @@ def test_a_value_far_off_breaks_it_without_any_class() -> None:
     assert not parity.holds and parity.flips == 0
 
 
+def test_a_near_tie_may_flip_and_embeddings_have_no_arg_max() -> None:
+    host = {"y": np.array([[1.0, 0.999], [0.0, 1.0]], np.float32)}
+    device = {"y": np.array([[0.999, 1.0], [0.0, 1.0]], np.float32)}
+    assert compared(host, device, "d").holds
+    maps = {"y": np.zeros((2, 3, 4), np.float32)}
+    other = {"y": maps["y"] + np.eye(4, dtype=np.float32)[:3] * 0.1}
+    assert compared(maps, other, "d").flips == 0 and not compared(maps, other, "d").holds
+    assert compared({"y": np.zeros((2, 0))}, {"y": np.zeros((2, 0))}, "d").holds
+
+
 def test_no_more_than_256_samples_are_compared() -> None:
     host = outputs(300)
     device = {"y": host["y"].copy()}
