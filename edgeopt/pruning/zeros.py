@@ -77,6 +77,11 @@ def two_of_four(weights: Weights) -> Masks:
     return masks
 
 
+def scheduled(sparsity: float, share: float) -> float:
+    """The sparsity when a share of the schedule has passed: a cube's curve, from none to all."""
+    return sparsity * (1 - (1 - min(1.0, share)) ** 3)
+
+
 def apply(weights: Weights, masks: Masks) -> None:
     """Set to zero what does not stay, in place."""
     with torch.no_grad():
@@ -95,6 +100,6 @@ def compressed_bytes(tensors: Iterable[torch.Tensor]) -> int:
 
 def _largest(magnitudes: torch.Tensor, sparsity: float) -> torch.Tensor:
     gone = round(sparsity * magnitudes.numel())
-    stays = torch.ones(magnitudes.numel(), dtype=torch.bool)
+    stays = torch.ones(magnitudes.numel(), dtype=torch.bool, device=magnitudes.device)
     stays[magnitudes.argsort(stable=True)[:gone]] = False
     return stays
