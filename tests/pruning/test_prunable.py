@@ -130,3 +130,32 @@ def test_a_wrong_mapping_is_found_by_the_masked_module(images: dict[str, torch.T
     assert "differs from the network with zeros" in failure(module, wrong, images)
     assert failure(module, right, images) == ""
     assert not layers(module, images)["a"].prunable
+
+
+def test_heads_of_transformers_that_others_wrote() -> None:
+    transformers = pytest.importorskip("transformers")
+    torch.manual_seed(0)
+    config = transformers.BertConfig(
+        vocab_size=100,
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        intermediate_size=64,
+    )
+
+    class Embedding(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.bert = transformers.BertModel(config, add_pooling_layer=False)
+
+        def forward(self, ids: torch.Tensor) -> torch.Tensor:
+            return self.bert(ids).last_hidden_state[:, 0]
+
+    told = layers(Embedding().eval(), {"ids": torch.arange(36).reshape(4, 9)})
+    for index in range(2):
+        block = f"bert.encoder.layer.{index}"
+        for name in ("query", "key", "value"):
+            layer = told[f"{block}.attention.self.{name}"]
+            assert (layer.units, layer.unit) == (4, "head")
+        assert told[f"{block}.intermediate.dense"].units == 64
+        assert "normalizes" in told[f"{block}.output.dense"].reason
