@@ -20,7 +20,6 @@ OLD = """\
 STEPS = """\
   - qat: {steps: 3, batch: 16, lr: 0.001, scheme: s8s8}
   - export-onnx: {}
-  - simplify-onnx: {}
 """
 
 
@@ -48,11 +47,12 @@ def test_a_trained_network_is_exported_with_its_ranges_and_chosen(training: Proj
 
 
 def test_quantizing_twice_is_refused_before_anything_runs(training: Project) -> None:
-    training.edit("recipe.yaml", "  - simplify-onnx: {}\n", "  - quantize-int8: {scheme: s8s8}\n")
+    ptq = "  - quantize-int8: {scheme: s8s8}\n"
+    training.edit("recipe.yaml", "  - export-onnx: {}\n", "  - export-onnx: {}\n" + ptq)
     done = training.run("optimize", "recipe.yaml", "--quick", "--out", "out")
     assert done.returncode == 2
     assert "quantized already" in done.stderr
-    training.edit("recipe.yaml", "  - quantize-int8: {scheme: s8s8}\n", "")
+    training.edit("recipe.yaml", ptq, "")
     training.edit("recipe.yaml", "  - export-onnx: {}\n", "  - qat: {}\n  - export-onnx: {}\n")
     done = training.run("optimize", "recipe.yaml", "--quick", "--out", "out")
     assert done.returncode == 2
