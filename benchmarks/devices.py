@@ -4,7 +4,7 @@
 
 artifacts  the shipped Fashion-MNIST network in every form, on this machine and on emulated cores:
            times here, instructions there, and where these go. Needs `edgeopt devices setup
-           emulated`. Half an hour to two hours; cached passes and scores are not done again.
+           emulated`. About an hour; cached passes and scores are not done again.
            Results are written below --out; --redraw draws those that lie there.
 overhead   one session through the local agent, against a bare loop in a process of its own.
 ssh        seconds from an artifact to its first answer on a board behind ssh on loopback,
@@ -113,6 +113,7 @@ def measured(results: list[Result]) -> Iterator[tuple[str, str, CandidateResult]
             for candidate in decided.candidates:
                 first, *rest = (step.label for step in candidate.chain)
                 name = f"{first.removeprefix('export-')}: {' > '.join(rest) or 'as exported'}"
+                name = name.replace("scheme=", "")
                 rows.setdefault(name, []).append((decided.target, candidate))
     for name in sorted(rows):
         for target, candidate in rows[name]:
