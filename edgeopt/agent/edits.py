@@ -58,6 +58,10 @@ def narrow_attention(module: Any, record: Mapping[str, Any], place: str) -> None
         if type(found) is not torch.nn.MultiheadAttention or not found._qkv_same_embed_dim:
             raise _refused("'{}' is no plain nn.MultiheadAttention".format(path), place)
         NarrowAttention.take(found)
+    for each in module.modules():
+        narrow = any(isinstance(inner, NarrowAttention) for inner in each.modules())
+        if isinstance(each, torch.nn.TransformerEncoder) and narrow:
+            each.use_nested_tensor = False  # it would pack padded samples for its own kernels
 
 
 def fake_quantize(module: Any, record: Mapping[str, Any], place: str) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 from torch import nn
 
+from edgeopt.agent.narrow_attention import NarrowAttention
 from edgeopt.pruning.groups import Group, LeftAlone, Number, Role, Slice
 from edgeopt.pruning.masked import outputs
 from edgeopt.pruning.tracing import Feeds
@@ -37,7 +38,9 @@ def head_groups(module: nn.Module, feeds: Feeds) -> Iterator[list[Group] | LeftA
 
 
 def _builtin(path: str, attention: nn.MultiheadAttention) -> list[Group] | LeftAlone:
-    if type(attention) is not nn.MultiheadAttention or not attention._qkv_same_embed_dim:
+    narrow = isinstance(attention, NarrowAttention)  # it lost heads before
+    plain = type(attention) is nn.MultiheadAttention and attention._qkv_same_embed_dim
+    if not plain and not narrow:
         return LeftAlone((path,), "its queries, keys and values differ in width")
     if attention.bias_k is not None or attention.add_zero_attn:
         return LeftAlone((path,), "it adds keys and values of its own")
@@ -53,7 +56,7 @@ def _builtin(path: str, attention: nn.MultiheadAttention) -> list[Group] | LeftA
     out = f"{path}.out_proj" if path else "out_proj"
     slices.append(Slice(out, "weight", 1, _blocks(heads, size), "in"))
     numbers = (Number(path, "num_heads", 1),)
-    return [Group(path, "head", heads, size, tuple(slices), numbers, (path,))]
+    return [Group(path, "head", heads, size, tuple(slices), numbers, () if narrow else (path,))]
 
 
 def _written(

@@ -97,8 +97,34 @@ def test_a_pruned_network_can_be_pruned_again(opened: Open) -> None:
     twice = once.run(PruneStructured(ratio={"encoder.layers.0.linear1": 0.5}))
     kinds = [r["edit"] for r in json.loads(twice.files()["edits.json"])]
     assert kinds == ["narrow-attention", "prune", "prune"]
+    heads = {"encoder.layers.0.self_attn": 0.5}
+    thrice = twice.run(PruneStructured(ratio=heads))
     assert once.load().encoder.layers[0].self_attn.num_heads == 2
+    assert [x.self_attn.num_heads for x in thrice.load().encoder.layers] == [1, 2]
     assert twice.load().encoder.layers[0].linear1.out_features == 16
+
+
+def test_one_encoder_layer_that_loses_heads_runs_beside_a_whole_one() -> None:
+    torch.manual_seed(0)
+    layer = nn.TransformerEncoderLayer(32, 4, 64, batch_first=True)
+
+    class Masked(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.encoder = nn.TransformerEncoder(layer, 2, enable_nested_tensor=True)
+
+        def forward(self, x: torch.Tensor, empty: torch.Tensor) -> torch.Tensor:
+            return self.encoder(x, src_key_padding_mask=empty)[:, 0]
+
+    x, empty = torch.randn(4, 6, 32), torch.zeros(4, 6, dtype=torch.bool)
+    empty[0, 4:] = True
+    step = edgeopt.passes.PruneStructured(ratio={"encoder.layers.1.self_attn": 0.5})
+    made = step(Masked().eval(), {"x": x, "empty": empty})
+    assert [x.self_attn.num_heads for x in made.encoder.layers] == [4, 2]
+    with torch.inference_mode():
+        padded = x.clone()
+        padded[0, 4:] = 7.0
+        torch.testing.assert_close(made(x, empty), made(padded, empty))
 
 
 def test_layers_that_are_kept_stay_whole(opened: Open) -> None:
