@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -63,14 +64,23 @@ def test_quantizing_twice_is_refused_before_anything_runs(training: Project) -> 
 def test_the_shipped_recipe_races_trained_int8_in_both_runtimes(
     project: Project, tmp_path: Path
 ) -> None:
-    """``recipes/qat.yaml`` with two steps in the place of its epochs."""
+    """``recipes/qat.yaml`` with two steps on few samples in the place of its epochs."""
     shutil.copytree(MODEL, tmp_path / "models" / "fashion_mnist")
     (tmp_path / "recipes").mkdir()
     text = (ROOT / "recipes" / "qat.yaml").read_text()
-    assert "epochs: 3" in text
-    text = text.replace("epochs: 3", "steps: 2, lr: 0.00001")
+    for old, new in (
+        ("epochs: 3", "steps: 2, lr: 0.00001"),
+        ("train: train ", 'train: "train[:600]" '),
+        ("validation: validation", 'validation: "validation[:1000]"'),
+        ("test: test", 'test: "test[:2000]"'),
+    ):
+        assert old in text
+        text = text.replace(old, new)
     (tmp_path / "recipes" / "recipe.yaml").write_text(text)
-    result = Project(tmp_path / "recipes", project.store).optimize()
+    whole = Project(tmp_path / "recipes", project.store)
+    done = whole.run("optimize", "recipe.yaml", "--quick", "--json", "--out", "out", timeout=1500)
+    assert done.returncode in (0, 4), done.stderr  # on so few samples a verdict may stay open
+    result = json.loads(done.stdout)
     labels = [c["label"] for t in result["targets"] for c in t["candidates"]]
     for scheme, export in (("int8", "export-tflite"), ("8s8", "export-onnx")):
         assert any(scheme in label and "qat" in label and export in label for label in labels)

@@ -20,6 +20,7 @@ from edgeopt.formats import format_named
 from edgeopt.passes.distill_torch import Distill
 from edgeopt.passes.export_onnx_torch import ExportOnnx
 from edgeopt.passes.export_tflite_torch import ExportTflite
+from edgeopt.passes.prune_structured_torch import PruneStructured
 from edgeopt.passes.qat_torch import Qat
 from edgeopt.passes.quantize_int8_onnx import QuantizeInt8
 from edgeopt.schema.artifact import Description
@@ -145,6 +146,23 @@ def test_what_was_trained_loads_exports_and_refuses_more(
     for step, known in ((Qat(), description), (QuantizeInt8(), after), (Distill(), description)):
         with pytest.raises(PassError):
             step.requires(known)
+
+
+def test_a_pruned_network_trains_with_quantization_and_is_pruned_no_more(
+    source: Path, imu: dict[str, Split], tmp_path: Path
+) -> None:
+    splits = {**imu, "calibration": imu["train"]}
+    step = PruneStructured(macs=0.5)
+    (tmp_path / "rough").mkdir()
+    context = Context(source, TORCH.describe(source), tmp_path / "rough", splits)
+    TORCH.save(step.run(TORCH.load(source), context), tmp_path / "pruned")
+    qat = Qat(steps=1, scheme="u8s8", **FEW)
+    made = trained(qat, tmp_path / "pruned", splits, tmp_path / "qat")
+    kinds = [record["edit"] for record in json.loads((made / "edits.json").read_text())]
+    assert kinds == ["prune", "fake-quantize"]
+    assert TORCH.inspect(made).macs == TORCH.inspect(tmp_path / "pruned").macs
+    with pytest.raises(PassError, match="takes float32 modules"):
+        step.requires(TORCH.describe(made))
 
 
 def test_equal_seeds_give_equal_bits(source: Path, imu: dict[str, Split], tmp_path: Path) -> None:
