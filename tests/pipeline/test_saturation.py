@@ -24,9 +24,9 @@ def test_a_core_that_does_not_start_is_a_note(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(saturation, "device_named", lambda _name: device)
     monkeypatch.setattr(saturation, "SaturationBench", lambda *_: bench)
     plan: Any = object()
-    nothing: Any = None
     events: list[Event] = []
-    found = saturation.check_saturation(nothing, nothing, plan, nothing, nothing, {}, events.append)
+    work: Any = SimpleNamespace(outcomes={}, on_event=events.append)
+    found = saturation.check_saturation(work, plan)
     assert found.plan is plan and not found.found
     (note,) = found.notes
     assert note == (
