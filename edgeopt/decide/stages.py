@@ -22,19 +22,23 @@ def stage_figures(
 ) -> tuple[StageFigure, ...]:
     """A figure for each stage and form of which both sides were raced.
 
-    ``quantity`` is the ratio to the reference that stands for speed. The ratio of two such ratios
-    has the root of the sum of their squares as half-width, in logarithms.
+    Where a network could not be raced after one stage (a pruned one that only guesses, say), that
+    stage and the next are told of together. ``quantity`` is the ratio to the reference that stands
+    for speed. The ratio of two such ratios has the root of the sum of their squares as half-width,
+    in logarithms.
     """
     known = {(c.target, c.stages, c.rest): c for c in candidates if quantity in measured[c.id]}
     found = []
     for (target, stages, rest), after in known.items():
-        before = known.get((target, stages[:-1], rest)) if stages else None
-        if before is None:
+        shorter = [stages[:count] for count in reversed(range(len(stages)))]
+        raced = [kept for kept in shorter if (target, kept, rest) in known]
+        if not raced:
             continue
+        before = known[target, raced[0], rest]
         ratio = quotient(measured[after.id][quantity], measured[before.id][quantity])
         found.append(
             StageFigure(
-                stage=stages[-1],
+                stage=" > ".join(stages[len(raced[0]) :]),
                 form=next((f for f in FORMS if f in after.description.facts), ""),
                 before=before.id,
                 after=after.id,
@@ -68,7 +72,8 @@ def dropped(
     found = []
     for each in figures:
         before = candidates[each.before]
-        if each.slows and each.stage not in won.stages and before.rest == won.rest:
+        absent = not set(each.stage.split(" > ")) & set(won.stages)
+        if each.slows and absent and before.rest == won.rest:
             low, high = each.ratio.interval
             found.append(
                 f"stage '{each.stage}' was dropped: after it, '{' > '.join(before.rest)}' takes "

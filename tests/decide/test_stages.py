@@ -65,6 +65,12 @@ def test_every_stage_is_looked_at_in_every_form_that_was_raced() -> None:
     assert not dropped(found, plans, candidate("prune", int8=True).id), "it is in the choice"
 
 
+def test_a_stage_after_which_nothing_could_be_raced_is_told_of_with_the_next() -> None:
+    speeds = {candidate(): 1.0, candidate("prune", "distill"): 0.5}
+    (found,) = stage_figures(list(speeds), {c.id: ratio(v) for c, v in speeds.items()}, SPEED)
+    assert (found.stage, found.word) == ("prune > distill", "faster")
+
+
 def test_chains_of_other_targets_are_no_pair() -> None:
     here, there = candidate(), candidate("prune", target="local/openvino")
     assert stage_figures([here, there], {c.id: ratio(1.0) for c in (here, there)}, SPEED) == ()

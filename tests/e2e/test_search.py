@@ -44,8 +44,8 @@ def test_a_speed_up_takes_the_widest_network_that_reaches_it(searching: Project)
     wider = [p for p in points if p["offered"] and p["fraction"] > taken["fraction"]]
     assert all(p["ratio"] > taken["ratio"] for p in wider)
     stages = result["targets"][0]["stages"]
-    assert {s["stage"].partition("(")[0] for s in stages} == {"prune-structured", "distill"}
     assert {s["form"] for s in stages} == {"float32", "int8"}
+    assert all(s["stage"].endswith("distill") for s in stages)  # what is only pruned guesses
     assert result["recipe"]["passes"][0] == {"prune-structured": {"speedup": "1.5x"}}
     shown = searching.run("report", "out").stdout
     assert "what each stage did to speed" in shown
@@ -56,9 +56,7 @@ def test_a_speed_up_takes_the_widest_network_that_reaches_it(searching: Project)
 
 @pytest.mark.long
 def test_the_smallest_network_that_holds_is_bisected(searching: Project) -> None:
-    searching.edit(
-        "recipe.yaml", "  - distill", "  - prune-structured: {macs: smallest}\n  - distill"
-    )
+    searching.edit("recipe.yaml", EXPORT, STAGES.replace("FRACTION", "smallest") + EXPORT)
     result = searching.optimize()
     points = result["search"]
     assert 1 <= len(points) <= 5
