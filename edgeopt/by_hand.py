@@ -95,7 +95,7 @@ def call(
         names = _input_names(module)
         given = _given(data, names, step.splits)
         source = copy.deepcopy(module if teacher is None else teacher).eval()
-        description = _described(copied, given, step.name)
+        description = _described(copied, given, step)
         step.requires(description)
         context = ByHand(seed, Path(folder), description, given, source, tell, checkpoints)
         made, _records = step.change(copied, context)
@@ -191,16 +191,18 @@ def _array(value: Any) -> Any:
     return np.asarray(value)
 
 
-def _described(module: Any, given: Mapping[str, Any], name: str) -> Description:
-    """Signature as the first samples show it; the batch is free."""
+def _described(module: Any, given: Mapping[str, Any], step: Any) -> Description:
+    """Signature as the first samples show it; the batch is free. Empty where none are needed."""
     import torch
 
     from edgeopt.formats.torch.module import run
 
-    if not given:
-        raise PassError(f"{name} needs samples", hint="Give them as the second argument.")
-    inputs, _ = next(iter(given.values()))
-    made = run(module, {n: a[:2] for n, a in inputs.items()}, type(module).__name__)
+    if not given and step.splits:
+        raise PassError(f"{step.name} needs samples", hint="Give them as the second argument.")
+    inputs, made = {}, {}
+    if given:
+        inputs, _ = next(iter(given.values()))
+        made = run(module, {n: a[:2] for n, a in inputs.items()}, type(module).__name__)
     floats = {p.dtype for p in module.parameters() if p.is_floating_point()} or {torch.float32}
     facts = {str(dtype).removeprefix("torch.") for dtype in floats}
     said = [

@@ -116,6 +116,10 @@ class Pass(BaseModel):
         """The concrete passes that this one stands for; ``scheme: auto`` expands here."""
         return (self,)
 
+    def cures(self) -> tuple[Self, ...]:
+        """What to try beside it where its artifact answers otherwise on another CPU."""
+        return ()
+
     def requires(self, d: Description) -> None:
         """Refuse an input that this pass cannot take. Raises PassError with the reason."""
 

@@ -50,7 +50,9 @@ def main() -> None:
     inbox: "queue.Queue[Asked]" = queue.Queue(maxsize=4)
     threading.Thread(target=_listen, args=(inbox, agent), name="listen", daemon=True).start()
     while True:
-        _write(agent.answer(*inbox.get()))
+        frame = agent.answer(*inbox.get())
+        agent.used()
+        _write(frame)
 
 
 def _listen(inbox: "queue.Queue[Asked]", agent: Any) -> None:
@@ -58,7 +60,7 @@ def _listen(inbox: "queue.Queue[Asked]", agent: Any) -> None:
     code = 0
     try:
         while True:
-            inbox.put(protocol.unpack(_read))
+            inbox.put(protocol.unpack(lambda count: _read(count, agent)))
     except EOFError:
         pass
     except BaseException as error:  # nobody is above this thread to report it
@@ -76,10 +78,12 @@ def _end(agent: Any, code: int) -> None:
         os._exit(code)
 
 
-def _read(count: int) -> bytes:
+def _read(count: int, agent: Any) -> bytes:
     chunks = bytearray()
     while len(chunks) < count:
         if not select.select([_REQUESTS], [], [], IDLE_S)[0]:
+            if agent.is_used(IDLE_S):
+                continue
             raise EOFError
         chunk = os.read(_REQUESTS, min(count - len(chunks), 1 << 20))
         if not chunk:

@@ -33,6 +33,7 @@ Answer = Tuple[Dict[str, Any], Dict[str, np.ndarray]]
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 RUN = re.compile(r"run-[0-9a-f]{8,32}")
 DIGEST = re.compile(r"[0-9a-f]{64}")
+AGENT = re.compile(r"agent-[0-9a-f]{16}\.pyz(\.[0-9]+)?")  # the folder may hold what is not ours
 OLD_S = 86400.0  # how long the start of an upload, or another version's agent, is kept
 WHO_MAX = 200
 
@@ -68,6 +69,16 @@ class Keeper:
         """Remove the job's folder. The kernel drops the lock."""
         if self._run:
             shutil.rmtree(self._run, ignore_errors=True)
+
+    def used(self) -> None:
+        """Nothing: the keeper's own requests tell it that the host is there."""
+
+    def is_used(self, within_s: float) -> bool:
+        """Whether an agent of the job answered lately; each one touches the job's folder."""
+        try:
+            return bool(self._run) and time.time() - os.stat(self._run).st_mtime < within_s
+        except OSError:
+            return False
 
     def lease(self, request: Mapping[str, Any]) -> Answer:
         """Take the device unless another holds it: ``{"held", "by"}``; sweep up after the dead."""
@@ -164,7 +175,7 @@ class Keeper:
             path = os.path.join(self._work, name)
             if RUN.fullmatch(name):
                 shutil.rmtree(path, ignore_errors=True)
-            elif name.startswith("agent-") and path != sys.argv[0] and _old(path):
+            elif AGENT.fullmatch(name) and path != sys.argv[0] and _old(path):
                 os.unlink(path)
         found: List[Tuple[float, int, str]] = []
         for name in os.listdir(self._blobs):

@@ -9,6 +9,8 @@ what it finds.
 
 from __future__ import annotations
 
+import contextlib
+import os
 import shutil
 import sys
 import tempfile
@@ -59,6 +61,15 @@ class Agent:
         """Remove the sessions' folders."""
         for opened in list(self._open.values()):
             opened.remove()
+
+    def used(self) -> None:
+        """Tell a keeper, which nobody asks anything meanwhile, that the host is there."""
+        with contextlib.suppress(OSError):
+            os.utime(self._root)
+
+    def is_used(self, _within_s: float) -> bool:
+        """Whether anything else shows that the host is there: only its requests do."""
+        return False
 
     def runtime(self, request: Mapping[str, Any]) -> Answer:
         """Import a runtime with that many threads; its version as it tells it itself."""

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from edgeopt.agent.protocol import DTYPES, RANK_MAX
-from edgeopt.bench.race import Run, value_of
+from edgeopt.bench.race import FEWEST_TURNS, Run, value_of
 from edgeopt.bench.rig import ALLOWED, LONGEST_NS, StateReply
 from edgeopt.devices.channel import Hello, Reply
 from edgeopt.schema.base import Noun
@@ -110,6 +110,8 @@ def race_value(result: PackedResult, job: PackedJob, index: int, samples: str) -
     target = parse_target(job.target)
     runs = [_run(each, where) for each in raw]
     for each in raw:
+        if set(each.nodes) != {"a", "b"}:
+            raise DataError("a process does not say where both sides ran", where=where)
         for nodes in each.nodes.values():
             _check_placement(nodes, target, where)
     hello = result.hello
@@ -132,7 +134,7 @@ def outputs_of(score: PackedScore, job: PackedJob, index: int) -> dict[str, Any]
     found: dict[str, Any] = {}
     for told in score.outputs:
         where = f"{model.name}: {told.name}"
-        if told.dtype not in DTYPES or any(n < 0 for n in told.shape) or told.shape[0] != model.n:
+        if told.dtype not in DTYPES or min(told.shape) < 1 or told.shape[0] != model.n:
             raise DataError(f"output is {told.dtype}{told.shape} of {model.n} samples", where=where)
         try:
             data = base64.b64decode(told.data, validate=True)
@@ -154,6 +156,8 @@ def _run(raw: PackedRun, where: str) -> Run:
         raise DataError("a process has not two sides", where=where)
     if not all(raw.turns[side] and all(raw.turns[side]) for side in raw.turns):
         raise DataError("a process has a turn without a time", where=where)
+    if min(map(len, raw.turns.values())) < FEWEST_TURNS:
+        raise DataError(f"a process has fewer than {FEWEST_TURNS} turns a side", where=where)
     turns = {side: [np.array(ns, np.int64) for ns in found] for side, found in raw.turns.items()}
     return Run(
         raw.order,
@@ -166,7 +170,7 @@ def _run(raw: PackedRun, where: str) -> Run:
 
 def _check_placement(nodes: dict[str, int], target: Target, where: str) -> None:
     strangers = set(nodes) - ALLOWED[target.runtime, target.accelerator]
-    if strangers or not nodes:
+    if strangers or sum(nodes.values()) < 1 or min(nodes.values()) < 0:
         raise PlacementError(
             f"nodes ran where nobody asked: {', '.join(sorted(strangers)) or 'nowhere'}",
             where=where,

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from edgeopt.devices.channel import Channel, Hello
 
 GROUP = "edgeopt.devices"
+OFFLINE = "offline"  # a device by name only: what reaches it is carried there
 Note = Callable[[str], None]
 
 
@@ -110,7 +111,10 @@ def device_kind(kind: str) -> type[Device]:
         entries = [e for e in metadata.entry_points(group=GROUP) if e.name == kind]
         found = entries[0].load() if entries else None
     if found is None:
-        raise UsageError(f"unknown device '{kind}'", hint=did_you_mean(kind, device_kinds()))
+        hint = did_you_mean(kind, device_kinds())
+        if kind == OFFLINE:
+            hint = "offline boards are reached by hand: see 'edgeopt job export'"
+        raise UsageError(f"unknown device '{kind}'", hint=hint)
     return cast("type[Device]", found)
 
 

@@ -35,7 +35,7 @@ from edgeopt.devices.boot import (
     start_keeper,
 )
 from edgeopt.devices.channel import Channel, Hello, Reply
-from edgeopt.devices.configured import quantity
+from edgeopt.devices.configured import SIZES, TIMES, quantity
 from edgeopt.devices.hello import checked, facts_of
 from edgeopt.devices.upload import upload
 from edgeopt.schema.errors import DeviceError, EdgeoptError, UnreachableError
@@ -57,11 +57,17 @@ class BoardSettings(BaseModel):
     memory: StrictStr | None = Field(None, description="most address space of an agent")
     cache: StrictStr = Field("2 GB", description="most that uploads may take there")
 
-    @field_validator("wait", "memory", "cache")
+    @field_validator("wait")
     @classmethod
-    def _readable(cls, text: str | None) -> str | None:
+    def _a_time(cls, text: str) -> str:
+        quantity(text, TIMES)
+        return text
+
+    @field_validator("memory", "cache")
+    @classmethod
+    def _a_size(cls, text: str | None) -> str | None:
         if text is not None:
-            quantity(text)
+            quantity(text, SIZES)
         return text
 
     @field_validator("env")
@@ -77,6 +83,8 @@ class BoardSettings(BaseModel):
     def _one_path(cls, text: str) -> str:
         if not text or text.startswith("-") or any(ord(c) < 32 for c in text):
             raise ValueError(f"{text!r} is no path")
+        if text.startswith("~") and text.partition("/")[0] != "~":
+            raise ValueError(f"{text!r} is in another's home: write the whole path")
         return text
 
     def line(self, *words: str) -> str:
@@ -208,7 +216,7 @@ class BoardLease:
         self._started += 1
         settings = self._device.settings
         work = settings.workdir.rstrip("/")
-        memory = [str(int(quantity(settings.memory)))] if settings.memory else []
+        memory = [str(int(quantity(settings.memory, SIZES)))] if settings.memory else []
         agent, run = at_home(f"{work}/{agent_name()}"), at_home(f"{work}/{self._run}")
         log = self._folder / f"agent-{self._started}.log"
         process = start(self._device.name, self._link.next(settings.line(agent, run, *memory)), log)
@@ -221,8 +229,8 @@ class BoardLease:
         """Ask for the lease until it is ours or the patience ends."""
         settings = self._device.settings
         self._run = f"run-{secrets.token_hex(8)}"
-        keep = int(quantity(settings.cache))
-        ends, told = time.monotonic() + quantity(settings.wait), ""
+        keep = int(quantity(settings.cache, SIZES))
+        ends, told = time.monotonic() + quantity(settings.wait, TIMES), ""
         while True:
             answer, _ = self._keeper.ask(
                 "lease", LeaseReply, run=self._run, who=_who(), keep_bytes=keep

@@ -46,7 +46,9 @@ try:
             there = file.read() == data
     except FileNotFoundError:
         there = False
-    if not there:
+    if there:
+        os.utime(path)
+    else:
         made = "%s.%d" % (path, os.getpid())
         try:
             with open(made, "wb") as file:
@@ -133,8 +135,10 @@ def start(
                 bufsize=0,
                 env=env,
             )
-    except OSError as error:
-        raise DeviceError(f"cannot start {command[0]}: {error.strerror}", where=name) from error
+    except (OSError, ValueError) as error:  # no such command; a NUL in it, or "=" in a variable
+        raise DeviceError(
+            f"cannot start {command[0]!r}: {getattr(error, 'strerror', None) or error}", where=name
+        ) from error
 
 
 def agent_name() -> str:

@@ -18,13 +18,14 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from edgeopt.agent import protocol
 from edgeopt.schema.base import printable
-from edgeopt.schema.errors import DeviceError, EdgeoptError, from_record
+from edgeopt.schema.errors import DataError, DeviceError, EdgeoptError, ModelError, from_record
 
 LOOK_S = 0.05  # how often cancel and time are looked at
 PATIENCE_S = 1.0  # for the exit of an agent whose input was closed
 ANSWER_S = 300.0
 TAIL_BYTES, TAIL_LINES = 4096, 12
 LOG_MAX = 1 << 24  # bytes that an agent may write to standard error
+BLAMED = (ModelError, DataError, DeviceError)  # what an agent may call an error of its own
 
 Explain = Callable[[int | None, str], EdgeoptError | None]  # exit status, last words
 
@@ -42,7 +43,7 @@ class MachineFacts(Reply):
     cores: int = Field(ge=1, le=65536)
     features: list[str] = Field([], max_length=1024)
     cpu: str = Field("", max_length=200)
-    memory_bytes: int = Field(0, ge=0)
+    memory_bytes: int = Field(0, ge=0, lt=1 << 63)
     governor: str = Field("", max_length=64)
     system: str = Field("", max_length=64)
     kernel: str = Field("", max_length=200)
@@ -141,7 +142,7 @@ class Channel:
             self._send(protocol.pack({"do": do, **fields}, arrays), do, deadline)
             header, found = protocol.unpack(lambda count: self._read(count, do, deadline))
             if set(header) == {"error"}:
-                raise from_record(Failure.model_validate(header["error"]).model_dump())
+                raise _blamed(Failure.model_validate(header["error"]))
             if set(header) != {"ok"}:
                 raise protocol.ProtocolError("an answer is neither 'ok' nor 'error'")
             return reply.model_validate(header["ok"]), found
@@ -251,3 +252,11 @@ class Channel:
             file.seek(max(0, self._log.stat().st_size - TAIL_BYTES))
             text = file.read().decode(errors="replace").strip()
         return printable(text)
+
+
+def _blamed(told: Failure) -> EdgeoptError:
+    """An agent's error; of no kind that would end more than what was asked of it."""
+    error = from_record(told.model_dump())
+    if isinstance(error, BLAMED):
+        return error
+    return DeviceError(error.what, where=error.where, hint=error.hint)

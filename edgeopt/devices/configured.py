@@ -23,7 +23,8 @@ from edgeopt.yaml_lines import blame, read_yaml
 
 VARIABLE = "EDGEOPT_DEVICES"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")  # as in a target
-UNITS = {"s": 1.0, "min": 60.0, "h": 3600.0, "kB": 1e3, "MB": 1e6, "GB": 1e9}
+TIMES = {"s": 1.0, "min": 60.0, "h": 3600.0}
+SIZES = {"kB": 1e3, "MB": 1e6, "GB": 1e9}
 S = TypeVar("S", bound=BaseModel)
 Stamp = tuple[Path, int, int]
 
@@ -78,12 +79,12 @@ def settings_of(name: str, model: type[S], default: S | None = None) -> S:
     return found
 
 
-def quantity(text: str) -> float:
-    """Seconds or bytes of ``90 s``, ``5 min``, ``500 MB``. Raises ValueError."""
+def quantity(text: str, units: Mapping[str, float]) -> float:
+    """Seconds (``TIMES``) of ``90 s``, bytes (``SIZES``) of ``500 MB``. Raises ValueError."""
     match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z]+)", text.strip())
-    if not match or match[2] not in UNITS:
-        raise ValueError(f"cannot read '{text}'; units: {', '.join(UNITS)}")
-    return float(match[1]) * UNITS[match[2]]
+    if not match or match[2] not in units:
+        raise ValueError(f"cannot read '{text}'; units: {', '.join(units)}")
+    return float(match[1]) * units[match[2]]
 
 
 @cache

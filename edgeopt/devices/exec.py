@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, StrictStr
+from pydantic import BaseModel, ConfigDict, Field, StrictStr, ValidationError
 
 from edgeopt.agent import protocol
 from edgeopt.devices import Note
@@ -157,7 +157,11 @@ class ExecChannel(Channel):
         if do not in self._does:
             raise DeviceError(f"a command cannot be asked for '{do}'", where=self.name)
         found, made = self._does[do](**fields)
-        return reply.model_validate(found), made
+        try:
+            return reply.model_validate(found), made
+        except ValidationError as error:
+            said = "; ".join(str(error).splitlines()[:4])[:600]
+            raise DeviceError(f"no proper answer to '{do}': {said}", where=self.name) from error
 
     def _infer(
         self, session: str, feed: str | None, **fields: Any

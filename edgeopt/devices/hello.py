@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from edgeopt.agent import protocol
 from edgeopt.devices.channel import Channel, Hello
-from edgeopt.schema.errors import DeviceError
+from edgeopt.schema.errors import DeviceError, EdgeoptError
 from edgeopt.schema.target import Target, TargetFacts
 
 HELLO_S = 120.0
@@ -15,7 +15,12 @@ MOMENTARY = {"isa", "features", "cores", "load", "temperature_c", "frequency_mhz
 
 def checked(channel: Channel, timeout_s: float = HELLO_S) -> Hello:
     """An agent's hello. Raises DeviceError where it speaks another protocol."""
-    hello, _ = channel.ask("hello", Hello, timeout_s=timeout_s)
+    try:
+        hello, _ = channel.ask("hello", Hello, timeout_s=timeout_s)
+    except DeviceError:
+        raise
+    except EdgeoptError as error:  # there is no model and no data yet that it could be about
+        raise DeviceError(error.what, where=channel.name, hint=error.hint) from error
     if hello.protocol != protocol.VERSION:
         raise DeviceError(
             f"agent speaks protocol {hello.protocol}, not {protocol.VERSION}", where=channel.name

@@ -20,7 +20,7 @@ from edgeopt.devices.hello import checked, facts_of
 from edgeopt.devices.linked import link_files
 from edgeopt.devices.lock import bench_lock
 from edgeopt.devices.pack import agent_archive
-from edgeopt.schema.errors import DeviceError
+from edgeopt.schema.errors import DeviceError, UsageError
 from edgeopt.schema.target import Target, TargetFacts
 
 AGENT = (sys.executable, "-P", "-m", "edgeopt.agent")
@@ -40,6 +40,8 @@ class LocalDevice:
     here: ClassVar[bool] = True
 
     def __init__(self, name: str = "local", python: Path | None = None) -> None:
+        if name != "local":
+            raise UsageError(f"this machine is called 'local', not '{name}'", where=name)
         self.name, self._python = name, python
         self._hello: Hello | None = None
         self._asking = threading.Lock()

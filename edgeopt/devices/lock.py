@@ -40,6 +40,21 @@ def bench_lock(
         yield
 
 
+def timing_wanted() -> bool:
+    """Whether somebody times on this machine, or waits for those who work, to do so.
+
+    Raises DeviceError where the lock cannot be opened.
+    """
+    handle = _open(Path(tempfile.gettempdir()) / "edgeopt-bench.gate")
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(handle)
+    return False
+
+
 @contextlib.contextmanager
 def device_lock(
     name: str, cancelled: threading.Event | None, waiting: Callable[[], None]

@@ -88,7 +88,8 @@ class PlainLines:
         now = time.monotonic()
         if now - self._told.setdefault(event.job, now) >= TELL_S:
             self._told[event.job] = now
-            self._line(f"  {event.job} {event.done:g}/{event.total:g}, {told(event.data)}")
+            figures = f", {told(event.data)}" if event.data else ""
+            self._line(f"  {event.job} {event.done:g}/{event.total:g}{figures}")
 
     def close(self) -> None:
         """Nothing is held."""

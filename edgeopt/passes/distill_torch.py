@@ -127,7 +127,7 @@ class Distill(TrainingSettings, Pass):
 
         import torch
 
-        from edgeopt.training.loop import lay_out
+        from edgeopt.training.objective import lay_out
 
         samples = {
             split: Samples(ctx.data(split), ctx.labels(split)) for split in ("train", "validation")

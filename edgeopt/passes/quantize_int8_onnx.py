@@ -52,6 +52,16 @@ class QuantizeInt8(Pass):
             return (self,)
         return tuple(self.model_copy(update={"scheme": name}) for name in schemes_for(t))
 
+    def cures(self) -> tuple[Self, ...]:
+        """What keeps sums of 8-bit products from overflowing: weights of 7 bits, larger scales
+        for the channels at risk, and first convolutions in float32.
+        """
+        if self.scheme != "u8s8":
+            return ()
+        forms: list[dict[str, Any]] = [{"scheme": "u8s8-reduced"}, {"scheme": "u8s8-safe"}]
+        forms += [] if self.float_stem else [{"float_stem": True}]
+        return tuple(self.model_copy(update=form) for form in forms)
+
     def requires(self, d: Description) -> None:
         """Float32 models only."""
         if d.facts & {"qdq", "int8"}:

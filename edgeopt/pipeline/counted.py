@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import Any
 
 from edgeopt.decide.choose import TIE, first_of_ties
-from edgeopt.devices import device_named
+from edgeopt.pipeline.away import named, of_first, twin
 from edgeopt.pipeline.contest import Contest, Decision
 from edgeopt.pipeline.measure import Bench, Entry
-from edgeopt.pipeline.parity import Parity, compared, labelled
+from edgeopt.pipeline.parity import compared, labelled
 from edgeopt.schema.job import Job
 from edgeopt.schema.measurement import Measurement
+from edgeopt.schema.parity import Parity
 from edgeopt.schema.result import CandidateStatus, SliceFigure
-from edgeopt.schema.target import TargetFacts, TargetGroup
+from edgeopt.schema.target import TargetGroup
 
 
 def is_timed(group: TargetGroup) -> bool:
@@ -34,7 +34,7 @@ class CountedBench(Bench):
         figures are the host's, all samples; else the device's own, the few samples.
         """
         entries = list(entries)
-        measured = super().score([self._twin(entry) for entry in entries], split)
+        measured = super().score([twin(entry) for entry in entries], split)
         jobs = {e.plan.id: self._few_job(e, split) for e in entries if e.plan.eligible}
         missing = [job for job in jobs.values() if job.id not in self.outcomes]
         self.outcomes.update(self.engine.run(missing, self.outcomes))
@@ -47,7 +47,7 @@ class CountedBench(Bench):
     def sliced(self, entry: Entry, split: str) -> tuple[SliceFigure, ...]:
         """Slices on the host, where parity holds; a few samples make no slices."""
         parity = self._parities.get((entry.plan.id, split))
-        return super().sliced(self._twin(entry), split) if parity and parity.holds else ()
+        return super().sliced(twin(entry), split) if parity and parity.holds else ()
 
     def _judged(
         self,
@@ -60,7 +60,7 @@ class CountedBench(Bench):
 
         One without a job of its own is no choice: what the host says of it is enough.
         """
-        host = self.outcomes[self._entry_job(self._twin(entry), split).id]
+        host = self.outcomes[self._entry_job(twin(entry), split).id]
         if job is None:
             return labelled(measured.get(entry.plan.id, {}), "measured on the host")
         few = self.outcomes[job.id]
@@ -68,16 +68,19 @@ class CountedBench(Bench):
             entry.error = few.error or host.error or {"what": "it could not be scored on the host"}
             return {}
         entry.placement = dict(few.value.get("placement", {}))
-        device = entry.target.device
-        outputs = self.figures.outputs(few, entry.made)
-        parity = compared(self.figures.outputs(host, entry.made), outputs)
+        device, outputs = named(entry.target), self.figures.outputs(few, entry.made)
+        parity = compared(self.figures.outputs(host, entry.made), outputs, device)
+        if split == "validation":
+            entry.keep(parity)
         self._parities[entry.plan.id, split] = parity
         if parity.holds:
-            return labelled(measured[entry.plan.id], parity.agreeing(device))
-        self.notes.append(f"{entry.plan.label} {parity.finding(device)}")
+            return labelled(measured[entry.plan.id], parity.agreeing)
+        n = parity.n
+        self.notes.append(
+            f"{entry.plan.label} {parity.sentence}; its quality is that of those {n} samples there"
+        )
         source = self.figures.outputs(self.outcomes[self._source_job(split).id], self.known.source)
         labels = self.figures.labels(split)
-        n = parity.n
         found = self.figures.of_candidate(
             outputs, {k: v[:n] for k, v in source.items()}, None if labels is None else labels[:n]
         )
@@ -85,17 +88,7 @@ class CountedBench(Bench):
 
     def _few_job(self, entry: Entry, split: str) -> Job:
         """The score of a few samples on the device itself."""
-        few = entry.facts.samples_max
-        job = self._entry_job(entry, split)
-        return job.model_copy(
-            update={"id": f"{job.id} (first {few})", "params": {**job.params, "first": few}}
-        )
-
-    def _twin(self, entry: Entry) -> Entry:
-        """The same artifact on the host, in the same runtime. Raises DeviceError without it."""
-        target = entry.target.model_copy(update={"device": "local"})
-        facts: TargetFacts = device_named("local").facts(target)
-        return replace(entry, target=target, facts=facts, measured={}, duels={}, placement={})
+        return of_first(self._entry_job(entry, split), entry.facts.samples_max)
 
 
 class CountedContest(Contest):

@@ -12,11 +12,13 @@ from typing import Any
 from edgeopt.bench.jobs import run_bench
 from edgeopt.bench.rig import FALLBACK
 from edgeopt.engine import Engine
+from edgeopt.pipeline.away import AwayBench, is_away
 from edgeopt.pipeline.contest import Contest, Decision
 from edgeopt.pipeline.contests import decide_all
 from edgeopt.pipeline.counted import CountedBench, CountedContest, is_timed
 from edgeopt.pipeline.measure import Bench, Entry
 from edgeopt.pipeline.prepare import OPEN, installed_version, prepare
+from edgeopt.pipeline.saturation import Checked, check_saturation
 from edgeopt.pipeline.targets import in_order
 from edgeopt.pipeline.write import check_writable, write_result
 from edgeopt.planner import SOURCE_CHECK, Known
@@ -79,12 +81,16 @@ def run_recipe(
         outcomes.update(engine.run(plan.jobs, outcomes))
         if (unsound := outcomes.get(SOURCE_CHECK)) and unsound.error:
             raise from_record(unsound.error)
-        contests, notes = [], list(plan.notes)
+        checked = Checked(plan)
+        if bench and not quick:
+            asked = recipe, known, plan, engine, store, outcomes, on_event
+            checked = check_saturation(*asked)
+        plan, contests, notes = checked.plan, [], [*plan.notes, *checked.notes]
         for group in known.groups:
             entries, reference, merged = _entries(plan, group, outcomes)
+            checked.keep(entries)
             notes += merged
-            timed = is_timed(group)
-            bench_kind, kind = (Bench, Contest) if timed else (CountedBench, CountedContest)
+            bench_kind, kind = _kinds(group)
             bench_of = bench_kind(recipe, known, engine, store, outcomes, group)
             contests.append(kind(bench_of, entries, reference, on_event, deadline, quick))
         another = partial(Engine, store, on_event=on_event, bench=run_bench, deadline=deadline)
@@ -118,6 +124,13 @@ def run_recipe(
         exit_code=_exit_code([r.exit_code for r in results]),
     )
     return write_result(result, store, out) if out is not None else result
+
+
+def _kinds(group: TargetGroup) -> tuple[type[Bench], type[Contest]]:
+    """How a target is measured and how it is decided."""
+    if not is_timed(group):
+        return CountedBench, CountedContest
+    return AwayBench if is_away(group) else Bench, Contest
 
 
 def make_plan(
@@ -243,6 +256,7 @@ def _target_result(
                 measurements=entry.measured,
                 verdicts=contest.verdicts.get(entry.plan.id, ()),
                 placement=entry.placement,
+                parity=tuple(entry.parity.values()),
                 on_front=entry.plan.id in front,
             )
         )

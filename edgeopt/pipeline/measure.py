@@ -22,6 +22,7 @@ from edgeopt.schema.errors import (
 )
 from edgeopt.schema.job import Arrays, Job, Outcome
 from edgeopt.schema.measurement import Measurement
+from edgeopt.schema.parity import Parity
 from edgeopt.schema.plan import Candidate
 from edgeopt.schema.result import SliceFigure
 from edgeopt.schema.target import Target, TargetFacts, TargetGroup
@@ -32,6 +33,7 @@ RUNTIME_OF = {
     "onnx": "onnxruntime",
     "tflite": "litert",
 }  # where the source is scored, as given
+ODD = {(a, b) for a in "biuf" for b in "biuf" if (a == "f") != (b == "f")}  # kinds of dtypes
 PACKAGE_OF = {"torch": "torch", "onnxruntime": "onnxruntime", "litert": "ai-edge-litert"}
 
 
@@ -48,12 +50,17 @@ class Entry:
     measured: dict[str, Measurement] = field(default_factory=dict)
     duels: dict[str, Measurement] = field(default_factory=dict)  # other id -> this over other
     placement: dict[str, int] = field(default_factory=dict)
+    parity: dict[tuple[str, str], Parity] = field(default_factory=dict)
     raced: str = ""  # the last protocol: short, full, final
 
     @property
     def made(self) -> Description:
         """What it is, as read from its file, or else as planned."""
         return self.description or self.plan.description
+
+    def keep(self, parity: Parity) -> None:
+        """Keep what was found of a device against a yardstick, in place of what was."""
+        self.parity[parity.device, parity.yardstick] = parity
 
 
 class Bench:
@@ -115,8 +122,8 @@ class Bench:
         measured = {"source": self.figures.of_source(theirs, labels) | alone}
         for entry in scored:
             outputs = self.figures.outputs(self.outcomes[jobs[entry.plan.id].id], entry.made)
-            found = self.figures.of_candidate(outputs, theirs, labels)
             try:
+                found = self.figures.of_candidate(outputs, theirs, labels)
                 measured[entry.plan.id] = found | measured_by(own[entry.plan.id])
             except EdgeoptError as error:
                 entry.error = error.record()
@@ -144,7 +151,13 @@ class Bench:
                 entry.error = outcome.error
                 continue
             entry.placement = dict(outcome.value.get("placement", {}))
-            mine = self.figures.lead(self.figures.outputs(outcome, entry.made), labels)
+            try:
+                outputs = self.figures.outputs(outcome, entry.made)
+                _check_shapes(entry.target, outputs, theirs)
+                mine = self.figures.lead(outputs, labels)
+            except EdgeoptError as error:
+                entry.error = error.record()
+                continue
             if mine and ahead and not ahead.lost and mine.lost_beside(ahead):
                 entry.error = PassError(f"its {mine}; the source's is", where=outcome.job).record()
                 continue
@@ -315,4 +328,17 @@ def sizes(entries: Iterable[Entry], reference: Entry) -> None:
         if base:
             entry.measured["ratio.size"] = Measurement(
                 quantity="ratio.size", value=size / base, unit="x", protocol="over the reference"
+            )
+
+
+def _check_shapes(target: Target, outputs: Mapping[str, Any], source: Mapping[str, Any]) -> None:
+    """Raise DeviceError where a board, a stranger, answers what no model of this kind does."""
+    if works_here(target.device):
+        return
+    for (name, mine), theirs in zip(outputs.items(), source.values(), strict=False):
+        if mine.shape[1:] != theirs.shape[1:] or (mine.dtype.kind, theirs.dtype.kind) in ODD:
+            raise DeviceError(
+                f"it answers {mine.dtype}{list(mine.shape[1:])} a sample for '{name}', "
+                f"the source {theirs.dtype}{list(theirs.shape[1:])}",
+                where=str(target),
             )

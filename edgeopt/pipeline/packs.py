@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from edgeopt.agent import protocol
 from edgeopt.bench.jobs import run_bench
 from edgeopt.bench.packed import (
     RESULT_MAX,
@@ -112,9 +113,15 @@ def import_job(path: Path, *, store: Store) -> dict[str, Any]:
     job = PackedJob.model_validate(kept.value["job"])
     if not len(result.scores) == len(result.races) == len(job.models):
         raise DataError(f"the result is not of {len(job.models)} models", where=str(path))
+    hello = result.hello
+    if hello.protocol != protocol.VERSION or job.runtime not in hello.runtimes:
+        raise DataError(
+            f"the board has no {job.runtime}, or speaks protocol {hello.protocol} and not "
+            f"{protocol.VERSION}", where=str(path),
+        )  # fmt: skip
     samples = store.put_json(result.model_dump(mode="json"))
     outputs = [
-        _named(outputs_of(score, job, index), kept.value["outputs"][index])
+        _named(outputs_of(score, job, index), kept.value["outputs"][index], str(path))
         for index, score in enumerate(result.scores)
     ]
     files = []
@@ -136,7 +143,6 @@ def import_job(path: Path, *, store: Store) -> dict[str, Any]:
                 "marks": value["marks"],
             }
         )  # fmt: skip
-    hello = result.hello
     raced = {
         "target": job.target,
         "machine": hello.machine.model_dump(mode="json"),
@@ -187,9 +193,18 @@ def _tensors(d: Description) -> list[dict[str, Any]]:
     return [tensor.to_json() for tensor in d.signature.outputs]
 
 
-def _named(arrays: dict[str, Any], tensors: list[dict[str, Any]]) -> dict[str, Any]:
-    """Outputs by their position, under the signature's names, as real values."""
+def _named(arrays: dict[str, Any], tensors: list[dict[str, Any]], where: str) -> dict[str, Any]:
+    """Outputs by their position, as real values. Raises DataError for what is none of them."""
     made = [Tensor.model_validate(tensor) for tensor in tensors]
+    for (name, array), tensor in zip(arrays.items(), made, strict=True):
+        fixed = [(a, b) for a, b in zip(array.shape, tensor.shape, strict=False)
+                 if isinstance(b, int)]  # fmt: skip
+        same = len(array.shape) == len(tensor.shape) and all(a == b for a, b in fixed)
+        if array.dtype.name != tensor.dtype or not same:
+            raise DataError(
+                f"output '{name}' is {array.dtype}{list(array.shape)}, not "
+                f"{tensor.dtype}{list(tensor.shape)}", where=where,
+            )  # fmt: skip
     return {
         f"output {i}": dequantized(array, tensor)
         for i, (array, tensor) in enumerate(zip(arrays.values(), made, strict=True))

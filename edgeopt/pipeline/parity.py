@@ -3,73 +3,63 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from edgeopt.schema.measurement import Measurement
+from edgeopt.schema.parity import TOLERANCE, Parity
 
 if TYPE_CHECKING:
     import numpy as np
 
-TOLERANCE = 0.01  # of the output's greatest value: about one step of an INT8 output
+SAMPLES_MAX = 256  # of a split, the first: what is compared on every device
 
 
-@dataclass(frozen=True)
-class Parity:
-    """The largest difference over all outputs, where it is, and how many arg maxes it flips.
+def compared(
+    host: Mapping[str, np.ndarray],
+    device: Mapping[str, np.ndarray],
+    name: str,
+    yardstick: str = "the host",
+) -> Parity:
+    """Parity of a device's outputs, (n, ...) each, with the first of the host's.
 
-    ``peak`` is the greatest absolute value of that output on the host.
-    """
-
-    n: int
-    tensor: str
-    worst: float
-    sample: int
-    peak: float
-    flips: int
-
-    @property
-    def holds(self) -> bool:
-        """No arg max flips and no value is further off than 1% of the greatest."""
-        return self.flips == 0 and self.worst <= TOLERANCE * self.peak
-
-    def agreeing(self, device: str) -> str:
-        """How a figure came to be that was measured on the host for the device."""
-        within = f"within {self.worst:.2g}" if self.worst else "to the bit"
-        return f"measured on the host; {self.n} outputs on {device} agree {within}"
-
-    def finding(self, device: str) -> str:
-        """What is wrong, with the worst sample."""
-        return (
-            f"answers otherwise on {device} than on the host: '{self.tensor}' is off by up to "
-            f"{self.worst:.3g} of {self.peak:.3g} (sample {self.sample}), and {self.flips} of "
-            f"{self.n} arg maxes flip; its quality is that of those {self.n} samples there"
-        )
-
-
-def compared(host: Mapping[str, np.ndarray], device: Mapping[str, np.ndarray]) -> Parity:
-    """Parity of the device's outputs, (n, ...) each, with the host's first n.
-
-    The arg max is taken over the last axis of outputs that have classes there.
+    The arg max is taken of outputs with scores of classes, (n, classes). One that flips counts
+    unless it was a near tie: the two scores as far apart as is tolerated of each.
     """
     import numpy as np
 
     found = []
-    for name, theirs in device.items():
-        mine = host[name][: len(theirs)]
+    for tensor, given in device.items():
+        n = min(len(given), len(host[tensor]), SAMPLES_MAX)
+        mine, theirs = host[tensor][:n], given[:n]
         off = np.abs(mine.astype(np.float64) - theirs.astype(np.float64))
-        by_sample = off.reshape(len(off), -1).max(axis=1)
-        flips = 0
-        if theirs.ndim > 1 and theirs.shape[-1] > 1:
-            flipped = mine.argmax(axis=-1) != theirs.argmax(axis=-1)
-            flips = int(flipped.reshape(len(off), -1).any(axis=1).sum())
+        by_sample = off.reshape(n, -1).max(axis=1, initial=0.0)
+        peak = float(np.abs(mine).max(initial=0.0))
+        flips = _flips(mine, theirs, 2 * TOLERANCE * peak) if theirs.ndim == 2 else 0
         sample = int(by_sample.argmax())
-        found.append(
-            Parity(len(off), name, float(by_sample[sample]), sample, float(np.abs(mine).max()),
-                   flips)
-        )  # fmt: skip
-    worst = max(found, key=lambda parity: (parity.flips, parity.worst / (parity.peak or 1.0)))
-    return worst
+        parity = Parity(
+            device=name,
+            yardstick=yardstick,
+            n=n,
+            tensor=tensor,
+            worst=float(by_sample[sample]),
+            sample=sample,
+            peak=peak,
+            flips=flips,
+        )
+        found.append(parity)
+    return max(found, key=lambda parity: (parity.flips, parity.worst / (parity.peak or 1.0)))
+
+
+def _flips(mine: np.ndarray, theirs: np.ndarray, near: float) -> int:
+    """Samples of another arg max, (n, classes) each, that are no ties within ``near``."""
+    import numpy as np
+
+    if mine.shape[1] < 2:
+        return 0
+    rows = np.arange(len(mine))
+    best, other = mine.argmax(axis=1), theirs.argmax(axis=1)
+    margin = mine[rows, best].astype(np.float64) - mine[rows, other]
+    return int(((best != other) & (margin > near)).sum())
 
 
 def labelled(measured: Mapping[str, Measurement], told: str) -> dict[str, Measurement]:

@@ -71,13 +71,13 @@ class Chooser:
         for group in self.groups:
             lost = ratio if by_group is None else by_group.get(group.name, 0.0)
             assert isinstance(lost, float | int)
-            exact = group.units * (1 - lost)
-            if exact < 1 - 1e-9 or (lost and exact < 0.5 * self._step(group)):
+            exact, step = group.units * (1 - lost), self._step(group)
+            if exact < 1 - 1e-9 or (group.units > step and exact < 0.5 * step):
+                rounded = f", in multiples of {step * group.per_unit}" if step > 1 else ""
                 raise PassError(
                     f"a ratio of {lost:g} would leave '{group.name}' none of its {group.units} "
-                    f"{group.unit}s",
-                    hint=f"It keeps at least {self._step(group)}: ask for less, or name it under "
-                    "keep.",
+                    f"{group.unit}s{rounded}",
+                    hint="Ask for less, or name the layer under keep.",
                 )
             kept[group.name] = self._best(group, self._rounded(group, exact))
         return kept

@@ -112,7 +112,9 @@ def _group(
     if graph.get_out_channels(narrow) < graph.get_out_channels(root) and _padded(graph):
         root = narrow
     units = graph.get_out_channels(root)
-    return _Building(graph, traced, paths, paths[root], units).group(_items(graph, root))
+    order = list(paths)
+    first = min((m for m in makers if graph.get_out_channels(m) == units), key=order.index)
+    return _Building(graph, traced, paths, paths[first], units).group(_items(graph, root))
 
 
 def _padded(graph: Any) -> bool:

@@ -97,7 +97,8 @@ def _fpgm(module: nn.Module, group: Group) -> torch.Tensor:
 
 
 def _random(group: Group, seed: int) -> torch.Tensor:
-    generator = torch.Generator().manual_seed((seed << 32) + zlib.crc32(group.name.encode()))
+    digest = zlib.crc32(f"{seed} {group.name}".encode())  # torch looks at 32 bits of a seed
+    generator = torch.Generator().manual_seed(digest)
     return torch.rand(group.units, generator=generator)
 
 

@@ -65,7 +65,11 @@ def found(module: nn.Module, example: Feeds, told: Told = lambda _done, _all: No
     for path, layer in module.named_modules():
         if path not in known and _weighs(layer) and not _inside(path, known, module):
             left.append(LeftAlone((path,), "the graph does not reach it"))
-    return Prunable(tuple(groups), tuple(left))
+    order = {path: at for at, (path, _) in enumerate(module.named_modules())}
+    return Prunable(
+        tuple(sorted(groups, key=lambda g: order[g.name])),
+        tuple(sorted(left, key=lambda a: order[a.name])),
+    )
 
 
 def _holding(module: nn.Module, ways: Sequence[Group], example: Feeds) -> Group | LeftAlone:

@@ -17,7 +17,7 @@ from edgeopt.pruning.surgery import edits_of, pruned
 from edgeopt.pruning.tracing import Feeds, whole_attention
 from edgeopt.schema.errors import PassError, did_you_mean
 
-TRIED = 8  # samples that each group is tried on
+TRIED = 4  # samples that each group is tried on
 Told = Callable[[float, float], None]
 
 

@@ -8,6 +8,7 @@ from edgeopt.schema.base import Noun, digest_of
 
 Kind = Literal["open", "data", "pass", "check", "analysis", "score", "race"]
 Status = Literal["ok", "failed", "crashed", "timeout", "memory", "skipped", "cancelled"]
+NODE_BY_NODE = "node-by-node"  # a check that asks what a file's integers stand for
 
 
 class Limits(Noun):

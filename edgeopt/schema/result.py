@@ -13,6 +13,7 @@ from edgeopt.schema.base import Noun
 from edgeopt.schema.constraint import Verdict
 from edgeopt.schema.errors import UsageError
 from edgeopt.schema.measurement import Measurement
+from edgeopt.schema.parity import Parity
 
 CandidateStatus = Literal[
     "chosen",
@@ -67,6 +68,7 @@ class CandidateResult(Noun):
     measurements: dict[str, Measurement] = {}  # quantity -> figure; "ratio.latency.p50" too
     verdicts: tuple[Verdict, ...] = ()
     placement: dict[str, int] = {}
+    parity: tuple[Parity, ...] = ()  # with the host, or of the host with another CPU
     on_front: bool = False
     path: str | None = None  # of its files, where they were written
 

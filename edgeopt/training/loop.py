@@ -19,6 +19,7 @@ from edgeopt.schema.errors import PassError
 from edgeopt.training import checkpoints as saved
 from edgeopt.training.augment import augmented
 from edgeopt.training.average import average_of
+from edgeopt.training.objective import lay_out, objective_of
 from edgeopt.training.optimizers import optimizer_of
 from edgeopt.training.samples import Batch, Samples
 from edgeopt.training.schedule import learning_rate
@@ -110,7 +111,7 @@ class _Run:
         self.total = settings.steps or settings.epochs * self.per_epoch
         module.to(self.device)
         lay_out(module, samples, torch.channels_last)
-        self.objective = _objective(module, loss).to(self.device)
+        self.objective = objective_of(module, loss).to(self.device)
         self.runs = accelerator.prepare_model(self.objective) if accelerator else self.objective
         trained = [p for p in self.objective.parameters() if p.requires_grad]
         if not trained:
@@ -296,28 +297,3 @@ class _Run:
             resumed_from=self.first,
             stopped_early=self.stopped,
         )
-
-
-def lay_out(module: Any, samples: Samples, layout: Any) -> None:
-    """Arrange the weights of a network on images in memory.
-
-    Channels last is faster for convolutions, on CPUs and on tensor cores.
-    """
-    images = any(array.ndim == 4 for array in samples.inputs.values())
-    if images and all(each.ndim != 5 for each in module.state_dict().values()):
-        module.to(memory_format=layout)
-
-
-def _objective(module: Any, loss: Loss) -> Any:
-    """Module and loss as one module: what is trained, saved, and shared between processes."""
-    import torch
-
-    class Objective(torch.nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.module, self.loss = module, loss
-
-        def forward(self, batch: Batch) -> Any:
-            return self.loss(self.module, batch)
-
-    return Objective()

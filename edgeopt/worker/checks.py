@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 from edgeopt.schema.artifact import Tensor
 from edgeopt.schema.base import digest_of
 from edgeopt.schema.errors import ModelError, PassError
-from edgeopt.schema.job import Job, Request
+from edgeopt.schema.job import NODE_BY_NODE, Job, Request
 from edgeopt.step import Promise
 from edgeopt.store import Store
 from edgeopt.worker.answers import answering
 from edgeopt.worker.guards import confused, constant, entangled, unsteady
+from edgeopt.worker.plain import node_by_node
 
 if TYPE_CHECKING:
     import numpy as np
@@ -36,6 +37,8 @@ def check(request: Request, store: Store, progress: Progress) -> tuple[str, dict
 
     Raises PassError, or ModelError for the source, naming the tensor and the worst sample.
     """
+    if request.job.name == NODE_BY_NODE:
+        return node_by_node(request, store)
     if "child" in request.inputs:
         return _check_pass(request, store, progress)
     source = answering(request, "model", "samples", store)

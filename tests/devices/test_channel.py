@@ -13,6 +13,7 @@ import pytest
 
 from edgeopt.devices import device_named
 from edgeopt.devices.channel import Channel, Hello
+from edgeopt.devices.hello import checked
 from edgeopt.schema.errors import DeviceError, UsageError
 from edgeopt.schema.target import parse_target
 
@@ -24,6 +25,8 @@ ODD = {
     "hangs": "time.sleep(60)",
     "answers another question": "os.write(1, pack({'ok': {'nodes': {}}})); time.sleep(60)",
     "answers nothing known": "os.write(1, pack({'maybe': 1})); time.sleep(60)",
+    "claims too much memory": "os.write(1, pack({'ok': {'protocol': 3, 'machine': {'isa': 'a', "
+    "'cores': 1, 'memory_bytes': 10**400}, 'runtimes': {}}})); time.sleep(60)",
     "gives no number": "os.write(1, pack({'ok': {'protocol': 'one'}})); time.sleep(60)",
 }
 
@@ -59,6 +62,16 @@ def test_an_odd_agent_is_an_error_that_names_it_and_is_gone(kind: str, tmp_path:
     assert children() == before
     if kind == "dies":
         assert "exit status 3" in caught.value.what and "out of luck" in caught.value.hint
+
+
+@pytest.mark.parametrize("kind", ["UsageError", "StoreError", "ModelError", "Nonsense"])
+def test_what_fails_before_there_is_a_model_is_the_devices_fault(kind: str, tmp_path: Path) -> None:
+    """No word of an agent ends more than what was asked of it."""
+    record = {"type": kind, "what": "no luck", "where": "there", "hint": "try again"}
+    code = f"os.write(1, pack({{'error': {record!r}}})); time.sleep(60)"
+    with start(code, tmp_path) as channel, pytest.raises(DeviceError, match="no luck") as caught:
+        checked(channel)
+    assert caught.value.hint == "try again"
 
 
 def test_a_cancel_ends_the_waiting(tmp_path: Path) -> None:

@@ -52,7 +52,7 @@ def test_it_races_and_tells_no_memory(place: Place) -> None:
         run_small(place, "race", TARGET, protocol="memory")
 
 
-@pytest.mark.parametrize("command", [("/no/such/command",), ("false",), ("cat", "/dev/zero")])
+@pytest.mark.parametrize("command", [("/no/such",), ("false",), ("cat", "/dev/zero"), ("\0",)])
 def test_a_command_that_does_not_work_is_named(lab: Path, command: tuple[str, ...]) -> None:
     devices(lab.parent, *command)
     with pytest.raises(UnreachableError) as caught:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 
 import pytest
@@ -68,9 +69,14 @@ def test_a_file_is_sent_once_and_goes_on_where_it_was_cut_off(
 def test_what_a_dead_keeper_left_is_swept(own_board: Board, tmp_path: Path) -> None:
     stale = own_board.work / "run-0123456789abcdef"
     stale.mkdir(parents=True)
+    agent, theirs = (own_board.work / name for name in (f"agent-{'0' * 16}.pyz", "agent-notes"))
+    for path in (agent, theirs):
+        path.write_bytes(b"")
+        os.utime(path, (0, 0))
     (stale / "model").write_bytes(b"left")
     with device_named("ssh:board").lease(tmp_path, exclusive=True):
-        assert not stale.exists()
+        assert not stale.exists() and not agent.exists()
+        assert theirs.exists(), "only what edgeopt put there goes"
     own_board.nothing_left()
 
 
@@ -83,6 +89,9 @@ BAD = {
     "ssh:\n  board: {host: -oProxyCommand=touch}": (2, "is no host name", ""),
     "ssh:\n  board: {host: h, env: {A-B: c}}": (2, "is no name of an environment", ""),
     "ssh:\n  board: {host: h, wait: soon}": (2, "cannot read 'soon'", ""),
+    "ssh:\n  board: {host: h, wait: 2 GB}": (2, "cannot read '2 GB'; units: s, min, h", ""),
+    "ssh:\n  board: {host: h, memory: 5 min}": (2, "units: kB, MB, GB", ""),
+    "ssh:\n  board: {host: h, workdir: ~other/x}": (2, "in another's home", ""),
     "ssh: [board]": (1, "is a mapping", ""),
 }
 

@@ -76,6 +76,9 @@ def test_boards_are_decided_beside_this_machine_and_one_that_is_gone_is_named(
         assert figures(mine)["accuracy"] == figures(theirs)["accuracy"], "the same CPU"
         assert set(figures(mine)) == set(figures(theirs))
         assert theirs["measurements"]["latency.p50"]["machine"].startswith("ssh:board/onnx")
+        (parity,) = theirs["parity"]
+        assert (parity["device"], parity["yardstick"]) == ("ssh:board", "the host")
+        assert (parity["worst"], parity["flips"]) == (0.0, 0) and parity["n"] <= 256
     for folder in ("local-onnxruntime", "ssh-board-onnxruntime"):
         assert list((project.folder / "out" / "best" / folder).iterdir())
     assert "Unreachable" in (project.folder / "out" / "report.html").read_text()

@@ -90,3 +90,33 @@ def test_a_student_of_other_classes_loses_by_name(training: Project) -> None:
     done = training.run("optimize", "recipe.yaml", "--quick", "--out", "out")
     assert done.returncode != 0
     assert "the teacher answers with 10 classes, the student with 7" in done.stderr + done.stdout
+
+
+def test_a_pruned_network_is_the_student(training: Project) -> None:
+    training.edit(
+        "recipe.yaml",
+        STUDENT,
+        "  - prune-structured: {macs: 0.5}\n  - distill: {steps: 8, batch: 16, lr: 0.01}\n"
+        "  - export-onnx: {}\n",
+    )
+    training.edit("recipe.yaml", '["size <= 100 kB"]', '["size <= 800 kB"]')
+    label, files = chosen(training.optimize())
+    assert "prune-structured" in label and "distill" in label and "model.onnx" in files
+
+
+def test_the_shipped_recipe_in_short(tmp_path: Path) -> None:
+    text = (MODEL.parents[1] / "recipes" / "distill.yaml").read_text()
+    for old, new in (
+        ("../models", str(MODEL.parent)),
+        ("epochs: 10", "steps: 30"),
+        ("train: train ", 'train: "train[:640]" '),
+        ("validation: validation", 'validation: "validation[:300]"'),
+        ("test: test", 'test: "test[:300]"'),
+        ("accuracy >= source - 3.0pt", "size <= 1.5 MB"),
+    ):
+        assert old in text
+        text = text.replace(old, new)
+    project = Project(tmp_path, tmp_path / "store")
+    project.write(text)
+    label, _ = chosen(project.optimize())
+    assert "distill" in label and "quantize-int8" in label, "a quarter of the work is faster"

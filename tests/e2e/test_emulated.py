@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -105,3 +106,72 @@ def test_saturation_without_vnni_is_found_named_and_cured(on_cores: Project) -> 
             assert "'output' is off by" in found[0] and "arg maxes flip" in found[0]
     raced = [c for c in target["candidates"] if "ratio.instructions" in c["measurements"]]
     assert len(raced) >= len(CURES)
+
+
+@pytest.mark.long
+def test_an_artifact_for_this_cpu_is_compared_with_one_without_vnni(on_cores: Project) -> None:
+    """The only candidate overflows somewhere: that is a finding, and its cures race beside it."""
+    on_cores.write(
+        OWN.replace(
+            "  - one_of: [{export-onnx: {}}, {export-tflite: {}}]\n", "  - export-onnx: {}\n"
+        )
+        .replace(f"[{INT8}]", "[{quantize-int8: {scheme: u8s8, float_stem: false}}]")
+        .replace("fidelity.cosine >= 0.9", "size <= 1 GB")
+    )
+    done = on_cores.run("optimize", "recipe.yaml", "--json", "--out", "out", timeout=1200)
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    (target,) = result["targets"]
+    vnni = "vnni" in machine.facts()["isa"]
+    other, yardstick = ("emulated:haswell", "the host") if vnni else (
+        f"local ({machine.facts()['isa']})", "the host without fused kernels"
+    )  # fmt: skip
+    (found,) = [note for note in result["notes"] if "saturate sums" in note]
+    assert f"float_stem=False) answers otherwise on {other} than on {yardstick}: 'output'" in found
+    raced = {c["label"].rpartition("(")[2].rstrip(")"): c for c in target["candidates"]}
+    for scheme in ("scheme=u8s8-reduced, float_stem=False", "scheme=u8s8-safe, float_stem=False"):
+        assert f"quantize-int8({scheme}) (agrees)" in found
+        (parity,) = raced[scheme]["parity"]
+        assert parity["flips"] == 0 and parity["n"] == SAMPLES
+        assert "ratio.latency.p50" in raced[scheme]["measurements"]
+    (parity,) = raced["scheme=u8s8, float_stem=False"]["parity"]
+    assert (parity["device"], parity["tensor"]) == (other, "output")
+    assert parity["worst"] > 0.01 * parity["peak"] or parity["flips"]
+    assert len(target["candidates"]) == 5  # the reference, what was asked for, three cures
+    assert "answers otherwise on" in on_cores.run("report", "out").stdout
+    assert result["recipe"]["passes"][-1]["quantize-int8"]["scheme"] == "u8s8"
+
+
+@pytest.mark.long
+def test_a_board_that_answers_otherwise_than_the_host_is_named(on_cores: Project) -> None:
+    """A lab's board that has no VNNI; here its process runs under QEMU."""
+    lab = Path(__file__).parents[1] / "devices" / "lab_board.py"
+    prefix = Path(on_cores.extra["EDGEOPT_EMULATION"]) / "cores" / "haswell"
+    command = ["qemu-x86_64", "-cpu", "Haswell", "-L", str(prefix), sys.executable, str(lab)]
+    devices = on_cores.folder / "devices.yaml"
+    devices.write_text(f"exec: {{old: {{command: {json.dumps(command)}}}}}\n")
+    on_cores.extra["EDGEOPT_DEVICES"] = str(devices)
+    both = (
+        "{quantize-int8: {scheme: u8s8, float_stem: false}}, {quantize-int8: {scheme: u8s8-safe}}"
+    )
+    on_cores.write(
+        OWN.replace("local/onnxruntime", '"exec:old/onnxruntime"')
+        .replace("  - one_of: [{export-onnx: {}}, {export-tflite: {}}]\n", "  - export-onnx: {}\n")
+        .replace(f"[{INT8}]", f"[{both}]")
+        .replace("fidelity.cosine >= 0.9", "size <= 1 GB")
+    )
+    done = on_cores.run("optimize", "recipe.yaml", "--quick", "--json", "--out", "o", timeout=1200)
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    (target,) = result["targets"]
+    found = {c["label"].rpartition("scheme=")[2]: c["parity"][0] for c in target["candidates"]}
+    assert {(p["device"], p["yardstick"], p["n"]) for p in found.values()} == {
+        ("exec:old", "the host", SAMPLES)
+    }
+    assert found["u8s8-safe)"]["flips"] == 0
+    notes = [note for note in result["notes"] if "answers otherwise on exec:old" in note]
+    if "vnni" in machine.facts()["isa"]:
+        (note,) = notes
+        assert "float_stem=False) answers otherwise" in note and "'output' is off by" in note
+    else:
+        assert not notes

@@ -81,6 +81,15 @@ def test_a_job_goes_there_and_back(project: Project) -> None:
         "sides": changed(result, "races", 1, 0, "turns", to=lambda t: {"a": t["a"]}),
         "process": changed(result, "races", 1, to=lambda runs: runs[:2]),
         "placement": changed(result, "scores", 0, "nodes", to={"GPU": 3}),
+        "no placement": changed(result, "races", 1, 0, "nodes", to={}),
+        "no node": changed(result, "races", 1, 0, "nodes", "a", to={"CPUExecutionProvider": 0}),
+        "empty": changed(
+            result, "scores", 0, "outputs", 0, to=lambda o: {**o, "shape": [16, 0], "data": ""}
+        ),
+        "one turn": changed(result, "races", 1, 0, "turns", "a", to=[[1]]),
+        "dtype": changed(result, "scores", 0, "outputs", 0, "dtype", to="int32"),
+        "protocol": changed(result, "hello", "protocol", to=99),
+        "no runtime": changed(result, "hello", "runtimes", to={}),
         "stranger": changed(result, "surprise", to=1),
     }
     for name, document in spoilt.items():

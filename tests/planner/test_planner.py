@@ -4,81 +4,15 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+import plans
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from plans import description, plan
 
-from edgeopt.planner import Known, make_plan
-from edgeopt.recipe import make_recipe
-from edgeopt.schema.artifact import Description, Signature, Tensor
 from edgeopt.schema.errors import PlanError
-from edgeopt.schema.job import ArrayRef, Arrays
 from edgeopt.schema.plan import Plan
-from edgeopt.schema.target import Target, TargetFacts, TargetGroup, parse_target
 from edgeopt.step import Pass, registry
-
-BATCH = ("batch", 1, 28, 28)
-
-
-def description(format: str = "torch", *facts: str) -> Description:
-    signature = Signature(
-        inputs=(Tensor(name="image", dtype="float32", shape=BATCH, layout="NCHW"),),
-        outputs=(Tensor(name="logits", dtype="float32", shape=("batch", 10)),),
-    )
-    return Description(format=format, signature=signature, facts=frozenset(facts or ("float32",)))
-
-
-def images(split: str, n: int = 32) -> Arrays:
-    ref = ArrayRef(blob="0" * 64, dtype="uint8", shape=(n, 28, 28))
-    return Arrays(split=split, n=n, arrays={"images": ref})
-
-
-def group(asked: Target) -> TargetGroup:
-    names = FOUND if asked.every else (asked.runtime,)
-    return TargetGroup(
-        asked=asked,
-        members=tuple(
-            (asked.on(name), TargetFacts(target=str(asked.on(name)), isa="x86_64-avx2"))
-            for name in names
-        ),
-    )
-
-
-FOUND = ("onnxruntime", "openvino", "litert", "torch")  # what a device has
-
-
-def plan(
-    passes: list[Any],
-    source: Description | None = None,
-    splits: tuple[str, ...] = ("calibration", "validation"),
-    **fields: Any,
-) -> Plan:
-    source = source or description()
-    recipe = make_recipe(
-        {
-            "model": {"factory": "net.py:net", "weights": "w.safetensors"}
-            if source.format == "torch"
-            else "m.onnx",
-            "data": {
-                "source": "d.npz",
-                "inputs": {"image": "images"},
-                "splits": {split: split for split in splits},
-                "preprocess": [{"scale": 255}],
-            },
-            "passes": passes,
-            **fields,
-        }
-    )
-    known = Known(
-        source=source,
-        source_job="open",
-        raw={split: images(split) for split in splits},
-        raw_jobs={split: f"data:{split}" for split in splits},
-        groups=tuple(group(parse_target(t)) for t in recipe.targets),
-        host_isa="x86_64-avx2",
-        version=lambda _name: "1",
-    )
-    return make_plan(recipe, known)
 
 
 def chains(made: Plan) -> set[tuple[str, ...]]:
@@ -228,7 +162,7 @@ def test_a_branch_that_ends_for_no_target_is_not_built() -> None:
 
 def test_a_device_without_any_runtime_that_fits_is_an_error() -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(globals(), "FOUND", ("litert",))
+        patch.setattr(plans, "FOUND", ("litert",))
         with pytest.raises(PlanError, match="no chain of the recipe ends in tflite"):
             plan(["export-onnx"], targets=["local/*"])
 

@@ -65,6 +65,7 @@ def test_random_states_threads_and_modes_of_the_caller_stay() -> None:
         {"optimizer": "adam", "lr": 1e-3, "schedule": "constant", "clip": 0.5},
         {"optimizer": "RAdam", "lr": 1e-3, "schedule": "step"},
         {"precision": "bfloat16", "ema": 0.9, "patience": 5},
+        {"precision": "float16", "clip": 1.0},
     ],
     ids=lambda fields: fields.get("optimizer", fields.get("precision")),
 )
@@ -72,7 +73,7 @@ def test_a_run_that_ends_early_goes_on_to_the_same_bits(
     fields: dict[str, Any], tmp_path: Path
 ) -> None:
     settings = with_(**fields)
-    whole, _ = trained(settings)
+    whole, unbroken = trained(settings)
 
     class Stopped(Exception):
         pass
@@ -85,6 +86,7 @@ def test_a_run_that_ends_early_goes_on_to_the_same_bits(
         trained(settings, checkpoints=tmp_path, before_step=stop)
     resumed, fitted = trained(settings, checkpoints=tmp_path)
     assert fitted.resumed_from == 10
+    assert fitted.history == unbroken.history and fitted.best == unbroken.best
     assert sha256(resumed) == sha256(whole)
     again, fitted = trained(settings, checkpoints=tmp_path)
     assert fitted.resumed_from == 24

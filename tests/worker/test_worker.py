@@ -76,7 +76,12 @@ class Bed:
             name=name,
             worker="onnx",
             params={"takes": "onnx", "fields": fields},
-            inputs={"parent": "open", "calibration": "tensors:calibration"},
+            inputs={
+                "parent": "open",
+                "calibration": "tensors:calibration",
+                "labels:calibration": "data:calibration",
+                "teacher": "open",
+            },
             key={"seed": seed, "run": run},
             where={"predicted": predicted},
         )
@@ -222,6 +227,26 @@ def test_a_pass_sees_its_splits_and_no_other(bed: Bed) -> None:
         assert outcome.error is not None and outcome.error["type"] == "PassError"
         assert outcome.error["what"] == f"from-data may not see the split '{split}'"
         assert "calibration" in outcome.error["hint"]
+
+
+def test_a_pass_that_trains_sees_labels_and_source_where_it_says_so(bed: Bed, store: Store) -> None:
+    assert bed.run("taught").ok, bed.known["pass:taught"].error
+    for fields, said in (
+        ({"ask": "test"}, "taught may not see the labels of 'test'"),
+        ({"code_named": "loss.py:own"}, "taught does not declare that it runs 'loss.py:own'"),
+    ):
+        error = bed.run("taught", **fields).error
+        assert error is not None and error["what"] == said
+    assert not list((store.root / "checkpoints").glob("*/seen"))
+
+
+def test_a_pass_that_failed_finds_its_checkpoints_again(bed: Bed, store: Store) -> None:
+    error = bed.run("taught", seed=1).error
+    assert error is not None and error["what"] == "killed on the way"
+    (kept,) = (store.root / "checkpoints").glob("*/seen")
+    again = bed.run("taught", seed=1)
+    assert again.ok, again.error
+    assert not kept.exists()
 
 
 def test_a_refusal_comes_through_with_the_job_named(bed: Bed) -> None:

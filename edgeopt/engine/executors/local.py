@@ -19,8 +19,8 @@ from typing import Any, ClassVar
 
 import psutil
 
-from edgeopt.devices.lock import bench_lock
 from edgeopt.engine.executors import Tell, Told
+from edgeopt.engine.executors.breaks import shared_lock
 from edgeopt.engine.executors.process import WORKER, Lost, WorkerProcess
 from edgeopt.engine.schedule import BENCH, board_of, lane_of, race_of
 from edgeopt.schema.errors import DeviceError, EdgeoptError, WorkerError
@@ -114,6 +114,10 @@ class Lane(ABC):
         """Kill what runs. From any thread."""
 
     @abstractmethod
+    def pause(self, stopped: bool) -> None:
+        """Stop what runs where it stands, or let it go on. From any thread."""
+
+    @abstractmethod
     def perform(self, request: Request, limits: Limits, tell: Tell) -> Outcome:
         """The outcome of a request. May raise Lost and EdgeoptError."""
 
@@ -131,8 +135,14 @@ class Lane(ABC):
             with ExitStack() as stack:
                 workdir = stack.enter_context(self.store.workdir())
                 if not (race_of(job) or board_of(job)):  # races take it themselves, exclusively
-                    lock = bench_lock(False, self.stopped, lambda: tell(Told(job.id, note=WAITS)))
-                    stack.enter_context(lock)
+                    long = (limits.time_s or 0.0) > TIME_S
+                    stack.enter_context(
+                        shared_lock(
+                            self.stopped,
+                            lambda: tell(Told(job.id, note=WAITS)),
+                            self.pause if long else None,
+                        )
+                    )
                 started = time.monotonic()
                 asked = request.model_copy(update={"workdir": str(workdir)})
                 outcome = self.perform(asked, limits, tell)
@@ -181,6 +191,11 @@ class WorkerLane(Lane):
         with self._changing:
             if self._worker:
                 self._worker.kill()
+
+    def pause(self, stopped: bool) -> None:
+        with self._changing:
+            if self._worker:
+                self._worker.pause(stopped)
 
     def _ready_worker(self) -> WorkerProcess:
         with self._changing:
@@ -234,6 +249,9 @@ class BenchLane(Lane):
         finally:
             timer.cancel()
         return Outcome(job=job.id, status="ok", digest=digest, value=value)
+
+    def pause(self, stopped: bool) -> None:
+        """Nothing: what this lane runs is short, or times."""
 
     def put_down(self) -> None:
         if self._cancelled:

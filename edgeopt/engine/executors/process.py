@@ -82,6 +82,14 @@ class WorkerProcess:
                     os.killpg(self._process.pid, signal.SIGKILL)
                 self._process.wait()
 
+    def pause(self, stopped: bool) -> None:
+        """Stop it and its process group where they stand, or let them go on."""
+        with self._killing:
+            if self._process.returncode is None:
+                with suppress(ProcessLookupError, PermissionError):
+                    sign = signal.SIGSTOP if stopped else signal.SIGCONT
+                    os.killpg(self._process.pid, sign)
+
     def ask(
         self, request: Request, limits: Limits, progress: Callable[[dict[str, Any]], None]
     ) -> Outcome:

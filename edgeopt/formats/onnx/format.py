@@ -65,14 +65,19 @@ class OnnxFormat:
             files.write(model, folder / MODEL)
         files.check(folder / MODEL, shown=folder / MODEL)
 
-    def runner(self, folder: Path, threads: int = 1) -> Runner:
-        """ONNX Runtime on the CPU. It and what it gives raise ModelError with its message."""
+    def runner(self, folder: Path, threads: int = 1, *, fused: bool = True) -> Runner:
+        """ONNX Runtime on the CPU. It and what it gives raise ModelError with its message.
+
+        Not ``fused``: each node by itself, as the file says.
+        """
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 4
+        if not fused:
+            options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
 
         def failed(error: Exception) -> ModelError:  # its exceptions share no public base
             return ModelError(

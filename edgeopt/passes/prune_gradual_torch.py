@@ -1,0 +1,98 @@
+"""Unstructured pruning of torch modules while they train."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import Field, model_validator
+
+from edgeopt.schema.artifact import Description
+from edgeopt.schema.errors import PassError
+from edgeopt.step import APPROXIMATE, Pass, PassContext, Promise
+from edgeopt.training import Samples, TrainingSettings, fit, supervised, validation
+
+
+class PruneGradual(TrainingSettings, Pass):
+    """Train on labels while ever more weights become zeros, the smallest of each step.
+
+    Zhu and Gupta's schedule (arXiv:1710.01878): fast at first, slowly towards the end. Zeros
+    make files smaller once packed; dense kernels multiply them as they do other numbers.
+    """
+
+    name: ClassVar[str] = "prune-gradual"
+    takes: ClassVar[str] = "torch"
+    gives: ClassVar[str] = "torch"
+    worker: ClassVar[str] = "torch"
+    uses: ClassVar[tuple[str, ...]] = ("torch", "safetensors")
+    splits: ClassVar[tuple[str, ...]] = ("train", "validation")
+    labels: ClassVar[bool] = True
+    isa_matters: ClassVar[bool] = True
+    limit_s: ClassVar[float | None] = 86_400.0
+    promise: ClassVar[Promise] = APPROXIMATE
+
+    sparsity: Annotated[float, Field(gt=0, lt=1)] = Field(
+        ..., description="fraction of the weights of convolutions and linear layers that goes"
+    )
+    scope: Literal["global", "layer"] = Field(
+        "global", description="where the smallest are looked for: in all layers together, or each"
+    )
+    keep: tuple[str, ...] = Field((), description="layers that stay whole, by their paths")
+    until: float = Field(
+        0.7, gt=0, le=1, description="share of the steps over which the zeros become more"
+    )
+
+    @model_validator(mode="after")
+    def _to_the_end(self) -> Self:
+        if self.patience is not None:
+            raise ValueError("patience could end training before the zeros are there")
+        return self
+
+    def requires(self, d: Description) -> None:
+        """Float32 modules; all samples of a step at once."""
+        if d.facts - {"static-batch"} != {"float32"}:
+            raise PassError(f"{self.name} trains float32 modules, this one is {sorted(d.facts)}")
+        if d.signature.batch not in (None, self.batch):
+            raise PassError(
+                f"{self.name}: the module takes {d.signature.batch} samples at a time",
+                hint=f"say 'batch: {d.signature.batch}'",
+            )
+
+    def run(self, model: Any, ctx: PassContext) -> Any:
+        """Train and write. Raises PassError without labels."""
+        from edgeopt.formats.torch import edited
+
+        edited.check_factory(ctx.parent)
+        made, records = self.change(model, ctx)
+        return edited.write(ctx.parent, made, records, ctx.workdir / "pruned")
+
+    def change(self, model: Any, ctx: PassContext) -> tuple[Any, list[dict[str, Any]]]:
+        """The module trained, with zeros in it; nothing to record, as shapes stay."""
+        from edgeopt.pruning import zeros
+
+        train, held_out = (
+            Samples(ctx.data(split), ctx.labels(split)) for split in ("train", "validation")
+        )
+        if train.labels is None:
+            raise PassError(f"{self.name} trains on labels, and the data has none")
+        zeros.weights_of(model, self.keep)
+        fit(
+            model,
+            train,
+            supervised(smoothing=self.label_smoothing),
+            self,
+            seed=ctx.seed,
+            progress=ctx.progress,
+            checkpoints=ctx.checkpoints,
+            validate=validation(held_out) if held_out.labels is not None else None,
+            before_step=self._zeroed,
+        )
+        self._zeroed(model, 1, 1)
+        return model, []
+
+    def _zeroed(self, module: Any, step: int, total: int) -> None:
+        """Set to zero what the schedule asks for at a step: a function of weights and step."""
+        from edgeopt.pruning import zeros
+
+        weights = zeros.weights_of(module, self.keep)
+        sparsity = zeros.scheduled(self.sparsity, step / max(1.0, self.until * total))
+        zeros.apply(weights, zeros.by_magnitude(weights, sparsity, self.scope == "global"))

@@ -1,0 +1,71 @@
+"""Unstructured pruning of torch modules: single weights become zeros."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import Field, model_validator
+
+from edgeopt.schema.artifact import Description
+from edgeopt.schema.errors import PassError
+from edgeopt.step import APPROXIMATE, Pass, PassContext, Promise
+
+
+class PruneUnstructured(Pass):
+    """Set the smallest weights to zero, at once. Shapes stay, so files are smaller only packed.
+
+    Dense kernels, and all of edgeopt's runtimes have such on CPUs, multiply zeros as they do
+    other numbers: expect a smaller download, not a faster network, unless it is measured.
+    """
+
+    name: ClassVar[str] = "prune-unstructured"
+    takes: ClassVar[str] = "torch"
+    gives: ClassVar[str] = "torch"
+    worker: ClassVar[str] = "torch"
+    uses: ClassVar[tuple[str, ...]] = ("torch", "safetensors")
+    promise: ClassVar[Promise] = APPROXIMATE
+
+    sparsity: Annotated[float, Field(gt=0, lt=1)] | None = Field(
+        None, description="fraction of the weights of convolutions and linear layers that goes"
+    )
+    pattern: Literal["2:4"] | None = Field(
+        None, description="in place of a sparsity: two of each four neighbours along the inputs"
+    )
+    scope: Literal["global", "layer"] = Field(
+        "global", description="where the smallest are looked for: in all layers together, or each"
+    )
+    keep: tuple[str, ...] = Field((), description="layers that stay whole, by their paths")
+
+    @model_validator(mode="after")
+    def _one_goal(self) -> Self:
+        if (self.sparsity is None) == (self.pattern is None):
+            raise ValueError("either a sparsity or a pattern")
+        return self
+
+    def requires(self, d: Description) -> None:
+        """Float32 modules."""
+        if d.facts - {"static-batch"} != {"float32"}:
+            raise PassError(f"{self.name} takes float32 modules, this one is {sorted(d.facts)}")
+
+    def run(self, model: Any, ctx: PassContext) -> Any:
+        """Zero and write. Raises PassError where no layer is left to prune."""
+        from edgeopt.formats.torch import edited
+
+        edited.check_factory(ctx.parent)
+        made, records = self.change(model, ctx)
+        return edited.write(ctx.parent, made, records, ctx.workdir / "pruned")
+
+    def change(self, model: Any, ctx: PassContext) -> tuple[Any, list[dict[str, Any]]]:
+        """The module itself with zeros in it; nothing to record, as shapes stay."""
+        from edgeopt.pruning import zeros
+
+        weights = zeros.weights_of(model, self.keep)
+        if self.pattern is not None:
+            masks = zeros.two_of_four(weights)
+        else:
+            assert self.sparsity is not None
+            masks = zeros.by_magnitude(weights, self.sparsity, self.scope == "global")
+        zeros.apply(weights, masks)
+        packed = zeros.compressed_bytes(model.state_dict().values())
+        ctx.progress(1, 1, compressed_bytes=packed)
+        return model, []

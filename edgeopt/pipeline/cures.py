@@ -1,0 +1,70 @@
+"""The same chains with one pass in another form, planned beside those that need it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+
+from edgeopt.planner import Known, make_plan
+from edgeopt.recipe import Choice, Recipe
+from edgeopt.schema.errors import PlanError
+from edgeopt.schema.plan import Candidate, Plan
+from edgeopt.step import Pass, registry
+
+
+def with_cures(
+    recipe: Recipe, known: Known, plan: Plan, needed: Iterable[str]
+) -> tuple[Plan, dict[str, tuple[str, ...]]]:
+    """The plan with what the passes of some leaf jobs know as cures, and these by that job.
+
+    A cure that the plan has already is named and not planned again. Without room below
+    ``limits.candidates`` the plan stays as it is and no cure is named.
+    """
+    ill = [c for c in plan.candidates if c.job in set(needed) and c.eligible]
+    cures = {c.id: _cured(c, plan) for c in ill}
+    passes = {step.label: step for each in cures.values() for step in each.values()}
+    try:
+        wider = make_plan(_widened(recipe, passes.values()), known)
+    except PlanError:
+        return plan, {}
+    by_place = {(c.target, c.chain): c for c in wider.candidates}
+    named: dict[str, tuple[str, ...]] = {}
+    fresh: dict[str, Candidate] = {}
+    old = {c.id for c in plan.candidates}
+    for candidate in ill:
+        found = [by_place.get((candidate.target, chain)) for chain in cures[candidate.id]]
+        known_ones = [c for c in found if c is not None]
+        named[candidate.job] = tuple(c.job for c in known_ones)
+        fresh |= {c.id: c for c in known_ones if c.id not in old}
+    steps = {id for c in fresh.values() for id in (*c.steps, *(f"check:{s}" for s in c.steps))}
+    have = {job.id for job in plan.jobs}
+    jobs = [*plan.jobs, *(j for j in wider.jobs if j.id in steps and j.id not in have)]
+    update = {"jobs": tuple(jobs), "candidates": (*plan.candidates, *fresh.values())}
+    return plan.model_copy(update=update), named
+
+
+def _cured(candidate: Candidate, plan: Plan) -> Mapping[tuple[str, ...], Pass]:
+    """Chain -> the cure in it, for each cure of each pass of a candidate."""
+    found = {}
+    for index, id in enumerate(candidate.steps):
+        job = plan.job(id)
+        kind = registry()[job.name, job.params["takes"]]
+        step = kind.model_validate_json(json.dumps(job.params["fields"]))
+        for cure in step.cures():
+            chain = (*candidate.chain[:index], cure.label, *candidate.chain[index + 1 :])
+            found[chain] = cure
+    return found
+
+
+def _widened(recipe: Recipe, cures: Iterable[Pass]) -> Recipe:
+    """The recipe with the cures as further alternatives wherever their pass stands."""
+    more: dict[str, list[Choice]] = {}
+    for cure in cures:
+        fields = cure.model_dump(mode="json", exclude_defaults=True)
+        more.setdefault(cure.name, []).append(Choice(name=cure.name, fields=fields))
+    passes = []
+    for step in recipe.passes:
+        names = dict.fromkeys(choice.name for choice in step.choices)
+        added = [choice for name in names for choice in more.get(name, ())]
+        passes.append(step.model_copy(update={"choices": (*step.choices, *added)}))
+    return recipe.model_copy(update={"passes": tuple(passes)})

@@ -1,0 +1,227 @@
+"""Whether INT8 ONNX artifacts answer otherwise on x86 CPUs with another multiply-add.
+
+A CPU with VNNI sums products of 8 bits in 32 bits, one without it sums pairs of them in 16 bits,
+which saturate. With VNNI, an artifact is asked on an emulated core that has none, where one is
+set up. Without, the host is the one that saturates, and the same file is run node by node in
+float32. What differs gets company: the same chain with the pass's cures.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from edgeopt.devices import device_named
+from edgeopt.devices.emulated.cores import core_of
+from edgeopt.devices.emulated.folder import emulation_folder, manifest
+from edgeopt.engine import Engine
+from edgeopt.pipeline.away import of_first
+from edgeopt.pipeline.cures import with_cures
+from edgeopt.pipeline.measure import Bench, Entry
+from edgeopt.pipeline.parity import SAMPLES_MAX, compared
+from edgeopt.planner import Known
+from edgeopt.recipe import Recipe
+from edgeopt.schema.artifact import Artifact, Description
+from edgeopt.schema.errors import DeviceError
+from edgeopt.schema.event import Event
+from edgeopt.schema.job import NODE_BY_NODE, ArrayRef, Job, Outcome
+from edgeopt.schema.parity import Parity
+from edgeopt.schema.plan import Candidate, Plan
+from edgeopt.schema.target import Target, TargetFacts, TargetGroup, parse_target
+from edgeopt.store import Store
+
+OLD = "emulated:haswell"
+HOST, THERE = parse_target("local/onnxruntime"), parse_target(f"{OLD}/onnxruntime")
+PLAIN = "the host without fused kernels"
+CAUSE = "CPUs without VNNI saturate sums of two 8-bit products"
+
+
+@dataclass
+class Checked:
+    """The plan with its cures, what was found by leaf job, and what is to be told."""
+
+    plan: Plan
+    found: dict[str, Parity] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+    def keep(self, entries: Iterable[Entry]) -> None:
+        """Give entries on this machine, or on the old core, what was found of their files."""
+        for entry in entries:
+            if entry.plan.job in self.found and _is_place(entry.target):
+                entry.keep(self.found[entry.plan.job])
+
+
+def check_saturation(
+    recipe: Recipe,
+    known: Known,
+    plan: Plan,
+    engine: Engine,
+    store: Store,
+    outcomes: dict[str, Outcome],
+    on_event: Callable[[Event], None],
+) -> Checked:
+    """Compare every INT8 ONNX artifact for this machine's CPU, and build cures where needed.
+
+    Jobs run in ``engine`` and leave their outcomes in ``outcomes``.
+    """
+    checked = Checked(plan)
+    facts = device_named(HOST.device).facts(HOST) if _concerned(plan) else None
+    if facts is None or not facts.isa.startswith("x86_64"):
+        return checked
+    bench = SaturationBench(recipe, known, engine, store, outcomes, facts)
+    if not bench.able:
+        return checked
+    entries = _int8(plan, outcomes, facts)
+    _phase(on_event, entries, bench)
+    try:
+        checked.found = bench.parities(entries)
+    except DeviceError as error:  # nobody asked for that core: the run goes on without it
+        checked.notes.append(f"INT8 artifacts were not compared with {bench.device}: {error.what}")
+        on_event(Event(what="note", text=checked.notes[-1]))
+        return checked
+    bad = {job: parity for job, parity in checked.found.items() if not parity.holds}
+    if not bad:
+        return checked
+    checked.plan, cures = with_cures(recipe, known, plan, bad)
+    fresh = [job for job in checked.plan.jobs if job.id not in outcomes]
+    outcomes.update(engine.run(fresh, outcomes))
+    more = [e for e in _int8(checked.plan, outcomes, facts) if e.plan.job not in checked.found]
+    _phase(on_event, more, bench)
+    checked.found |= bench.parities(more)
+    labels = {candidate.job: candidate.label for candidate in checked.plan.candidates}
+    for job, parity in bad.items():
+        checked.notes.append(_note(labels[job], parity, cures.get(job, ()), checked.found, labels))
+        on_event(Event(what="note", text=checked.notes[-1]))
+    return checked
+
+
+class SaturationBench(Bench):
+    """Scores the first samples where sums saturate, and where they do not."""
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        known: Known,
+        engine: Engine,
+        store: Store,
+        outcomes: dict[str, Outcome],
+        facts: TargetFacts,
+    ) -> None:
+        group = TargetGroup(asked=HOST, members=((HOST, facts),))
+        super().__init__(recipe, known, engine, store, outcomes, group)
+        self.vnni = "vnni" in facts.isa
+        self.device = OLD if self.vnni else f"local ({facts.isa})"
+
+    @property
+    def able(self) -> bool:
+        """Whether both sides of the comparison can be had here."""
+        ready = bool(manifest(emulation_folder())) and bool(shutil.which(core_of(OLD).qemu))
+        return ready or not self.vnni
+
+    def parities(self, entries: Sequence[Entry]) -> dict[str, Parity]:
+        """What each artifact answers, side by side; without those that could not be run."""
+        if not entries:
+            return {}
+        yardstick = "the host" if self.vnni else PLAIN
+        mine = {e.plan.job: self._entry_job(e, "validation") for e in entries}
+        other = self._on_old(entries) if self.vnni else {e.plan.job: _plain(self, e)
+                                                         for e in entries}  # fmt: skip
+        tensors = self._tensors_of(entries, "validation")
+        jobs = {job.id: job for job in (*tensors, *mine.values(), *other.values())}
+        missing = [job for id, job in jobs.items() if id not in self.outcomes]
+        self.outcomes.update(self.engine.run(missing, self.outcomes))
+        found = {}
+        for entry in entries:
+            job = entry.plan.job
+            here, there = self.outcomes[mine[job].id], self.outcomes[other[job].id]
+            if not here.ok or not there.ok:
+                continue
+            fused = self.figures.outputs(here, entry.made)
+            if self.vnni:
+                sides = fused, self.figures.outputs(there, entry.made)
+            else:
+                refs = there.value["outputs"].items()
+                plain = {n: self.store.get_array(ArrayRef.model_validate(r)) for n, r in refs}
+                sides = plain, fused
+            found[job] = compared(*sides, self.device, yardstick)
+        return found
+
+    def _on_old(self, entries: Iterable[Entry]) -> dict[str, Job]:
+        facts = device_named(OLD).facts(THERE)
+        n = facts.samples_max
+        there = [replace(entry, target=THERE, facts=facts) for entry in entries]
+        return {e.plan.job: of_first(self._entry_job(e, "validation"), n) for e in there}
+
+
+def _plain(bench: SaturationBench, entry: Entry) -> Job:
+    """The job that runs a file node by node."""
+    return Job(
+        id=f"{NODE_BY_NODE}:{entry.plan.job}",
+        kind="check",
+        name=NODE_BY_NODE,
+        worker="onnx",
+        params={"n": SAMPLES_MAX},
+        inputs={
+            "model": entry.plan.job,
+            "samples": bench._tensors(entry.made, entry.plan.job, "validation").id,
+        },
+        needs=(entry.plan.check,) if entry.plan.check else (),
+        key={"runtime_version": entry.facts.runtime_version},
+    )
+
+
+def _concerned(plan: Plan) -> list[Candidate]:
+    """Choices of the plan that are INT8 ONNX and run on this machine's CPU or on the old one."""
+    chosen = {
+        c.job: c
+        for c in plan.candidates
+        if c.eligible
+        and c.description.format == HOST.format
+        and "int8" in c.description.facts
+        and _is_place(parse_target(c.target))
+    }
+    return list(chosen.values())
+
+
+def _is_place(target: Target) -> bool:
+    """This machine's CPU or the old one, in ONNX Runtime: threads and batch change no sum."""
+    same = {"threads": 1, "batch": 1}
+    return target.model_copy(update=same) in (HOST, THERE)
+
+
+def _int8(plan: Plan, outcomes: Mapping[str, Outcome], facts: TargetFacts) -> list[Entry]:
+    entries = []
+    for candidate in _concerned(plan):
+        made, checked = outcomes[candidate.job], outcomes.get(candidate.check)
+        if made.ok and (checked is None or checked.ok):
+            artifact = Artifact.model_validate(made.value["artifact"])
+            description = Description.model_validate(made.value["description"])
+            entries.append(Entry(candidate, HOST, facts, artifact, description))
+    return entries
+
+
+def _phase(
+    on_event: Callable[[Event], None], entries: Sequence[Entry], bench: SaturationBench
+) -> None:
+    if entries:
+        text = f"Comparing {len(entries)} INT8 artifacts with their answers on "
+        on_event(Event(what="phase", text=text + (bench.device if bench.vnni else PLAIN)))
+
+
+def _note(
+    label: str,
+    parity: Parity,
+    cures: Sequence[str],
+    found: Mapping[str, Parity],
+    labels: Mapping[str, str],
+) -> str:
+    text = f"{label} {parity.sentence}. {CAUSE}"
+    if not cures:
+        return f"{text}; more candidates than limits.candidates were needed to race cures beside it"
+    told = [
+        f"{labels[job]} ({'agrees' if found[job].holds else f'{found[job].flips} flips'})"
+        for job in cures
+        if job in found
+    ]
+    return f"{text}; raced beside it: {', '.join(told) or 'nothing that could be built'}"

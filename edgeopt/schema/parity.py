@@ -1,0 +1,48 @@
+"""Whether an artifact answers on a device as it does elsewhere, as it stands in a result."""
+
+from __future__ import annotations
+
+from edgeopt.schema.base import Noun
+
+TOLERANCE = 0.01  # of the output's greatest value: about one step of an INT8 output
+
+
+class Parity(Noun):
+    """The largest difference over all outputs, where it is, and how many arg maxes it flips.
+
+    ``device`` is compared with ``yardstick`` on the same ``n`` samples; ``peak`` is the greatest
+    absolute value of the output ``tensor`` by the yardstick, ``worst`` the largest difference
+    and ``sample`` where it is.
+    """
+
+    device: str
+    yardstick: str = "the host"
+    n: int
+    tensor: str
+    worst: float
+    sample: int
+    peak: float
+    flips: int
+
+    @property
+    def holds(self) -> bool:
+        """No value is further off than 1% of the greatest, and no arg max flips but near ties."""
+        return self.flips == 0 and self.worst <= TOLERANCE * self.peak
+
+    @property
+    def agreeing(self) -> str:
+        """How a figure came to be that was measured on the host for the device."""
+        within = f"within {self.worst:.2g}" if self.worst else "to the bit"
+        return f"measured on {self.yardstick}; {self.n} outputs on {self.device} agree {within}"
+
+    @property
+    def sentence(self) -> str:
+        """What was found, with the worst sample where it differs."""
+        if self.holds:
+            within = f"within {self.worst:.2g}" if self.worst else "to the bit"
+            return f"answers on {self.device} as on {self.yardstick}, {within} on {self.n} samples"
+        return (
+            f"answers otherwise on {self.device} than on {self.yardstick}: '{self.tensor}' is off "
+            f"by up to {self.worst:.3g} of {self.peak:.3g} (sample {self.sample}), and "
+            f"{self.flips} of {self.n} arg maxes flip"
+        )
