@@ -1,30 +1,29 @@
 """What lies between an artifact and its figures: the agent's own cost, and the way to a board.
 
 ``overhead`` times one session through the local agent (agent process, protocol, timing loop)
-and through ``bare_loop.py``, in turns, in fresh processes of both; ``roads`` takes the seconds
+and in a bare loop in turns (``agent_beside_bare.py``); ``roads`` takes the seconds
 from an artifact to its first answer on this machine, and on a board behind a private sshd on
 loopback. ``devices.py`` prints them.
 """
 
 from __future__ import annotations
 
-import contextlib
-import json
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from edgeopt.bench.rig import rig
+from edgeopt.bench.rig import Rig, Timed, rig
 from edgeopt.bench.task import Side, Task
 from edgeopt.devices import device_named
+from edgeopt.devices.local import LocalLease
+from edgeopt.devices.lock import bench_lock
 from edgeopt.formats import format_named
 from edgeopt.schema.job import Arrays
 from edgeopt.schema.target import parse_target
@@ -33,7 +32,7 @@ from edgeopt.store import Store
 
 ROOT = Path(__file__).resolve().parents[1]
 SHIPPED = ROOT / "models" / "fashion_mnist" / "source.onnx"
-BARE = Path(__file__).with_name("bare_loop.py")
+BESIDE = Path(__file__).with_name("agent_beside_bare.py")
 SAMPLES, TURNS = 64, 24
 TURN_NS, WARM_TURNS, ROUGH_LOOPS, MOST_LOOPS = 25e6, 4, 50, 2000
 WITHIN = 0.01  # of a bare loop: what the agent may cost
@@ -74,79 +73,68 @@ def smallest(path: Path) -> Path:
 # -- the agent against a bare loop
 
 
-def overhead(pairs: int, tell: Callable[[str], None]) -> dict[str, Any]:
+class BesideLease(LocalLease):
+    """This machine, its agents with the bare loop beside."""
+
+    def _command(self) -> tuple[str, ...]:
+        return sys.executable, str(BESIDE)
+
+
+class BesideRig(Rig):
+    """An agent that can be asked for the bare loop."""
+
+    def bare(self, loops: int) -> np.ndarray:
+        """Nanoseconds of a bare loop over the open session, (loops,)."""
+        turns = [[SIDE, self._task.sides[SIDE].feed, loops]]
+        _, arrays = self._channel.ask("bare", Timed, turns=turns, timeout_s=60.0)
+        return arrays["ns"]
+
+
+def overhead(processes: int, tell: Callable[[str], None]) -> dict[str, Any]:
     """Nanoseconds through the agent over those of a bare loop, by model, and of the control.
 
     ``{model: {"agent" | "control": [{"ns": [first, second], "ratio": ...}, ...]}}``, medians of
-    each process; the control is the bare loop against itself. Pair by pair, the two processes
-    live side by side and take turns; who starts and who is loaded first alternates.
+    each process; the control is the bare loop against itself. In each fresh process the two take
+    turns over one session.
     """
     with tempfile.TemporaryDirectory() as folder, Store(f"{folder}/store") as store:
         models = {"shipped network": SHIPPED, "one addition": smallest(Path(folder) / "add.onnx")}
         tasks = {name: task_of(store, path, "local/onnxruntime") for name, path in models.items()}
         found: dict[str, Any] = {name: {"agent": [], "control": []} for name in models}
-        device = device_named("local")
-        for number in range(pairs):
+        for number in range(processes):
             for name, task in tasks.items():
                 for kind in ("agent", "control"):
-                    with device.lease(Path(folder), exclusive=True) as lease:
-                        task.put(lease, store)
-                        first = _agent(lease, task) if kind == "agent" else _bare(store, task)
-                        pair = _pair((first, _bare(store, task)), number)
+                    pair = _pair(task, store, Path(folder), kind, number)
                     found[name][kind].append(pair)
-                    tell(f"{number + 1}/{pairs} {name}, {kind}: {pair['ratio']:.4f}")
+                    tell(f"{number + 1}/{processes} {name}, {kind}: {pair['ratio']:.4f}")
     return found
 
 
-def _pair(sides: Sequence[contextlib.AbstractContextManager[Take]], number: int) -> dict[str, Any]:
-    """Medians of two fresh processes that take turns, and their ratio."""
-    with contextlib.ExitStack() as stack:
-        takes: dict[int, Take] = {}
-        for index in (0, 1) if number % 2 == 0 else (1, 0):
-            takes[index] = stack.enter_context(sides[index])
-        order = (0, 1, 1, 0) if (number // 2) % 2 == 0 else (1, 0, 0, 1)
-        fastest = min(np.median(takes[index](ROUGH_LOOPS)) for index in order)
-        loops = int(np.clip(TURN_NS / fastest, 1, MOST_LOOPS))  # the same: it is one model
-        taken: dict[int, list[np.ndarray]] = {0: [], 1: []}
-        for turn in range(2 * (WARM_TURNS + TURNS)):
-            ns = takes[order[turn % 4]](loops)
-            if turn >= 2 * WARM_TURNS:
-                taken[order[turn % 4]].append(ns)
+def _pair(task: Task, store: Store, folder: Path, kind: str, number: int) -> dict[str, Any]:
+    """Medians of two loops that take turns in a fresh process, and their ratio."""
+    with bench_lock(True), tempfile.TemporaryDirectory(dir=folder) as place:
+        lease = BesideLease("local", Path(place), None)
+        task.put(lease, store)
+        with lease.start_agent() as channel:
+            rig = BesideRig(channel, task)
+            rig.feed(take=SAMPLES, batch=1)
+            rig.open(SIDE)
+            ours: Take = lambda loops: rig.time([(SIDE, loops)], timeout_s=60.0)[0]  # noqa: E731
+            takes = (ours if kind == "agent" else rig.bare, rig.bare)
+            return _turns(takes, number)
+
+
+def _turns(takes: tuple[Take, Take], number: int) -> dict[str, Any]:
+    order = (0, 1, 1, 0) if number % 2 == 0 else (1, 0, 0, 1)
+    fastest = min(np.median(takes[index](ROUGH_LOOPS)) for index in order)
+    loops = int(np.clip(TURN_NS / fastest, 1, MOST_LOOPS))  # the same: it is one model
+    taken: dict[int, list[np.ndarray]] = {0: [], 1: []}
+    for turn in range(2 * (WARM_TURNS + TURNS)):
+        ns = takes[order[turn % 4]](loops)
+        if turn >= 2 * WARM_TURNS:
+            taken[order[turn % 4]].append(ns)
     ms = [percentile(np.concatenate(taken[index]), 50.0) for index in (0, 1)]
     return {"ns": [1e6 * each for each in ms], "ratio": ms[0] / ms[1]}
-
-
-@contextlib.contextmanager
-def _agent(lease: Any, task: Task) -> Iterator[Take]:
-    """edgeopt's own way: an agent process, asked over its pipes."""
-    with rig(lease, task) as agent:
-        agent.feed(take=SAMPLES, batch=1)
-        agent.open(SIDE)
-        yield lambda loops: agent.time([(SIDE, loops)], timeout_s=60.0)[0]
-
-
-@contextlib.contextmanager
-def _bare(store: Store, task: Task) -> Iterator[Take]:
-    """The bare loop, asked by lines."""
-    side = task.sides[SIDE]
-    files = [*side.artifact.files.values(), *(ref.blob for ref in side.samples.arrays.values())]
-    command = [sys.executable, str(BARE), *(str(store.path(digest)) for digest in files)]
-    with subprocess.Popen(
-        command,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        start_new_session=True,  # as agents have: the scheduler shares cores by session
-    ) as process:
-        assert process.stdin is not None and process.stdout is not None
-        ask, answers = process.stdin, process.stdout
-
-        def take(loops: int) -> np.ndarray:
-            print(loops, file=ask, flush=True)
-            return np.array(json.loads(answers.readline()), dtype=np.int64)
-
-        yield take
-        ask.close()
 
 
 def overhead_rows(found: dict[str, Any]) -> list[list[str]]:

@@ -6,7 +6,7 @@ artifacts  the shipped Fashion-MNIST network in every form, on this machine and 
            times here, instructions there, and where these go. Needs `edgeopt devices setup
            emulated`. About an hour; cached passes and scores are not done again.
            Results are written below --out; --redraw draws those that lie there.
-overhead   one session through the local agent, against a bare loop in a process of its own.
+overhead   one session through the local agent, against a bare loop over the same session.
 ssh        seconds from an artifact to its first answer on a board behind ssh on loopback,
            beside the same on this machine. Needs sshd.
 """
@@ -173,7 +173,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--part", choices=PARTS, action="append")
-    parser.add_argument("--pairs", type=int, default=30, help="overhead: pairs of processes")
+    parser.add_argument("--pairs", type=int, default=15, help="overhead: processes of each kind")
     parser.add_argument("--rounds", type=int, default=7, help="ssh: repeats")
     parser.add_argument("--out", type=Path, default=Path("edgeopt-out/devices"))
     parser.add_argument("--redraw", action="store_true", help="artifacts: measure nothing")
