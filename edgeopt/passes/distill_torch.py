@@ -8,16 +8,16 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from edgeopt.schema.artifact import Description
 from edgeopt.schema.errors import PassError
-from edgeopt.step import APPROXIMATE, Pass, PassContext, Promise
-from edgeopt.training import Batch, Samples, Score, TrainingSettings, fit, validation
+from edgeopt.step import PassContext
+from edgeopt.training import Batch, Samples, Score, fit, validation
 from edgeopt.training.lessons import Kind, answers_loss, answers_of, lesson
+from edgeopt.training.training_pass import TrainingPass
 
 MOST_KNOWN = 512_000_000  # bytes of the teacher's answers that are kept rather than asked for
 
 
-class Distill(TrainingSettings, Pass):
+class Distill(TrainingPass):
     """Train a student on what a teacher answers: the source, unless told otherwise.
 
     The student is the network so far (a pruned one, say), or one that a factory builds. The
@@ -25,17 +25,7 @@ class Distill(TrainingSettings, Pass):
     """
 
     name: ClassVar[str] = "distill"
-    takes: ClassVar[str] = "torch"
-    gives: ClassVar[str] = "torch"
-    worker: ClassVar[str] = "torch"
-    uses: ClassVar[tuple[str, ...]] = ("torch", "safetensors")
-    splits: ClassVar[tuple[str, ...]] = ("train", "validation")
-    labels: ClassVar[bool] = True
     teaches: ClassVar[bool] = True
-    stage: ClassVar[bool] = True
-    isa_matters: ClassVar[bool] = True
-    limit_s: ClassVar[float | None] = 86_400.0
-    promise: ClassVar[Promise] = APPROXIMATE
 
     student: str | None = Field(
         None,
@@ -76,25 +66,13 @@ class Distill(TrainingSettings, Pass):
         """Student and training step."""
         return tuple(named for named in (self.student, self.training_step) if named)
 
-    def requires(self, d: Description) -> None:
-        """Float32 modules; all samples of a step at once."""
-        if d.facts - {"static-batch"} != {"float32"}:
-            raise PassError(f"{self.name} trains float32 modules, this one is {sorted(d.facts)}")
-        if d.signature.batch not in (None, self.batch):
-            raise PassError(
-                f"{self.name}: the module takes {d.signature.batch} samples at a time",
-                hint=f"say 'batch: {d.signature.batch}'",
-            )
-
     def run(self, model: Any, ctx: PassContext) -> Any:
         """Train and write: the parent with new weights, or the student's factory."""
-        from edgeopt.formats.torch import edited, weights
+        from edgeopt.formats.torch import weights
         from edgeopt.formats.torch.format import WEIGHTS
 
         if self.student is None:
-            edited.check_factory(ctx.parent)
-            made, records = self.change(model, ctx)
-            return edited.write(ctx.parent, made, records, ctx.workdir / "made")
+            return super().run(model, ctx)
         student, folder = self._built(ctx)
         self._train(student, model, ctx)
         weights.write_state(student, folder / WEIGHTS)

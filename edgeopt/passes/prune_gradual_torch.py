@@ -6,13 +6,13 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from edgeopt.schema.artifact import Description
 from edgeopt.schema.errors import PassError
-from edgeopt.step import APPROXIMATE, Pass, PassContext, Promise
-from edgeopt.training import Samples, TrainingSettings, fit, supervised, validation
+from edgeopt.step import PassContext
+from edgeopt.training import Samples, fit, supervised, validation
+from edgeopt.training.training_pass import TrainingPass
 
 
-class PruneGradual(TrainingSettings, Pass):
+class PruneGradual(TrainingPass):
     """Train on labels while ever more weights become zeros, the smallest of each step.
 
     Zhu and Gupta's schedule (arXiv:1710.01878): fast at first, slowly towards the end. Zeros
@@ -20,16 +20,6 @@ class PruneGradual(TrainingSettings, Pass):
     """
 
     name: ClassVar[str] = "prune-gradual"
-    takes: ClassVar[str] = "torch"
-    gives: ClassVar[str] = "torch"
-    worker: ClassVar[str] = "torch"
-    uses: ClassVar[tuple[str, ...]] = ("torch", "safetensors")
-    splits: ClassVar[tuple[str, ...]] = ("train", "validation")
-    labels: ClassVar[bool] = True
-    isa_matters: ClassVar[bool] = True
-    limit_s: ClassVar[float | None] = 86_400.0
-    stage: ClassVar[bool] = True
-    promise: ClassVar[Promise] = APPROXIMATE
 
     sparsity: Annotated[float, Field(gt=0, lt=1)] = Field(
         ..., description="fraction of the weights of convolutions and linear layers that goes"
@@ -47,24 +37,6 @@ class PruneGradual(TrainingSettings, Pass):
         if self.patience is not None:
             raise ValueError("patience could end training before the zeros are there")
         return self
-
-    def requires(self, d: Description) -> None:
-        """Float32 modules; all samples of a step at once."""
-        if d.facts - {"static-batch"} != {"float32"}:
-            raise PassError(f"{self.name} trains float32 modules, this one is {sorted(d.facts)}")
-        if d.signature.batch not in (None, self.batch):
-            raise PassError(
-                f"{self.name}: the module takes {d.signature.batch} samples at a time",
-                hint=f"say 'batch: {d.signature.batch}'",
-            )
-
-    def run(self, model: Any, ctx: PassContext) -> Any:
-        """Train and write. Raises PassError without labels."""
-        from edgeopt.formats.torch import edited
-
-        edited.check_factory(ctx.parent)
-        made, records = self.change(model, ctx)
-        return edited.write(ctx.parent, made, records, ctx.workdir / "pruned")
 
     def change(self, model: Any, ctx: PassContext) -> tuple[Any, list[dict[str, Any]]]:
         """The module trained, with zeros in it; nothing to record, as shapes stay."""

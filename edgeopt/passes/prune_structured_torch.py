@@ -7,16 +7,17 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
+from edgeopt.module_pass import ModulePass
 from edgeopt.schema.artifact import Description
 from edgeopt.schema.errors import DataError, PassError
-from edgeopt.step import APPROXIMATE, Open, Pass, PassContext, Promise
+from edgeopt.step import Open, PassContext
 
 BATCH = 32
 GOALS = ("macs", "parameters", "ratio", "speedup")
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 
 
-class PruneStructured(Pass):
+class PruneStructured(ModulePass):
     """Remove whole channels and attention heads, so that the network computes less.
 
     One goal: `macs` or `parameters`, the fraction to keep, or `ratio`, the fraction that each
@@ -26,14 +27,9 @@ class PruneStructured(Pass):
     """
 
     name: ClassVar[str] = "prune-structured"
-    takes: ClassVar[str] = "torch"
-    gives: ClassVar[str] = "torch"
-    worker: ClassVar[str] = "torch"
     uses: ClassVar[tuple[str, ...]] = ("torch", "torch-pruning", "safetensors")
     splits: ClassVar[tuple[str, ...]] = ("calibration",)
     labels: ClassVar[bool] = True
-    stage: ClassVar[bool] = True
-    promise: ClassVar[Promise] = APPROXIMATE
 
     macs: Fraction | Literal["smallest"] | None = Field(
         None,
@@ -83,18 +79,9 @@ class PruneStructured(Pass):
 
     def requires(self, d: Description) -> None:
         """Float32 modules with at least one input."""
-        if d.facts - {"static-batch"} != {"float32"}:
-            raise PassError(f"{self.name} takes float32 modules, this one is {sorted(d.facts)}")
+        super().requires(d)
         if not d.signature.inputs:
             raise PassError(f"{self.name} needs a module with inputs")
-
-    def run(self, model: Any, ctx: PassContext) -> Any:
-        """Prune, prove and write. Raises PassError naming the layer, DataError without samples."""
-        from edgeopt.formats.torch import edited
-
-        edited.check_factory(ctx.parent)
-        made, records = self.change(model, ctx)
-        return edited.write(ctx.parent, made, records, ctx.workdir / "pruned")
 
     def change(self, model: Any, ctx: PassContext) -> tuple[Any, list[dict[str, Any]]]:
         """A pruned copy and its records."""

@@ -6,12 +6,11 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from edgeopt.schema.artifact import Description
-from edgeopt.schema.errors import PassError
-from edgeopt.step import APPROXIMATE, Pass, PassContext, Promise
+from edgeopt.module_pass import ModulePass
+from edgeopt.step import PassContext
 
 
-class PruneUnstructured(Pass):
+class PruneUnstructured(ModulePass):
     """Set the smallest weights to zero, at once. Shapes stay, so files are smaller only packed.
 
     Dense kernels, and all of edgeopt's runtimes have such on CPUs, multiply zeros as they do
@@ -19,12 +18,7 @@ class PruneUnstructured(Pass):
     """
 
     name: ClassVar[str] = "prune-unstructured"
-    takes: ClassVar[str] = "torch"
-    gives: ClassVar[str] = "torch"
-    worker: ClassVar[str] = "torch"
     uses: ClassVar[tuple[str, ...]] = ("torch", "safetensors")
-    stage: ClassVar[bool] = True
-    promise: ClassVar[Promise] = APPROXIMATE
 
     sparsity: Annotated[float, Field(gt=0, lt=1)] | None = Field(
         None, description="fraction of the weights of convolutions and linear layers that goes"
@@ -42,19 +36,6 @@ class PruneUnstructured(Pass):
         if (self.sparsity is None) == (self.pattern is None):
             raise ValueError("either a sparsity or a pattern")
         return self
-
-    def requires(self, d: Description) -> None:
-        """Float32 modules."""
-        if d.facts - {"static-batch"} != {"float32"}:
-            raise PassError(f"{self.name} takes float32 modules, this one is {sorted(d.facts)}")
-
-    def run(self, model: Any, ctx: PassContext) -> Any:
-        """Zero and write. Raises PassError where no layer is left to prune."""
-        from edgeopt.formats.torch import edited
-
-        edited.check_factory(ctx.parent)
-        made, records = self.change(model, ctx)
-        return edited.write(ctx.parent, made, records, ctx.workdir / "pruned")
 
     def change(self, model: Any, ctx: PassContext) -> tuple[Any, list[dict[str, Any]]]:
         """The module itself with zeros in it; nothing to record, as shapes stay."""

@@ -11,13 +11,14 @@ from edgeopt.schema.artifact import Description
 from edgeopt.schema.errors import PassError
 from edgeopt.schema.target import TargetFacts
 from edgeopt.schemes import scheme_trained, trained_scheme_for
-from edgeopt.step import APPROXIMATE, Pass, PassContext, Promise
-from edgeopt.training import Samples, TrainingSettings, fit, supervised, validation
+from edgeopt.step import PassContext
+from edgeopt.training import Samples, fit, supervised, validation
+from edgeopt.training.training_pass import TrainingPass
 
 MOST_KNOWN = 512_000_000  # bytes of the teacher's answers that are kept rather than asked for
 
 
-class Qat(TrainingSettings, Pass):
+class Qat(TrainingPass):
     """Train on with weights and activations quantized as the runtime that follows does it.
 
     Exports then write INT8 with the trained ranges. Batch norms are folded; dropout is off. The
@@ -25,17 +26,7 @@ class Qat(TrainingSettings, Pass):
     """
 
     name: ClassVar[str] = "qat"
-    takes: ClassVar[str] = "torch"
-    gives: ClassVar[str] = "torch"
-    worker: ClassVar[str] = "torch"
-    uses: ClassVar[tuple[str, ...]] = ("torch", "safetensors")
-    splits: ClassVar[tuple[str, ...]] = ("train", "validation")
-    labels: ClassVar[bool] = True
     teaches: ClassVar[bool] = True
-    isa_matters: ClassVar[bool] = True
-    limit_s: ClassVar[float | None] = 86_400.0
-    stage: ClassVar[bool] = True
-    promise: ClassVar[Promise] = APPROXIMATE
 
     epochs: int = Field(3, ge=1, description="how often each training sample is seen")
     lr: float = Field(0.01, gt=0, description="the highest learning rate")
@@ -90,26 +81,12 @@ class Qat(TrainingSettings, Pass):
                 f"{self.name} takes float modules, this one is quantized already "
                 f"({scheme_trained(d.facts)})"
             )
-        if d.facts - {"static-batch"} != {"float32"}:
-            raise PassError(f"{self.name} trains float32 modules, this one is {sorted(d.facts)}")
-        if d.signature.batch not in (None, self.batch):
-            raise PassError(
-                f"{self.name}: the module takes {d.signature.batch} samples at a time",
-                hint=f"say 'batch: {d.signature.batch}'",
-            )
+        super().requires(d)
 
     def effect(self, d: Description) -> Description:
         """The same module, on grids."""
         facts = d.facts | {"fake-quantized", f"qat-{self.scheme}"}
         return d.model_copy(update={"facts": facts})
-
-    def run(self, model: Any, ctx: PassContext) -> Any:
-        """Train and write. Raises PassError for an exported program."""
-        from edgeopt.formats.torch import edited
-
-        edited.check_factory(ctx.parent)
-        made, records = self.change(model, ctx)
-        return edited.write(ctx.parent, made, records, ctx.workdir / "made")
 
     def change(self, model: Any, ctx: PassContext) -> tuple[Any, list[dict[str, Any]]]:
         """The module on its trained grids. Raises PassError where it cannot be traced."""
