@@ -1,77 +1,20 @@
-"""Recipe + Descriptions + target facts -> Plan. Pure: nothing runs, no file is opened.
-
-Each target grows its own branches from the source, step by step; branches that come to the
-same chain share their jobs. A pass applies where one of its name exists for the branch's
-format and is passed over elsewhere. Conversions are inserted only where no step converts. A pass
-that changes the network itself (a stage) also leaves its input as a branch, which later stages
-pass over: so every stage can be measured with and without.
-"""
+"""Branches: how each target grows its own from the source, step by step."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
-from edgeopt.data.tensors import bind
-from edgeopt.formats import format_named
+from edgeopt.planner.jobs import Branch, Jobs
+from edgeopt.planner.known import Known
 from edgeopt.recipe import Choice, Recipe
-from edgeopt.schema.artifact import Description
-from edgeopt.schema.base import digest_of
-from edgeopt.schema.errors import PassError, PlanError, UnreachableError
-from edgeopt.schema.job import Arrays, Job, Limits
+from edgeopt.schema.errors import PassError, PlanError
+from edgeopt.schema.job import Job
 from edgeopt.schema.plan import Candidate, Plan
 from edgeopt.schema.target import Target, TargetFacts, TargetGroup
 from edgeopt.step import Pass, passes_named, registry
-
-CHECK_SAMPLES = 16
-SOURCE_CHECK = "check:source"
-HEAVIEST = ("litert", "torch", "onnx")  # workers: one can also do what those after it do
-
-
-class UserCode(NamedTuple):
-    """``FILE.py:NAME`` that a pass names: digests by file, its folder, its form there."""
-
-    digests: Mapping[str, str]
-    root: str
-    function: str
-
-
-@dataclass(frozen=True)
-class Known:
-    """What has been found out before a plan is made.
-
-    ``source`` is the source's description and ``source_job`` the job that opened it;
-    ``raw`` the arrays of each split and ``raw_jobs`` the jobs that loaded them; ``version``
-    gives the version of an installed library, ``code`` what a pass names of the user's;
-    ``host_isa`` is where passes run. Targets that could not be reached are in no group.
-    """
-
-    source: Description
-    source_job: str
-    raw: Mapping[str, Arrays]
-    raw_jobs: Mapping[str, str]
-    groups: tuple[TargetGroup, ...]
-    host_isa: str
-    version: Callable[[str], str]
-    unreachable: Mapping[str, UnreachableError] = field(default_factory=dict)  # by target
-    code: Callable[[str], UserCode] = lambda named: UserCode({}, "", named)
-
-
-@dataclass(frozen=True)
-class Branch:
-    """A chain so far: what it makes, the job that makes it and the check that passed it."""
-
-    description: Description
-    job: str
-    check: str = ""
-    labels: tuple[str, ...] = ()
-    steps: tuple[str, ...] = ()
-    stages: tuple[str, ...] = ()
-    ended: bool = False  # no stage follows any more: what came so far is measured as it is
 
 
 @dataclass
@@ -96,7 +39,7 @@ class _Planner:
     def __init__(self, recipe: Recipe, known: Known) -> None:
         self.recipe = recipe
         self.known = known
-        self.jobs: dict[str, Job] = {}
+        self.jobs = Jobs(recipe, known)
         self.fates: dict[tuple[int, int], Fate] = {}
         self.notes: list[str] = []
 
@@ -145,14 +88,14 @@ class _Planner:
         needed: set[str] = set()
         pending = [id for c in candidates for id in (c.job, c.check) if id]
         while pending:
-            job = self.jobs.get(pending.pop())
+            job = self.jobs.by_id.get(pending.pop())
             if job is not None and job.id not in needed:
                 needed.add(job.id)
                 pending += [*job.inputs.values(), *job.needs]
-        return [job for id, job in self.jobs.items() if id in needed]
+        return [job for id, job in self.jobs.by_id.items() if id in needed]
 
     def _for_target(self, target: Target, facts: TargetFacts) -> list[Candidate]:
-        root = Branch(self.known.source, self.known.source_job, self._source_check())
+        root = Branch(self.known.source, self.known.source_job, self.jobs.check_source())
         branches = [root]
         for index in range(len(self.recipe.passes)):
             grown = [b for parent in branches for b in self._grow(parent, index, target, facts)]
@@ -231,7 +174,7 @@ class _Planner:
             self.notes.append(f"not planned: {fate.refusals[-1]}")
             return None
         fate.applied += 1
-        return self._add(parent, variant)
+        return self.jobs.add(parent, variant)
 
     def _made(self, kind: type[Pass], choice: Choice, index: int, fate: Fate) -> Pass | None:
         """The pass with the recipe's fields; None where they are meant for another format's."""
@@ -302,147 +245,5 @@ class _Planner:
                     conversion.requires(branch.description)
                 except PassError:
                     continue
-                return self._add(branch, conversion)
+                return self.jobs.add(branch, conversion)
         return None
-
-    # -- jobs
-
-    def _add(self, parent: Branch, step: Pass) -> Branch:
-        labels = (*parent.labels, step.label)
-        id = "/".join(labels)
-        predicted = step.effect(parent.description)
-        stages = (*parent.stages, step.label) if step.stage else parent.stages
-        branch = Branch(
-            predicted, id, f"check:{id}", labels, (*parent.steps, id), stages, parent.ended
-        )
-        if id in self.jobs:
-            return branch
-        tensors = {
-            split: self._tensors(split, parent.description, parent.job, step.name)
-            for split in step.splits
-        }
-        key: dict[str, Any] = {
-            "version": step.version,
-            "versions": {name: self.known.version(name) for name in step.uses},
-            "seed": self.recipe.seed,
-        }
-        if step.isa_matters:
-            key["isa"] = self.known.host_isa
-        code = {named: self.known.code(named) for named in step.code}
-        if code:
-            key["code"] = {named: dict(found.digests) for named, found in code.items()}
-        inputs = {"parent": parent.job, **tensors}
-        if step.labels:
-            inputs |= {f"labels:{split}": self.known.raw_jobs[split] for split in step.splits}
-            key["labels"] = {split: _labels_blob(self.known.raw[split]) for split in step.splits}
-        if step.teaches:
-            inputs["teacher"] = self.known.source_job
-        self.jobs[id] = Job(
-            id=id,
-            kind="pass",
-            name=step.name,
-            worker=step.worker,
-            params={"takes": step.takes, "fields": step.model_dump(mode="json")},
-            inputs=inputs,
-            needs=(parent.check,) if parent.check else (),
-            key=key,
-            where={
-                "predicted": predicted.to_json(),
-                **(
-                    {"code": {named: [c.root, c.function] for named, c in code.items()}}
-                    if code
-                    else {}
-                ),
-            },
-            limits=Limits(time_s=step.limit_s),
-        )
-        self._add_check(parent, branch, step)
-        return branch
-
-    def _source_check(self) -> str:
-        """The id of the job that looks whether the source answers soundly."""
-        source = self.known.source
-        kind = format_named(source.format)
-        self.jobs.setdefault(
-            SOURCE_CHECK,
-            Job(
-                id=SOURCE_CHECK,
-                kind="check",
-                name="source",
-                worker=kind.worker,
-                params={"n": CHECK_SAMPLES},
-                inputs={
-                    "model": self.known.source_job,
-                    "samples": self._tensors("validation", source, self.known.source_job, "source"),
-                },
-                key={"versions": {name: self.known.version(name) for name in kind.uses}},
-            ),
-        )
-        return SOURCE_CHECK
-
-    def _add_check(self, parent: Branch, child: Branch, step: Pass) -> None:
-        formats = [format_named(d.format) for d in (parent.description, child.description)]
-        workers = sorted({f.worker for f in formats}, key=HEAVIEST.index)
-        uses = sorted({name for f in formats for name in f.uses})
-        self.jobs[child.check] = Job(
-            id=child.check,
-            kind="check",
-            name=step.name,
-            worker=workers[0],
-            params={
-                "promise": step.promised(parent.description).to_json(),
-                "n": CHECK_SAMPLES,
-            },
-            inputs={
-                "parent": parent.job,
-                "child": child.job,
-                "samples": self._tensors("validation", parent.description, parent.job, step.name),
-                "child_samples": self._tensors(
-                    "validation", child.description, child.job, step.name
-                ),
-            },
-            key={"versions": {name: self.known.version(name) for name in uses}},
-        )
-
-    def _tensors(self, split: str, d: Description, model: str, asked_by: str) -> str:
-        if split not in self.known.raw:
-            raise PlanError(
-                f"'{asked_by}' needs a '{split}' split",
-                where=self.recipe.line("data"),
-                hint="add it under data.splits, e.g. "
-                + ("train: train" if split == "train" else f'{split}: "train[:512]"'),
-            )
-        job = tensors_job(self.recipe, self.known, split, d, model)
-        self.jobs.setdefault(job.id, job)
-        return job.id
-
-
-def _labels_blob(raw: Arrays) -> str:
-    return raw.labels.blob if raw.labels else ""
-
-
-def tensors_job(recipe: Recipe, known: Known, split: str, d: Description, model: str) -> Job:
-    """The job that makes a split's samples ready for a model that ``d`` describes.
-
-    Where inputs are quantized it waits for ``model``, the job that makes it: only then are
-    scales known. Raises DataError where shapes or dtypes do not fit, naming input and array.
-    """
-    assert recipe.data is not None
-    preprocess = recipe.data.preprocess
-    binding = bind(
-        known.raw[split],
-        inputs=recipe.data.inputs,
-        preprocess=preprocess,
-        layout=recipe.data.layout,
-        signature=d.signature,
-        codes=d.codes,
-    )
-    params = {"preprocess": preprocess, "bind": binding}
-    named = {**params, "model": model} if d.codes else params
-    return Job(
-        id=f"tensors:{split}:{digest_of(named)[:8]}",
-        kind="data",
-        name="tensors",
-        params=params,
-        inputs={"raw": known.raw_jobs[split], **({"model": model} if d.codes else {})},
-    )

@@ -1,0 +1,184 @@
+"""The jobs of a plan: one for each pass and its check, and for the samples that these are fed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from edgeopt.data.tensors import bind
+from edgeopt.formats import format_named
+from edgeopt.planner.known import Known, UserCode
+from edgeopt.recipe import Recipe
+from edgeopt.schema.artifact import Description
+from edgeopt.schema.base import digest_of
+from edgeopt.schema.errors import PlanError
+from edgeopt.schema.job import Arrays, Job, Limits
+from edgeopt.step import Pass
+
+CHECK_SAMPLES = 16
+SOURCE_CHECK = "check:source"
+HEAVIEST = ("litert", "torch", "onnx")  # workers: one can also do what those after it do
+
+
+@dataclass(frozen=True)
+class Branch:
+    """A chain so far: what it makes, the job that makes it and the check that passed it."""
+
+    description: Description
+    job: str
+    check: str = ""
+    labels: tuple[str, ...] = ()
+    steps: tuple[str, ...] = ()
+    stages: tuple[str, ...] = ()
+    ended: bool = False  # no stage follows any more: what came so far is measured as it is
+
+
+class Jobs:
+    """The jobs made so far, by id, in an order in which they can run."""
+
+    def __init__(self, recipe: Recipe, known: Known) -> None:
+        self.recipe, self.known = recipe, known
+        self.by_id: dict[str, Job] = {}
+
+    def add(self, parent: Branch, step: Pass) -> Branch:
+        """The branch after a pass; its jobs are made unless they are there."""
+        labels = (*parent.labels, step.label)
+        id = "/".join(labels)
+        predicted = step.effect(parent.description)
+        stages = (*parent.stages, step.label) if step.stage else parent.stages
+        branch = Branch(
+            predicted, id, f"check:{id}", labels, (*parent.steps, id), stages, parent.ended
+        )
+        if id in self.by_id:
+            return branch
+        code = {named: self.known.code(named) for named in step.code}
+        placed = {named: [found.root, found.function] for named, found in code.items()}
+        self.by_id[id] = Job(
+            id=id,
+            kind="pass",
+            name=step.name,
+            worker=step.worker,
+            params={"takes": step.takes, "fields": step.model_dump(mode="json")},
+            inputs=self._inputs(parent, step),
+            needs=(parent.check,) if parent.check else (),
+            key=self._key(step, code),
+            where={"predicted": predicted.to_json(), **({"code": placed} if placed else {})},
+            limits=Limits(time_s=step.limit_s),
+        )
+        self._add_check(parent, branch, step)
+        return branch
+
+    def _inputs(self, parent: Branch, step: Pass) -> dict[str, str]:
+        """Jobs by role: the parent, the splits that the pass sees, labels, the source."""
+        found = {"parent": parent.job}
+        for split in step.splits:
+            found[split] = self._tensors(split, parent.description, parent.job, step.name)
+        if step.labels:
+            found |= {f"labels:{split}": self.known.raw_jobs[split] for split in step.splits}
+        if step.teaches:
+            found["teacher"] = self.known.source_job
+        return found
+
+    def _key(self, step: Pass, code: Mapping[str, UserCode]) -> dict[str, Any]:
+        """What a pass depends on besides its fields and inputs."""
+        key: dict[str, Any] = {
+            "version": step.version,
+            "versions": {name: self.known.version(name) for name in step.uses},
+            "seed": self.recipe.seed,
+        }
+        if step.isa_matters:
+            key["isa"] = self.known.host_isa
+        if code:
+            key["code"] = {named: dict(found.digests) for named, found in code.items()}
+        if step.labels:
+            key["labels"] = {split: _labels_blob(self.known.raw[split]) for split in step.splits}
+        return key
+
+    def check_source(self) -> str:
+        """The id of the job that looks whether the source answers soundly."""
+        source = self.known.source
+        kind = format_named(source.format)
+        self.by_id.setdefault(
+            SOURCE_CHECK,
+            Job(
+                id=SOURCE_CHECK,
+                kind="check",
+                name="source",
+                worker=kind.worker,
+                params={"n": CHECK_SAMPLES},
+                inputs={
+                    "model": self.known.source_job,
+                    "samples": self._tensors("validation", source, self.known.source_job, "source"),
+                },
+                key={"versions": {name: self.known.version(name) for name in kind.uses}},
+            ),
+        )
+        return SOURCE_CHECK
+
+    def _add_check(self, parent: Branch, child: Branch, step: Pass) -> None:
+        formats = [format_named(d.format) for d in (parent.description, child.description)]
+        workers = sorted({f.worker for f in formats}, key=HEAVIEST.index)
+        uses = sorted({name for f in formats for name in f.uses})
+        self.by_id[child.check] = Job(
+            id=child.check,
+            kind="check",
+            name=step.name,
+            worker=workers[0],
+            params={
+                "promise": step.promised(parent.description).to_json(),
+                "n": CHECK_SAMPLES,
+            },
+            inputs={
+                "parent": parent.job,
+                "child": child.job,
+                "samples": self._tensors("validation", parent.description, parent.job, step.name),
+                "child_samples": self._tensors(
+                    "validation", child.description, child.job, step.name
+                ),
+            },
+            key={"versions": {name: self.known.version(name) for name in uses}},
+        )
+
+    def _tensors(self, split: str, d: Description, model: str, asked_by: str) -> str:
+        if split not in self.known.raw:
+            raise PlanError(
+                f"'{asked_by}' needs a '{split}' split",
+                where=self.recipe.line("data"),
+                hint="add it under data.splits, e.g. "
+                + ("train: train" if split == "train" else f'{split}: "train[:512]"'),
+            )
+        job = tensors_job(self.recipe, self.known, split, d, model)
+        self.by_id.setdefault(job.id, job)
+        return job.id
+
+
+def _labels_blob(raw: Arrays) -> str:
+    return raw.labels.blob if raw.labels else ""
+
+
+def tensors_job(recipe: Recipe, known: Known, split: str, d: Description, model: str) -> Job:
+    """The job that makes a split's samples ready for a model that ``d`` describes.
+
+    Where inputs are quantized it waits for ``model``, the job that makes it: only then are
+    scales known. Raises DataError where shapes or dtypes do not fit, naming input and array.
+    """
+    assert recipe.data is not None
+    preprocess = recipe.data.preprocess
+    binding = bind(
+        known.raw[split],
+        inputs=recipe.data.inputs,
+        preprocess=preprocess,
+        layout=recipe.data.layout,
+        signature=d.signature,
+        codes=d.codes,
+    )
+    params = {"preprocess": preprocess, "bind": binding}
+    named = {**params, "model": model} if d.codes else params
+    return Job(
+        id=f"tensors:{split}:{digest_of(named)[:8]}",
+        kind="data",
+        name="tensors",
+        params=params,
+        inputs={"raw": known.raw_jobs[split], **({"model": model} if d.codes else {})},
+    )

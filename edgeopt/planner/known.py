@@ -1,0 +1,41 @@
+"""What has been found out before a plan is made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from edgeopt.schema.artifact import Description
+from edgeopt.schema.errors import UnreachableError
+from edgeopt.schema.job import Arrays
+from edgeopt.schema.target import TargetGroup
+
+
+class UserCode(NamedTuple):
+    """``FILE.py:NAME`` that a pass names: digests by file, its folder, its form there."""
+
+    digests: Mapping[str, str]
+    root: str
+    function: str
+
+
+@dataclass(frozen=True)
+class Known:
+    """What has been found out before a plan is made.
+
+    ``source`` is the source's description and ``source_job`` the job that opened it;
+    ``raw`` the arrays of each split and ``raw_jobs`` the jobs that loaded them; ``version``
+    gives the version of an installed library, ``code`` what a pass names of the user's;
+    ``host_isa`` is where passes run. Targets that could not be reached are in no group.
+    """
+
+    source: Description
+    source_job: str
+    raw: Mapping[str, Arrays]
+    raw_jobs: Mapping[str, str]
+    groups: tuple[TargetGroup, ...]
+    host_isa: str
+    version: Callable[[str], str]
+    unreachable: Mapping[str, UnreachableError] = field(default_factory=dict)  # by target
+    code: Callable[[str], UserCode] = lambda named: UserCode({}, "", named)
