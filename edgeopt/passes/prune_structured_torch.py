@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
+from edgeopt.by_hand import ByHand
 from edgeopt.module_pass import ModulePass
 from edgeopt.schema.artifact import Description
 from edgeopt.schema.errors import DataError, PassError
@@ -87,11 +88,13 @@ class PruneStructured(ModulePass):
         """A pruned copy and its records."""
         from edgeopt.pruning.prune import Goal, How, prune
 
-        if self.speedup or self.macs == "smallest":
+        if self.macs == "smallest" or (self.speedup and not isinstance(ctx, ByHand)):
             raise PassError(
                 f"{self.label} is found by measuring, in a whole run",
                 hint="Run it with edgeopt.optimize, or name the fraction of macs to keep.",
             )
+        if self.speedup:
+            return self._sped_up(model, ctx)
         fraction = self.macs or self.parameters or 1.0
         quantity: Any = None if self.ratio is not None else "macs" if self.macs else "parameters"
         done = prune(
@@ -104,6 +107,23 @@ class PruneStructured(ModulePass):
         )
         ctx.progress(1, 1, macs=done.after.macs, parameters=done.after.parameters)
         return done.module, done.records
+
+    def _sped_up(self, model: Any, ctx: PassContext) -> tuple[Any, list[dict[str, Any]]]:
+        """The widest pruned copy that is measured to be fast enough on this machine."""
+        from edgeopt.pruning.by_speed import fraction_for
+
+        def closed(fraction: float) -> PruneStructured:
+            return self.model_copy(update={"speedup": None, "macs": fraction})
+
+        assert self.speedup is not None
+        fraction = fraction_for(
+            float(self.speedup.removesuffix("x")),
+            model,
+            lambda kept: closed(kept).change(model, ctx)[0],
+            self._batches(ctx)[0][0],
+            ctx.progress,
+        )
+        return closed(fraction).change(model, ctx)
 
     def _batches(self, ctx: PassContext) -> list[Any]:
         """The first samples, in batches of at most 32 or of the model's fixed size."""

@@ -26,10 +26,9 @@ from edgeopt.schema.plan import Plan
 from edgeopt.schema.result import CurvePoint
 from edgeopt.schema.target import TargetGroup
 from edgeopt.search.bisection import Bisection, Hopeless
-from edgeopt.search.table import Width, offered, widest
+from edgeopt.search.table import GRID, Width, offered, widest
 from edgeopt.step import Open, passes_named
 
-GRID = (0.75, 0.6, 0.5, 0.4, 0.3, 0.25, 0.2, 0.15, 0.1)  # of the MACs, raced for a speed-up
 SMALLEST, STEPS = 0.05, 5  # of the bisection
 EARLY = 4  # a first look at a student is trained for so much less
 RESERVE = 0.4  # of the time limit that is left for the contest itself
