@@ -173,7 +173,7 @@ class _Planner:
             fate.refusals.append(f"{variant.label} after {after}: {error.what}")
             self.notes.append(f"not planned: {fate.refusals[-1]}")
             return None
-        fate.applied += 1
+        fate.applied += not parent.ended  # what only stands beside a stage excuses nothing
         return self.jobs.add(parent, variant)
 
     def _made(self, kind: type[Pass], choice: Choice, index: int, fate: Fate) -> Pass | None:

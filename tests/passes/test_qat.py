@@ -121,6 +121,7 @@ def test_training_makes_good_what_quantization_lost(
     assert right > right_still
 
 
+@pytest.mark.long
 def test_what_was_trained_loads_exports_and_refuses_more(
     source: Path, imu: dict[str, Split], tmp_path: Path
 ) -> None:
@@ -148,6 +149,7 @@ def test_what_was_trained_loads_exports_and_refuses_more(
             step.requires(known)
 
 
+@pytest.mark.long
 def test_a_pruned_network_trains_with_quantization_and_is_pruned_no_more(
     source: Path, imu: dict[str, Split], tmp_path: Path
 ) -> None:

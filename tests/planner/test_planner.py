@@ -247,3 +247,10 @@ def test_none_beside_a_stage_lets_later_stages_run_alone() -> None:
     label = "prune-structured(macs=0.5)"
     wanted = {(), (label,), ("distill",), (label, "distill")}
     assert {c.stages for c in made.candidates if c.eligible} == wanted
+
+
+def test_what_the_whole_chain_refuses_is_an_error_though_a_shorter_one_takes_it() -> None:
+    splits = ("calibration", "validation", "train")
+    passes = [{"qat": {"scheme": "u8s8"}}, "export-onnx", {"quantize-int8": {"scheme": "s8s8"}}]
+    with pytest.raises(PlanError, match="'quantize-int8' can never run"):
+        plan(passes, splits=splits)

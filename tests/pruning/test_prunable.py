@@ -132,6 +132,7 @@ def test_a_wrong_mapping_is_found_by_the_masked_module(images: dict[str, torch.T
     assert not layers(module, images)["a"].prunable
 
 
+@pytest.mark.long
 def test_heads_of_transformers_that_others_wrote() -> None:
     transformers = pytest.importorskip("transformers")
     torch.manual_seed(0)

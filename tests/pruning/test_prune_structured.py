@@ -42,7 +42,13 @@ def masked(module: nn.Module, records: list[dict[str, Any]]) -> nn.Module:
     return made
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+SHIPPED = ("fashion_mnist", "imu")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [name if name in SHIPPED else pytest.param(name, marks=pytest.mark.long) for name in NETWORKS],
+)
 def test_pruned_networks_are_the_masked_ones_in_any_process_and_format(
     name: str,
     opened: Open,

@@ -121,6 +121,7 @@ def made(kind: type[nn.Module], scheme: str) -> Quantized:
     return observed(module.eval(), "x", samples.numpy(), scheme, outputs=5)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "kind, integer",
     [
@@ -139,6 +140,7 @@ def test_onnx_runtime_answers_as_the_module(
     assert {name: ran[name] for name in integer} == integer
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", [Mobile, Padded, Joined])
 def test_litert_answers_as_the_module(kind: type[nn.Module], tmp_path: Path) -> None:
     found = made(kind, "int8")
@@ -146,6 +148,7 @@ def test_litert_answers_as_the_module(kind: type[nn.Module], tmp_path: Path) -> 
     assert found.steps_apart(answers) < 1.01
 
 
+@pytest.mark.long
 def test_several_ranges_in_one_concatenation_are_refused_for_litert(tmp_path: Path) -> None:
     with pytest.raises(PassError, match="CONCATENATION joins tensors of several ranges"):
         to_tflite(made(Joined, "u8s8"), tmp_path / "tflite")

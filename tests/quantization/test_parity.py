@@ -91,6 +91,7 @@ def test_tflite_holds_the_numbers_of_the_module(shipped: Quantized, tmp_path: Pa
     assert written == {tuple(s.numpy()) for s in fakequant.scales_of(shipped.frozen).values()}
 
 
+@pytest.mark.long
 def test_a_float_stem_stays_float_in_both(tmp_path: Path) -> None:
     module = format_named("torch").load(source_of("fashion_mnist", tmp_path / "source"))
     samples, _ = samples_of("fashion_mnist", "validation", 100)
@@ -101,6 +102,7 @@ def test_a_float_stem_stays_float_in_both(tmp_path: Path) -> None:
     assert made.steps_apart(run_tflite(to_tflite(made, tmp_path / "tflite"), samples)) < 1.01
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("scheme", ["s8s8", "u8s8-reduced"])
 def test_other_schemes_answer_within_one_step(scheme: str, tmp_path: Path) -> None:
     module = format_named("torch").load(source_of("imu", tmp_path / "source"))

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from training_parts import trained
 
 from edgeopt.training import TrainingSettings
@@ -47,6 +48,7 @@ def launched(folder: Path, checkpoints: Path) -> list[tuple[str, ...]]:
     return sorted(re.findall(pattern, done.stdout))
 
 
+@pytest.mark.long
 def test_two_processes_end_with_the_same_weights_and_go_on(tmp_path: Path) -> None:
     first = launched(tmp_path, tmp_path / "checkpoints")
     assert [each[:2] for each in first] == [("0", "2"), ("1", "2")]
