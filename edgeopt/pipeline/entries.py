@@ -2,27 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from edgeopt.pipeline.measure import Entry
 from edgeopt.schema.artifact import Artifact, Description
 from edgeopt.schema.errors import from_record
-from edgeopt.schema.job import Job, Outcome
-from edgeopt.schema.plan import Candidate, Plan
+from edgeopt.schema.job import Outcome
+from edgeopt.schema.plan import Plan
 from edgeopt.schema.target import TargetGroup
-
-
-def needed(plan: Plan, candidates: Iterable[Candidate]) -> list[Job]:
-    """The jobs that lead to some candidates, checks too, in the plan's order."""
-    jobs = {job.id: job for job in plan.jobs}
-    pending = [id for c in candidates for id in (c.job, c.check) if id in jobs]
-    found: set[str] = set()
-    while pending:
-        job = jobs[pending.pop()]
-        if job.id not in found:
-            found.add(job.id)
-            pending += [id for id in (*job.inputs.values(), *job.needs) if id in jobs]
-    return [job for job in plan.jobs if job.id in found]
 
 
 def entries_of(

@@ -15,10 +15,10 @@ from typing import Any
 
 from edgeopt.decide.choose import relative_margin, standing
 from edgeopt.pipeline.contest import Contest
-from edgeopt.pipeline.entries import entries_of, needed
+from edgeopt.pipeline.entries import entries_of
 from edgeopt.pipeline.measure import Bench, Entry
 from edgeopt.pipeline.work import Work
-from edgeopt.planner import make_plan
+from edgeopt.planner import make_plan, needed
 from edgeopt.recipe import Choice, Recipe
 from edgeopt.schema.errors import UsageError
 from edgeopt.schema.measurement import figure
@@ -213,7 +213,7 @@ class Search:
             for c in plan.candidates
             if c.group == str(group) and (c.reference or only is None or (c.rest, c.target) == only)
         ]
-        jobs = needed(plan, wanted)
+        jobs = needed(plan.jobs, wanted)
         self.work.run(jobs)
         entries, reference, _ = entries_of(
             plan.model_copy(update={"candidates": tuple(wanted)}), group, self.work.outcomes

@@ -8,7 +8,7 @@ pass over: so every stage can be measured with and without.
 """
 
 from edgeopt.planner.branches import make_plan
-from edgeopt.planner.jobs import SOURCE_CHECK, tensors_job
+from edgeopt.planner.jobs import SOURCE_CHECK, needed, tensors_job
 from edgeopt.planner.known import Known, UserCode
 
-__all__ = ["SOURCE_CHECK", "Known", "UserCode", "make_plan", "tensors_job"]
+__all__ = ["SOURCE_CHECK", "Known", "UserCode", "make_plan", "needed", "tensors_job"]

@@ -7,11 +7,10 @@ from dataclasses import dataclass, field, replace
 
 from pydantic import ValidationError
 
-from edgeopt.planner.jobs import Branch, Jobs
+from edgeopt.planner.jobs import Branch, Jobs, needed
 from edgeopt.planner.known import Known
 from edgeopt.recipe import Choice, Recipe
 from edgeopt.schema.errors import PassError, PlanError
-from edgeopt.schema.job import Job
 from edgeopt.schema.plan import Candidate, Plan
 from edgeopt.schema.target import Target, TargetFacts, TargetGroup
 from edgeopt.step import Pass, passes_named, registry
@@ -55,7 +54,7 @@ class _Planner:
                 hint="drop alternatives, or raise the limit",
             )
         return Plan(
-            jobs=tuple(self._needed(candidates)),
+            jobs=tuple(needed(self.jobs.by_id.values(), candidates)),
             candidates=tuple(candidates),
             notes=tuple(dict.fromkeys(self.notes)),
         )
@@ -82,17 +81,6 @@ class _Planner:
             raise refusals[0][1]
         self.notes += [f"{target} takes no part: {error.what}" for target, error in refusals]
         return found
-
-    def _needed(self, candidates: list[Candidate]) -> list[Job]:
-        """The jobs that lead to a candidate, in their order: a branch may end for no target."""
-        needed: set[str] = set()
-        pending = [id for c in candidates for id in (c.job, c.check) if id]
-        while pending:
-            job = self.jobs.by_id.get(pending.pop())
-            if job is not None and job.id not in needed:
-                needed.add(job.id)
-                pending += [*job.inputs.values(), *job.needs]
-        return [job for id, job in self.jobs.by_id.items() if id in needed]
 
     def _for_target(self, target: Target, facts: TargetFacts) -> list[Candidate]:
         root = Branch(self.known.source, self.known.source_job, self.jobs.check_source())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ from edgeopt.schema.artifact import Description
 from edgeopt.schema.base import digest_of
 from edgeopt.schema.errors import PlanError
 from edgeopt.schema.job import Arrays, Job, Limits
+from edgeopt.schema.plan import Candidate
 from edgeopt.step import Pass
 
 CHECK_SAMPLES = 16
@@ -155,6 +156,19 @@ class Jobs:
 
 def _labels_blob(raw: Arrays) -> str:
     return raw.labels.blob if raw.labels else ""
+
+
+def needed(jobs: Iterable[Job], candidates: Iterable[Candidate]) -> list[Job]:
+    """Those of the jobs that lead to some candidates, checks too, in their order."""
+    by_id = {job.id: job for job in jobs}
+    pending = [id for c in candidates for id in (c.job, c.check)]
+    found: set[str] = set()
+    while pending:
+        job = by_id.get(pending.pop())
+        if job is not None and job.id not in found:
+            found.add(job.id)
+            pending += [*job.inputs.values(), *job.needs]
+    return [job for id, job in by_id.items() if id in found]
 
 
 def tensors_job(recipe: Recipe, known: Known, split: str, d: Description, model: str) -> Job:
