@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -11,10 +10,8 @@ from pydantic import Field
 from edgeopt.schema.errors import PassError
 from edgeopt.step import PassContext
 from edgeopt.training import Batch, Samples, Score, fit, validation
-from edgeopt.training.lessons import Kind, answers_loss, answers_of, lesson
+from edgeopt.training.lessons import Kind, answers_loss, answers_of, known_answers, lesson
 from edgeopt.training.training_pass import TrainingPass
-
-MOST_KNOWN = 512_000_000  # bytes of the teacher's answers that are kept rather than asked for
 
 
 class Distill(TrainingPass):
@@ -146,7 +143,7 @@ class Distill(TrainingPass):
         pairs = pairs_of(student, teacher, few, self.layers) if self.method != "logits" else []
         known = None
         if not (self.augmented or pairs):
-            known = _known_answers(teacher, samples, few, ctx)
+            known = known_answers(teacher, samples, ctx.progress)
         return lesson(
             teacher,
             kind=kind,
@@ -159,16 +156,6 @@ class Distill(TrainingPass):
             seed=ctx.seed,
             known=known,
         )
-
-
-def _known_answers(teacher: Any, samples: Samples, few: Mapping[str, Any], ctx: Any) -> Any:
-    """The teacher's answers to all samples, or None where they would take too much memory."""
-    from edgeopt.training.losses import all_outputs
-
-    each = sum(out.numel() // len(out) * out.element_size() for out in all_outputs(teacher(**few)))
-    if each * len(samples) > MOST_KNOWN:
-        return None
-    return answers_of(teacher, samples, ctx.progress)
 
 
 def _check_outputs(student: Any, teacher: Any, samples: Samples) -> None:

@@ -15,8 +15,6 @@ from edgeopt.step import PassContext
 from edgeopt.training import Samples, fit, supervised, validation
 from edgeopt.training.training_pass import TrainingPass
 
-MOST_KNOWN = 512_000_000  # bytes of the teacher's answers that are kept rather than asked for
-
 
 class Qat(TrainingPass):
     """Train on with weights and activations quantized as the runtime that follows does it.
@@ -139,7 +137,7 @@ class Qat(TrainingPass):
         import numpy as np
         import torch
 
-        from edgeopt.training.lessons import answers_of, lesson
+        from edgeopt.training.lessons import known_answers, lesson
         from edgeopt.training.losses import all_outputs
 
         soft = self.soft if samples.labels is not None else 1.0
@@ -155,10 +153,7 @@ class Qat(TrainingPass):
                 f"{[list(s) for s in mine]}",
                 hint="say 'soft: 0' to train on labels alone",
             )
-        known = None
-        size = sum(shape.numel() for shape in theirs) * 4 * len(samples)
-        if not self.augmented and size <= MOST_KNOWN:
-            known = answers_of(teacher, samples, ctx.progress)
+        known = None if self.augmented else known_answers(teacher, samples, ctx.progress)
         classes = samples.labels is not None and samples.labels.dtype.kind in "iu"
         return lesson(
             teacher,

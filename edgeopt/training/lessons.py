@@ -13,6 +13,7 @@ from edgeopt.training.samples import Batch, Samples, derived
 
 Kind = Literal["classes", "values", "embedding"]
 Method = Literal["logits", "features", "attention"]
+MOST_KNOWN = 512_000_000  # bytes of a teacher's answers that are kept rather than asked for
 
 
 def output_loss(student: Any, teacher: Any, kind: Kind, temperature: float = 1.0) -> Any:
@@ -151,6 +152,17 @@ def _lesson_kind() -> Any:
             return functional.mse_loss(mine.float(), theirs.float())
 
     return Lesson
+
+
+def known_answers(teacher: Any, samples: Samples, progress: Any) -> Any:
+    """``answers_of`` all samples, or None where they would take too much memory."""
+    import torch
+
+    few = samples.take(np.arange(min(2, len(samples)))).inputs
+    with torch.no_grad():
+        made = all_outputs(teacher(**few))
+    each = sum(out.numel() // len(out) * out.element_size() for out in made)
+    return None if each * len(samples) > MOST_KNOWN else answers_of(teacher, samples, progress)
 
 
 def answers_of(
