@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from edgeopt.api import benchmark, doctor, inspect, load, optimize, plan
+    from edgeopt.api import benchmark, doctor, inspect, load, optimize, plan, prunable
     from edgeopt.recipe import Recipe
     from edgeopt.schema.artifact import Artifact, Description, Inspection
     from edgeopt.schema.constraint import Constraint, Verdict
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     __version__: str
 
 _HOMES = {
-    "api": ("benchmark", "compare", "doctor", "inspect", "load", "optimize", "plan"),
+    "api": ("benchmark", "compare", "doctor", "inspect", "load", "optimize", "plan", "prunable"),
     "recipe": ("Recipe",),
     "schema.artifact": ("Artifact", "Description", "Inspection"),
     "schema.comparison": ("Comparison",),
@@ -85,6 +85,7 @@ __all__ = [
     "load",
     "optimize",
     "plan",
+    "prunable",
 ]
 
 

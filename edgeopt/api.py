@@ -195,6 +195,25 @@ def inspect(
         return inspect_model(Path(model), store=opened, on_event=on_event or _ignore)
 
 
+def prunable(
+    recipe: str | Path | Recipe,
+    *,
+    store: Store | str | Path | None = None,
+    on_event: OnEvent | None = None,
+) -> list[dict[str, Any]]:
+    """The layers of a recipe's network: how many units each could lose, or why it cannot.
+
+    Groups of layers are tried on the recipe's samples; nothing is kept of it. Raises PassError
+    for a network that cannot be traced, naming the layer, UsageError for one that is no torch
+    module.
+    """
+    from edgeopt.pipeline import prunable_layers
+
+    tell = on_event or _ignore
+    with _opened(store) as opened:
+        return prunable_layers(recipe_for(recipe), store=opened, on_event=tell)
+
+
 def doctor(*, store: Store | str | Path | None = None) -> dict[str, Any]:
     """What this installation can do: libraries, extras, CPU, targets, store, problems."""
     from edgeopt.pipeline import diagnose

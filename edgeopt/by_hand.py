@@ -7,7 +7,7 @@ import random
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ class ByHand:
     tell: Any = None  # progress
     kept: Path | None = None  # checkpoints
     threads: int = 1
+    found: dict[str, Any] = field(default_factory=dict)
 
     @property
     def parent(self) -> Path:

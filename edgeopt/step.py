@@ -70,6 +70,7 @@ class PassContext(Protocol):
     threads: int
     description: Description  # of the input artifact
     parent: Path  # a private copy of its folder
+    found: dict[str, Any]  # what it tells beside its artifact, plain JSON; kept in the result
 
     @property
     def checkpoints(self) -> Path:

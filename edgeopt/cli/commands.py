@@ -14,8 +14,8 @@ from typing import Any, NoReturn, TypeVar
 import click
 
 COMMANDS = (
-    "optimize", "plan", "benchmark", "compare", "inspect", "report", "passes", "devices", "job",
-    "cache", "doctor",
+    "optimize", "plan", "benchmark", "compare", "inspect", "prunable", "report", "passes",
+    "devices", "job", "cache", "doctor",
 )  # fmt: skip
 AS_JSON = "edgeopt.as_json"
 Command = TypeVar("Command", bound=Callable[..., Any])

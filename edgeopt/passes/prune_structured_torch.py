@@ -105,6 +105,7 @@ class PruneStructured(ModulePass):
             ctx.seed,
             ctx.progress,
         )
+        ctx.found = done.told(model)
         ctx.progress(1, 1, macs=done.after.macs, parameters=done.after.parameters)
         return done.module, done.records
 

@@ -5,6 +5,7 @@ from edgeopt.pipeline.compare_results import compare_results
 from edgeopt.pipeline.doctor import diagnose
 from edgeopt.pipeline.loop import make_plan, run_recipe
 from edgeopt.pipeline.packs import chosen_and_reference, export_job, import_job
+from edgeopt.pipeline.prunable import prunable_layers
 from edgeopt.pipeline.single import benchmark_files, inspect_model
 
 __all__ = [
@@ -17,5 +18,6 @@ __all__ = [
     "import_job",
     "inspect_model",
     "make_plan",
+    "prunable_layers",
     "run_recipe",
 ]

@@ -152,6 +152,7 @@ def _pass_record(id: str, plan: Plan, outcomes: dict[str, Outcome]) -> PassRecor
         cached=outcome.cached,
         promise=promise["kind"],
         check=checked.value,
+        found=outcome.value.get("found", {}),
         error=outcome.error or checked.error,
     )
 

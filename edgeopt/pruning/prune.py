@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from torch import nn
 
@@ -51,6 +52,15 @@ class Pruned:
     before: Cost
     after: Cost
     gap: Gap
+
+    def told(self, module: nn.Module) -> dict[str, Any]:
+        """All of it but the module, plain JSON; ``module`` is what it was made of."""
+        layers = []
+        for layer in self.prunable.layers(module):
+            left = self.kept.get(layer.group)
+            layers.append(asdict(layer) | {"kept": layer.units if left is None else len(left)})
+        costs = {"before": asdict(self.before), "after": asdict(self.after)}
+        return {"layers": layers, **costs, "gap": asdict(self.gap)}
 
 
 def prune(

@@ -50,6 +50,7 @@ class PassRecord(Noun):
     cached: bool = False
     promise: str = ""
     check: dict[str, Any] = {}
+    found: dict[str, Any] = {}  # what the pass tells beside its artifact
     error: dict[str, str] | None = None
 
 

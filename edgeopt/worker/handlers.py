@@ -7,14 +7,14 @@ import random
 import sys
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
-from edgeopt.schema.artifact import Artifact, Description, Tensor
+from edgeopt.schema.artifact import Artifact, Description
 from edgeopt.schema.base import digest_of
-from edgeopt.schema.errors import EdgeoptError, PassError, WorkerError
+from edgeopt.schema.errors import PassError, WorkerError
 from edgeopt.schema.job import Arrays, Outcome, Request
 from edgeopt.step import Pass, registry
 from edgeopt.store import Store
@@ -32,7 +32,7 @@ def open_model(request: Request, store: Store, progress: Progress) -> tuple[str,
 
     params, root = request.job.params, Path(request.job.where["root"])
     fmt = format_named(params["spec"]["format"])
-    folder = _made(request, "artifact")
+    folder = made_folder(request, "artifact")
     fmt.gather(params["spec"], root, folder, params.get("samples", {}))
     description, inspection = fmt.describe(folder), fmt.inspect(folder)
     artifact = store.put_artifact(folder, fmt.name)
@@ -93,6 +93,7 @@ class Context:
     claims: ExitStack  # closed when the pass has ended
     places: Mapping[str, tuple[str, str]]  # of the user's code
     threads: int = 1
+    found: dict[str, Any] = field(default_factory=dict)
 
     def data(self, split: str) -> Mapping[str, Any]:
         """Arrays by model input. Raises PassError for a split that was not declared."""
@@ -152,12 +153,12 @@ def run_pass(request: Request, store: Store, progress: Progress) -> tuple[str, d
     description = Description.model_validate(parent["description"])
     step.requires(description)
     takes, gives = format_named(kind.takes), format_named(kind.gives)
-    folder = _made(request, "parent")
+    folder = made_folder(request, "parent")
     store.checkout(Artifact.model_validate(parent["artifact"]), folder, writable=True)
     seed, claims = int(job.key.get("seed", 0)), ExitStack()
     context = Context(
         seed=seed,
-        workdir=_made(request, "rough"),
+        workdir=made_folder(request, "rough"),
         description=description,
         parent=folder,
         kind=kind,
@@ -172,41 +173,13 @@ def run_pass(request: Request, store: Store, progress: Progress) -> tuple[str, d
     seed_everything(seed)
     with claims:
         made = step.run(model, context)
-        out = _made(request, "artifact")
+        out = made_folder(request, "artifact")
         gives.save(made, out)
     real = gives.describe(out)
     _compare(step, Description.model_validate(job.where["predicted"]), real)
     artifact = store.put_artifact(out, gives.name)
-    return artifact.digest, {"artifact": artifact.to_json(), "description": real.to_json()}
-
-
-def own_metric(request: Request, store: Store, progress: Progress) -> tuple[str, dict[str, Any]]:
-    """A metric of the recipe's own, alone and against the source. Raises DataError."""
-    from edgeopt.data.gather import blamed
-    from edgeopt.data.outputs import kept_outputs
-    from edgeopt.formats.torch.code import function_of
-    from edgeopt.metrics import custom
-
-    if request.job.name != "metric":
-        raise WorkerError(f"unknown analysis '{request.job.name}'", where=request.job.id)
-    params, where = request.job.params, request.job.where
-    file, _, name = where["function"].rpartition(":")
-    function = function_of(Path(where["root"]), file, name)
-    mine, theirs = (
-        kept_outputs(request.inputs[side].value, [Tensor.model_validate(t) for t in params[side]],
-                     store, request.job.id)
-        for side in ("mine", "source")
-    )  # fmt: skip
-    ref = Arrays.model_validate(request.inputs["raw"].value).labels
-    labels = None if ref is None else store.get_array(ref)
-    try:
-        found = custom.figures(params["name"], function, params["better"], mine, theirs, labels)
-    except EdgeoptError:
-        raise
-    except Exception as error:
-        raise blamed(error, f"metric.{params['name']} ({where['function']})") from error
-    value = {quantity: measurement.to_json() for quantity, measurement in found.items()}
-    return digest_of(value), value
+    value = {"artifact": artifact.to_json(), "description": real.to_json()}
+    return artifact.digest, value | ({"found": context.found} if context.found else {})
 
 
 def seed_everything(seed: int) -> None:
@@ -228,7 +201,7 @@ def _compare(step: Pass, predicted: Description, real: Description) -> None:
         )
 
 
-def _made(request: Request, name: str) -> Path:
+def made_folder(request: Request, name: str) -> Path:
     folder = Path(request.workdir) / name
     folder.mkdir()
     return folder

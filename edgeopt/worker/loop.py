@@ -19,8 +19,9 @@ from edgeopt.schema.errors import DataError, EdgeoptError, ModelError, PassError
 from edgeopt.schema.job import Job, Outcome, Request
 from edgeopt.store import Store
 from edgeopt.store.disk import no_room
+from edgeopt.worker.analyses import analyse
 from edgeopt.worker.checks import check
-from edgeopt.worker.handlers import Progress, load_data, open_model, own_metric, run_pass
+from edgeopt.worker.handlers import Progress, load_data, open_model, run_pass
 
 Handler = Callable[[Request, Store, Progress], tuple[str, dict[str, Any]]]
 
@@ -29,7 +30,7 @@ HANDLERS: dict[str, Handler] = {
     "data": load_data,
     "pass": run_pass,
     "check": check,
-    "analysis": own_metric,
+    "analysis": analyse,
 }
 BLAMED = {
     "open": ModelError,

@@ -35,6 +35,12 @@ def test_a_pruned_and_quantized_network_is_the_smallest(pruning: Project) -> Non
     assert not result["jobs"]["failed"]
     best = chosen(result)
     assert "prune-structured" in best["label"] and "quantize-int8" in best["label"]
+    found = next(s["found"] for s in best["chain"] if s["name"] == "prune-structured")
+    kept = {each["path"]: each["kept"] for each in found["layers"] if each["units"]}
+    assert 0 < kept["stages.2.conv1"] <= 128 and min(kept.values()) < 128
+    assert found["after"]["macs"] <= 0.8 * found["before"]["macs"]
+    page = (pruning.folder / "out" / "report.html").read_text()
+    assert "What pruning left" in page and "channels" in page
 
 
 def test_a_pruned_module_runs_as_a_torch_target(pruning: Project) -> None:
@@ -69,4 +75,16 @@ def test_the_shipped_recipe_prunes_distills_and_zeroes(tmp_path: Path) -> None:
     target = optimized(ROOT / "recipes" / "prune.yaml", tmp_path)
     chains = {tuple(step["name"] for step in c["chain"]) for c in target["candidates"]}
     assert ("prune-structured", "distill", "prune-unstructured", "export-onnx") in chains
+    assert ("prune-structured", "distill", "prune-gradual", "export-onnx") in chains
     assert ("distill", "export-onnx") in chains
+
+
+def test_the_layers_that_can_be_pruned_are_listed_beforehand(pruning: Project) -> None:
+    done = pruning.run("prunable", "recipe.yaml", "--json")
+    assert done.returncode == 0, done.stderr
+    layers = {each["path"]: each for each in json.loads(done.stdout)["layers"]}
+    assert layers["stem.0"]["units"] == 32 and not layers["stem.0"]["reason"]
+    assert layers["stages.0.conv2"]["group"] == "stem.0", "added to it"
+    assert "output" in layers["head"]["reason"]
+    shown = pruning.run("prunable", "recipe.yaml")
+    assert "left alone because" in shown.stdout and "layers can be pruned" in shown.stdout

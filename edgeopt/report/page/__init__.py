@@ -14,6 +14,7 @@ from edgeopt.report.page.rows import (
     Row,
     checks,
     groups,
+    pruned,
     rows_of,
     searched,
     split,
@@ -58,6 +59,7 @@ def draw(result: Result) -> str:
             facts=_facts(result),
             command=_command(result),
             search=searched(result),
+            pruned=pruned(result),
             recipe=json.dumps(result.recipe, indent=2, ensure_ascii=False),
         )
     )

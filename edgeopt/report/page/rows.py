@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from edgeopt.schema.constraint import Verdict
 from edgeopt.schema.measurement import Measurement, figure, span
@@ -167,6 +168,37 @@ def searched(result: Result) -> list[list[Cell]]:
         ]
         for p in points
     ]  # fmt: skip
+
+
+def pruned(result: Result) -> list[tuple[str, list[list[Cell]]]]:
+    """By pass, what it left of each layer, or why it left the layer alone."""
+    records = {
+        step.job: step
+        for target in result.targets
+        for candidate in target.candidates
+        for step in candidate.chain
+        if step.found.get("layers")
+    }
+    return [
+        (
+            step.label,
+            [
+                [
+                    Cell("Layer", each["path"]),
+                    Cell("Kind", each["kind"]),
+                    Cell("Kept", _kept(each), strong=True),
+                    Cell("Goes with", each["group"] if each["group"] != each["path"] else ""),
+                    Cell("Left alone because", each["reason"]),
+                ]
+                for each in step.found["layers"]
+            ],
+        )
+        for step in records.values()
+    ]
+
+
+def _kept(layer: dict[str, Any]) -> str:
+    return f"{layer['kept']} of {layer['units']} {layer['unit']}s" if layer["units"] else ""
 
 
 def _cells(metric: str, speed: str, candidate: CandidateResult) -> list[Cell]:

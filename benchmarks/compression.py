@@ -1,0 +1,326 @@
+"""Smaller networks side by side, as Markdown tables: accuracy on the test split, speed and size.
+
+    python benchmarks/compression.py make [--task imu] [--seed 0 ...]
+    python benchmarks/compression.py measure [--task imu]
+    python benchmarks/compression.py count [--task imu]      # instructions on emulated Arm cores
+    python benchmarks/compression.py table
+
+make     trains every network of every seed by recipes of the product and writes its files, in
+         float32 and INT8, to models/TASK/compressed. About half an hour a seed on two idle cores;
+         what was trained before comes from the store.
+measure  each file against the source trained on for as long: accuracy of both on the test split,
+         paired, and their race. Seed 0 is raced in full, the others in short.
+count    the files of seed 0 on emulated cores. Needs `edgeopt devices setup emulated`.
+table    draws what was measured; figures lie beside the files, in figures.json.
+
+`python benchmarks/recompute.py` scores all files again, with the runtimes alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import shutil
+import statistics
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+import torch_pruning_bare
+from devices import cell, header, table, tell
+from recompute import prepared
+
+import edgeopt
+import edgeopt.passes
+from edgeopt.schema.comparison import ComparedPair
+from edgeopt.schema.measurement import Measurement, figure
+
+ROOT = Path(__file__).resolve().parents[1]
+TARGETS = ["local/onnxruntime", "local/litert"]
+CORES = ("cortex-a76", "cortex-a53")
+FORMS = {"fp32": "onnx", "int8-onnx": "onnx", "int8-tflite": "tflite"}
+EXPORTS: list[Any] = [
+    {"one_of": ["export-onnx", "export-tflite"]},
+    {"one_of": ["none", {"quantize-int8": {"scheme": "auto"}}]},
+]
+LONGER, BARE = "source, trained on", "Torch-Pruning bare + distilled"
+SEEDS = (0, 1, 2)
+RUNTIMES = ("onnxruntime", "openvino", "litert")
+FIGURES = "figures.json"
+
+
+class Task(NamedTuple):
+    """A trained network, how its recipe shortens it and which training all rows share."""
+
+    name: str
+    recipe: Path
+    prune: dict[str, Any]
+    training: dict[str, Any]
+    scratch: dict[str, Any]  # what the untrained narrow network has instead
+    qat: dict[str, Any]
+    source_qat: dict[str, Any]
+
+    @property
+    def folder(self) -> Path:
+        """Where its files are shipped."""
+        return ROOT / "models" / self.name / "compressed"
+
+    @property
+    def rows(self) -> dict[str, list[dict[str, Any]]]:
+        """The stages of every network by the name of its row."""
+        prune, distill = {"prune-structured": self.prune}, {"distill": self.training}
+        return {
+            "source": [],
+            LONGER: [distill],
+            "qat": [{"qat": self.source_qat}],
+            "pruned + distilled": [prune, distill],
+            "pruned + distilled + qat": [prune, distill, {"qat": self.qat}],
+            "from scratch + distilled": [{"distill": self.training | self.scratch}],
+            BARE: [{"distill": self.training}],
+        }
+
+
+def told(event: Any) -> None:
+    """What a run says, without its hundreds of steps."""
+    if event.what not in {"progress", "job-started"}:
+        tell(f"  {event.what} {event.job or event.text}")
+
+
+TASKS = {
+    "fashion_mnist": Task(
+        "fashion_mnist",
+        ROOT / "recipes" / "fashion-mnist-small.yaml",
+        prune={"macs": 0.25},
+        training={"epochs": 20, "lr": 0.05, "precision": "bfloat16", "shift": 2, "mirror": True,
+                  "erase": 6},
+        scratch={"student": "../models/fashion_mnist/net.py:resnet_16", "lr": 0.2},
+        qat={"scheme": "auto", "epochs": 3},
+        source_qat={"scheme": "auto", "epochs": 1},
+    ),
+    "imu": Task(
+        "imu",
+        ROOT / "recipes" / "prune.yaml",
+        prune={"macs": 0.25},
+        training={"epochs": 12, "lr": 0.05},
+        scratch={"student": "../models/imu/net.py:resnet_16", "lr": 0.1},
+        qat={"scheme": "auto", "epochs": 3},
+        source_qat={"scheme": "auto", "epochs": 3},
+    ),
+}  # fmt: skip
+
+
+# -- files
+
+
+def file_name(row: str, seed: int, form: str) -> str:
+    """Where a network of a seed lies in one form."""
+    plain = row.replace(",", "").replace(" + ", "+").replace(" ", "-").lower()
+    return f"{plain}.{form}.seed{seed}.{FORMS[form]}"
+
+
+def form_of(labels: list[str], qat: bool) -> str | None:
+    """What an exported chain is called; None for what is not shipped (float32 in TFLite)."""
+    fmt = "onnx" if "export-onnx" in labels else "tflite"
+    quantized = qat or any(label.startswith("quantize-int8") for label in labels)
+    return f"int8-{fmt}" if quantized else "fp32" if fmt == "onnx" else None
+
+
+def made_by_recipe(task: Task, row: str, seed: int) -> None:
+    """Train a row's network and write its files."""
+    stages = task.rows[row]
+    qat = any("qat" in stage for stage in stages)
+    out = ROOT / "edgeopt-out" / "compression" / file_name(row, seed, "fp32").partition(".")[0]
+    passes = [*stages, *(EXPORTS[:1] if qat else EXPORTS)]
+    result = edgeopt.optimize(
+        task.recipe, out=out, bench=False, passes=passes, targets=TARGETS, seed=seed,
+        constraints=["size <= 10 MB"], on_event=told,
+    )  # fmt: skip
+    written = taken(result, len(stages), qat)
+    for form, path in written.items():
+        shutil.copyfile(out / path, task.folder / file_name(row, seed, form))
+
+
+def taken(result: edgeopt.Result, stages: int, qat: bool) -> dict[str, str]:
+    """Form to path of the chains that went through all stages, the first of each form."""
+    found: dict[str, str] = {}
+    for decided in result.targets:
+        for candidate in decided.candidates:
+            labels = [step.label for step in candidate.chain]
+            exported = next(i for i, label in enumerate(labels) if label.startswith("export"))
+            form = form_of(labels, qat)
+            if exported == stages and form is not None and candidate.path:
+                found.setdefault(form, candidate.path)
+    return found
+
+
+def made_bare(task: Task, row: str, seed: int) -> None:
+    """The same for Torch-Pruning's own network: by hand, then exported by the product."""
+    folder = task.folder.parent
+    splits = {split: prepared(task.name, split) for split in ("train", "validation")}
+    splits["calibration"] = tuple(array[:512] for array in splits["train"])  # type: ignore[assignment]
+    bare = torch_pruning_bare.pruned(folder, torch.from_numpy(splits["train"][0][:1]))
+    trained = edgeopt.passes.Distill(**task.training)(
+        bare, splits, teacher=torch_pruning_bare.source(folder), seed=seed
+    )
+    out = ROOT / "edgeopt-out" / "compression" / f"bare-{seed}"
+    result = edgeopt.optimize(
+        trained, out=out, bench=False, passes=EXPORTS, targets=TARGETS, seed=seed,
+        data={"calibration": splits["calibration"], "validation": splits["validation"]},
+        constraints=["size <= 10 MB"], on_event=told,
+    )  # fmt: skip
+    for form, path in taken(result, 0, qat=False).items():
+        shutil.copyfile(out / path, task.folder / file_name(row, seed, form))
+
+
+def make(task: Task, seeds: Sequence[int], rows: Sequence[str]) -> None:
+    """The files of all rows that are not there yet."""
+    task.folder.mkdir(exist_ok=True)
+    for seed in seeds:
+        for row in rows or task.rows:
+            if (row == "source" and seed) or list(forms_there(task, row, seed)):
+                continue
+            tell(f"{task.name}, seed {seed}: {row}")
+            (made_bare if row == BARE else made_by_recipe)(task, row, seed)
+
+
+def forms_there(task: Task, row: str, seed: int) -> Iterator[tuple[str, Path]]:
+    """Form and file of a network of a seed, as far as they were made."""
+    for form in FORMS:
+        path = task.folder / file_name(row, seed, form)
+        if path.is_file():
+            yield form, path
+
+
+# -- figures
+
+
+def kept(task: Task) -> dict[str, Any]:
+    """What was measured, by file."""
+    path = task.folder / FIGURES
+    found: dict[str, Any] = json.loads(path.read_text()) if path.is_file() else {"files": {}}
+    return found
+
+
+def keep(task: Task, figures: dict[str, Any]) -> None:
+    """Write it, beside the files."""
+    (task.folder / FIGURES).write_text(json.dumps(figures, indent=1, sort_keys=True) + "\n")
+
+
+def measure(task: Task, seeds: Sequence[int]) -> None:
+    """Each file against the source trained on, of its own seed."""
+    figures = kept(task) | {"machine": header()}
+    for seed in seeds:
+        baseline = task.folder / file_name(LONGER, seed, "fp32")
+        for row in task.rows:
+            for _form, path in forms_there(task, row, seed):
+                digest = hashlib.sha256(path.read_bytes()).hexdigest()
+                if figures["files"].get(path.name, {}).get("sha256") == digest:
+                    continue
+                tell(f"{task.name}: {path.name}")
+                compared = edgeopt.compare(
+                    baseline, path, targets=["local/*"], recipe=task.recipe, split="test",
+                    quick=seed > 0,
+                )  # fmt: skip
+                inside = edgeopt.inspect(path)
+                figures["files"][path.name] = {
+                    "sha256": digest,
+                    "macs": inside.macs,
+                } | facts(compared.pairs)
+                keep(task, figures)
+
+
+def facts(pairs: Sequence[ComparedPair]) -> dict[str, Any]:
+    """What the table draws of a comparison on one or more runtimes."""
+    first = pairs[0]
+    told = {"accuracy": first.b.measurements["accuracy"], "size": first.b.measurements["size"],
+            "difference": first.against["difference.accuracy"]}  # fmt: skip
+    for pair in pairs:
+        runtime = pair.b.target.rpartition("/")[2]
+        told[f"ratio.{runtime}"] = pair.against["ratio.latency.p50"]
+    return {name: made.to_json() for name, made in told.items()}
+
+
+def count(task: Task) -> None:
+    """Instructions of the files of seed 0 on each core, over those of the source in float32."""
+    figures = kept(task)
+    files = [path for row in task.rows for _form, path in forms_there(task, row, 0)]
+    for core in CORES:
+        tell(f"{task.name}: {core}")
+        counted = edgeopt.benchmark(
+            *files, targets=[f"emulated:{core}/*"], on_event=lambda event: told(event)
+        )
+        for row in counted["targets"][0]["files"]:
+            runtime = row["target"].rpartition("/")[2]
+            mine = figures["files"][Path(row["path"]).name]
+            mine[f"ratio.{core}.{runtime}"] = row["measurements"]["ratio.instructions"]
+        keep(task, figures)
+
+
+# -- table
+
+
+def drawn(task: Task) -> str:
+    """A row for each network and form; the other seeds beside seed 0."""
+    files = kept(task)["files"]
+    speeds = [*RUNTIMES, *(f"{core}.{runtime}" for core in CORES for runtime in RUNTIMES[::2])]
+    lines = []
+    for row in task.rows:
+        for form, path in forms_there(task, row, 0):
+            mine = files[path.name]
+            of_seeds = [
+                files[name] for seed in SEEDS if (name := file_name(row, seed, form)) in files
+            ]
+            ratios = [cell(measurement(mine, f"ratio.{speed}")) for speed in speeds]
+            macs = figure(mine["macs"], "count") if mine["macs"] else ""
+            lines.append(
+                [row, form, cell(measurement(mine, "accuracy"), 4),
+                 cell(measurement(mine, "difference")), spread(of_seeds), macs,
+                 figure(mine["size"]["value"], "bytes"), *ratios]
+            )  # fmt: skip
+    headers = ["network", "form", "test accuracy", "to the source trained on",
+               "of all seeds: mean (each)", "MACs", "size"]  # fmt: skip
+    ratios = [f"p50, {r}" for r in RUNTIMES] + [f"instructions, {s}" for s in speeds[3:]]
+    return f"{kept(task)['machine']}\n{table(headers + ratios, lines)}"
+
+
+def measurement(figures: dict[str, Any], name: str) -> Measurement | None:
+    """A figure that was kept, if it was taken."""
+    return Measurement.model_validate(figures[name]) if name in figures else None
+
+
+def spread(of_seeds: Sequence[dict[str, Any]]) -> str:
+    """The differences of all seeds, in points."""
+    points = [100 * each["difference"]["value"] for each in of_seeds]
+    if len(points) < 2:
+        return ""
+    each = ", ".join(f"{point:+.2f}" for point in points)
+    return f"{statistics.mean(points):+.2f}pt ({each})"
+
+
+def main() -> None:
+    """Do what was asked for."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("what", choices=("make", "measure", "count", "table"))
+    parser.add_argument("--task", choices=tuple(TASKS), action="append")
+    parser.add_argument("--seed", type=int, action="append")
+    parser.add_argument("--row", action="append", help="make: only these networks")
+    asked = parser.parse_args()
+    seeds = asked.seed or SEEDS
+    for name in asked.task or TASKS:
+        task = TASKS[name]
+        if asked.what == "make":
+            make(task, seeds, asked.row)
+        elif asked.what == "measure":
+            measure(task, seeds)
+        elif asked.what == "count":
+            count(task)
+        else:
+            print(drawn(task))
+
+
+if __name__ == "__main__":
+    main()
