@@ -1,0 +1,28 @@
+"""The small networks that are shipped beside the source, and the script that scores them again."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize("task", ["fashion_mnist", "imu"])
+def test_shipped_files_have_the_accuracy_that_is_stated(task: str) -> None:
+    """Those whose kernels answer alike on every CPU; all of them take minutes."""
+    folder = ROOT / "models" / task / "compressed"
+    stated = json.loads((folder / "figures.json").read_text())["files"]
+    assert {path.name for path in folder.iterdir()} == {*stated, "figures.json"}
+    names = [name for name in stated if name.startswith("pruned+distilled.") and "onnx" not in name]
+    assert names
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "benchmarks" / "recompute.py"), *names],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count(f"{task}/") == len(names)
