@@ -109,7 +109,6 @@ TASKS = {
         others={
             "pruned to 20% + distilled": {"macs": 0.2},
             "pruned to 20% + distilled + qat": {"macs": 0.2},
-            "pruned to 20%, global + distilled": {"macs": 0.2, "spread": "global"},
         },
     ),
     "imu": Task(

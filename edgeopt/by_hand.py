@@ -37,11 +37,9 @@ class ByHand:
         raise PassError("a live module has no artifact", hint="Call change(), not run().")
 
     @property
-    def checkpoints(self) -> Path:
-        """The folder that was given, else one that ends with the call."""
-        folder = self.kept or self.workdir / "checkpoints"
-        folder.mkdir(parents=True, exist_ok=True)
-        return folder
+    def checkpoints(self) -> Path | None:
+        """The folder that was given; without one nothing could be gone on from."""
+        return self.kept
 
     def data(self, split: str) -> Mapping[str, Any]:
         """Arrays by model input. Raises PassError where none were given."""
@@ -82,7 +80,7 @@ def call(
     seed: int = 0,
     teacher: Any = None,
     tell: Any = None,
-    checkpoints: Path | None = None,
+    checkpoints: Path | str | None = None,
 ) -> Any:
     """What ``step.change`` makes of a copy of a module, in the mode the module is in.
 
@@ -91,6 +89,8 @@ def call(
     of such batches (a DataLoader). Of one source, every tenth sample is held back to validate
     where the pass trains. Random states of Python, NumPy and torch stay.
     """
+    module = _plain(module)
+    teacher = None if teacher is None else _plain(teacher)
     with _states_kept(seed), tempfile.TemporaryDirectory(prefix="edgeopt-") as folder:
         copied = copy.deepcopy(module).eval()
         names = _input_names(module)
@@ -98,10 +98,20 @@ def call(
         source = copy.deepcopy(module if teacher is None else teacher).eval()
         description = _described(copied, given, step)
         step.requires(description)
-        context = ByHand(seed, Path(folder), description, given, source, tell, checkpoints)
+        kept = None if checkpoints is None else Path(checkpoints)
+        context = ByHand(seed, Path(folder), description, given, source, tell, kept)
         made, _records = step.change(copied, context)
     made.train(module.training)
     return made
+
+
+def _plain(module: Any) -> Any:
+    """The module that ``torch.compile`` or ``DataParallel`` holds, or the module itself."""
+    import torch
+
+    kinds = (torch.nn.DataParallel, torch.nn.parallel.DistributedDataParallel)
+    inner = module.module if isinstance(module, kinds) else getattr(module, "_orig_mod", module)
+    return inner if inner is module else _plain(inner)
 
 
 @contextmanager
@@ -151,7 +161,13 @@ def _input_names(module: Any) -> list[str]:
 
     kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
     parameters = inspect.signature(module.forward).parameters.values()
-    return [p.name for p in parameters if p.kind in kinds]
+    names = [p.name for p in parameters if p.kind in kinds]
+    if not names:
+        raise PassError(
+            f"{type(module).__name__}.forward() names no input",
+            hint="Give its inputs names; *args and **kwargs tell nothing of what it takes.",
+        )
+    return names
 
 
 def _arrays(data: Any, names: list[str]) -> tuple[dict[str, Any], Any]:
@@ -175,7 +191,11 @@ def _arrays(data: Any, names: list[str]) -> tuple[dict[str, Any], Any]:
         data = {names[0]: data}
     if strange := [name for name in data if name not in names]:
         raise DataError(f"the module has no input '{strange[0]}'; it takes {', '.join(names)}")
-    return {str(name): _array(value) for name, value in data.items()}, labels
+    arrays = {name: _array(data[name]) for name in names if name in data}
+    counts = {len(a) for a in (*arrays.values(), *([] if labels is None else [labels]))}
+    if len(counts) > 1:
+        raise DataError(f"inputs and labels of different lengths: {sorted(counts)}")
+    return arrays, labels
 
 
 def _batches(data: Any) -> Iterable[Any]:
@@ -206,6 +226,8 @@ def _described(module: Any, given: Mapping[str, Any], step: Any) -> Description:
         made = run(module, {n: a[:2] for n, a in inputs.items()}, type(module).__name__)
     floats = {p.dtype for p in module.parameters() if p.is_floating_point()} or {torch.float32}
     facts = {str(dtype).removeprefix("torch.") for dtype in floats}
+    if any(type(each).__name__ == "FakeQuantize" for each in module.modules()):
+        facts |= {"fake-quantized"}
     said = [
         tuple(
             Tensor(name=n, dtype=str(a.dtype), shape=("batch", *a.shape[1:]))

@@ -73,8 +73,11 @@ class PassContext(Protocol):
     found: dict[str, Any]  # what it tells beside its artifact, plain JSON; kept in the result
 
     @property
-    def checkpoints(self) -> Path:
-        """A folder that is kept across a kill and gone once the pass has ended well."""
+    def checkpoints(self) -> Path | None:
+        """A folder that is kept across a kill and gone once the pass has ended well.
+
+        None where the caller of a pass by hand gave none.
+        """
         ...
 
     def data(self, split: str) -> Mapping[str, Any]:
@@ -170,7 +173,7 @@ class Pass(BaseModel):
         seed: int = 0,
         teacher: Any = None,
         progress: Any = None,
-        checkpoints: Path | None = None,
+        checkpoints: Path | str | None = None,
     ) -> Any:
         """By hand, in a training script: a changed copy of a live torch module.
 

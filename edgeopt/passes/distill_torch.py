@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import traceback
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from edgeopt.schema.errors import PassError
 from edgeopt.step import PassContext
@@ -58,6 +59,12 @@ class Distill(TrainingPass):
         description="FILE.py:FUNCTION of (student, teacher, inputs, labels): the loss of a step",
     )
 
+    @model_validator(mode="after")
+    def _layers_are_used(self) -> Self:
+        if self.layers and self.method == "logits":
+            raise ValueError("layers are for method: features or attention")
+        return self
+
     @property
     def code(self) -> tuple[str, ...]:
         """Student and training step."""
@@ -101,16 +108,14 @@ class Distill(TrainingPass):
     def _train(self, student: Any, parent: Any, ctx: PassContext) -> None:
         import copy
 
-        import torch
-
-        from edgeopt.training.objective import lay_out
+        from edgeopt.training.objective import lay_out, weights_digest
 
         samples = {
             split: Samples(ctx.data(split), ctx.labels(split)) for split in ("train", "validation")
         }
         teacher = ctx.teacher() if self.teacher == "source" else copy.deepcopy(parent)
         teacher.eval().requires_grad_(False)
-        lay_out(teacher, samples["train"], torch.channels_last)
+        lay_out(teacher, samples["train"])
         _check_outputs(student, teacher, samples["train"])
         kind = self._kind(samples["train"])
         fit(
@@ -121,6 +126,7 @@ class Distill(TrainingPass):
             seed=ctx.seed,
             progress=ctx.progress,
             checkpoints=ctx.checkpoints,
+            mark=weights_digest(teacher),
             validate=_validation(teacher, samples["validation"], kind),
         )
 
@@ -140,7 +146,10 @@ class Distill(TrainingPass):
         if self.training_step:
             return _own_step(self.training_step, teacher, ctx)
         few = samples.take(np.arange(min(2, len(samples)))).inputs
-        pairs = pairs_of(student, teacher, few, self.layers) if self.method != "logits" else []
+        axes = 3 if self.method == "attention" else 2
+        pairs = (
+            pairs_of(student, teacher, few, self.layers, axes) if self.method != "logits" else []
+        )
         known = None
         if not (self.augmented or pairs):
             known = known_answers(teacher, samples, ctx.progress)
@@ -163,13 +172,15 @@ def _check_outputs(student: Any, teacher: Any, samples: Samples) -> None:
     import numpy as np
     import torch
 
+    from edgeopt.training.calls import called
     from edgeopt.training.losses import all_outputs
 
     inputs = samples.take(np.arange(min(2, len(samples)))).inputs
     student.eval()
     with torch.no_grad():
         mine, theirs = (
-            [list(out.shape[1:]) for out in all_outputs(m(**inputs))] for m in (student, teacher)
+            [list(out.shape[1:]) for out in all_outputs(called(m, inputs))]
+            for m in (student, teacher)
         )
     if mine == theirs:
         return
@@ -183,6 +194,8 @@ def _check_outputs(student: Any, teacher: Any, samples: Samples) -> None:
 
 def _own_step(named: str, teacher: Any, ctx: PassContext) -> Any:
     """The user's step as a loss. Raises ModelError for a function that is not there."""
+    import torch
+
     from edgeopt.formats.torch.code import function_of
 
     root, placed = ctx.code(named)
@@ -191,7 +204,21 @@ def _own_step(named: str, teacher: Any, ctx: PassContext) -> Any:
 
     def loss(module: Any, batch: Batch) -> Any:
         device = next(iter(batch.inputs.values())).device
-        return function(module, teacher.to(device), batch.inputs, batch.labels)
+        try:
+            made = function(module, teacher.to(device), batch.inputs, batch.labels)
+        except Exception as error:  # the user's own code may raise anything
+            last = traceback.extract_tb(error.__traceback__)[-1]
+            raise PassError(
+                f"{named} failed: {type(error).__name__}: {error}",
+                where=f"{last.filename}:{last.lineno}",
+            ) from error
+        first = made[0] if isinstance(made, tuple) else made
+        if not isinstance(first, torch.Tensor) or first.numel() != 1 or not first.requires_grad:
+            raise PassError(
+                f"{named} must give a scalar tensor to lower, or that and figures",
+                hint="It gave a tensor without gradients or of several values, or no tensor.",
+            )
+        return made
 
     return loss
 

@@ -47,6 +47,7 @@ class PruneUnstructured(ModulePass):
         else:
             assert self.sparsity is not None
             masks = zeros.by_magnitude(weights, self.sparsity, self.scope == "global")
+        zeros.check_none_empty(masks)
         zeros.apply(weights, masks)
         packed = zeros.compressed_bytes(model.state_dict().values())
         ctx.progress(1, 1, compressed_bytes=packed)

@@ -28,6 +28,12 @@ class Qat(TrainingPass):
 
     epochs: int = Field(3, ge=1, description="how often each training sample is seen")
     lr: float = Field(0.01, gt=0, description="the highest learning rate")
+    clip: float | None = Field(
+        1.0,
+        gt=0,
+        description="most L2 norm of all gradients together: weights folded with batch norms give "
+        "large ones now and then",
+    )
     weight_decay: float = Field(1e-4, ge=0, description="of all parameters")
     schedule: Literal["constant", "cosine", "one-cycle", "step"] = Field(
         "cosine", description="the rate over the steps"
@@ -74,10 +80,10 @@ class Qat(TrainingPass):
 
     def requires(self, d: Description) -> None:
         """Float32 modules that were not trained with quantization before."""
-        if scheme_trained(d.facts):
+        if scheme_trained(d.facts) or "fake-quantized" in d.facts:
             raise PassError(
                 f"{self.name} takes float modules, this one is quantized already "
-                f"({scheme_trained(d.facts)})"
+                f"({scheme_trained(d.facts) or 'by hand'})"
             )
         super().requires(d)
 
@@ -118,6 +124,7 @@ class Qat(TrainingPass):
 
     def _fit(self, made: Any, samples: Mapping[str, Samples], ctx: PassContext) -> None:
         from edgeopt.quantization.training import Schedule
+        from edgeopt.training.objective import weights_digest
 
         labelled = samples["validation"].labels is not None
         fit(
@@ -128,6 +135,7 @@ class Qat(TrainingPass):
             seed=ctx.seed,
             progress=ctx.progress,
             checkpoints=ctx.checkpoints,
+            mark=weights_digest(ctx.teacher()) if self.soft else "",
             validate=validation(samples["validation"]) if labelled else None,
             before_step=Schedule(self.freeze_norms, self.freeze_ranges),
         )
@@ -137,6 +145,7 @@ class Qat(TrainingPass):
         import numpy as np
         import torch
 
+        from edgeopt.training.calls import called
         from edgeopt.training.lessons import known_answers, lesson
         from edgeopt.training.losses import all_outputs
 
@@ -146,7 +155,9 @@ class Qat(TrainingPass):
         teacher = ctx.teacher().eval().requires_grad_(False)
         few = samples.take(np.arange(min(self.batch, len(samples)))).inputs
         with torch.no_grad():
-            mine, theirs = ([t.shape[1:] for t in all_outputs(m(**few))] for m in (made, teacher))
+            mine, theirs = (
+                [t.shape[1:] for t in all_outputs(called(m, few))] for m in (made, teacher)
+            )
         if mine != theirs:
             raise PassError(
                 f"the source answers {[list(s) for s in theirs]}, the module "

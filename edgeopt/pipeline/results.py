@@ -47,7 +47,10 @@ def target_result(
         found.append(
             CandidateResult(
                 id=entry.plan.id,
-                chain=tuple(_pass_record(id, plan, outcomes) for id in entry.plan.steps),
+                chain=tuple(
+                    _pass_record(id, label, plan, outcomes)
+                    for id, label in zip(entry.plan.steps, entry.plan.chain, strict=True)
+                ),
                 label=entry.plan.label,
                 target=entry.plan.target,
                 status=status,
@@ -137,13 +140,13 @@ def fell_back(found: TargetResult) -> str:
     )
 
 
-def _pass_record(id: str, plan: Plan, outcomes: dict[str, Outcome]) -> PassRecord:
+def _pass_record(id: str, label: str, plan: Plan, outcomes: dict[str, Outcome]) -> PassRecord:
     job, outcome = plan.job(id), outcomes[id]
     check = plan.job(f"check:{id}")
     checked = outcomes[check.id]
     promise = check.params["promise"]
     return PassRecord(
-        label=id.rpartition("/")[2],
+        label=label,
         name=job.name,
         params=job.params["fields"],
         job=id,

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import nn
 
 from edgeopt.pruning.graph import channel_groups
@@ -35,7 +36,8 @@ def prunable(module: nn.Module, example: Feeds) -> tuple[Layer, ...]:
     ``example`` are samples by input, (n, ...) each, as real as they can be: every group is
     tried on them. The module stays as it is. Raises PassError for one that cannot be traced.
     """
-    return found(module, example).layers(module)
+    tensors = {name: torch.as_tensor(value) for name, value in example.items()}
+    return found(module, tensors).layers(module)
 
 
 def found(module: nn.Module, example: Feeds, told: Told = lambda _done, _all: None) -> Prunable:

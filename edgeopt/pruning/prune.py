@@ -95,7 +95,8 @@ def prune(
     records = edits_of(module, groups, kept)
     if not records:
         raise PassError(
-            f"no layer has more than {how.round_to} channels to spare",
+            f"nothing goes: what was asked for is less than {how.round_to} channels of any layer, "
+            "or no layer has more",
             hint="Lower round_to, or ask for more.",
         )
     made = pruned(module, records)

@@ -57,6 +57,16 @@ def by_magnitude(weights: Weights, sparsity: float, everywhere: bool) -> Masks:
     return masks
 
 
+def check_none_empty(masks: Masks) -> None:
+    """Raise PassError where a layer would be left without weights, naming it."""
+    empty = [path for path, mask in masks.items() if not mask.any()]
+    if empty:
+        raise PassError(
+            f"'{empty[0]}' would keep none of its {masks[empty[0]].numel()} weights",
+            hint="Ask for less, say scope: layer, or keep the layer.",
+        )
+
+
 def two_of_four(weights: Weights) -> Masks:
     """Masks that leave the two largest of each four neighbours along the inputs.
 

@@ -10,6 +10,7 @@ from torch import nn
 
 from edgeopt.agent import fakequant, traced
 from edgeopt.agent.fakequant import LEVELS, Layer, Layout
+from edgeopt.schema.errors import PassError
 
 SMALLEST = 1e-8  # a scale; a channel that batch norm has switched off would have none
 MOST_STEPS = 2.0**30  # in a bias: room for the sum beside it in 32 bits
@@ -258,7 +259,11 @@ def _norm(module: Any, layer: Layer) -> Any:
     weight, bias, mean, var = (
         None if a is None else traced.attribute(module, a.target).detach() for a in args[1:5]
     )
-    assert mean is not None and var is not None
+    if mean is None or var is None:
+        raise PassError(
+            f"the batch norm after '{layer.name}' keeps no running statistics to fold",
+            hint="Build it with track_running_stats=True.",
+        )
     axes = len(layer.norm.meta["val"].shape)
     kind = nn.BatchNorm2d if axes == 4 else nn.BatchNorm1d
     made = kind(len(mean), eps=float(args[7]), momentum=float(args[6]))

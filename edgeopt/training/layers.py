@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from edgeopt.schema.errors import PassError, did_you_mean
+from edgeopt.training.calls import called
 
 
 class Pair(NamedTuple):
@@ -42,14 +43,21 @@ def tapped(module: Any, names: Sequence[str]) -> Iterator[dict[str, Any]]:
 
 
 def pairs_of(
-    student: Any, teacher: Any, inputs: Mapping[str, Any], named: Mapping[str, str]
+    student: Any, teacher: Any, inputs: Mapping[str, Any], named: Mapping[str, str], axes: int = 2
 ) -> list[Pair]:
     """The layers that ``named`` pairs; none named: those of equal names, the last of each size.
 
-    ``inputs`` are a few samples. Raises PassError for a layer that is not there or whose
-    tensors differ in more than their channels, and where no layers are of equal names.
+    ``inputs`` are a few samples, ``axes`` what a layer's tensor has at least. Raises PassError
+    for a layer that is not there or whose tensors differ in more than their channels, and where
+    no layers are of equal names.
     """
     mine, theirs = (_shapes(module, inputs) for module in (student, teacher))
+    for name in named:
+        if len(mine.get(name, range(axes))) < axes:
+            raise PassError(
+                f"'{name}' gives {list(mine[name])}, which has no positions to look at",
+                hint="Name layers of convolutions or tokens, or say method: features.",
+            )
     if named:
         return [_named_pair(mine, theirs, *pair) for pair in named.items()]
     last: dict[tuple[int, ...], Pair] = {}
@@ -75,7 +83,7 @@ def _shapes(module: Any, inputs: Mapping[str, Any]) -> dict[str, tuple[int, ...]
     names = [name for name, _ in module.named_modules() if name]
     mode = module.training
     with tapped(module, names) as seen, torch.no_grad():
-        module.eval()(**inputs)
+        called(module.eval(), inputs)
         for name, made in seen.items():
             if isinstance(made, torch.Tensor):
                 found[name] = tuple(made.shape)

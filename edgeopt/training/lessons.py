@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from edgeopt.training.calls import asked
 from edgeopt.training.layers import Pair, tapped
 from edgeopt.training.losses import STEP, accuracy_of, all_outputs, label_loss
 from edgeopt.training.samples import Batch, Samples, derived
@@ -139,7 +140,7 @@ def _lesson_kind() -> Any:
                 return {}, [each[batch.index].to(device) for each in known]
             names = [pair.teacher for pair in self.pairs]
             with torch.no_grad(), tapped(teacher.to(device).eval(), names) as seen:
-                answers = all_outputs(teacher(**batch.inputs))
+                answers = all_outputs(asked(teacher, batch.inputs))
             return seen, answers
 
         def _gap(self, mine: Any, theirs: Any, pair: Pair, projection: Any) -> Any:
@@ -160,7 +161,7 @@ def known_answers(teacher: Any, samples: Samples, progress: Any) -> Any:
 
     few = samples.take(np.arange(min(2, len(samples)))).inputs
     with torch.no_grad():
-        made = all_outputs(teacher(**few))
+        made = all_outputs(asked(teacher, few))
     each = sum(out.numel() // len(out) * out.element_size() for out in made)
     return None if each * len(samples) > MOST_KNOWN else answers_of(teacher, samples, progress)
 
@@ -176,5 +177,5 @@ def answers_of(
         for start in range(0, len(samples), STEP):
             tell(start, len(samples))
             index = np.arange(start, min(start + STEP, len(samples)))
-            parts.append(all_outputs(teacher(**samples.take(index).inputs)))
+            parts.append(all_outputs(asked(teacher, samples.take(index).inputs)))
     return [torch.cat(each) for each in zip(*parts, strict=True)]

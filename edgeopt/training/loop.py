@@ -19,7 +19,13 @@ from edgeopt.schema.errors import PassError
 from edgeopt.training import checkpoints as saved
 from edgeopt.training.augment import augmented
 from edgeopt.training.average import average_of
-from edgeopt.training.objective import lay_out, objective_of
+from edgeopt.training.objective import (
+    channels_last,
+    lay_back,
+    lay_out,
+    objective_of,
+    weights_digest,
+)
 from edgeopt.training.optimizers import optimizer_of
 from edgeopt.training.samples import Batch, Samples
 from edgeopt.training.schedule import learning_rate
@@ -62,7 +68,8 @@ def fit(
     *,
     seed: int = 0,
     progress: Progress | None = None,
-    checkpoints: Path | None = None,
+    checkpoints: Path | str | None = None,
+    mark: str = "",
     validate: Callable[[Any], Score] | None = None,
     before_step: Callable[[Any, int, int], None] | None = None,
     accelerator: Any = None,
@@ -71,15 +78,19 @@ def fit(
 
     ``loss(module, batch)`` gives the scalar to lower, or it and figures to tell of. Where it is a
     module itself, its parameters are trained beside. ``checkpoints`` is a folder: training goes on
-    from what it finds there. ``validate(module)`` is asked after each epoch. ``before_step(module,
-    step, total)`` is called in training mode. ``accelerator`` (of accelerate) shares each batch
-    between its processes.
+    from what it finds there of the same settings, seed, first weights, samples and ``mark``, which
+    stands for all else that the loss depends on. ``validate(module)`` is asked after each epoch.
+    ``before_step(module, step, total)`` is called in training mode. ``accelerator`` (of
+    accelerate) shares each batch between its processes.
 
     Raises PassError where the loss is no finite number, naming the step; the last checkpoint,
     whose weights are finite, stays.
     """
     with determined(settings):
-        run = _Run(module, samples, loss, settings, seed, checkpoints, accelerator)
+        folder = None if checkpoints is None else Path(checkpoints)
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+        run = _Run(module, samples, loss, settings, seed, folder, accelerator, mark)
         run.resume()
         while run.step < run.total and not run.stopped:
             run.one_step(before_step)
@@ -98,7 +109,7 @@ class _Run:
 
     def __init__(
         self, module: Any, samples: Samples, loss: Loss, settings: TrainingSettings, seed: int,
-        folder: Path | None, accelerator: Any,
+        folder: Path | None, accelerator: Any, mark: str,
     ) -> None:  # fmt: skip
         import torch
 
@@ -110,7 +121,7 @@ class _Run:
         self.per_epoch = samples.steps_per_epoch(settings.batch)
         self.total = settings.steps or settings.epochs * self.per_epoch
         module.to(self.device)
-        lay_out(module, samples, torch.channels_last)
+        self.channels_last = lay_out(module, samples)
         self.objective = objective_of(module, loss).to(self.device)
         self.runs = accelerator.prepare_model(self.objective) if accelerator else self.objective
         trained = [p for p in self.objective.parameters() if p.requires_grad]
@@ -128,14 +139,14 @@ class _Run:
         self.history: list[dict[str, float]] = []
         self.sums: dict[str, float] = {}  # of the figures of this epoch's steps
         self.counted = 0
-        self.mark = self._mark()
+        self.mark = self._mark(mark)
         self.started = time.monotonic()
 
-    def _mark(self) -> str:
+    def _mark(self, beside: str) -> str:
         """What a checkpoint must have been made with."""
-        state = {name: list(value.shape) for name, value in self.objective.state_dict().items()}
         said = self.settings.model_dump(mode="json")
-        return digest_of([said, self.seed, len(self.samples), self.ranks, state])
+        first = weights_digest(self.objective)
+        return digest_of([said, self.seed, self.samples.digest(), self.ranks, first, beside])
 
     # one step
 
@@ -175,16 +186,13 @@ class _Run:
 
     def _batch(self, step: int) -> Batch:
         """This process's part of the step's samples."""
-        import torch
-
         index = self.samples.at_step(self.seed, step, self.settings.batch)
         batch = self.samples.take(index, step)
         inputs = augmented(batch.inputs, self.settings, self.seed, step)
         mine = slice(self.rank, None, self.ranks)
         placed = {name: x[mine].to(self.device) for name, x in inputs.items()}
-        for name, x in placed.items():
-            if x.ndim == 4:
-                placed[name] = x.contiguous(memory_format=torch.channels_last)
+        if self.channels_last:
+            placed = {name: channels_last(x) for name, x in placed.items()}
         labels = None if batch.labels is None else batch.labels[mine].to(self.device)
         return Batch(placed, labels, batch.index[mine], step)
 
@@ -287,7 +295,8 @@ class _Run:
         if self.ranks > 1:
             for value in self.module.state_dict().values():
                 torch.distributed.broadcast(value, 0)
-        lay_out(self.module, self.samples, torch.contiguous_format)
+        if self.channels_last:
+            lay_back(self.module)
         self.module.cpu().eval()
         return Fitted(
             steps=self.step,

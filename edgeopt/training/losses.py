@@ -40,8 +40,14 @@ def label_loss(outputs: Any, labels: Any, smoothing: float = 0.0) -> Any:
         return functional.mse_loss(outputs.reshape(labels.shape), labels)
     if outputs.ndim != 2:
         raise PassError(f"class labels need (batch, classes) scores, not {list(outputs.shape)}")
-    if int(labels.max()) >= outputs.shape[1]:
-        raise PassError(f"label {int(labels.max())} has no score: {outputs.shape[1]} classes")
+    if labels.shape != outputs.shape[:1]:
+        raise PassError(
+            f"class labels are one number a sample, {list(outputs.shape[:1])}, "
+            f"not {list(labels.shape)}"
+        )
+    for label in (int(labels.min()), int(labels.max())):
+        if not 0 <= label < outputs.shape[1]:
+            raise PassError(f"label {label} has no score: {outputs.shape[1]} classes")
     return functional.cross_entropy(outputs, labels, label_smoothing=smoothing)
 
 

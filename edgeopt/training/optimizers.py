@@ -9,6 +9,8 @@ from typing import Any
 from edgeopt.schema.errors import PassError, did_you_mean
 from edgeopt.training.settings import TrainingSettings
 
+UNFIT = ("optimizer", "lbfgs", "muon", "sparseadam")  # need closures, matrices, sparse gradients
+
 
 def optimizer_of(parameters: Iterable[Any], settings: TrainingSettings) -> Any:
     """The optimizer that the settings name, in the spelling of ``torch.optim`` or in small.
@@ -23,7 +25,7 @@ def optimizer_of(parameters: Iterable[Any], settings: TrainingSettings) -> Any:
         for name, kind in vars(torch.optim).items()
         if isinstance(kind, type) and issubclass(kind, torch.optim.Optimizer)
     }
-    kinds = {name: kind for name, kind in kinds.items() if name not in ("optimizer", "lbfgs")}
+    kinds = {name: kind for name, kind in kinds.items() if name not in UNFIT}
     kind = kinds.get(settings.optimizer.lower())
     if kind is None:
         raise PassError(

@@ -12,6 +12,7 @@ import numpy as np
 from edgeopt.schema.errors import DataError
 
 Array = np.ndarray[Any, Any]
+SAMPLED = 64
 
 
 class Batch(NamedTuple):
@@ -44,6 +45,18 @@ class Samples:
 
     def __len__(self) -> int:
         return len(next(iter(self.inputs.values())))
+
+    def digest(self) -> str:
+        """Of shapes, all labels, and the first and last samples: enough to tell data apart."""
+        told = hashlib.sha256()
+        for name, array in sorted(self.inputs.items()):
+            told.update(f"{name}{array.dtype}{array.shape}".encode())
+            for part in (array[:SAMPLED], array[-SAMPLED:]):
+                told.update(np.ascontiguousarray(part).tobytes())
+        if self.labels is not None:
+            told.update(f"{self.labels.dtype}{self.labels.shape}".encode())
+            told.update(np.ascontiguousarray(self.labels).tobytes())
+        return told.hexdigest()
 
     def take(self, index: Array, step: int = 0) -> Batch:
         """The samples at ``index`` (b,), copied into tensors on the CPU."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -58,15 +59,23 @@ def run(module: nn.Module, feeds: Mapping[str, np.ndarray], where: str) -> dict[
 def macs(module: nn.Module, tensors: Mapping[str, torch.Tensor]) -> int:
     """Multiply-accumulates of one run, half of what torch's own FLOP counter counts.
 
-    torch's fused encoder layers, which it cannot look into, are switched off meanwhile.
+    Fused encoder layers, attention and recurrent layers, which it cannot look into, are switched
+    off meanwhile.
     """
+    from torch.nn.attention import SDPBackend, sdpa_kernel
     from torch.utils.flop_counter import FlopCounterMode
 
     was, training = torch.backends.mha.get_fastpath_enabled(), module.training
     torch.backends.mha.set_fastpath_enabled(False)
     module.eval()
     try:
-        with FlopCounterMode(display=False) as counter, torch.no_grad():
+        with (
+            warnings.catch_warnings(action="ignore"),  # of other hardware's settings
+            torch.backends.mkldnn.flags(enabled=False),
+            sdpa_kernel(SDPBackend.MATH),
+            FlopCounterMode(display=False) as counter,
+            torch.no_grad(),
+        ):
             module(**tensors)
     finally:
         torch.backends.mha.set_fastpath_enabled(was)
