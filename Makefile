@@ -21,7 +21,10 @@ help: ## list these targets
 demo: $(RUN_READY) ## optimize the shipped Fashion-MNIST network for this machine
 	$(BIN)/edgeopt optimize recipes/fashion-mnist.yaml --out $(OUT)
 	@echo
-	@echo "The report: $(abspath $(OUT))/report.html"
+	@echo "Now the same network pruned and distilled, in short (recipes/fashion-mnist-small.yaml is the whole)."
+	$(BIN)/edgeopt optimize recipes/fashion-mnist-short.yaml --out $(OUT)-short
+	@echo
+	@echo "The reports: $(abspath $(OUT))/report.html and $(abspath $(OUT)-short)/report.html"
 
 test: $(DEV_READY) ## run the tests that take less than a minute each
 	$(BIN)/python -m pytest -m "$(MARKS)" $(ARGS)
