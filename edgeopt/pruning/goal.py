@@ -143,7 +143,7 @@ def reach(
     least = kept_of(best)
     if least > goal:
         raise PassError(
-            f"{quantity}: {goal:g} cannot be reached: {least:.3g} is left when all that may go is "
+            f"{quantity}: {goal:g} cannot be reached: {least:.6g} is left when all that may go is "
             "gone",
             hint="Some layers cannot be pruned, or are kept; round_to bounds the others.",
         )

@@ -16,6 +16,7 @@ from edgeopt.pruning.masked import failure
 from edgeopt.pruning.tracing import Feeds, whole_attention
 
 Told = Callable[[int, int], None]
+WHOLE = (nn.RNNBase, nn.RNNCellBase, nn.Embedding, nn.EmbeddingBag, nn.Bilinear)
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,8 @@ def found(module: nn.Module, example: Feeds, told: Told = lambda _done, _all: No
     for path, layer in module.named_modules():
         if path not in known and _weighs(layer) and not _inside(path, known, module):
             left.append(LeftAlone((path,), "the graph does not reach it"))
+        elif path not in known and isinstance(layer, WHOLE):
+            left.append(LeftAlone((path,), "only convolutions, linear layers and heads are pruned"))
     order = {path: at for at, (path, _) in enumerate(module.named_modules())}
     return Prunable(
         tuple(sorted(groups, key=lambda g: order[g.name])),

@@ -160,3 +160,18 @@ def test_heads_of_transformers_that_others_wrote() -> None:
             assert (layer.units, layer.unit) == (4, "head")
         assert told[f"{block}.intermediate.dense"].units == 64
         assert "normalizes" in told[f"{block}.output.dense"].reason
+
+
+def test_recurrent_layers_are_listed_as_left_alone() -> None:
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv, self.rnn = nn.Conv1d(3, 16, 3), nn.GRU(16, 8, batch_first=True)
+            self.head = nn.Linear(8, 4)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.head(self.rnn(self.conv(x).transpose(1, 2))[0][:, -1])
+
+    layers = {layer.path: layer for layer in prunable(Net(), {"x": torch.randn(4, 3, 20)})}
+    assert set(layers) == {"conv", "rnn", "head"}
+    assert "are pruned" in layers["rnn"].reason
