@@ -215,14 +215,16 @@ def kept(task: Task) -> dict[str, Any]:
     return found
 
 
-def keep(task: Task, figures: dict[str, Any]) -> None:
-    """Write it, beside the files."""
+def keep(task: Task, name: str, found: dict[str, Any]) -> None:
+    """Add what was found of a file, beside the files."""
+    figures = kept(task)
+    figures["files"][name] = figures["files"].get(name, {}) | found
     (task.folder / FIGURES).write_text(json.dumps(figures, indent=1, sort_keys=True) + "\n")
 
 
-def measure(task: Task, seeds: Sequence[int]) -> None:
+def measure(task: Task, seeds: Sequence[int], quick: bool) -> None:
     """Each file against the source trained on: of its own seed, or of seed 0."""
-    figures = kept(task) | {"machine": header()}
+    machine = header().partition("; load")[0] + "\n"  # of many moments
     for seed in seeds:
         baseline = task.folder / file_name(LONGER, seed, "fp32")
         if not baseline.is_file():
@@ -230,18 +232,17 @@ def measure(task: Task, seeds: Sequence[int]) -> None:
         for row in task.rows:
             for _form, path in forms_there(task, row, seed):
                 digest = hashlib.sha256(path.read_bytes()).hexdigest()
-                mine = figures["files"].setdefault(path.name, {})
-                if mine.get("sha256") == digest:
+                if kept(task)["files"].get(path.name, {}).get("sha256") == digest:
                     continue
                 tell(f"{task.name}: {path.name}")
                 where = "local/onnxruntime" if path.suffix == ".onnx" else "local/*"
                 compared = edgeopt.compare(
                     baseline, path, targets=[where], recipe=task.recipe, split="test",
-                    quick=seed > 0,
+                    quick=quick or seed > 0,
                 )  # fmt: skip
-                mine |= {"sha256": digest, "macs": edgeopt.inspect(path).macs}
-                mine |= facts(compared.pairs)
-                keep(task, figures)
+                macs = edgeopt.inspect(path).macs
+                beside = {"sha256": digest, "macs": macs, "machine": machine}
+                keep(task, path.name, beside | facts(compared.pairs))
 
 
 def facts(pairs: Sequence[ComparedPair]) -> dict[str, Any]:
@@ -255,19 +256,17 @@ def facts(pairs: Sequence[ComparedPair]) -> dict[str, Any]:
     return {name: made.to_json() for name, made in told.items()}
 
 
-def count(task: Task) -> None:
+def count(task: Task, asked: Sequence[str]) -> None:
     """Instructions of the files of seed 0 on each core, over those of the source in float32."""
-    figures = kept(task)
-    rows = [row for row in task.rows if row != LONGER]  # it has the source's own shapes
+    rows = asked or [row for row in task.rows if row != LONGER]  # it has the source's shapes
     files = [path for row in rows for _form, path in forms_there(task, row, 0)]
     for core in CORES:
         tell(f"{task.name}: {core}")
         counted = edgeopt.benchmark(*files, targets=[f"emulated:{core}/*"], on_event=told)
         for row in counted["targets"][0]["files"]:
             runtime = row["target"].rpartition("/")[2]
-            mine = figures["files"].setdefault(Path(row["path"]).name, {})
-            mine[f"ratio.{core}.{runtime}"] = row["measurements"]["ratio.instructions"]
-        keep(task, figures)
+            found = {f"ratio.{core}.{runtime}": row["measurements"]["ratio.instructions"]}
+            keep(task, Path(row["path"]).name, found)
 
 
 # -- table
@@ -294,7 +293,8 @@ def drawn(task: Task) -> str:
     headers = ["network", "form", "test accuracy", "to the source trained on",
                "of all seeds: mean (each)", "MACs", "size"]  # fmt: skip
     ratios = [f"p50, {r}" for r in RUNTIMES] + [f"instructions, {s}" for s in speeds[2:]]
-    return f"{kept(task)['machine']}\n{table(headers + ratios, lines)}"
+    machines = sorted({each["machine"] for each in files.values() if each.get("machine")})
+    return "\n".join([*machines, table(headers + ratios, lines)])
 
 
 def measurement(figures: dict[str, Any], name: str) -> Measurement | None:
@@ -319,7 +319,8 @@ def main() -> None:
     parser.add_argument("what", choices=("make", "measure", "count", "table"))
     parser.add_argument("--task", choices=tuple(TASKS), action="append")
     parser.add_argument("--seed", type=int, action="append")
-    parser.add_argument("--row", action="append", help="make: only these networks")
+    parser.add_argument("--row", action="append", help="make, count: only these networks")
+    parser.add_argument("--quick", action="store_true", help="measure: all races in short")
     asked = parser.parse_args()
     seeds = asked.seed or SEEDS
     for name in asked.task or TASKS:
@@ -327,9 +328,9 @@ def main() -> None:
         if asked.what == "make":
             make(task, seeds, asked.row)
         elif asked.what == "measure":
-            measure(task, seeds)
+            measure(task, seeds, asked.quick)
         elif asked.what == "count":
-            count(task)
+            count(task, asked.row or [])
         else:
             print(drawn(task))
 
