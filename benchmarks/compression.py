@@ -171,7 +171,8 @@ def made_bare(task: Task, row: str, seed: int) -> None:
     """The same for Torch-Pruning's own network: by hand, then exported by the product."""
     folder = task.folder.parent
     splits = {split: prepared(task.name, split) for split in ("train", "validation")}
-    splits["calibration"] = tuple(array[:512] for array in splits["train"])  # type: ignore[assignment]
+    images, labels = splits["train"]
+    splits["calibration"] = images[:512], labels[:512]
     bare = torch_pruning_bare.pruned(folder, torch.from_numpy(splits["train"][0][:1]))
     trained = edgeopt.passes.Distill(**task.training)(
         bare, splits, teacher=torch_pruning_bare.source(folder), seed=seed

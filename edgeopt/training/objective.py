@@ -45,8 +45,7 @@ def lay_back(module: Any) -> None:
     """Undo ``lay_out``."""
     import torch
 
-    if all(each.ndim != 5 for each in module.state_dict().values()):
-        module.to(memory_format=torch.contiguous_format)
+    module.to(memory_format=torch.contiguous_format)
 
 
 def channels_last(x: Any) -> Any:
