@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 ALONE = 4  # samples that are asked again
 SAME, OTHER = 0.99, 0.9  # cosines from which on, and below which, answers are one or another
-ROUNDING = {"int8": 5e-2, "float16": 2e-2, "float32": 1e-3}  # of the largest value
+# How far sums in another order may take an answer, of the largest value: a value that rounds the
+# other way moves by a whole step where numbers are quantized, or only seem so in training.
+ROUNDING = {"int8": 5e-2, "fake-quantized": 5e-2, "float16": 2e-2, "float32": 1e-3}
 
 
 class Finding(NamedTuple):

@@ -45,7 +45,7 @@ def test_a_speed_up_takes_the_widest_network_that_reaches_it(searching: Project)
     assert all(p["ratio"] > taken["ratio"] for p in wider)
     stages = result["targets"][0]["stages"]
     assert {s["form"] for s in stages} == {"float32", "int8"}
-    assert all(s["stage"].endswith("distill") for s in stages)  # what is only pruned guesses
+    assert any("distill" in s["stage"] for s in stages)  # alone, or with what is only pruned
     assert result["recipe"]["passes"][0] == {"prune-structured": {"speedup": "1.5x"}}
     shown = searching.run("report", "out").stdout
     assert "what each stage did to speed" in shown

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +11,12 @@ import pytest
 from guarded_parts import CHANNELS, SIDE, SPOILERS, classifier
 
 from edgeopt.engine import Engine
+from edgeopt.schema.artifact import Description, Signature, Tensor
 from edgeopt.schema.job import Arrays, Job, Outcome
 from edgeopt.step import APPROXIMATE, EXACT, Promise
 from edgeopt.store import Store
+from edgeopt.worker.answers import Answering
+from edgeopt.worker.guards import entangled
 
 N = 16
 
@@ -114,3 +118,24 @@ def test_a_source_that_answers_wrongly_is_named(
     expected = SPOILERS[name][1].replace("batch of 16", f"batch of {fixed or N}")
     assert outcome.error is not None and outcome.error["type"] == "ModelError"
     assert outcome.error["what"].startswith("the source ") and expected in outcome.error["what"]
+
+
+@pytest.mark.parametrize("quantized", [True, False], ids=["fake-quantized", "float32"])
+def test_a_sum_that_rounds_the_other_way_in_a_batch_is_a_fault_of_real_numbers_only(
+    quantized: bool,
+) -> None:
+    step = 1 / 64
+
+    def run(feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        sums = feeds["x"] + 1e-6 * len(feeds["x"])  # the order of a sum follows the batch
+        return {"y": np.round(sums / step) * step}
+
+    x, y = (Tensor(name=name, dtype="float32", shape=("batch", 2)) for name in ("x", "y"))
+    facts = frozenset({"fake-quantized", "qat-int8"} if quantized else {"float32"})
+    description = Description(
+        format="torch", signature=Signature(inputs=(x,), outputs=(y,)), facts=facts
+    )
+    halfway = np.array([[2.5 * step - 1e-5, 1.0]] * N)  # rounds up in a batch, down alone
+    model = Answering(description, run, {"x": halfway})
+    found = entangled(model, model.outputs())
+    assert (found is None) == quantized
