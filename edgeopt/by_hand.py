@@ -15,6 +15,7 @@ from edgeopt.schema.artifact import Description, Signature, Tensor
 from edgeopt.schema.errors import DataError, PassError
 
 SPLITS = ("train", "calibration", "validation")
+UNREAD = "test"  # no pass sees it
 EVERY = 10  # of one source of samples, every tenth validates
 
 
@@ -137,8 +138,11 @@ def _given(data: Any, names: list[str], wanted: Sequence[str]) -> dict[str, tupl
 
     if data is None:
         return {}
-    if _by_split(data):
-        return {split: _arrays(each, names) for split, each in data.items()}
+    if _by_split(data, names):
+        if strange := [split for split in data if split not in (*SPLITS, UNREAD)]:
+            known = ", ".join(SPLITS)
+            raise DataError(f"no pass reads a split '{strange[0]}'", hint=f"Splits are {known}.")
+        return {s: _arrays(each, names) for s, each in data.items() if s != UNREAD}
     inputs, labels = _arrays(data, names)
     if not {"train", "validation"} <= set(wanted):
         return dict.fromkeys(wanted, (inputs, labels))
@@ -152,8 +156,9 @@ def _given(data: Any, names: list[str], wanted: Sequence[str]) -> dict[str, tupl
     }
 
 
-def _by_split(data: Any) -> bool:
-    return isinstance(data, Mapping) and bool(data) and set(data) <= set(SPLITS)
+def _by_split(data: Any, names: Sequence[str]) -> bool:
+    """Whether a mapping is one of splits, and none of a module's inputs."""
+    return isinstance(data, Mapping) and bool(set(data) & set(SPLITS) - set(names))
 
 
 def _input_names(module: Any) -> list[str]:
@@ -199,7 +204,7 @@ def _arrays(data: Any, names: list[str]) -> tuple[dict[str, Any], Any]:
 
 
 def _batches(data: Any) -> Iterable[Any]:
-    if not isinstance(data, Iterable):
+    if not isinstance(data, Iterable) or isinstance(data, str | bytes):
         raise DataError(f"a {type(data).__name__} is no data", hint="Give arrays or batches.")
     return data
 

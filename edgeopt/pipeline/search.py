@@ -184,11 +184,10 @@ class Search:
         """
         contest = self._built(_with_fractions(recipe, place, [fraction], only=True), group)
         contest.score()
-        full = max((len(e.plan.stages) for e in contest.entries), default=0)
         margins = []
         for entry in contest.entries:
             verdicts = contest.verdicts.get(entry.plan.id)
-            if entry.error is None and verdicts and len(entry.plan.stages) == full:
+            if entry.error is None and verdicts and entry.plan.stages and not entry.plan.cut:
                 worst = min(map(relative_margin, verdicts))
                 word = standing([], verdicts)
                 margins.append(worst if word != "inconclusive" else min(worst, -1e-6))

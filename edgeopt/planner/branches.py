@@ -118,6 +118,7 @@ class _Planner:
             chain=leaf.labels,
             steps=leaf.steps,
             stages=leaf.stages,
+            cut=leaf.ended,
             job=leaf.job,
             check=leaf.check,
             description=leaf.description,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 from edgeopt.recipe.nouns import Recipe, Step
 from edgeopt.schema.errors import UsageError
@@ -12,12 +13,17 @@ from edgeopt.step import passes_named
 def with_speedup(recipe: Recipe, speedup: str) -> Recipe:
     """The recipe, its network pruned to a measured speed-up and distilled before all else.
 
-    As with every stage, the network without it is measured beside. Raises UsageError for what is
+    INT8 is tried both ways, trained with and made afterwards by the recipe's own steps. As with
+    every stage, the network without it is measured beside. Raises UsageError for what is
     no speed-up, and for a recipe that has stages of its own.
     """
-    first = {"prune-structured": {"speedup": speedup}}
+    asked: list[dict[str, Any]] = [
+        {"prune-structured": {"speedup": speedup}},
+        {"distill": {}},
+        {"one_of": ["none", {"qat": {}}]},
+    ]
     try:
-        stages = [Step.model_validate(first), Step.model_validate({"distill": {}})]
+        stages = [Step.model_validate(each) for each in asked]
     except ValueError:
         raise UsageError(
             f"cannot read the speed-up '{speedup}'", hint="write how many times faster, e.g. 4x"

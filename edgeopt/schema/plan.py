@@ -21,6 +21,7 @@ class Candidate(Noun):
     chain: tuple[str, ...]
     steps: tuple[str, ...]  # ids of the pass jobs, first to last
     stages: tuple[str, ...] = ()  # labels of those passes in it that change the network itself
+    cut: bool = False  # a stage that the recipe asks for is left out, to measure what it does
     job: str
     check: str = ""
     description: Description

@@ -182,3 +182,12 @@ def test_fused_attention_and_recurrent_layers_are_counted() -> None:
     assert macs(Fused(), {"x": torch.randn(1, 4, 16, 8)}) == 2 * 4 * 16 * 16 * 8
     lstm = nn.LSTM(3, 64, batch_first=True)
     assert macs(lstm, {"input": torch.randn(1, 64, 3)}) == 64 * 4 * 64 * (3 + 64)
+
+
+def test_a_split_that_no_pass_reads_is_named_and_the_test_split_left_alone() -> None:
+    splits = {"train": images(), "validation": images(), "calibration": images(), "test": "unread"}
+    assert isinstance(Distill(**SHORT)(Net(nn.ReLU()), splits), nn.Module)
+    with pytest.raises(DataError, match="'trian'"):
+        Distill(**SHORT)(Net(nn.ReLU()), {"trian": images(), "validation": images()})
+    with pytest.raises(DataError, match="a str is no data"):
+        Distill(**SHORT)(Net(nn.ReLU()), "images.npz")

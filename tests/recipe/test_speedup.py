@@ -1,4 +1,4 @@
-"""``--speedup``: two stages before a recipe's own steps, and what cannot be asked."""
+"""``--speedup``: three stages before a recipe's own steps, and what cannot be asked."""
 
 from __future__ import annotations
 
@@ -30,8 +30,9 @@ def test_the_stages_come_first_and_lines_stay_true(tmp_path: Path) -> None:
     after = with_speedup(before, "4x")
     spelled = after.spelled()["passes"]
     assert spelled[:2] == [{"prune-structured": {"speedup": "4x"}}, {"distill": {}}]
-    assert spelled[2:] == before.spelled()["passes"]
-    assert after.line("passes", 3) == before.line("passes", 1)
+    assert spelled[2] == {"one_of": ["none", {"qat": {}}]}
+    assert spelled[3:] == before.spelled()["passes"]
+    assert after.line("passes", 4) == before.line("passes", 1)
 
 
 @pytest.mark.parametrize("text", ["4", "fast", "1x", "-2x", "0.5x", "x"])
