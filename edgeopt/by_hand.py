@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import random
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,6 +30,7 @@ class ByHand:
     source: Any  # what teaches
     tell: Any = None  # progress
     kept: Path | None = None  # checkpoints
+    training_step: Callable[..., Any] | None = None
     threads: int = 1
     found: dict[str, Any] = field(default_factory=dict)
 
@@ -82,6 +83,7 @@ def call(
     teacher: Any = None,
     tell: Any = None,
     checkpoints: Path | str | None = None,
+    training_step: Callable[..., Any] | None = None,
 ) -> Any:
     """What ``step.change`` makes of a copy of a module, in the mode the module is in.
 
@@ -90,6 +92,8 @@ def call(
     of such batches (a DataLoader). Of one source, every tenth sample is held back to validate
     where the pass trains. Random states of Python, NumPy and torch stay.
     """
+    if training_step is not None and "training_step" not in type(step).model_fields:
+        raise PassError(f"{step.name} takes no training step of your own")
     module = _plain(module)
     teacher = None if teacher is None else _plain(teacher)
     with _states_kept(seed), tempfile.TemporaryDirectory(prefix="edgeopt-") as folder:
@@ -100,7 +104,9 @@ def call(
         description = _described(copied, given, step)
         step.requires(description)
         kept = None if checkpoints is None else Path(checkpoints)
-        context = ByHand(seed, Path(folder), description, given, source, tell, kept)
+        context = ByHand(
+            seed, Path(folder), description, given, source, tell, kept, training_step=training_step
+        )
         made, _records = step.change(copied, context)
     made.train(module.training)
     return made

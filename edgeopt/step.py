@@ -8,7 +8,7 @@ point group ``edgeopt.passes``.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from importlib import import_module, metadata
 from pathlib import Path
@@ -174,6 +174,7 @@ class Pass(BaseModel):
         teacher: Any = None,
         progress: Any = None,
         checkpoints: Path | str | None = None,
+        training_step: Callable[..., Any] | None = None,
     ) -> Any:
         """By hand, in a training script: a changed copy of a live torch module.
 
@@ -181,11 +182,12 @@ class Pass(BaseModel):
         input, one alone, a pair with labels, or batches of these; of one source, every tenth
         sample validates where the pass trains. ``teacher`` is a module (default: ``model``),
         ``progress(done, total, **figures)`` is told how far it is, ``checkpoints`` is a folder
-        to go on from. The caller's module and random states stay as they are.
+        to go on from, ``training_step(student, teacher, inputs, labels)`` gives the loss of a
+        step of ``distill``. The caller's module and random states stay as they are.
         """
         from edgeopt.by_hand import call
 
-        return call(self, model, data, seed, teacher, progress, checkpoints)
+        return call(self, model, data, seed, teacher, progress, checkpoints, training_step)
 
     @property
     def code(self) -> tuple[str, ...]:

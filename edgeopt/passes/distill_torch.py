@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
+from edgeopt.by_hand import ByHand
 from edgeopt.schema.errors import PassError
 from edgeopt.step import PassContext
 from edgeopt.training import Batch, Samples, Score, fit, validation
@@ -143,8 +145,10 @@ class Distill(TrainingPass):
 
         from edgeopt.training.layers import pairs_of
 
+        if isinstance(ctx, ByHand) and ctx.training_step:
+            return _own_step("training_step", ctx.training_step, teacher)
         if self.training_step:
-            return _own_step(self.training_step, teacher, ctx)
+            return _own_step(self.training_step, _function(self.training_step, ctx), teacher)
         few = samples.take(np.arange(min(2, len(samples)))).inputs
         axes = 3 if self.method == "attention" else 2
         pairs = (
@@ -192,15 +196,18 @@ def _check_outputs(student: Any, teacher: Any, samples: Samples) -> None:
     raise PassError(f"the teacher answers {said}", hint=hint)
 
 
-def _own_step(named: str, teacher: Any, ctx: PassContext) -> Any:
-    """The user's step as a loss. Raises ModelError for a function that is not there."""
-    import torch
-
+def _function(named: str, ctx: PassContext) -> Callable[..., Any]:
+    """The user's function. Raises ModelError for one that is not there."""
     from edgeopt.formats.torch.code import function_of
 
     root, placed = ctx.code(named)
     file, _, name = placed.rpartition(":")
-    function = function_of(root, file, name)
+    return function_of(root, file, name)
+
+
+def _own_step(named: str, function: Callable[..., Any], teacher: Any) -> Any:
+    """The user's step as a loss."""
+    import torch
 
     def loss(module: Any, batch: Batch) -> Any:
         device = next(iter(batch.inputs.values())).device

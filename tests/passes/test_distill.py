@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader, TensorDataset
 import edgeopt.passes
 from edgeopt.by_hand import ByHand
 from edgeopt.formats import format_named
+from edgeopt.passes import PruneUnstructured
 from edgeopt.passes.distill_torch import Distill
 from edgeopt.schema.errors import PassError
 from edgeopt.training.lessons import attention_map, output_loss
@@ -220,9 +221,17 @@ def test_a_step_of_the_users_own(
         "    return (student(**inputs) - teacher(**inputs)).abs().mean()\n"
     )
     step = Distill(training_step=str(tmp_path / "own.py") + ":step", **LONGER)
-    made = step(narrow(8), data, teacher=teacher)
+    made = step(narrow(8).eval(), data, teacher=teacher)
     assert agreement(made, teacher, data["validation"][0]["image"]) > 0.2
     assert step.code == (step.training_step,)
+
+    def own(student: Any, teacher: Any, inputs: Any, _labels: Any) -> torch.Tensor:
+        return (student(**inputs) - teacher(**inputs)).abs().mean()
+
+    same_made = Distill(**LONGER)(narrow(8).eval(), data, teacher=teacher, training_step=own)
+    assert same(state(made), state(same_made))
+    with pytest.raises(PassError, match="prune-unstructured takes no training step"):
+        PruneUnstructured(sparsity=0.5)(narrow(8), training_step=own)
     wrong = Distill(training_step=str(tmp_path / "own.py") + ":stop", **QUICK)
     with pytest.raises(Exception, match="no callable 'stop'"):
         wrong(narrow(8), data, teacher=teacher)
