@@ -16,6 +16,7 @@ from edgeopt.data.tensors import sample_inputs
 from edgeopt.devices import device_named
 from edgeopt.engine import Engine
 from edgeopt.formats import format_named, format_of
+from edgeopt.formats.torch.sources import check_defined
 from edgeopt.metrics.outputs import check_range
 from edgeopt.pipeline.lacking import check_quantities
 from edgeopt.pipeline.targets import target_groups
@@ -230,9 +231,12 @@ def prepare(recipe: Recipe, engine: Engine) -> tuple[Known, dict[str, Outcome]]:
 
 
 def _user_code(recipe: Recipe, named: str) -> UserCode:
-    """``FILE.py:NAME`` that a pass names. Raises ModelError for a missing file."""
+    """``FILE.py:NAME`` that a pass names. Raises ModelError where there is none."""
     base, placed = placed_code(named, recipe.root)
-    return UserCode(code_digests(recipe, named), str(base.resolve()), placed)
+    digests = code_digests(recipe, named)
+    file, _, name = placed.rpartition(":")
+    check_defined(base / file, name)
+    return UserCode(digests, str(base.resolve()), placed)
 
 
 def _check_shapes(recipe: Recipe, raw: Mapping[str, Arrays]) -> None:

@@ -92,6 +92,15 @@ def test_a_student_of_other_classes_loses_by_name(training: Project) -> None:
     assert "the teacher answers with 10 classes, the student with 7" in done.stderr + done.stdout
 
 
+def test_a_student_that_nobody_wrote_is_missed_before_anything_is_trained(
+    training: Project,
+) -> None:
+    training.edit("recipe.yaml", "net.py:resnet_8", "net.py:resnet_9")
+    done = training.run("plan", "recipe.yaml")
+    assert done.returncode == 1
+    assert "no callable 'resnet_9'" in done.stderr and "net.py" in done.stderr
+
+
 def test_a_pruned_network_is_the_student(training: Project) -> None:
     training.edit(
         "recipe.yaml",

@@ -11,6 +11,9 @@ from typing import Any
 
 from edgeopt.schema.errors import ModelError, UsageError
 
+# Names by which a module binds others that its text does not show.
+UNSEEN = frozenset({"*", "globals", "vars", "exec", "setattr", "__getattr__", "__dict__"})
+
 
 def factory_of(spec: Mapping[str, Any]) -> tuple[str, str]:
     """File and callable of ``FILE.py:CALLABLE``. Raises UsageError."""
@@ -68,6 +71,23 @@ def source_files(spec: Mapping[str, Any], root: Path) -> dict[str, Path]:
     for path in sorted(seen):
         found[f"code/{path.relative_to(root).as_posix()}"] = path
     return found
+
+
+def check_defined(path: Path, name: str) -> None:
+    """Raise ModelError where a module's text binds ``name`` nowhere and has no way to do so unseen.
+
+    Nothing is imported; what is bound in a way that cannot be read is found where it is called.
+    """
+    bound: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_bytes(), filename=str(path))):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            bound.add(node.name)
+        elif isinstance(node, ast.Name):
+            bound.add(node.id)
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            bound.update(a.asname or a.name.partition(".")[0] for a in node.names)
+    if name not in bound and not bound & UNSEEN:
+        raise ModelError(f"the module has no callable '{name}'", where=str(path))
 
 
 def import_bases(root: Path, file: str) -> tuple[Path, ...]:
