@@ -100,15 +100,15 @@ TASKS = {
     "fashion_mnist": Task(
         "fashion_mnist",
         ROOT / "recipes" / "fashion-mnist-small.yaml",
-        prune={"macs": 0.25},
+        prune={"macs": 0.25, "importance": "l2"},
         training={"epochs": 20, "lr": 0.05, "precision": "bfloat16", "shift": 2, "mirror": True,
                   "erase": 6},
         scratch={"student": "../models/fashion_mnist/net.py:resnet_16", "lr": 0.2},
         qat={"scheme": "auto", "epochs": 3},
         source_qat={"scheme": "auto", "epochs": 1},
         others={
-            "pruned to 20% + distilled": {"macs": 0.2},
-            "pruned to 20% + distilled + qat": {"macs": 0.2},
+            "pruned to 20% + distilled": {"macs": 0.2, "importance": "l2"},
+            "pruned to 20% + distilled + qat": {"macs": 0.2, "importance": "l2"},
         },
     ),
     "imu": Task(

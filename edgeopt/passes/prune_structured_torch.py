@@ -46,8 +46,9 @@ class PruneStructured(ModulePass):
     ratio: Fraction | dict[str, Fraction] | None = Field(
         None, description="fraction of its units that each layer loses, or {layer: fraction}"
     )
-    importance: Literal["l1", "l2", "bn_scale", "taylor", "fpgm", "random"] = Field(
-        "l2", description="what a unit is worth; taylor takes gradients on calibration samples"
+    importance: Literal["group_l2", "l1", "l2", "bn_scale", "taylor", "fpgm", "random"] = Field(
+        "group_l2",
+        description="what a unit is worth; taylor takes gradients on calibration samples",
     )
     spread: Literal["uniform", "global"] = Field(
         "uniform",

@@ -1,8 +1,11 @@
 """What a unit is worth: scores by which units stay, higher ones first.
 
+``group_l2``
+    L2 norm of all that goes with the unit, batch norms' scales too, as DepGraph has it (Fang et
+    al., arXiv:2301.12900): a tensor of large values counts for more.
 ``l1``, ``l2``
     Norm of the weights that make and read the unit (Li et al., arXiv:1608.08710), each tensor
-    against its mean over units, then their mean, as in DepGraph (Fang et al., arXiv:2301.12900).
+    against its mean over units, then their mean.
 ``bn_scale``
     Magnitude of the batch norm's scale (Liu et al., arXiv:1708.06519).
 ``taylor``
@@ -29,7 +32,7 @@ from edgeopt.formats.torch.module import named_outputs
 from edgeopt.pruning.groups import Group, Slice
 from edgeopt.schema.errors import PassError
 
-Kind = Literal["l1", "l2", "bn_scale", "taylor", "fpgm", "random"]
+Kind = Literal["group_l2", "l1", "l2", "bn_scale", "taylor", "fpgm", "random"]
 Batch = tuple[Mapping[str, torch.Tensor], torch.Tensor | None]  # inputs by name, labels
 Scores = dict[str, torch.Tensor]  # group -> (units,), their mean is 1
 WEIGHTS = ("out", "in")
@@ -53,6 +56,7 @@ def scores(
         found = {g.name: _random(g, seed) for g in groups}
     else:
         one: Callable[[nn.Module, Group], torch.Tensor] = {
+            "group_l2": _group_norm,
             "l1": lambda m, g: _norm(m, g, 1),
             "l2": lambda m, g: _norm(m, g, 2),
             "bn_scale": _bn_scale,
@@ -68,6 +72,15 @@ def _norm(module: nn.Module, group: Group, power: int) -> torch.Tensor:
     for each in group.slices:
         if each.role in WEIGHTS:
             parts.append(_normalized(_by_unit(each, _tensor(module, each).abs() ** power)))
+    return torch.stack(parts).mean(0)
+
+
+def _group_norm(module: nn.Module, group: Group) -> torch.Tensor:
+    parts = [
+        _by_unit(each, _tensor(module, each).square())
+        for each in group.slices
+        if each.role in (*WEIGHTS, "scale")
+    ]
     return torch.stack(parts).mean(0)
 
 

@@ -35,7 +35,7 @@ class Goal:
 class How:
     """How units are chosen; ``keep`` are layers that stay whole, or folders of layers."""
 
-    importance: Kind = "l2"
+    importance: Kind = "group_l2"
     spread: Spread = "uniform"
     round_to: int = 8
     keep: Sequence[str] = ()

@@ -183,7 +183,10 @@ def _weights(model: Any, frozen: Any, layers: Mapping[int, str]) -> dict[str, tu
         while name in SAME_GRID:
             name, op = makers[int(op.inputs[0])]
         if name not in WEIGHTED:
-            raise PassError(f"the converter made {name} of the layer '{layer}'")
+            raise PassError(
+                f"the converter made {name} of the layer '{layer}'",
+                hint="LiteRT's INT8 has layers without activation, and with ReLU or ReLU6.",
+            )
         weight, axis, scale = tensors[op.inputs[1]], WEIGHTED[name], scales[layer].numpy()
         values = _values(model, weight)
         shape = [-1 if i == axis else 1 for i in range(values.ndim)]
@@ -257,6 +260,16 @@ def _whole(content: bytes) -> Any:
     return model
 
 
+def _read_codes(model: Any) -> None:
+    """Let integer operators read codes where the quantizer has them read an output's values."""
+    tensors, int8 = model.subgraphs[0].tensors, files.schema().TensorType.INT8
+    codes = {int(op.outputs[0]): int(op.inputs[0]) for name, op in files.operators(model)
+             if name == "DEQUANTIZE"}  # fmt: skip
+    for name, op in files.operators(model):
+        if name in INTEGER and all(tensors[int(i)].type == int8 for i in op.outputs):
+            op.inputs = [codes.get(int(i), int(i)) for i in op.inputs]
+
+
 def _numbered(
     model: Any, grids: Mapping[str, Grid], weights: Mapping[str, tuple[Any, ...]]
 ) -> bytes:
@@ -265,6 +278,7 @@ def _numbered(
     Raises PassError where an integer tensor has no trained numbers.
     """
     tensors, types = model.subgraphs[0].tensors, files.schema().TensorType
+    _read_codes(model)
     names = [files.text(tensor.name) for tensor in tensors]
     real: dict[int, Grid] = {i: grids[name] for i, name in enumerate(names) if name in grids}
     for name, op in files.operators(model):

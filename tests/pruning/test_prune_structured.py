@@ -77,7 +77,9 @@ def test_pruned_networks_are_the_masked_ones_in_any_process_and_format(
     np.testing.assert_allclose(answers, whole, rtol=1e-3, atol=1e-4 * np.abs(whole).max())
 
 
-@pytest.mark.parametrize("importance", ["l1", "l2", "bn_scale", "taylor", "fpgm", "random"])
+@pytest.mark.parametrize(
+    "importance", ["group_l2", "l1", "l2", "bn_scale", "taylor", "fpgm", "random"]
+)
 def test_equal_seeds_give_equal_files(importance: Any, opened: Open) -> None:
     source = opened("imu")
     step = PruneStructured(parameters=0.5, importance=importance, spread="global")

@@ -8,12 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from ai_edge_litert.interpreter import Interpreter
 from qat_parts import Quantized, observed, run_onnx, run_tflite, to_onnx, to_tflite
 from torch import nn
 from torch.nn import functional
 
 from edgeopt.agent import fakequant
 from edgeopt.quantization.training import quantization_trained, stems
+from edgeopt.schema.artifact import Tensor
 from edgeopt.schema.errors import PassError
 
 pytestmark = pytest.mark.extras
@@ -146,6 +148,48 @@ def test_litert_answers_as_the_module(kind: type[nn.Module], tmp_path: Path) -> 
     found = made(kind, "int8")
     answers = run_tflite(to_tflite(found, tmp_path / "tflite"), found.samples)
     assert found.steps_apart(answers) < 1.01
+
+
+class Embedding(nn.Module):
+    """A mean that is an output and what the head reads."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.head = nn.Conv2d(3, 8, 3, padding=1), nn.Linear(8, 5)
+
+    def forward(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
+        y = functional.relu(self.a(x)).mean((2, 3))
+        return {"output": self.head(y), "embedding": y}
+
+
+@pytest.mark.long
+def test_litert_reads_codes_of_what_is_an_output_too(tmp_path: Path) -> None:
+    found = made(Embedding, "int8")
+    outputs = (
+        *found.description.signature.outputs,
+        Tensor(name="embedding", dtype="float32", shape=("batch", 8)),
+    )
+    signature = found.description.signature.model_copy(update={"outputs": outputs})
+    found.description = found.description.model_copy(update={"signature": signature})
+    content = to_tflite(found, tmp_path / "tflite")
+    run = Interpreter(model_content=content, num_threads=1).get_signature_runner()
+    images = np.ascontiguousarray(found.samples.transpose(0, 2, 3, 1))
+    answers = [run(x=image[None]) for image in images]
+    assert found.steps_apart(np.concatenate([a["output"] for a in answers])) < 1.01
+    with torch.inference_mode():
+        embedding = found.frozen(x=torch.from_numpy(found.samples))["embedding"].numpy()
+    assert np.abs(np.concatenate([a["embedding"] for a in answers]) - embedding).max() < 0.05
+
+
+@pytest.mark.long
+def test_a_cut_that_litert_has_not_is_refused(tmp_path: Path) -> None:
+    class Cut(Embedding):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.head(self.a(x).clamp(0, 4).mean((2, 3)))
+
+    with pytest.raises(PassError, match="made MINIMUM of the layer 'a'") as raised:
+        to_tflite(made(Cut, "int8"), tmp_path / "tflite")
+    assert "ReLU6" in raised.value.hint
 
 
 @pytest.mark.long
