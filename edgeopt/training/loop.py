@@ -81,7 +81,7 @@ def fit(
     from what it finds there of the same settings, seed, first weights, samples and ``mark``, which
     stands for all else that the loss depends on. ``validate(module)`` is asked after each epoch.
     ``before_step(module, step, total)`` is called in training mode. ``accelerator`` (of
-    accelerate) shares each batch between its processes.
+    accelerate) shares each batch between its processes, which must divide it.
 
     Raises PassError where the loss is no finite number, naming the step; the last checkpoint,
     whose weights are finite, stays.
@@ -118,6 +118,11 @@ class _Run:
         self.device = accelerator.device if accelerator else torch.device(settings.device)
         self.rank = accelerator.process_index if accelerator else 0
         self.ranks = accelerator.num_processes if accelerator else 1
+        if settings.batch % self.ranks:
+            raise PassError(
+                f"{self.ranks} processes cannot share a batch of {settings.batch} evenly",
+                hint="Take a batch that is a multiple of the processes.",
+            )
         self.per_epoch = samples.steps_per_epoch(settings.batch)
         self.total = settings.steps or settings.epochs * self.per_epoch
         module.to(self.device)

@@ -8,8 +8,10 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from training_parts import trained
 
+from edgeopt.schema.errors import PassError
 from edgeopt.training import TrainingSettings
 
 SETTINGS = "TrainingSettings(steps=12, batch=32, lr=0.05, ema=0.9, checkpoint_every=5, shift=1)"
@@ -59,3 +61,11 @@ def test_two_processes_end_with_the_same_weights_and_go_on(tmp_path: Path) -> No
     settings = eval(SETTINGS, {"TrainingSettings": TrainingSettings})
     _, alone = trained(settings, validate=None)
     assert abs(float(first[0][4]) - alone.history[-1]["loss"]) < 0.5
+
+
+def test_a_batch_that_processes_cannot_share_is_refused() -> None:
+    class TwoProcesses:
+        device, process_index, num_processes = torch.device("cpu"), 0, 2
+
+    with pytest.raises(PassError, match="2 processes cannot share a batch of 33"):
+        trained(TrainingSettings(steps=1, batch=33), accelerator=TwoProcesses(), validate=None)
