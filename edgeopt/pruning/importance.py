@@ -21,7 +21,8 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Literal
 
 import torch
@@ -31,6 +32,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from edgeopt.formats.torch.module import named_outputs
 from edgeopt.pruning.groups import Group, Slice
 from edgeopt.schema.errors import PassError
+from edgeopt.training.losses import label_loss
 
 Kind = Literal["group_l2", "l1", "l2", "bn_scale", "taylor", "fpgm", "random"]
 Batch = tuple[Mapping[str, torch.Tensor], torch.Tensor | None]  # inputs by name, labels
@@ -117,10 +119,10 @@ def _random(group: Group, seed: int) -> torch.Tensor:
 
 def _taylor(module: nn.Module, groups: list[Group], batches: Iterable[Batch]) -> Scores:
     found = {g.name: torch.zeros(g.units, dtype=torch.float64) for g in groups}
-    parameters = [p for p in module.parameters() if p.requires_grad]
+    parameters = [p for p in module.parameters() if p.is_floating_point()]
     count = 0
     for feeds, labels in batches:
-        with torch.enable_grad():
+        with torch.enable_grad(), _thawed(parameters):
             loss = _loss(module, feeds, labels)
             gradients = torch.autograd.grad(loss, parameters, allow_unused=True)
         by_id = {id(p): g for p, g in zip(parameters, gradients, strict=True) if g is not None}
@@ -137,18 +139,29 @@ def _taylor(module: nn.Module, groups: list[Group], batches: Iterable[Batch]) ->
     return {name: values / count for name, values in found.items()}
 
 
+@contextmanager
+def _thawed(parameters: Iterable[torch.Tensor]) -> Iterator[None]:
+    """Frozen parameters have gradients meanwhile."""
+    frozen = [p.requires_grad_() for p in parameters if not p.requires_grad]
+    try:
+        yield
+    finally:
+        for parameter in frozen:
+            parameter.requires_grad_(False)
+
+
 def _loss(
     module: nn.Module, feeds: Mapping[str, torch.Tensor], labels: torch.Tensor | None
 ) -> torch.Tensor:
-    """Cross-entropy for classes, mean square for values, else half the outputs' square sum."""
+    """The loss on labels, else half the outputs' square sum. Raises PassError as the former."""
     made = named_outputs(module(**feeds), type(module).__name__)
     first = next(iter(made.values()))
     if labels is None:
         floats = [o for o in made.values() if o.is_floating_point()]
         return torch.stack([0.5 * o.square().sum() / len(o) for o in floats]).sum()
-    if labels.is_floating_point():
-        return nn.functional.mse_loss(first.reshape(labels.shape), labels.to(first.dtype))
-    return nn.functional.cross_entropy(first, labels.long())
+    known = labels if labels.is_floating_point() else labels.long()
+    loss: torch.Tensor = label_loss(first, known)
+    return loss
 
 
 def _by_unit(each: Slice, values: torch.Tensor) -> torch.Tensor:

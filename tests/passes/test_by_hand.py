@@ -163,6 +163,17 @@ def test_labels_that_do_not_fit_are_named(labels: np.ndarray, said: str) -> None
         Distill(**SHORT)(Net(nn.ReLU()), (images()[0], labels))
 
 
+def test_taylor_looks_through_frozen_layers_and_names_labels_without_a_score() -> None:
+    module, step = (
+        Net(nn.ReLU()).requires_grad_(False),
+        PruneStructured(ratio=0.5, importance="taylor"),
+    )
+    assert isinstance(step(module, images()), nn.Module)
+    assert not any(p.requires_grad for p in module.parameters())
+    with pytest.raises(PassError, match="label 7 has no score"):
+        step(module, (images()[0], np.full(96, 7)))
+
+
 def test_a_layer_is_not_emptied() -> None:
     with pytest.raises(PassError, match="keep none of its"):
         PruneUnstructured(sparsity=0.9999, scope="layer")(Net(nn.ReLU()))
