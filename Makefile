@@ -1,11 +1,12 @@
 # make help      what there is
 # PYTHON=...     the interpreter to build the environment with (3.11 or newer)
+# JOBS=...       processes that the short tests run in
 # pip's own settings (PIP_FIND_LINKS, PIP_EXTRA_INDEX_URL, PIP_INDEX_URL ...) pass through.
 
 PYTHON ?= python3
 VENV ?= .venv
 OUT ?= edgeopt-out/fashion-mnist
-MARKS ?= not long
+JOBS ?= 2
 ARGS ?=
 BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip --disable-pip-version-check --no-input
@@ -13,7 +14,7 @@ RUN_READY = $(VENV)/.ready-run
 DEV_READY = $(VENV)/.ready-dev
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all test-core test-gpu lint bench clean
+.PHONY: help demo test test-long test-all test-core test-gpu lint bench clean
 
 help: ## list these targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -27,10 +28,12 @@ demo: $(RUN_READY) ## optimize the shipped Fashion-MNIST network for this machin
 	@echo "The reports: $(abspath $(OUT))/report.html and $(abspath $(OUT)-short)/report.html"
 
 test: $(DEV_READY) ## run the tests that take less than a minute each
-	$(BIN)/python -m pytest -m "$(MARKS)" $(ARGS)
+	$(BIN)/python -m pytest -m "not long" -n $(JOBS) --dist loadfile $(ARGS)
 
-test-all: $(DEV_READY) ## run every test, the long ones too
-	$(BIN)/python -m pytest $(ARGS)
+test-long: $(DEV_READY) ## run those that take longer, one after the other
+	$(BIN)/python -m pytest -m long $(ARGS)
+
+test-all: test test-long ## run every test
 
 test-core: $(VENV)-core/.ready ## in an environment without extras, the tests that need none
 	$(VENV)-core/bin/python -m pytest --core -m "not long" $(ARGS)
