@@ -10,8 +10,7 @@ make     trains every network of every seed by recipes of the product and writes
          can be made side by side. What was trained before comes from the store.
 measure  each file against the source trained on for as long: accuracy of both on the test split,
          paired, and their race. Seed 0 is raced in full, the others in short.
-count    the files of seed 0 on emulated cores: two of Arm, one of x86 without VNNI. Needs
-         `edgeopt devices setup emulated`.
+count    the files of seed 0 on emulated cores. Needs `edgeopt devices setup emulated`.
 table    draws what was measured; figures lie beside the files, in figures.json.
 
 `python benchmarks/recompute.py` scores all files again, with the runtimes alone.
@@ -40,7 +39,7 @@ from edgeopt.schema.measurement import Measurement, figure
 
 ROOT = Path(__file__).resolve().parents[1]
 TARGETS = ["local/onnxruntime", "local/litert"]
-CORES = ("cortex-a76", "cortex-a53", "haswell")
+CORES = ("cortex-a76", "cortex-a53")
 FORMS = {"fp32": "onnx", "int8-onnx": "onnx", "int8-tflite": "tflite"}
 RUNTIMES = {"onnx": "onnxruntime", "tflite": "litert"}  # that run a form
 EXPORTS: list[Any] = [
