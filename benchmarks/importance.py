@@ -47,6 +47,7 @@ def measured(kind: str, macs: float, seeds: Sequence[int]) -> list[str]:
     splits = {split: prepared("imu", split) for split in ("train", "validation")}
     images, labels = splits["train"]
     splits["calibration"] = images[:CALIBRATION], labels[:CALIBRATION]
+    unseen = prepared("imu", "test")
     step = PruneStructured.model_validate({"macs": macs, "importance": kind})
     before, validation, test = [], [], []
     for seed in seeds:
@@ -54,7 +55,7 @@ def measured(kind: str, macs: float, seeds: Sequence[int]) -> list[str]:
         before.append(accuracy(pruned, splits["validation"]))
         trained = Distill(epochs=12, lr=0.05)(pruned, splits, teacher=source(FOLDER), seed=seed)
         validation.append(accuracy(trained, splits["validation"]))
-        test.append(accuracy(trained, prepared("imu", "test")))
+        test.append(accuracy(trained, unseen))
         tell(f"{kind}, seed {seed}: {before[-1]:.4f} {validation[-1]:.4f} {test[-1]:.4f}")
     return [f"`{kind}`", told(before), told(validation), told(test)]
 
