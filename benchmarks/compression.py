@@ -11,7 +11,8 @@ make     trains every network of every seed by recipes of the product and writes
 measure  each file against the source trained on for as long: accuracy of both on the test split,
          paired, and their race. Seed 0 is raced in full, the others in short.
 count    the files of seed 0 on emulated cores. Needs `edgeopt devices setup emulated`.
-table    draws what was measured; figures lie beside the files, in figures.json.
+table    draws what was measured; figures lie beside the files, in figures.ISA.json: those of CPUs
+         with other instructions are tables of their own.
 
 `python benchmarks/recompute.py` scores all files again, with the runtimes alone.
 """
@@ -34,6 +35,7 @@ from recompute import prepared
 
 import edgeopt
 import edgeopt.passes
+from edgeopt.devices import device_named
 from edgeopt.schema.comparison import ComparedPair
 from edgeopt.schema.measurement import Measurement, figure
 
@@ -48,7 +50,6 @@ EXPORTS: list[Any] = [
 ]
 LONGER, BARE = "source, trained on", "Torch-Pruning bare + distilled"
 SEEDS = (0, 1, 2)
-FIGURES = "figures.json"
 
 
 class Task(NamedTuple):
@@ -101,7 +102,7 @@ TASKS = {
         "fashion_mnist",
         ROOT / "recipes" / "fashion-mnist-small.yaml",
         prune={"macs": 0.25, "importance": "l2"},
-        training={"epochs": 20, "lr": 0.05, "precision": "bfloat16", "shift": 2, "mirror": True,
+        training={"epochs": 20, "lr": 0.05, "precision": "auto", "shift": 2, "mirror": True,
                   "erase": 6},
         scratch={"student": "../models/fashion_mnist/net.py:resnet_16", "lr": 0.2},
         qat={"scheme": "auto", "epochs": 3},
@@ -209,23 +210,27 @@ def forms_there(task: Task, row: str, seed: int) -> Iterator[tuple[str, Path]]:
 # -- figures
 
 
-def kept(task: Task) -> dict[str, Any]:
+def kept(place: Path) -> dict[str, Any]:
     """What was measured, by file."""
-    path = task.folder / FIGURES
-    found: dict[str, Any] = json.loads(path.read_text()) if path.is_file() else {"files": {}}
+    found: dict[str, Any] = json.loads(place.read_text()) if place.is_file() else {"files": {}}
     return found
 
 
-def keep(task: Task, name: str, found: dict[str, Any]) -> None:
-    """Add what was found of a file, beside the files."""
-    figures = kept(task)
+def keep(place: Path, name: str, found: dict[str, Any]) -> None:
+    """Add what was found of a file."""
+    figures = kept(place)
     figures["files"][name] = figures["files"].get(name, {}) | found
-    (task.folder / FIGURES).write_text(json.dumps(figures, indent=1, sort_keys=True) + "\n")
+    place.write_text(json.dumps(figures, indent=1, sort_keys=True) + "\n")
+
+
+def figures_here(task: Task) -> Path:
+    """Where figures of this machine's kind are kept: INT8 differs with the CPU's instructions."""
+    return task.folder / f"figures.{device_named('local').hello().machine.isa}.json"
 
 
 def measure(task: Task, seeds: Sequence[int], quick: bool) -> None:
     """Each file against the source trained on: of its own seed, or of seed 0."""
-    machine = header().partition("; load")[0] + "\n"  # of many moments
+    machine, place = header().partition("; load")[0] + "\n", figures_here(task)
     for seed in seeds:
         baseline = task.folder / file_name(LONGER, seed, "fp32")
         if not baseline.is_file():
@@ -233,7 +238,7 @@ def measure(task: Task, seeds: Sequence[int], quick: bool) -> None:
         for row in task.rows:
             for _form, path in forms_there(task, row, seed):
                 digest = hashlib.sha256(path.read_bytes()).hexdigest()
-                if kept(task)["files"].get(path.name, {}).get("sha256") == digest:
+                if kept(place)["files"].get(path.name, {}).get("sha256") == digest:
                     continue
                 tell(f"{task.name}: {path.name}")
                 where = "local/onnxruntime" if path.suffix == ".onnx" else "local/*"
@@ -243,7 +248,7 @@ def measure(task: Task, seeds: Sequence[int], quick: bool) -> None:
                 )  # fmt: skip
                 macs = edgeopt.inspect(path).macs
                 beside = {"sha256": digest, "macs": macs, "machine": machine}
-                keep(task, path.name, beside | facts(compared.pairs))
+                keep(place, path.name, beside | facts(compared.pairs))
 
 
 def facts(pairs: Sequence[ComparedPair]) -> dict[str, Any]:
@@ -267,18 +272,25 @@ def count(task: Task, asked: Sequence[str]) -> None:
         for row in counted["targets"][0]["files"]:
             runtime = row["target"].rpartition("/")[2]
             found = {f"ratio.{core}.{runtime}": row["measurements"]["ratio.instructions"]}
-            keep(task, Path(row["path"]).name, found)
+            keep(figures_here(task), Path(row["path"]).name, found)
 
 
 # -- table
 
 
 def drawn(task: Task) -> str:
+    """A table for each kind of CPU."""
+    return "\n".join(table_of(task, place) for place in sorted(task.folder.glob("figures.*.json")))
+
+
+def table_of(task: Task, place: Path) -> str:
     """A row for each network and form; the other seeds beside seed 0."""
-    files = kept(task)["files"]
+    files = kept(place)["files"]
     lines = []
     for row in task.rows:
         for form, path in forms_there(task, row, 0):
+            if path.name not in files:
+                continue
             mine = files[path.name]
             of_seeds = [
                 files[name] for seed in SEEDS if (name := file_name(row, seed, form)) in files

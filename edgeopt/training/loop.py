@@ -27,6 +27,7 @@ from edgeopt.training.objective import (
     weights_digest,
 )
 from edgeopt.training.optimizers import optimizer_of
+from edgeopt.training.precision import precision_on
 from edgeopt.training.samples import Batch, Samples
 from edgeopt.training.schedule import learning_rate
 from edgeopt.training.settings import TrainingSettings
@@ -135,7 +136,8 @@ class _Run:
         self.optimizer = optimizer_of(trained, settings)
         self.trained = trained
         self.average = average_of(module, settings.ema) if settings.ema else None
-        half = settings.precision == "float16"
+        self.precision = precision_on(self.device.type, settings)
+        half = self.precision == "float16"
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=half)
         self.step = self.first = 0
         self.stopped, self.waited = False, 0
@@ -149,7 +151,7 @@ class _Run:
 
     def _mark(self, beside: str) -> str:
         """What a checkpoint must have been made with."""
-        said = self.settings.model_dump(mode="json")
+        said = {**self.settings.model_dump(mode="json"), "precision": self.precision}
         first = weights_digest(self.objective)
         return digest_of([said, self.seed, self.samples.digest(), self.ranks, first, beside])
 
@@ -166,8 +168,8 @@ class _Run:
             before_step(self.module, step, self.total)
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(settings, step, self.total)
-        kind = getattr(torch, settings.precision)
-        mixed = settings.precision != "float32"
+        kind = getattr(torch, self.precision)
+        mixed = self.precision != "float32"
         with torch.autocast(self.device.type, kind if mixed else torch.bfloat16, enabled=mixed):
             made = self.runs(self._batch(step))
         loss, figures = made if isinstance(made, tuple) else (made, {})

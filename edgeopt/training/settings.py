@@ -51,8 +51,10 @@ class TrainingSettings(BaseModel):
     shift: int = Field(0, ge=0, description="move images by up to so many pixels")
     mirror: bool = Field(False, description="mirror every second image, left to right")
     erase: int = Field(0, ge=0, description="side of a patch that is blanked in each image")
-    precision: Literal["float32", "bfloat16", "float16"] = Field(
-        "float32", description="of the forward pass (autocast); weights stay float32"
+    precision: Literal["float32", "bfloat16", "float16", "auto"] = Field(
+        "float32",
+        description="of the forward pass (autocast); weights stay float32; auto: bfloat16 where "
+        "the CPU or GPU computes in it, else float32",
     )
     patience: int | None = Field(
         None,

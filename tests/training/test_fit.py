@@ -11,6 +11,7 @@ import pytest
 import torch
 from training_parts import images, network, sha256, trained
 
+from edgeopt.agent import machine
 from edgeopt.schema.errors import DataError, PassError
 from edgeopt.training import Batch, Samples, Score, TrainingSettings, fit, supervised
 from edgeopt.training.checkpoints import FILE
@@ -91,6 +92,16 @@ def test_a_run_that_ends_early_goes_on_to_the_same_bits(
     again, fitted = trained(settings, checkpoints=tmp_path)
     assert fitted.resumed_from == 24
     assert sha256(again) == sha256(whole)
+
+
+def test_precision_auto_is_bfloat16_where_the_cpu_computes_in_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for features, same in ((["avx2"], "float32"), (["avx2", "avx512_bf16"], "bfloat16")):
+        monkeypatch.setattr(machine, "facts", lambda found=features: {"features": found})
+        automatic, _ = trained(with_(precision="auto"))
+        named, _ = trained(with_(precision=same))
+        assert sha256(automatic) == sha256(named)
 
 
 def test_a_checkpoint_of_other_settings_is_not_gone_on_from(tmp_path: Path) -> None:
