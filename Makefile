@@ -23,7 +23,7 @@ demo: $(RUN_READY) ## optimize the shipped Fashion-MNIST network for this machin
 	$(BIN)/edgeopt optimize recipes/fashion-mnist.yaml --out $(OUT)
 	@echo
 	@echo "Now the same network pruned and distilled, in short (recipes/fashion-mnist-small.yaml is the whole)."
-	$(BIN)/edgeopt optimize recipes/fashion-mnist-short.yaml --out $(OUT)-short
+	$(BIN)/edgeopt optimize recipes/fashion-mnist-short.yaml --quick --out $(OUT)-short
 	@echo
 	@echo "The reports: $(abspath $(OUT))/report.html and $(abspath $(OUT)-short)/report.html"
 

@@ -7,25 +7,37 @@ from graphlib import CycleError, TopologicalSorter
 
 from edgeopt.devices import works_here
 from edgeopt.schema.job import Job, Outcome
+from edgeopt.schema.target import Target, parse_target
 
 BENCH = "bench"
 
 
 def board_of(job: Job) -> str:
     """The device that a score or race works on where that is another machine, else nothing."""
-    targets = job.params.get("targets") if job.kind in ("score", "race") else None
-    if not targets:
-        return ""
-    device = str(next(iter(targets.values()))).partition("/")[0]
-    return "" if works_here(device) else device
+    target = _target_of(job)
+    return "" if target is None or works_here(target.device) else target.device
 
 
 def lane_of(job: Job) -> str:
-    """The lane that runs a job: one job at a time in each, and a lane for each board."""
+    """The lane that runs a job: one job at a time in each.
+
+    A lane for each board, and one for the scores of each runtime on this machine's CPU; what
+    an accelerator computes goes one by one, for its memory.
+    """
     if job.kind not in ("score", "race"):
         return job.worker
-    board = board_of(job)
-    return f"{BENCH} {board}" if board else BENCH
+    target = _target_of(job)
+    if board := board_of(job):
+        return f"{BENCH} {board}"
+    if job.kind == "score" and target is not None and target.accelerator == "cpu":
+        return f"{BENCH} {target.device}/{target.runtime}"
+    return BENCH
+
+
+def _target_of(job: Job) -> Target | None:
+    """The target of a score or of a race's first side."""
+    targets = job.params.get("targets") if job.kind in ("score", "race") else None
+    return parse_target(str(next(iter(targets.values())))) if targets else None
 
 
 def race_of(job: Job) -> bool:

@@ -94,6 +94,23 @@ def test_scores_and_races_share_the_lane_beside_an_agent() -> None:
     assert lane_of(job("p")) == "onnx"
 
 
+def test_scores_of_two_runtimes_here_run_side_by_side() -> None:
+    jobs = [measured("first", "local", "score"), measured("second", "local", "score"),
+            measured("litert", "local", "score", "litert"),
+            measured("gpu", "local", "score", "onnxruntime:cuda"),
+            measured("other gpu", "local", "score", "torch:cuda"),
+            measured("race", "local")]  # fmt: skip
+    schedule = Schedule(jobs, {}, slots=3)
+    enqueue_all(schedule)
+    assert started(schedule) == ["first", "litert", "gpu"]
+    schedule.settle(ok("litert"))
+    assert started(schedule) == [], "one at a time in a runtime, and on a GPU"
+    for id, then in (("gpu", ["other gpu"]), ("first", ["second"]), ("other gpu", []),
+                     ("second", ["race"])):  # fmt: skip
+        schedule.settle(ok(id))
+        assert started(schedule) == then
+
+
 def test_jobs_of_one_key_run_once_unless_they_must_be_fresh() -> None:
     jobs = [job("a", worker="x"), job("b", worker="y"), job("c", worker="z", cache=False)]
     schedule = Schedule(jobs, {}, slots=4)
@@ -146,9 +163,9 @@ def test_every_graph_comes_to_its_end_within_the_rules(
     assert set(schedule.outcomes) == {j.id for j in jobs}
 
 
-def measured(id: str, device: str, kind: str = "race") -> Job:
+def measured(id: str, device: str, kind: str = "race", runtime: str = "onnxruntime") -> Job:
     made = job(id, kind=kind, worker="bench", cache=False)
-    return made.model_copy(update={"params": {"targets": {"a": f"{device}/onnxruntime"}}})
+    return made.model_copy(update={"params": {"targets": {"a": f"{device}/{runtime}"}}})
 
 
 def test_boards_work_beside_this_machine_one_job_each() -> None:
