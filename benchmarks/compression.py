@@ -62,7 +62,7 @@ class Task(NamedTuple):
     scratch: dict[str, Any]  # what the untrained narrow network has instead
     qat: dict[str, Any]
     source_qat: dict[str, Any]
-    others: dict[str, dict[str, Any]] = {}  # rows of other ways to prune
+    others: dict[str, list[dict[str, Any]]] = {}  # the stages of further rows
 
     @property
     def folder(self) -> Path:
@@ -81,13 +81,7 @@ class Task(NamedTuple):
             "pruned + distilled + qat": [prune, distill, {"qat": self.qat}],
             "from scratch + distilled": [{"distill": self.training | self.scratch}],
             BARE: [{"distill": self.training}],
-        } | {
-            row: [
-                {"prune-structured": fields},
-                distill,
-                *([{"qat": self.qat}] if "qat" in row else []),
-            ]
-            for row, fields in self.others.items()
+            **self.others,
         }
 
 
@@ -97,19 +91,33 @@ def told(event: Any) -> None:
         tell(f"  {event.what} {event.job or event.text}")
 
 
+AUGMENTED = {"precision": "auto", "shift": 2, "mirror": True, "erase": 6}
+FIFTH = [
+    {"prune-structured": {"macs": 0.2, "importance": "l2"}},
+    {"distill": {"epochs": 20, "lr": 0.05, **AUGMENTED}},
+]
+NINTH = [  # 8 and 8 channels in the first stage, 24 and 24 in the second, 56 and 48 in the third
+    {"prune-structured": {
+        "ratio": {"stem.0": 0.75, "stages.0.conv1": 0.75,
+                  "stages.1.conv1": 0.625, "stages.1.conv2": 0.625,
+                  "stages.2.conv1": 0.5625, "stages.2.conv2": 0.625},
+        "importance": "l2"}},
+    {"distill": {"epochs": 40, "lr": 0.1, **AUGMENTED}},
+]  # fmt: skip
 TASKS = {
     "fashion_mnist": Task(
         "fashion_mnist",
         ROOT / "recipes" / "fashion-mnist-small.yaml",
         prune={"macs": 0.25, "importance": "l2"},
-        training={"epochs": 20, "lr": 0.05, "precision": "auto", "shift": 2, "mirror": True,
-                  "erase": 6},
+        training={"epochs": 20, "lr": 0.05, **AUGMENTED},
         scratch={"student": "../models/fashion_mnist/net.py:resnet_16", "lr": 0.2},
         qat={"scheme": "auto", "epochs": 3},
         source_qat={"scheme": "auto", "epochs": 1},
         others={
-            "pruned to 20% + distilled": {"macs": 0.2, "importance": "l2"},
-            "pruned to 20% + distilled + qat": {"macs": 0.2, "importance": "l2"},
+            "pruned to 20% + distilled": FIFTH,
+            "pruned to 20% + distilled + qat": [*FIFTH, {"qat": {"scheme": "auto", "epochs": 3}}],
+            "pruned to 11% + distilled": NINTH,
+            "pruned to 11% + distilled + qat": [*NINTH, {"qat": {"scheme": "auto", "epochs": 6}}],
         },
     ),
     "imu": Task(
