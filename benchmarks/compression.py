@@ -92,10 +92,9 @@ def told(event: Any) -> None:
 
 
 AUGMENTED = {"precision": "auto", "shift": 2, "mirror": True, "erase": 6}
-FIFTH = [
-    {"prune-structured": {"macs": 0.2, "importance": "l2"}},
-    {"distill": {"epochs": 20, "lr": 0.05, **AUGMENTED}},
-]
+TRAINING: dict[str, Any] = {"epochs": 20, "lr": 0.05, **AUGMENTED}
+QAT: dict[str, Any] = {"scheme": "auto", "epochs": 3}
+FIFTH = [{"prune-structured": {"macs": 0.2, "importance": "l2"}}, {"distill": TRAINING}]
 NINTH = [  # 8 and 8 channels in the first stage, 24 and 24 in the second, 56 and 48 in the third
     {"prune-structured": {
         "ratio": {"stem.0": 0.75, "stages.0.conv1": 0.75,
@@ -109,15 +108,15 @@ TASKS = {
         "fashion_mnist",
         ROOT / "recipes" / "fashion-mnist-small.yaml",
         prune={"macs": 0.25, "importance": "l2"},
-        training={"epochs": 20, "lr": 0.05, **AUGMENTED},
+        training=TRAINING,
         scratch={"student": "../models/fashion_mnist/net.py:resnet_16", "lr": 0.2},
-        qat={"scheme": "auto", "epochs": 3},
+        qat=QAT,
         source_qat={"scheme": "auto", "epochs": 1},
         others={
             "pruned to 20% + distilled": FIFTH,
-            "pruned to 20% + distilled + qat": [*FIFTH, {"qat": {"scheme": "auto", "epochs": 3}}],
+            "pruned to 20% + distilled + qat": [*FIFTH, {"qat": QAT}],
             "pruned to 11% + distilled": NINTH,
-            "pruned to 11% + distilled + qat": [*NINTH, {"qat": {"scheme": "auto", "epochs": 6}}],
+            "pruned to 11% + distilled + qat": [*NINTH, {"qat": QAT | {"epochs": 6}}],
         },
     ),
     "imu": Task(
@@ -126,8 +125,8 @@ TASKS = {
         prune={"macs": 0.25},
         training={"epochs": 12, "lr": 0.05},
         scratch={"student": "../models/imu/net.py:resnet_16", "lr": 0.1},
-        qat={"scheme": "auto", "epochs": 3},
-        source_qat={"scheme": "auto", "epochs": 3},
+        qat=QAT,
+        source_qat=QAT,
     ),
 }  # fmt: skip
 

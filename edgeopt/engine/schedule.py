@@ -27,9 +27,11 @@ def lane_of(job: Job) -> str:
     if job.kind not in ("score", "race"):
         return job.worker
     target = _target_of(job)
-    if board := board_of(job):
-        return f"{BENCH} {board}"
-    if job.kind == "score" and target is not None and target.accelerator == "cpu":
+    if target is None:
+        return BENCH
+    if not works_here(target.device):
+        return f"{BENCH} {target.device}"
+    if job.kind == "score" and target.accelerator == "cpu":
         return f"{BENCH} {target.device}/{target.runtime}"
     return BENCH
 
