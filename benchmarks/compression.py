@@ -49,6 +49,7 @@ EXPORTS: list[Any] = [
     {"one_of": ["none", {"quantize-int8": {"scheme": "auto"}}]},
 ]
 LONGER, BARE = "source, trained on", "Torch-Pruning bare + distilled"
+LONGEST = "source, trained on for 46 epochs"
 SEEDS = (0, 1, 2)
 
 
@@ -63,6 +64,7 @@ class Task(NamedTuple):
     qat: dict[str, Any]
     source_qat: dict[str, Any]
     others: dict[str, list[dict[str, Any]]] = {}  # the stages of further rows
+    yardsticks: dict[str, str] = {}  # the source trained as long as a further row was
 
     @property
     def folder(self) -> Path:
@@ -115,8 +117,13 @@ TASKS = {
         others={
             "pruned to 20% + distilled": FIFTH,
             "pruned to 20% + distilled + qat": [*FIFTH, {"qat": QAT}],
+            LONGEST: [{"distill": TRAINING | {"epochs": 46}}],
             "pruned to 11% + distilled": NINTH,
             "pruned to 11% + distilled + qat": [*NINTH, {"qat": QAT | {"epochs": 6}}],
+        },
+        yardsticks={
+            "pruned to 11% + distilled": LONGEST,
+            "pruned to 11% + distilled + qat": LONGEST,
         },
     ),
     "imu": Task(
@@ -236,13 +243,14 @@ def figures_here(task: Task) -> Path:
 
 
 def measure(task: Task, seeds: Sequence[int], quick: bool) -> None:
-    """Each file against the source trained on: of its own seed, or of seed 0."""
+    """Each file against the source trained as long: of its own seed, or of seed 0."""
     machine, place = header().partition("; load")[0] + "\n", figures_here(task)
     for seed in seeds:
-        baseline = task.folder / file_name(LONGER, seed, "fp32")
-        if not baseline.is_file():
-            baseline = task.folder / file_name(LONGER, 0, "fp32")
         for row in task.rows:
+            yardstick = task.yardsticks.get(row, LONGER)
+            baseline = task.folder / file_name(yardstick, seed, "fp32")
+            if not baseline.is_file():
+                baseline = task.folder / file_name(yardstick, 0, "fp32")
             for _form, path in forms_there(task, row, seed):
                 digest = hashlib.sha256(path.read_bytes()).hexdigest()
                 if kept(place)["files"].get(path.name, {}).get("sha256") == digest:
@@ -271,7 +279,8 @@ def facts(pairs: Sequence[ComparedPair]) -> dict[str, Any]:
 
 def count(task: Task, asked: Sequence[str]) -> None:
     """Instructions of the files of seed 0 on each core, over those of the source in float32."""
-    rows = asked or [row for row in task.rows if row != LONGER]  # it has the source's shapes
+    same = (LONGER, LONGEST)  # they have the source's shapes
+    rows = asked or [row for row in task.rows if row not in same]
     files = [path for row in rows for _form, path in forms_there(task, row, 0)]
     for core in CORES:
         tell(f"{task.name}: {core}")

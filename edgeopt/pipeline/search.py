@@ -20,6 +20,7 @@ from edgeopt.pipeline.measure import Bench, Entry
 from edgeopt.pipeline.work import Work
 from edgeopt.planner import make_plan, needed
 from edgeopt.recipe import Choice, Recipe
+from edgeopt.recipe.stages import is_stage
 from edgeopt.schema.errors import UsageError
 from edgeopt.schema.measurement import figure
 from edgeopt.schema.plan import Plan
@@ -266,13 +267,9 @@ def _without_stages(recipe: Recipe, keep: int | None = None) -> Recipe:
     passes = tuple(
         step
         for index, step in enumerate(recipe.passes)
-        if index == keep or not any(_is_stage(choice) for choice in step.choices)
+        if index == keep or not any(is_stage(choice) for choice in step.choices)
     )
     return recipe.model_copy(update={"passes": passes})
-
-
-def _is_stage(choice: Choice) -> bool:
-    return choice.name != "none" and any(kind.stage for kind in passes_named(choice.name).values())
 
 
 def _sooner(recipe: Recipe) -> Recipe:
@@ -282,7 +279,7 @@ def _sooner(recipe: Recipe) -> Recipe:
         choices = []
         for choice in step.choices:
             fields = dict(choice.fields)
-            if _is_stage(choice):
+            if is_stage(choice):
                 for kind in passes_named(choice.name).values():
                     if "epochs" in kind.model_fields:
                         default = kind.model_fields["epochs"].default

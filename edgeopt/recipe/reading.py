@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from edgeopt.recipe.nouns import Recipe
+from edgeopt.recipe.stages import check_stages
 from edgeopt.schema.errors import RecipeError
 from edgeopt.yaml_lines import blame, read_yaml, unknown_key
 
@@ -46,6 +47,8 @@ def make_recipe(
         "functions": dict(functions or {}),
     }  # fmt: skip
     try:
-        return Recipe.model_validate({**fields, **extra})
+        made = Recipe.model_validate({**fields, **extra})
     except ValidationError as error:
         raise blame(error, Recipe, place, known, RecipeError) from None
+    check_stages(made)
+    return made

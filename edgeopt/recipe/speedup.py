@@ -6,8 +6,8 @@ import re
 from typing import Any
 
 from edgeopt.recipe.nouns import Recipe, Step
+from edgeopt.recipe.stages import check_stages, stages_of
 from edgeopt.schema.errors import UsageError
-from edgeopt.step import passes_named
 
 
 def with_speedup(recipe: Recipe, speedup: str) -> Recipe:
@@ -15,7 +15,8 @@ def with_speedup(recipe: Recipe, speedup: str) -> Recipe:
 
     INT8 is tried both ways, trained with and made afterwards by the recipe's own steps. As with
     every stage, the network without it is measured beside. Raises UsageError for what is
-    no speed-up, and for a recipe that has stages of its own.
+    no speed-up, and for a recipe that has stages of its own; RecipeError for a model that stages
+    cannot change.
     """
     asked: list[dict[str, Any]] = [
         {"prune-structured": {"speedup": speedup}},
@@ -28,17 +29,16 @@ def with_speedup(recipe: Recipe, speedup: str) -> Recipe:
         raise UsageError(
             f"cannot read the speed-up '{speedup}'", hint="write how many times faster, e.g. 4x"
         ) from None
-    for index, step in enumerate(recipe.passes):
-        for choice in step.choices:
-            kinds = passes_named(choice.name).values() if choice.name != "none" else ()
-            if any(kind.stage for kind in kinds):
-                raise UsageError(
-                    f"the recipe says itself how its network changes: '{choice.name}'",
-                    where=recipe.line("passes", index),
-                    hint=f"leave --speedup out and write prune-structured: {{speedup: {speedup}}}",
-                )
+    for index, choice in stages_of(recipe):
+        raise UsageError(
+            f"the recipe says itself how its network changes: '{choice.name}'",
+            where=recipe.line("passes", index),
+            hint=f"leave --speedup out and write prune-structured: {{speedup: {speedup}}}",
+        )
     lines = {_shifted(at, len(stages)): line for at, line in recipe.lines.items()}
-    return recipe.model_copy(update={"passes": (*stages, *recipe.passes), "lines": lines})
+    made = recipe.model_copy(update={"passes": (*stages, *recipe.passes), "lines": lines})
+    check_stages(made)
+    return made
 
 
 def _shifted(at: str, count: int) -> str:

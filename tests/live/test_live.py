@@ -20,7 +20,7 @@ from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 import edgeopt
 from edgeopt.live import program, samples
 from edgeopt.live.states import generators
-from edgeopt.schema.errors import DataError, ModelError, UsageError
+from edgeopt.schema.errors import DataError, ModelError, RecipeError, UsageError
 
 NAMES = ["image"]
 
@@ -78,6 +78,8 @@ def test_splits_may_be_named_and_labels_left_out() -> None:
     }
     with pytest.raises(DataError, match="no validation split"):
         read({"test": X})
+    with pytest.raises(DataError, match="'train' is no split that is read here"):
+        read({"train": X[:4], "validation": X[4:]})
 
 
 def test_an_endless_source_is_read_up_to_a_bound() -> None:
@@ -211,6 +213,13 @@ def test_a_forward_without_names_and_a_model_without_data_are_refused(tmp_path: 
         program.input_names(Unnamed())
     with pytest.raises(UsageError, match="no data"):
         edgeopt.optimize(Net(), store=tmp_path / "store")
+
+
+@pytest.mark.parametrize("asked", [{"speedup": "2x"}, {"passes": ["distill", "export-onnx"]}])
+def test_what_would_change_a_live_module_says_how_to(asked: dict[str, Any], tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="a live module has no factory") as caught:
+        edgeopt.optimize(Net(), data=images(), store=tmp_path / "store", **asked)
+    assert "edgeopt.passes" in caught.value.hint
 
 
 SCRIPT = """

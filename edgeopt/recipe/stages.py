@@ -1,0 +1,37 @@
+"""The steps of a recipe that change the network itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from edgeopt.recipe.nouns import Choice, Recipe
+from edgeopt.step import passes_named
+
+
+def is_stage(choice: Choice) -> bool:
+    """Whether a choice changes the network itself."""
+    return choice.name != "none" and any(kind.stage for kind in passes_named(choice.name).values())
+
+
+def stages_of(recipe: Recipe) -> Iterator[tuple[int, Choice]]:
+    """The stages, each with the number of its step."""
+    for index, step in enumerate(recipe.passes):
+        yield from ((index, choice) for choice in step.choices if is_stage(choice))
+
+
+def check_stages(recipe: Recipe) -> None:
+    """Raise RecipeError for a stage of an exported program: nothing could build it, changed."""
+    if not str(recipe.model.path).lower().endswith(".pt2"):
+        return
+    for index, choice in stages_of(recipe):
+        live = bool(recipe.held)
+        raise recipe.error(
+            f"passes.{index}",
+            f"'{choice.name}' changes the network, and "
+            + ("a live module" if live else "an exported program")
+            + " has no factory that could build it again, changed",
+            hint="call it before, on the module itself: edgeopt.passes, see docs/training.md"
+            if live
+            else "give the model as a factory with weights: "
+            "model: {factory: 'net.py:make', weights: net.safetensors}",
+        )
