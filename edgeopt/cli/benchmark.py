@@ -56,8 +56,8 @@ def command(
     on an emulated device.
 
     Each file races in every runtime of the target that reads it. The first also races
-    itself: what it shows there is the noise of the machine. Exits 5 where some targets could
-    not be reached.
+    itself: what it shows there is the noise of the machine. A runtime that cannot run a file is
+    named below the table. Exits 5 where some targets could not be reached.
     """
     from edgeopt.api import benchmark
     from edgeopt.listeners import listening
@@ -83,6 +83,7 @@ def show(found: dict[str, Any]) -> None:
 
 def _show(raced: dict[str, Any], data: str) -> None:
     from edgeopt.report.layout import show_line, show_table
+    from edgeopt.schema.errors import from_record
     from edgeopt.schema.measurement import Measurement, figure, span
     from edgeopt.schema.target import parse_target
 
@@ -115,6 +116,9 @@ def _show(raced: dict[str, Any], data: str) -> None:
     show_table(headers, rows, right=",".join(headers[2:-1]))
     for mark in sorted({mark for file in raced["files"] for mark in file["marks"]}):
         show_line(f"note: {MARKS.get(mark, mark)}", "dim")
+    for row in raced["lost"]:
+        error = from_record(row["error"])
+        show_line(f"note: {row['path']} takes no part in {row['target']}: {error.what}", "yellow")
 
 
 MARKS = {

@@ -148,6 +148,7 @@ def import_job(path: Path, *, store: Store) -> dict[str, Any]:
         "machine": hello.machine.model_dump(mode="json"),
         "runtimes": {job.runtime: hello.runtime_version},
         "files": files,
+        "lost": [],
     }
     return {"data": job.data, "targets": [raced], "unreachable": {}, "exit_code": 0}
 

@@ -14,7 +14,14 @@ from edgeopt.pipeline.prepare import open_job, run_or_raise
 from edgeopt.pipeline.targets import target_groups
 from edgeopt.recipe import make_recipe
 from edgeopt.schema.artifact import Description, Inspection, Signature
-from edgeopt.schema.errors import DataError, DeviceError, UsageError, from_record
+from edgeopt.schema.errors import (
+    DataError,
+    DeviceError,
+    EdgeoptError,
+    UnreachableError,
+    UsageError,
+    from_record,
+)
 from edgeopt.schema.event import Event
 from edgeopt.schema.job import Arrays, Job, Outcome
 from edgeopt.schema.target import Target, TargetFacts, TargetGroup, parse_target
@@ -45,7 +52,8 @@ def benchmark_files(
     """Race model files: each one in full against the first, which races itself.
 
     Where a target stands for several runtimes, a file races in each that reads it; the first
-    file in the first of them is what all race against. Inputs are matched by name, or else by
+    file in the first of them is what all race against. A runtime that fails with a file is told
+    of under ``lost``, as long as another one ran it. Inputs are matched by name, or else by
     position; images may be NCHW in one file and NHWC in another. ``data`` is an .npz with an
     array for each input of the first file; random samples otherwise (normal, or zeros and ones
     for integers). Targets out of reach are named under ``unreachable`` and the others go on.
@@ -130,11 +138,30 @@ def _race_all(
                 hint="see 'edgeopt doctor' for what to install",
             )
     facts = group.members[0][1]
+    raced: list[dict[str, Any]] = []
+    lost: list[tuple[Raced, EdgeoptError]] = []
+    for row in rows:
+        try:
+            raced.append(_raced(engine, row, rows[0], facts, outcomes, allow_fallback))
+        except UnreachableError:
+            raise
+        except EdgeoptError as error:
+            if row is rows[0]:
+                raise
+            lost.append((row, error))
+    ran = {file["path"] for file in raced}
+    for (path, _, _), failed in lost:
+        if str(path) not in ran:
+            raise failed
     return {
         "target": str(group),
         "machine": facts.to_json(),
         "runtimes": {target.runtime: each.runtime_version for target, each in group.members},
-        "files": [_raced(engine, row, rows[0], facts, outcomes, allow_fallback) for row in rows],
+        "files": raced,
+        "lost": [
+            {"path": str(path), "target": str(target), "error": failed.record()}
+            for (path, _, target), failed in lost
+        ],
     }
 
 
