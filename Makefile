@@ -1,6 +1,6 @@
 # make help      what there is
 # PYTHON=...     the interpreter to build the environment with (3.11 or newer)
-# JOBS=...       processes that the short tests run in
+# JOBS=...       processes that the tests run in
 # pip's own settings (PIP_FIND_LINKS, PIP_EXTRA_INDEX_URL, PIP_INDEX_URL ...) pass through.
 
 PYTHON ?= python3
@@ -30,8 +30,8 @@ demo: $(RUN_READY) ## optimize the shipped Fashion-MNIST network for this machin
 test: $(DEV_READY) ## run the tests that take less than a minute each
 	$(BIN)/python -m pytest -m "not long" -n $(JOBS) --dist loadfile $(ARGS)
 
-test-long: $(DEV_READY) ## run those that take longer, one after the other
-	$(BIN)/python -m pytest -m long $(ARGS)
+test-long: $(DEV_READY) ## run those that take longer
+	$(BIN)/python -m pytest -m long -n $(JOBS) --dist loadfile $(ARGS)
 
 test-all: test test-long ## run every test
 

@@ -20,7 +20,6 @@ from edgeopt.pipeline.measure import Bench, Entry
 from edgeopt.pipeline.work import Work
 from edgeopt.planner import make_plan, needed
 from edgeopt.recipe import Choice, Recipe
-from edgeopt.recipe.stages import is_stage
 from edgeopt.schema.errors import UsageError
 from edgeopt.schema.measurement import figure
 from edgeopt.schema.plan import Plan
@@ -267,7 +266,7 @@ def _without_stages(recipe: Recipe, keep: int | None = None) -> Recipe:
     passes = tuple(
         step
         for index, step in enumerate(recipe.passes)
-        if index == keep or not any(is_stage(choice) for choice in step.choices)
+        if index == keep or not any(choice.stage for choice in step.choices)
     )
     return recipe.model_copy(update={"passes": passes})
 
@@ -279,7 +278,7 @@ def _sooner(recipe: Recipe) -> Recipe:
         choices = []
         for choice in step.choices:
             fields = dict(choice.fields)
-            if is_stage(choice):
+            if choice.stage:
                 for kind in passes_named(choice.name).values():
                     if "epochs" in kind.model_fields:
                         default = kind.model_fields["epochs"].default

@@ -1,7 +1,8 @@
 """The one schema of what a user asks for: YAML <-> Recipe <-> keyword arguments."""
 
-from edgeopt.recipe.nouns import Choice, DataSpec, LimitSpec, ModelSpec, OwnMetric, Recipe, Step
+from edgeopt.recipe.nouns import DataSpec, LimitSpec, ModelSpec, OwnMetric, Recipe
 from edgeopt.recipe.reading import load_recipe, make_recipe
+from edgeopt.recipe.steps import Choice, Step
 
 __all__ = [
     "Choice",

@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
 
 from pydantic import (
-    BaseModel,
     Field,
     StrictBool,
     StrictInt,
     StrictStr,
-    ValidationError,
     field_validator,
     model_validator,
 )
 
 from edgeopt.devices import quantities_of
+from edgeopt.recipe.steps import Step
 from edgeopt.schema.base import Noun
 from edgeopt.schema.constraint import Constraint, parse_constraint, prefixes, quantity_unit
-from edgeopt.schema.errors import RecipeError, UsageError, did_you_mean
+from edgeopt.schema.errors import RecipeError, UsageError
 from edgeopt.schema.target import RUNTIMES, Target, parse_target
-from edgeopt.yaml_lines import known_keys
 
 ROLES = ("calibration", "validation", "test", "train")
 Steps = list[dict[str, Any]]
@@ -148,41 +145,6 @@ class LimitSpec(Noun):
     def time_s(self) -> float | None:
         """The wall time in seconds, or None."""
         return None if self.time is None else _seconds(self.time)
-
-
-class Choice(Noun):
-    """One alternative of a step: a pass with its fields, or ``none``."""
-
-    name: str
-    fields: dict[str, Any] = {}
-
-    @property
-    def label(self) -> str:
-        """As it would be written in a recipe."""
-        return f"{self.name} {json.dumps(self.fields)}" if self.fields else self.name
-
-
-class Step(Noun):
-    """One step of the pipeline: alternatives that are tried side by side."""
-
-    choices: tuple[Choice, ...]
-
-    @model_validator(mode="before")
-    @classmethod
-    def _read(cls, raw: Any) -> Any:
-        if isinstance(raw, Mapping) and set(raw) == {"one_of"}:
-            several = raw["one_of"]
-            if not isinstance(several, list | tuple) or not several:
-                raise ValueError("'one_of' takes a list of passes")
-            return {"choices": [_choice(each) for each in several]}
-        if isinstance(raw, Mapping) and set(raw) == {"choices"}:
-            return raw
-        return {"choices": [_choice(raw)]}
-
-    def to_yaml(self) -> Any:
-        """The form a recipe has it in."""
-        forms = [c.name if c.name == "none" else {c.name: c.fields} for c in self.choices]
-        return forms[0] if len(forms) == 1 else {"one_of": forms}
 
 
 class OwnMetric(Noun):
@@ -353,56 +315,6 @@ class Recipe(Noun):
             form["model"] = {"path": Path(str(self.model.path)).name}
         form["passes"] = [step.to_yaml() for step in self.passes]
         return form
-
-
-def _choice(raw: Any) -> dict[str, Any]:
-    if raw is None:
-        raw = "none"
-    if isinstance(raw, str):
-        name, fields = raw, dict[str, Any]()
-    elif isinstance(raw, Mapping) and len(raw) == 1:
-        ((name, fields),) = raw.items()
-        fields = {} if fields is None else fields
-    else:
-        raise ValueError("a step is one pass, 'PASS: {FIELD: VALUE}', or 'one_of: [...]'")
-    if name == "none":
-        if fields:
-            raise ValueError("'none' takes no fields")
-        return {"name": "none"}
-    if not isinstance(fields, Mapping):
-        raise ValueError(f"the fields of '{name}' are a mapping, not {fields!r}")
-    _fits_a_pass(name, dict(fields))
-    return {"name": name, "fields": dict(fields)}
-
-
-def _fits_a_pass(name: str, fields: dict[str, Any]) -> None:
-    from edgeopt.step import passes_named
-
-    try:
-        kinds = passes_named(name)
-    except UsageError as error:
-        raise ValueError(f"{error.what}. {error.hint}") from None
-    problems = []
-    for kind in kinds.values():
-        try:
-            kind.model_validate_json(json.dumps(fields))
-        except ValidationError as error:
-            first = error.errors()[0]
-            problems.append(_sentence(first, kind, f"pass '{name}': "))
-        else:
-            return
-    raise ValueError(problems[0])
-
-
-def _sentence(error: Any, model: type[BaseModel], prefix: str = "") -> str:
-    place = ".".join(str(part) for part in error["loc"])
-    if error["type"] == "extra_forbidden":
-        near = did_you_mean(str(error["loc"][-1]), known_keys(model))
-        return f"{prefix}unknown key '{error['loc'][-1]}'. {near}".rstrip()
-    message = error["msg"].removeprefix("Value error, ")
-    if error["type"] == "missing":
-        message = "is missing"
-    return f"{prefix}'{place}': {message}" if place else prefix + message
 
 
 def _fastest(target: Target) -> str:

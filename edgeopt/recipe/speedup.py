@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from edgeopt.recipe.nouns import Recipe, Step
+from edgeopt.recipe.nouns import Recipe
 from edgeopt.recipe.stages import check_stages, stages_of
+from edgeopt.recipe.steps import Step
 from edgeopt.schema.errors import UsageError
 
 

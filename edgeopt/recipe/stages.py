@@ -4,19 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from edgeopt.recipe.nouns import Choice, Recipe
-from edgeopt.step import passes_named
-
-
-def is_stage(choice: Choice) -> bool:
-    """Whether a choice changes the network itself."""
-    return choice.name != "none" and any(kind.stage for kind in passes_named(choice.name).values())
+from edgeopt.recipe.nouns import Recipe
+from edgeopt.recipe.steps import Choice
 
 
 def stages_of(recipe: Recipe) -> Iterator[tuple[int, Choice]]:
     """The stages, each with the number of its step."""
     for index, step in enumerate(recipe.passes):
-        yield from ((index, choice) for choice in step.choices if is_stage(choice))
+        yield from ((index, choice) for choice in step.choices if choice.stage)
 
 
 def check_stages(recipe: Recipe) -> None:
