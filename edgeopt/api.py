@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from edgeopt.live import is_live
 from edgeopt.recipe import Recipe, load_recipe, make_recipe
-from edgeopt.recipe.bare import bare_fields, data_fields
+from edgeopt.recipe.given import Given, recipe_for
 from edgeopt.recipe.speedup import with_speedup
 from edgeopt.report import draw
 from edgeopt.schema.artifact import Inspection
@@ -25,8 +25,6 @@ from edgeopt.schema.result import Result
 from edgeopt.store import Store
 
 OnEvent = Callable[[Event], None]
-Given = str | Path | Recipe | Mapping[str, Any]
-RECIPE_SUFFIXES = (".yaml", ".yml")
 LIVE = "live"  # what a result's recipe says of a function of the caller's process
 RESULT, REPORT = "result.json", "report.html"
 
@@ -323,40 +321,6 @@ def save_text(text: str, path: Path) -> None:
         raise StoreError(error.strerror or str(error), where=str(path)) from None
 
 
-def recipe_for(
-    model: Given, recipe: str | Path | Recipe | None = None, fields: Mapping[str, Any] | None = None
-) -> Recipe:
-    """The recipe that a call asks for. Raises RecipeError, DataError, UsageError.
-
-    A model file without a recipe gets the passes and constraints of ``bare_fields``.
-    """
-    given = dict(fields or {})
-    data = given.pop("data") if isinstance(given.get("data"), str | Path) else None
-    whole = recipe is not None or isinstance(model, Recipe) or _is_recipe(model)
-    if data is not None and whole:
-        raise UsageError("the recipe says which data to use", hint="change its key data.source")
-    if isinstance(model, Recipe) or _is_recipe(model):
-        if recipe is not None:
-            raise UsageError("two recipes were given", hint="the first argument is one already")
-        return _changed(model if isinstance(model, Recipe) else load_recipe(Path(model)), given)  # type: ignore[arg-type]
-    if not isinstance(model, str | Path | Mapping):
-        raise UsageError(
-            f"a {type(model).__name__} is no model",
-            hint="pass a torch.nn.Module, a model file, a recipe, or a mapping such as "
-            "{'format': 'torch', 'factory': 'net.py:resnet'}",
-        )
-    spec = model if isinstance(model, Mapping) else {"path": str(Path(model).absolute())}
-    if recipe is not None:
-        base = recipe if isinstance(recipe, Recipe) else load_recipe(Path(recipe))
-        return _changed(base, {**given, "model": spec})
-    if isinstance(model, Mapping):
-        return make_recipe(
-            {**given, **({"data": data_fields(Path(data))} if data else {}), "model": spec}
-        )
-    archive = None if data is None else Path(data)
-    return make_recipe({**bare_fields(Path(model).absolute(), archive), **given})
-
-
 @contextmanager
 def _asked(
     model: Any,
@@ -397,20 +361,6 @@ def _without_functions(fields: Mapping[str, Any]) -> tuple[dict[str, Any], dict[
             given["metrics"] = [*given["metrics"]]
             given["metrics"][number] = {**metric, "function": LIVE}
     return given, functions
-
-
-def _is_recipe(model: Given) -> bool:
-    return isinstance(model, str | Path) and Path(model).suffix in RECIPE_SUFFIXES
-
-
-def _changed(recipe: Recipe, fields: Mapping[str, Any]) -> Recipe:
-    """A recipe with fields replaced; lines of replaced ones name nothing any more."""
-    if not fields:
-        return recipe
-    kept = {at: line for at, line in recipe.lines.items() if at.split(".")[0] not in fields}
-    return make_recipe(
-        {**recipe.spelled(), **fields}, root=recipe.root, path=recipe.path, lines=kept
-    )
 
 
 def _opened(store: Store | str | Path | None) -> AbstractContextManager[Store]:

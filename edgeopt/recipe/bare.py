@@ -39,8 +39,11 @@ def bare_fields(model: Path, data: Path | None) -> dict[str, Any]:
     return fields
 
 
-def data_fields(path: Path) -> dict[str, Any]:
-    """``data`` of a recipe, by the names of an archive's arrays. Raises DataError."""
+def data_fields(path: Path, *, train: bool = False) -> dict[str, Any]:
+    """``data`` of a recipe, by the names of an archive's arrays. Raises DataError.
+
+    ``train``: also the split to train on, which a network with a factory can use.
+    """
     arrays = _arrays(path)
     splits: dict[str, str] = {}
     for role, names in ROLES.items():
@@ -56,6 +59,8 @@ def data_fields(path: Path) -> dict[str, Any]:
         )
     held = arrays[splits["validation"]]
     label = next((name for name in LABELS if name in held), None)
+    if train and "train" in arrays and label in {None, *arrays["train"]}:
+        splits["train"] = "train"
     return {"source": str(path.absolute()), "label": label, "splits": splits}
 
 
