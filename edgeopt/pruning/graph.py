@@ -9,7 +9,9 @@ from __future__ import annotations
 import copy
 import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from math import prod
 from typing import Any
 
 import torch
@@ -23,6 +25,7 @@ from edgeopt.pruning.surgery import depthwise
 from edgeopt.pruning.tracing import Feeds, check_traceable, whole_attention
 
 MAKERS = (_ConvNd, nn.Linear, nn.Embedding)
+TURNS = 50  # how often a dependency may stand in a group: once for each part of a concatenation
 Pairs = list[tuple[int, int]]  # (index in the layer, channel of the group)
 
 
@@ -45,6 +48,10 @@ def channel_groups(module: nn.Module, feeds: Feeds) -> Iterator[Group | LeftAlon
             continue
         try:
             items = _items(graph, root)
+        except Refusal as refusal:
+            seen.add(root)
+            yield LeftAlone((paths[root],), str(refusal))
+            continue
         except Exception as error:  # asserts, and whatever a construct unknown to it makes
             seen.add(root)
             yield LeftAlone((paths[root],), f"Torch-Pruning cannot follow it: {error}"[:200])
@@ -94,9 +101,42 @@ def _map_padded(graph: Any) -> None:
 
 
 def _items(graph: Any, root: nn.Module) -> list[Any]:
-    """What goes with each channel of a layer."""
+    """What goes with each channel of a layer. Raises Refusal where that has no end."""
     cut = graph.get_pruner_of_module(root).prune_out_channels
-    return list(graph.get_pruning_group(root, cut, list(range(graph.get_out_channels(root)))))
+    with _ending(graph):
+        return list(graph.get_pruning_group(root, cut, list(range(graph.get_out_channels(root)))))
+
+
+@contextmanager
+def _ending(graph: Any) -> Iterator[None]:
+    """Groups with an end: where an operation multiplies channels with each other, as a Gram matrix
+    does, the graph walks in circles, to more indices each time than anything has there.
+    """
+    from torch_pruning.dependency import graph as library
+
+    nodes = graph.module2node.values()
+    turns = TURNS * sum(len(node.dependencies) for node in nodes)
+    weights = sum(p.numel() for p in graph.model.parameters())
+    most = weights + max(prod(shape) for node in nodes for shape in _shapes(node))
+
+    class Ending(library.Group):  # type: ignore[misc]
+        def add_dep(self, dep: Any, idxs: Any) -> None:
+            if len(idxs) > most or len(self) > turns:
+                raise Refusal("an operation mixes its channels with each other")
+            super().add_dep(dep, idxs)
+
+    was = library.Group
+    library.Group = Ending
+    try:
+        yield
+    finally:
+        library.Group = was
+
+
+def _shapes(node: Any) -> list[Any]:
+    """Shapes that go into a node of the graph; one of nothing where it does not say."""
+    told = getattr(node.grad_fn, "_input_metadata", ())
+    return [each.shape for each in told] or [()]
 
 
 def _group(

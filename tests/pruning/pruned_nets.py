@@ -209,6 +209,20 @@ class Detached(nn.Module):
             return self.b(x).mean(dim=(2, 3))
 
 
+class Gram(nn.Module):
+    """Style features: how much each two channels agree."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(1, 32, 3, 2, 1)
+        self.second = nn.Conv2d(32, 32, 3, 2, 1)
+        self.head = nn.Linear(32 * 32, 10)
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        y = torch.relu(self.second(torch.relu(self.first(image)))).flatten(2)
+        return self.head((y @ y.transpose(1, 2)).flatten(1))
+
+
 class Fails(nn.Module):
     def __init__(self) -> None:
         super().__init__()
@@ -249,6 +263,10 @@ def joined() -> nn.Module:
 
 def detached() -> nn.Module:
     return made(Detached)
+
+
+def gram() -> nn.Module:
+    return made(Gram)
 
 
 def fails() -> nn.Module:

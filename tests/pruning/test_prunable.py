@@ -80,6 +80,14 @@ def test_joined_and_grouped_channels(images: dict[str, torch.Tensor]) -> None:
     assert told["a"].group != told["b"].group
 
 
+def test_channels_that_are_multiplied_with_each_other_are_left_alone(
+    images: dict[str, torch.Tensor],
+) -> None:
+    told = layers(pruned_nets.gram(), images)  # Torch-Pruning alone never comes back
+    assert told["first"].prunable
+    assert not told["second"].prunable and "mixes its channels" in told["second"].reason
+
+
 def test_a_detached_layer_is_named_with_its_line(images: dict[str, torch.Tensor]) -> None:
     with pytest.raises(PassError, match="cannot trace 'b'") as caught:
         prunable(pruned_nets.detached(), images)
