@@ -97,7 +97,7 @@ def call(
     module = _plain(module)
     teacher = None if teacher is None else _plain(teacher)
     with _states_kept(seed), tempfile.TemporaryDirectory(prefix="edgeopt-") as folder:
-        copied = copy.deepcopy(module).eval()
+        copied = _copied(module)
         names = _input_names(module)
         given = _given(data, names, step.splits)
         source = copy.deepcopy(module if teacher is None else teacher).eval()
@@ -110,6 +110,18 @@ def call(
         made, _records = step.change(copied, context)
     made.train(module.training)
     return made
+
+
+def _copied(module: Any) -> Any:
+    """A copy in evaluation mode. Raises PassError for a module that cannot be copied."""
+    try:
+        return copy.deepcopy(module).eval()
+    except RuntimeError as error:  # a weight that was computed, as torch's first weight_norm does
+        raise PassError(
+            f"the module cannot be copied: {str(error).splitlines()[0]}",
+            hint="Use torch.nn.utils.parametrizations in place of torch.nn.utils.weight_norm, or "
+            "remove_weight_norm.",
+        ) from error
 
 
 def _plain(module: Any) -> Any:
@@ -185,7 +197,8 @@ def _arrays(data: Any, names: list[str]) -> tuple[dict[str, Any], Any]:
     """(arrays by input, labels or None) of one split. Raises DataError."""
     import numpy as np
 
-    if not isinstance(data, Mapping | tuple | list) and not hasattr(data, "shape"):
+    listed = isinstance(data, list) and all(isinstance(each, tuple | Mapping) for each in data)
+    if listed or not (isinstance(data, Mapping | tuple | list) or hasattr(data, "shape")):
         parts = [_arrays(batch, names) for batch in _batches(data)]
         if not parts:
             raise DataError("the data holds no batch")
@@ -219,8 +232,13 @@ def _array(value: Any) -> Any:
     import numpy as np
 
     if hasattr(value, "detach"):
-        value = value.detach().cpu().numpy()
-    return np.asarray(value)
+        value = value.detach().cpu()
+        half = value.is_floating_point() and value.dtype.itemsize == 2
+        value = (value.float() if half else value).numpy()
+    array = np.asarray(value)
+    if array.dtype.kind not in "biuf":
+        raise DataError(f"samples and labels are numbers, not {array.dtype}")
+    return array
 
 
 def _described(module: Any, given: Mapping[str, Any], step: Any) -> Description:

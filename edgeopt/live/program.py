@@ -43,6 +43,7 @@ def save(model: nn.Module, examples: Mapping[str, np.ndarray[Any, Any]], path: P
     """
     twin = _copied(model).cpu().eval()
     _check_precision(twin, type(model).__name__)
+    _check_no_grids(twin, type(model).__name__)
     given = {name: _tensor(array, twin) for name, array in examples.items()}
     free = {0: torch.export.Dim("batch", min=1)}
     with warnings.catch_warnings(), torch.no_grad():
@@ -64,6 +65,18 @@ def _tensor(array: np.ndarray[Any, Any], module: nn.Module) -> torch.Tensor:
         return tensor
     weights = (p.dtype for p in module.parameters() if p.is_floating_point())
     return tensor.to(next(weights, torch.float32))
+
+
+def _check_no_grids(module: nn.Module, where: str) -> None:
+    """Raise ModelError for what ``qat`` made: its ranges would be lost on the way."""
+    for name, each in module.named_modules():
+        if type(each).__name__ == "FakeQuantize":
+            raise ModelError(
+                f"'{name}' was made by qat; a live module is exported in float, without its ranges",
+                where=where,
+                hint="give the network before qat as a factory with weights, and qat as a pass of "
+                "the recipe: it exports the trained ranges",
+            )
 
 
 def _check_precision(module: nn.Module, where: str) -> None:

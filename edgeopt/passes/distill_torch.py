@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from edgeopt.by_hand import ByHand
+from edgeopt.schema.base import digest_of
 from edgeopt.schema.errors import PassError
 from edgeopt.step import PassContext
 from edgeopt.training import Batch, Samples, Score, fit, validation
@@ -128,9 +129,23 @@ class Distill(TrainingPass):
             seed=ctx.seed,
             progress=ctx.progress,
             checkpoints=ctx.checkpoints,
-            mark=weights_digest(teacher),
+            mark=digest_of(
+                [weights_digest(teacher), samples["validation"].digest(), self._step_source(ctx)]
+            ),
             validate=_validation(teacher, samples["validation"], kind),
         )
+
+    def _step_source(self, ctx: PassContext) -> str:
+        """The text of the user's own training step; of no other use than to tell steps apart."""
+        import inspect
+
+        step = ctx.training_step if isinstance(ctx, ByHand) else None
+        if step is None and self.training_step:
+            step = _function(self.training_step, ctx)
+        try:
+            return "" if step is None else inspect.getsource(step)
+        except (OSError, TypeError):  # typed at a prompt, or an object that is called
+            return str(getattr(step, "__qualname__", type(step).__qualname__))
 
     def _kind(self, samples: Samples) -> Kind:
         if self.outputs != "auto":

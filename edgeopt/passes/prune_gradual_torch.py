@@ -68,4 +68,6 @@ class PruneGradual(TrainingPass):
 
         weights = zeros.weights_of(module, self.keep)
         sparsity = zeros.scheduled(self.sparsity, step / max(1.0, self.until * total))
-        zeros.apply(weights, zeros.by_magnitude(weights, sparsity, self.scope == "global"))
+        masks = zeros.by_magnitude(weights, sparsity, self.scope == "global")
+        zeros.check_none_empty(masks)
+        zeros.apply(weights, masks)

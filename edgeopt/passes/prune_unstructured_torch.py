@@ -43,7 +43,8 @@ class PruneUnstructured(ModulePass):
 
         weights = zeros.weights_of(model, self.keep)
         if self.pattern is not None:
-            masks = zeros.two_of_four(weights)
+            axes = {path: zeros.inputs_axis(layer) for path, layer in model.named_modules()}
+            masks = zeros.two_of_four(weights, axes)
         else:
             assert self.sparsity is not None
             masks = zeros.by_magnitude(weights, self.sparsity, self.scope == "global")

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Literal, Self
 from pydantic import Field
 
 from edgeopt.schema.artifact import Description
+from edgeopt.schema.base import digest_of
 from edgeopt.schema.errors import PassError
 from edgeopt.schema.target import TargetFacts
 from edgeopt.schemes import scheme_trained, trained_scheme_for
@@ -135,7 +136,9 @@ class Qat(TrainingPass):
             seed=ctx.seed,
             progress=ctx.progress,
             checkpoints=ctx.checkpoints,
-            mark=weights_digest(ctx.teacher()) if self.soft else "",
+            mark=digest_of(
+                [weights_digest(ctx.teacher()) if self.soft else "", samples["validation"].digest()]
+            ),
             validate=validation(samples["validation"]) if labelled else None,
             before_step=Schedule(self.freeze_norms, self.freeze_ranges),
         )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from math import prod
 from typing import Any
@@ -68,7 +68,7 @@ def channel_groups(module: nn.Module, feeds: Feeds) -> Iterator[Group | LeftAlon
 def _graph(traced: nn.Module, feeds: Feeds) -> Any:
     import torch_pruning
 
-    with warnings.catch_warnings(), torch.enable_grad(), whole_attention():
+    with warnings.catch_warnings(), torch.enable_grad(), whole_attention(), _reshapes_tried():
         warnings.simplefilter("ignore")
         graph = torch_pruning.DependencyGraph()
         graph.build_dependency(traced, dict(feeds), verbose=False)
@@ -103,8 +103,28 @@ def _map_padded(graph: Any) -> None:
 def _items(graph: Any, root: nn.Module) -> list[Any]:
     """What goes with each channel of a layer. Raises Refusal where that has no end."""
     cut = graph.get_pruner_of_module(root).prune_out_channels
-    with _ending(graph):
+    with _ending(graph), _reshapes_tried():
         return list(graph.get_pruning_group(root, cut, list(range(graph.get_out_channels(root)))))
+
+
+@contextmanager
+def _reshapes_tried() -> Iterator[None]:
+    """Reshapes that Torch-Pruning fails at (a channel shuffle: it divides by zero) map nothing;
+    what is wrong with that shows when the group is tried.
+    """
+    from torch_pruning.dependency import index_mapping as library
+
+    mapped = library.update_reshape_index_mapping
+
+    def tried(graph: Any, node: Any) -> None:
+        with suppress(ZeroDivisionError):
+            mapped(graph, node)
+
+    library.update_reshape_index_mapping = tried
+    try:
+        yield
+    finally:
+        library.update_reshape_index_mapping = mapped
 
 
 @contextmanager
@@ -220,7 +240,8 @@ class _Building:
             if out:
                 self._add(layer, path, {"weight": (0, "out"), "bias": (0, "shift")}, pairs)
             else:
-                flat = _flattened(pairs, layer.in_features, self.channels)
+                joined = _joined(self.graph, self.graph.module2node[layer])
+                flat = pairs if joined else _flattened(pairs, layer.in_features, self.channels)
                 self._add(layer, path, {"weight": (1, "in")}, flat)
         elif isinstance(layer, _BatchNorm | _InstanceNorm):
             state: Any = {"running_mean": (0, "state"), "running_var": (0, "state")}
@@ -317,6 +338,22 @@ class _Building:
         if len({len(unit) for unit in units}) > 1:
             raise Refusal("groups of convolutions tie its channels unevenly")
         return units
+
+
+def _joined(graph: Any, node: Any) -> bool:
+    """Whether a concatenation stands between a layer and those that it reads."""
+    from torch_pruning.ops import OPTYPE
+
+    waiting, seen = list(node.inputs), set()
+    while waiting:
+        before = waiting.pop()
+        if before in seen or isinstance(before.module, MAKERS):
+            continue
+        if before.type == OPTYPE.CONCAT:
+            return True
+        seen.add(before)
+        waiting += before.inputs
+    return False
 
 
 def _flattened(pairs: Pairs, features: int, channels: int) -> Pairs:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import torch
 from torch import nn
 
 from edgeopt.formats.torch.edits import Record
@@ -101,6 +103,7 @@ def prune(
         )
     made = pruned(module, records)
     proof = _proven(module, made, groups, kept, feeds)
+    _check_training(module, made, feeds)
     return Pruned(made, records, kept, can, cost(module, few), cost(made, few), proof)
 
 
@@ -121,6 +124,30 @@ def _prunable(module: nn.Module, can: Prunable, keep: Sequence[str]) -> tuple[Gr
         reasons = "; ".join(f"'{alone.name}': {alone.reason}" for alone in can.left[:3])
         raise PassError(f"no layer can be pruned: {reasons or 'all are kept'}")
     return groups
+
+
+def _check_training(module: nn.Module, made: nn.Module, feeds: Feeds) -> None:
+    """Raise PassError where the pruned network no longer runs in training mode, as the whole one
+    does: parts that run only there were not seen by the proof.
+    """
+    if _training_failure(module, feeds) or not (why := _training_failure(made, feeds)):
+        return
+    raise PassError(
+        f"pruned, the network cannot run in training mode: {why}",
+        hint="Parts that run only there, such as auxiliary heads, read channels that went: name "
+        "the layers that they read under keep.",
+    )
+
+
+def _training_failure(module: nn.Module, feeds: Feeds) -> str:
+    """Why a module cannot run in training mode; empty where it can. It stays as it is."""
+    copied = copy.deepcopy(module).train()
+    try:
+        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+            copied(**feeds)
+    except Exception as error:  # the module's own code may raise anything
+        return next(iter(str(error).strip().splitlines()), type(error).__name__)[:160]
+    return ""
 
 
 def _proven(

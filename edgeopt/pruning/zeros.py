@@ -18,7 +18,8 @@ Masks = dict[str, torch.Tensor]  # path -> bool, True where a weight stays
 def weights_of(module: nn.Module, keep: Sequence[str]) -> dict[str, torch.Tensor]:
     """Weights of convolutions and linear layers that are not kept, by path.
 
-    Raises PassError for a name under ``keep`` that is no layer's, and where nothing is left.
+    Raises PassError for a name under ``keep`` that is no layer's, for a layer that computes its
+    weight, and where nothing is left.
     """
     paths = [path for path, _ in module.named_modules() if path]
     for name in keep:
@@ -26,15 +27,19 @@ def weights_of(module: nn.Module, keep: Sequence[str]) -> dict[str, torch.Tensor
             raise PassError(
                 f"keep names '{name}', which is no layer", hint=did_you_mean(name, paths)
             )
-    found = {
-        path: layer.weight.detach()
-        for path, layer in module.named_modules()
-        if isinstance(layer, _ConvNd | nn.Linear)
-        and not any(path == name or path.startswith(f"{name}.") for name in keep)
-    }
+    found = {}
     for path, layer in module.named_modules():
-        held = any(path == name or path.startswith(f"{name}.") for name in keep)
-        if isinstance(layer, nn.MultiheadAttention) and layer._qkv_same_embed_dim and not held:
+        if any(path == name or path.startswith(f"{name}.") for name in keep):
+            continue
+        if isinstance(layer, _ConvNd | nn.Linear):
+            if "weight" not in layer._parameters:
+                raise PassError(
+                    f"'{path}' computes its weight of other tensors, so zeros in it would not stay",
+                    hint="Remove its parametrization, weight norm for instance, or name it "
+                    "under keep.",
+                )
+            found[path] = layer.weight.detach()
+        elif isinstance(layer, nn.MultiheadAttention) and layer._qkv_same_embed_dim:
             found[f"{path}.in_proj"] = layer.in_proj_weight.detach()
     if not found:
         raise PassError("no convolution or linear layer is left to prune")
@@ -67,21 +72,28 @@ def check_none_empty(masks: Masks) -> None:
         )
 
 
-def two_of_four(weights: Weights) -> Masks:
+def inputs_axis(layer: nn.Module) -> int:
+    """The axis of a layer's weight that its inputs lie along."""
+    return 0 if isinstance(layer, _ConvNd) and layer.transposed else 1
+
+
+def two_of_four(weights: Weights, axes: Mapping[str, int]) -> Masks:
     """Masks that leave the two largest of each four neighbours along the inputs.
 
-    The layout that sparse tensor cores read (Mishra et al., arXiv:2104.08378). Tensors whose
+    The layout that sparse tensor cores read (Mishra et al., arXiv:2104.08378). ``axes`` are those
+    of the inputs where they are not the second. Tensors whose
     inputs are no multiple of four stay whole: they have no mask. Raises PassError where all do.
     """
     masks = {}
     for path, values in weights.items():
-        last = values.movedim(1, -1)  # inputs: (out, ..., in)
+        axis = axes.get(path, 1)
+        last = values.movedim(axis, -1)  # inputs: (out, ..., in)
         if last.shape[-1] % 4:
             continue
         fours = last.abs().reshape(-1, 4)
         order = fours.argsort(dim=1, descending=True, stable=True)
         stays = torch.zeros_like(fours, dtype=torch.bool).scatter_(1, order[:, :2], True)
-        masks[path] = stays.reshape(last.shape).movedim(-1, 1).contiguous()
+        masks[path] = stays.reshape(last.shape).movedim(-1, axis).contiguous()
     if not masks:
         raise PassError("2:4 needs layers whose inputs are a multiple of four; none has")
     return masks

@@ -168,7 +168,8 @@ def _check_joined(model: Any, known: Mapping[int, Grid]) -> None:
         if name in SAME_GRID and len({known[i] for i in ends if i in known}) > 1:
             raise PassError(
                 f"{name} joins tensors of several ranges, which LiteRT's INT8 cannot",
-                hint="Train with 'scheme: int8' for LiteRT.",
+                hint="Train with 'scheme: int8' for LiteRT; where it was, LiteRT's form of this "
+                "network has the operator between tensors that ONNX leaves apart: export to ONNX.",
             )
 
 

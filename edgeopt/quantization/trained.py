@@ -91,9 +91,12 @@ class TrainedLayer(nn.Module):
     While ``batch_stats`` holds, the batch norm sees the batch, as in Krishnamoorthi
     (arXiv:1806.08342), section 3.2.2: the weight is folded by the running statistics and the
     result corrected to the batch's. Otherwise the layer is the folded one.
+
+    It stands where the user's layer stood, which may hold other modules: hence names that no
+    layer has.
     """
 
-    start: torch.Tensor
+    folded_start: torch.Tensor
 
     def __init__(
         self, module: Any, layer: Layer, largest: int, learned: bool, grid: TrainedGrid | None
@@ -105,11 +108,11 @@ class TrainedLayer(nn.Module):
         self._input = (grid,)  # in a tuple: the grid is registered where it is
         self.weight = _copied(module, node.args[1])
         self.bias = _copied(module, bias) if bias is not None else None
-        self.norm = _norm(module, layer) if layer.norm is not None else None
-        self.growth = None
+        self.folded_norm = _norm(module, layer) if layer.norm is not None else None
+        self.folded_growth = None
         if self.quantized and learned:
-            self.register_buffer("start", self._widest(self.folded()[0].detach()))
-            self.growth = nn.Parameter(torch.zeros(len(self.weight)))
+            self.register_buffer("folded_start", self._widest(self.folded()[0].detach()))
+            self.folded_growth = nn.Parameter(torch.zeros(len(self.weight)))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """What the operator and its batch norm give."""
@@ -118,7 +121,7 @@ class TrainedLayer(nn.Module):
         if self.quantized:
             wide = _per_channel(scale, weight)
             weight = quantized(weight, wide, None, -self.largest, self.largest)
-        if self.norm is None or not (self.batch_stats and self.training):
+        if self.folded_norm is None or not (self.batch_stats and self.training):
             bias = self._stepped(bias, scale)
             return self.operator(x, weight, bias, *self.rest)  # type: ignore[no-any-return]
         plain = self.operator(x, weight, None, *self.rest)
@@ -126,15 +129,15 @@ class TrainedLayer(nn.Module):
         plain = plain / self._factor().reshape(shape)
         if self.bias is not None:
             plain = plain + self.bias.reshape(shape)
-        return self.norm(plain)  # type: ignore[no-any-return]
+        return self.folded_norm(plain)  # type: ignore[no-any-return]
 
     def folded(self) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Weight and bias with the batch norm's running statistics in them."""
-        if self.norm is None:
+        if self.folded_norm is None:
             return self.weight, self.bias
         factor = self._factor()
         before = self.bias if self.bias is not None else torch.zeros_like(factor)
-        bias = self.norm.bias + (before - self.norm.running_mean) * factor
+        bias = self.folded_norm.bias + (before - self.folded_norm.running_mean) * factor
         return self.weight * _per_channel(factor, self.weight), bias
 
     @torch.no_grad()
@@ -155,10 +158,10 @@ class TrainedLayer(nn.Module):
 
         Not so small that the channel's bias would need more than 31 bits.
         """
-        if self.growth is None:
+        if self.folded_growth is None:
             scale = self._widest(weight.detach())
         else:
-            scale = _grown(self.start, self.growth, weight[0].numel() * self.largest)
+            scale = _grown(self.folded_start, self.folded_growth, weight[0].numel() * self.largest)
         (grid,) = self._input
         if bias is None or grid is None:
             return scale
@@ -178,8 +181,9 @@ class TrainedLayer(nn.Module):
 
     def _factor(self) -> torch.Tensor:
         """What the batch norm multiplies each channel by, never quite 0."""
-        assert self.norm is not None
-        factor = self.norm.weight * torch.rsqrt(self.norm.running_var + self.norm.eps)
+        norm = self.folded_norm
+        assert norm is not None
+        factor = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
         tiny = torch.where(factor < 0, -SMALLEST, SMALLEST)
         return torch.where(factor.abs() < SMALLEST, tiny, factor)
 
@@ -245,19 +249,23 @@ def set_phase(trained: nn.Module, ranges: str, batch_stats: bool) -> None:
             module.phase = ranges
         elif isinstance(module, TrainedLayer):
             module.batch_stats = batch_stats
-        if isinstance(module, TrainedGrid | TrainedLayer) and module.growth is not None:
-            module.growth.requires_grad_(ranges != "fixed")
+        growth = getattr(module, "folded_growth", None)
+        if isinstance(module, TrainedGrid):
+            growth = module.growth
+        if growth is not None:
+            growth.requires_grad_(ranges != "fixed")
 
 
 def _copied(module: Any, node: Any) -> nn.Parameter:
-    return nn.Parameter(traced.attribute(module, node.target).detach().clone())
+    given = traced.attribute(module, node.target)
+    return nn.Parameter(given.detach().clone(), requires_grad=given.requires_grad)
 
 
 def _norm(module: Any, layer: Layer) -> Any:
     """A batch norm with the parameters and statistics of a layer's."""
     args = layer.norm.args
     weight, bias, mean, var = (
-        None if a is None else traced.attribute(module, a.target).detach() for a in args[1:5]
+        None if a is None else traced.attribute(module, a.target) for a in args[1:5]
     )
     if mean is None or var is None:
         raise PassError(
@@ -270,6 +278,8 @@ def _norm(module: Any, layer: Layer) -> Any:
     given = {"weight": weight, "bias": bias, "running_mean": mean, "running_var": var}
     known = {name: value for name, value in given.items() if value is not None}
     made.load_state_dict({**made.state_dict(), **known})
+    for name, value in known.items():
+        getattr(made, name).requires_grad_(value.requires_grad)
     return made
 
 

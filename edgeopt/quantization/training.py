@@ -83,11 +83,11 @@ def stems(layout: Layout) -> tuple[str, ...]:
     for node in layout.graph_module.graph.nodes:
         after = any(before in below for before in node.all_input_nodes)
         if node.target in fakequant.WEIGHTED:
-            weight = traced.attribute(layout.graph_module, node.args[1].target)
-            short = weight.dim() > 2 and weight[0].numel() < SHORT_SUM
             grouped = len(node.args) > 6 and node.args[6] != 1
-            if node in layers and not after and short and not grouped:
-                found.append(layers[node].name)
+            if node in layers and not after and not grouped:  # the others may compute weights
+                weight = traced.attribute(layout.graph_module, node.args[1].target)
+                if weight.dim() > 2 and weight[0].numel() < SHORT_SUM:
+                    found.append(layers[node].name)
         if after or node.target in fakequant.WEIGHTED:
             below.add(node)
     return tuple(found)

@@ -19,14 +19,11 @@ def check_stages(recipe: Recipe) -> None:
     if not str(recipe.model.path).lower().endswith(".pt2"):
         return
     for index, choice in stages_of(recipe):
-        live = bool(recipe.held)
         raise recipe.error(
             f"passes.{index}",
             f"'{choice.name}' changes the network, and "
-            + ("a live module" if live else "an exported program")
+            + ("a live module" if recipe.held else "an exported program")
             + " has no factory that could build it again, changed",
-            hint="call it before, on the module itself: edgeopt.passes, see docs/training.md"
-            if live
-            else "give the model as a factory with weights: "
-            "model: {factory: 'net.py:make', weights: net.safetensors}",
+            hint="give the model as a factory with weights, model: {factory: 'net.py:make', "
+            "weights: net.safetensors}, or prune and distill the module before, by edgeopt.passes",
         )

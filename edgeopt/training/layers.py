@@ -13,13 +13,15 @@ from edgeopt.training.calls import called
 class Pair(NamedTuple):
     """A layer of the student and one of the teacher that say the same of a sample.
 
-    ``axis`` is the one where they differ, that of channels; None where they are of one shape.
+    ``axis`` is the one where they differ; None where they are of one shape. ``channels`` is the
+    one of channels either way.
     """
 
     student: str
     teacher: str
     axis: int | None
     widths: tuple[int, int]
+    channels: int = 1
 
 
 @contextmanager
@@ -58,8 +60,13 @@ def pairs_of(
                 f"'{name}' gives {list(mine[name])}, which has no positions to look at",
                 hint="Name layers of convolutions or tokens, or say method: features.",
             )
+    channels = _channels(student, mine)
+
+    def told(pair: Pair) -> Pair:
+        return pair._replace(channels=pair.axis or channels[pair.student])
+
     if named:
-        return [_named_pair(mine, theirs, *pair) for pair in named.items()]
+        return [told(_named_pair(mine, theirs, *pair)) for pair in named.items()]
     last: dict[tuple[int, ...], Pair] = {}
     for name, shape in mine.items():
         pair = _pair(name, name, shape, theirs.get(name, ()))
@@ -72,7 +79,27 @@ def pairs_of(
             "teacher and student have no layers of equal names and sizes",
             hint="Name them: layers: {'STUDENT.LAYER': 'TEACHER.LAYER'}.",
         )
-    return list(last.values())
+    return [told(pair) for pair in last.values()]
+
+
+def _channels(module: Any, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, int]:
+    """The axis of channels of what each layer gives: the last one of tokens, else the second.
+
+    Layers without weights are like the one before.
+    """
+    from torch import nn
+    from torch.nn.modules.batchnorm import _BatchNorm
+    from torch.nn.modules.conv import _ConvNd
+
+    layers, found, tokens = dict(module.named_modules()), {}, False
+    for name, shape in shapes.items():
+        inside = list(layers[name].modules())
+        if any(isinstance(each, _ConvNd | _BatchNorm) for each in inside):
+            tokens = False
+        elif any(isinstance(each, nn.Linear | nn.LayerNorm | nn.Embedding) for each in inside):
+            tokens = True
+        found[name] = len(shape) - 1 if tokens and len(shape) == 3 else 1
+    return found
 
 
 def _shapes(module: Any, inputs: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from edgeopt.schema.errors import PassError
 from edgeopt.training.calls import asked
 from edgeopt.training.layers import Pair, tapped
 from edgeopt.training.losses import STEP, accuracy_of, all_outputs, label_loss
@@ -40,7 +41,17 @@ def output_loss(student: Any, teacher: Any, kind: Kind, temperature: float = 1.0
 def answers_loss(
     student: Sequence[Any], teacher: Sequence[Any], kind: Kind, temperature: float
 ) -> Any:
-    """The mean over outputs; of several, the first is of ``kind`` and the rest are values."""
+    """The mean over outputs; of several, the first is of ``kind`` and the rest are values.
+
+    Raises PassError where there are not as many of both.
+    """
+    if len(student) != len(teacher):
+        raise PassError(
+            f"in training mode the student gives {len(student)} outputs, the teacher "
+            f"{len(teacher)}",
+            hint="Give a module whose outputs do not depend on its mode (auxiliary heads?), or "
+            "a training_step.",
+        )
     rest: Kind = "embedding" if kind == "embedding" else "values"
     gaps = [
         output_loss(a, b, rest if number else kind, temperature)
@@ -144,11 +155,11 @@ def _lesson_kind() -> Any:
             return seen, answers
 
         def _gap(self, mine: Any, theirs: Any, pair: Pair, projection: Any) -> Any:
-            axis = 1 if pair.axis is None else pair.axis
+            axis = pair.axis
             if self.method == "attention":
-                gap = attention_map(mine, axis) - attention_map(theirs, axis)
+                gap = attention_map(mine, pair.channels) - attention_map(theirs, pair.channels)
                 return gap.square().sum(1).mean()
-            if pair.axis is not None:
+            if axis is not None:
                 mine = projection(mine.movedim(axis, -1)).movedim(-1, axis)
             return functional.mse_loss(mine.float(), theirs.float())
 

@@ -226,8 +226,9 @@ class _Run:
         figures: dict[str, float] = {}
         if validate:
             self.module.eval()
-            score = self._agreed(validate(self._judged()))
-            figures = dict(score.figures)
+            told = self._agreed(validate(self._judged()))
+            figures = {name: float(value) for name, value in told.figures.items()}
+            score = Score(float(told.value), bool(told.more_is_better), figures)
             self._judge(score)
         self.history.append({"step": float(self.step), **entry, **figures})
         return figures

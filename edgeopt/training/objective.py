@@ -15,9 +15,17 @@ def lay_out(module: Any, samples: Samples) -> bool:
     """Arrange the weights of a network on images channels last in memory, if it runs so.
 
     That is faster for convolutions, on CPUs and on tensor cores. A network whose ``forward``
-    relies on the other order (``view`` behind a convolution) stays as it is. True if arranged.
+    relies on the other order (``view`` behind a convolution) stays as it is, and so does one with
+    group norm: torch 2.13 crashes in its gradient where the input needs none. True if arranged.
     """
     import torch
+    from torch.overrides import TorchFunctionMode
+
+    class Watch(TorchFunctionMode):
+        def __torch_function__(self, function: Any, types: Any, args: Any = (), named: Any = None):  # type: ignore[no-untyped-def]
+            if function is torch.nn.functional.group_norm:
+                raise RuntimeError("group norm")
+            return function(*args, **(named or {}))
 
     images = any(array.ndim == 4 for array in samples.inputs.values())
     if not images or any(each.ndim == 5 for each in module.state_dict().values()):
@@ -28,7 +36,7 @@ def lay_out(module: Any, samples: Samples) -> bool:
     try:
         device = next((p.device for p in module.parameters()), torch.device("cpu"))
         few = samples.take(np.arange(min(2, len(samples)))).inputs
-        with torch.no_grad():
+        with torch.no_grad(), Watch():
             called(module, {name: channels_last(x.to(device)) for name, x in few.items()})
     except RuntimeError:  # any other reason comes again, where it is told
         lay_back(module)

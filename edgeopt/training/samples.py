@@ -12,7 +12,7 @@ import numpy as np
 from edgeopt.schema.errors import DataError
 
 Array = np.ndarray[Any, Any]
-SAMPLED = 64
+MOST_DIGESTED = 256_000_000  # bytes of an array
 
 
 class Batch(NamedTuple):
@@ -47,11 +47,12 @@ class Samples:
         return len(next(iter(self.inputs.values())))
 
     def digest(self) -> str:
-        """Of shapes, all labels, and the first and last samples: enough to tell data apart."""
+        """Of shapes, all labels and inputs; of long arrays, of samples evenly over them."""
         told = hashlib.sha256()
         for name, array in sorted(self.inputs.items()):
             told.update(f"{name}{array.dtype}{array.shape}".encode())
-            for part in (array[:SAMPLED], array[-SAMPLED:]):
+            every = -(-array.nbytes // MOST_DIGESTED) if array.nbytes else 1
+            for part in (array[::every], array[-1:]):
                 told.update(np.ascontiguousarray(part).tobytes())
         if self.labels is not None:
             told.update(f"{self.labels.dtype}{self.labels.shape}".encode())

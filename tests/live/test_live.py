@@ -219,7 +219,16 @@ def test_a_forward_without_names_and_a_model_without_data_are_refused(tmp_path: 
 def test_what_would_change_a_live_module_says_how_to(asked: dict[str, Any], tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="a live module has no factory") as caught:
         edgeopt.optimize(Net(), data=images(), store=tmp_path / "store", **asked)
-    assert "edgeopt.passes" in caught.value.hint
+    assert "edgeopt.passes" in caught.value.hint and "factory" in caught.value.hint
+
+
+def test_what_qat_made_is_not_exported_without_its_ranges(tmp_path: Path) -> None:
+    from edgeopt.passes import Qat
+
+    made = Qat(steps=2, batch=16)(Net(), images())
+    with pytest.raises(ModelError, match="was made by qat") as caught:
+        edgeopt.optimize(made, data=images(), store=tmp_path / "store")
+    assert "factory" in caught.value.hint
 
 
 SCRIPT = """

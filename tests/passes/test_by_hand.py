@@ -202,3 +202,172 @@ def test_a_split_that_no_pass_reads_is_named_and_the_test_split_left_alone() -> 
         Distill(**SHORT)(Net(nn.ReLU()), {"trian": images(), "validation": images()})
     with pytest.raises(DataError, match="a str is no data"):
         Distill(**SHORT)(Net(nn.ReLU()), "images.npz")
+
+
+class Tokens(nn.Module):
+    """Pixels as tokens of a transformer encoder."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.embed = nn.Linear(3, 16)
+        layer = nn.TransformerEncoderLayer(16, 4, 32, 0.0, batch_first=True)
+        self.encoder = nn.TransformerEncoder(layer, 1, enable_nested_tensor=False)
+        self.head = nn.Linear(16, 5)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.head(self.encoder(self.embed(x.flatten(2).transpose(1, 2))).mean(1))
+
+
+class Wrapped(nn.Conv2d):
+    """A convolution that holds the norm behind it."""
+
+    def __init__(self, norm: nn.Module) -> None:
+        super().__init__(3, 16, 3, padding=1)
+        self.norm = norm
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.norm(super().forward(x))
+
+
+class Forked(nn.Module):
+    """Two branches whose widths divide what they are joined to, and channels shuffled before."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.stem, self.a = nn.Conv2d(3, 16, 3, padding=1), nn.Conv2d(16, 16, 3)
+        self.b, self.last, self.h = nn.Conv2d(16, 16, 3), nn.Linear(32, 24), nn.Linear(24, 5)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = shuffled(self.stem(x))
+        both = [torch.relu(branch(y)).mean((2, 3)) for branch in (self.a, self.b)]
+        return self.h(torch.relu(self.last(torch.cat(both, 1))))
+
+
+class Auxiliary(nn.Module):
+    """A second head that runs in training alone."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.a, self.b = nn.Conv2d(3, 16, 3), nn.Conv2d(16, 16, 3)
+        self.aux, self.h = nn.Linear(16, 5), nn.Linear(16, 5)
+
+    def forward(self, x: torch.Tensor) -> Any:
+        y = torch.relu(self.a(x))
+        made = self.h(torch.relu(self.b(y)).mean((2, 3)))
+        return (made, self.aux(y.mean((2, 3)))) if self.training else made
+
+
+def test_a_transformer_without_some_heads_trains_with_quantization() -> None:
+    pruned = PruneStructured(ratio={"encoder.layers.0.self_attn": 0.5}, round_to=1)(
+        Tokens(), images()
+    )
+    made = Qat(**SHORT)(pruned, images())
+    assert made(torch.from_numpy(images(4)[0])).shape == (4, 5)
+
+
+def test_a_computed_weight_is_left_in_float() -> None:
+    between = nn.utils.parametrizations.weight_norm(nn.Conv2d(16, 16, 1))
+    made = Qat(**SHORT)(Net(between), images())
+    assert torch.isfinite(made(torch.from_numpy(images(4)[0]))).all()
+
+
+def test_layers_that_are_frozen_stay_so() -> None:
+    net = Net(nn.Identity())
+    net.b.requires_grad_(False)
+    made = Qat(**{**SHORT, "lr": 0.5})(net, images()).state_dict()
+
+    def moved(name: str) -> torch.Tensor:
+        before, after = net.state_dict()[f"{name}.weight"], made[f"{name}.weight"]
+        return (after - before).abs().flatten(1).amax(1) / made[f"{name}.weight_scale.value"]
+
+    assert moved("b").max() <= 0.51 and moved("h").max() > 0.51, "in steps of the weights' grid"
+
+
+@pytest.mark.parametrize("norm", [nn.GroupNorm(4, 16), nn.Identity(), nn.BatchNorm2d(16)])
+def test_a_layer_may_hold_what_is_called_norm(norm: nn.Module) -> None:
+    net = Net(nn.Identity())
+    net.a = Wrapped(norm)
+    assert Qat(**SHORT)(net, images())(torch.from_numpy(images(4)[0])).shape == (4, 5)
+
+
+def test_group_norm_trains_where_its_input_needs_no_gradient() -> None:
+    net = nn.Sequential(nn.GroupNorm(1, 3), nn.Conv2d(3, 16, 3), nn.Flatten(), nn.Linear(576, 5))
+    made = Distill(**SHORT)(net, images())
+    assert torch.isfinite(made(torch.from_numpy(images(4)[0]))).all()
+
+
+def test_branches_and_channels_that_are_shuffled_are_tried() -> None:
+    made = PruneStructured(ratio={"a": 0.5, "b": 0.5, "last": 0.5}, round_to=1)(Forked(), images())
+    assert (made.a.out_channels, made.b.out_channels, made.last.in_features) == (8, 8, 16)
+
+
+def test_a_head_that_runs_in_training_alone_is_told_of() -> None:
+    with pytest.raises(PassError, match="cannot run in training mode"):
+        PruneStructured(ratio={"a": 0.5}, round_to=1)(Auxiliary(), images())
+    with pytest.raises(PassError, match="in training mode the student gives 2 outputs") as caught:
+        Distill(**SHORT)(Auxiliary(), images())
+    assert "auxiliary" in caught.value.hint
+
+
+def test_single_weights_of_what_is_computed_or_would_be_empty() -> None:
+    net = Net(nn.utils.parametrizations.weight_norm(nn.Conv2d(16, 16, 1)))
+    with pytest.raises(PassError, match="'between' computes its weight"):
+        PruneUnstructured(sparsity=0.5)(net, images())
+    small = Net(nn.Identity())
+    with torch.no_grad():
+        small.b.weight *= 1e-6
+    with pytest.raises(PassError, match="'b' would keep none"):
+        PruneGradual(sparsity=0.85, **SHORT)(small, images())
+
+
+def test_two_of_four_inputs_of_a_transposed_convolution() -> None:
+    made = PruneUnstructured(pattern="2:4")(Net(nn.ConvTranspose2d(16, 16, 3, padding=1)))
+    inputs = made.between.weight.detach().movedim(0, -1).reshape(-1, 4)
+    assert ((inputs != 0).sum(1) == 2).all()
+
+
+def test_another_step_or_other_samples_train_anew(tmp_path: Path) -> None:
+    def by_labels(student: Any, _teacher: Any, inputs: Any, labels: Any) -> torch.Tensor:
+        return functional.cross_entropy(student(**inputs), labels)
+
+    def by_twice(student: Any, _teacher: Any, inputs: Any, labels: Any) -> torch.Tensor:
+        return 2 * functional.cross_entropy(student(**inputs), labels)
+
+    x, y = images(400)
+    changed = x.copy()
+    changed[150:250] += 1
+    net, step = Net(nn.Identity()), Distill(**{**SHORT, "lr": 0.01})
+    kept: dict[str, Any] = {"checkpoints": tmp_path}
+    first = step(net, (x, y), training_step=by_labels, **kept)
+    again = step(net, (x, y), training_step=by_labels, **kept)
+    assert torch.equal(first.b.weight, again.b.weight)
+    for data, own in (((x, y), by_twice), ((changed, y), by_labels)):
+        other = step(net, data, training_step=own, **kept)
+        assert torch.equal(other.b.weight, step(net, data, training_step=own).b.weight)
+        assert not torch.equal(other.b.weight, first.b.weight)
+
+
+def test_where_tokens_look() -> None:
+    from edgeopt.training.layers import pairs_of
+
+    few = {"x": torch.from_numpy(images(2)[0])}
+    told = {p.student: p.channels for p in pairs_of(Tokens(), Tokens(), few, {}, 3)}
+    assert set(told.values()) == {2}, "(batch, tokens, channels)"
+    two = Net(nn.Identity())
+    assert {p.channels for p in pairs_of(two, two, few, {}, 3)} == {1}
+
+
+def test_lists_of_batches_and_half_precision_are_read() -> None:
+    x, y = images(64)
+    batches = [(torch.from_numpy(part).bfloat16(), labels) for part, labels in
+               zip(np.split(x, 2), np.split(y, 2), strict=True)]  # fmt: skip
+    assert Distill(**SHORT)(Net(nn.Identity()), batches) is not None
+    with pytest.raises(DataError, match="are numbers"):
+        Distill(**SHORT)(Net(nn.Identity()), (x, y.astype(str)))
+    old = Net(nn.utils.weight_norm(nn.Conv2d(16, 16, 1)))
+    old(torch.from_numpy(x[:2]))
+    with pytest.raises(PassError, match="cannot be copied"):
+        Distill(**SHORT)(old, (x, y))

@@ -193,3 +193,15 @@ def test_wrong_calls_say_what_is_wrong() -> None:
         fit(network(), wide, supervised(), SHORT)
     with pytest.raises(DataError, match="different lengths"):
         Samples(unlabelled.inputs, np.zeros(63))
+
+
+def test_scores_of_numpy_can_be_gone_on_from(tmp_path: Path) -> None:
+    settings, asked = with_(steps=20, batch=20, patience=3), {"seed": 3, "checkpoints": tmp_path}
+
+    def validate(_module: Any) -> Score:
+        return Score(np.float64(0.5), True, {"validation_loss": np.float32(1)})
+
+    samples = images("train", 100)
+    fit(network(), samples, supervised(), settings, validate=validate, **asked)
+    fitted = fit(network(), samples, supervised(), settings, validate=validate, **asked)
+    assert fitted.resumed_from == fitted.steps
