@@ -242,11 +242,11 @@ def figures_here(task: Task) -> Path:
     return task.folder / f"figures.{device_named('local').hello().machine.isa}.json"
 
 
-def measure(task: Task, seeds: Sequence[int], quick: bool) -> None:
+def measure(task: Task, seeds: Sequence[int], rows: Sequence[str], quick: bool) -> None:
     """Each file against the source trained as long: of its own seed, or of seed 0."""
     machine, place = header().partition("; load")[0] + "\n", figures_here(task)
     for seed in seeds:
-        for row in task.rows:
+        for row in rows or task.rows:
             yardstick = task.yardsticks.get(row, LONGER)
             baseline = task.folder / file_name(yardstick, seed, "fp32")
             if not baseline.is_file():
@@ -349,7 +349,7 @@ def main() -> None:
     parser.add_argument("what", choices=("make", "measure", "count", "table"))
     parser.add_argument("--task", choices=tuple(TASKS), action="append")
     parser.add_argument("--seed", type=int, action="append")
-    parser.add_argument("--row", action="append", help="make, count: only these networks")
+    parser.add_argument("--row", action="append", help="only these networks")
     parser.add_argument("--quick", action="store_true", help="measure: all races in short")
     asked = parser.parse_args()
     seeds = asked.seed or SEEDS
@@ -358,7 +358,7 @@ def main() -> None:
         if asked.what == "make":
             make(task, seeds, asked.row)
         elif asked.what == "measure":
-            measure(task, seeds, asked.quick)
+            measure(task, seeds, asked.row or [], asked.quick)
         elif asked.what == "count":
             count(task, asked.row or [])
         else:
