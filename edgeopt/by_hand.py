@@ -100,7 +100,7 @@ def call(
         copied = _copied(module)
         names = _input_names(module)
         given = _given(data, names, step.splits)
-        source = copy.deepcopy(module if teacher is None else teacher).eval()
+        source = _copied(module if teacher is None else teacher)
         description = _described(copied, given, step)
         step.requires(description)
         kept = None if checkpoints is None else Path(checkpoints)
