@@ -47,9 +47,9 @@ lint: $(DEV_READY) ## style, types and the order of the layers
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(RUN_READY) ## time the demo afresh and check its claims with independent code
+bench: $(RUN_READY) ## on a quiet machine, time the demo afresh and check it with independent code
 	$(BIN)/edgeopt optimize recipes/fashion-mnist.yaml --out $(OUT)
-	$(BIN)/python tests/e2e/independent_check.py $(OUT)
+	$(BIN)/python tests/e2e/independent_check.py $(OUT) --times
 
 clean: ## remove the environment and everything that was made
 	rm -rf $(VENV) $(VENV)-core edgeopt-out build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
