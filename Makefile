@@ -8,6 +8,7 @@ VENV ?= .venv
 OUT ?= edgeopt-out/fashion-mnist
 JOBS ?= 2
 ARGS ?=
+SHARED = -n $(JOBS) --dist loadfile --no-loadscope-reorder
 BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip --disable-pip-version-check --no-input
 RUN_READY = $(VENV)/.ready-run
@@ -28,10 +29,10 @@ demo: $(RUN_READY) ## optimize the shipped Fashion-MNIST network for this machin
 	@echo "The reports: $(abspath $(OUT))/report.html and $(abspath $(OUT)-short)/report.html"
 
 test: $(DEV_READY) ## run the tests that take less than a minute each
-	$(BIN)/python -m pytest -m "not long" -n $(JOBS) --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -m "not long" $(SHARED) $(ARGS)
 
 test-long: $(DEV_READY) ## run those that take longer
-	$(BIN)/python -m pytest -m long -n $(JOBS) --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -m long $(SHARED) $(ARGS)
 
 test-all: test test-long ## run every test
 

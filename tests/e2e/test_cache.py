@@ -6,6 +6,7 @@ import shutil
 from typing import Any
 
 import numpy as np
+import pytest
 from e2e_project import Project, save_samples
 
 LOADS = {"data:calibration", "data:validation", "data:test"}
@@ -32,6 +33,7 @@ def scores(*models: str) -> set[str]:
     return {f"score:validation:{TARGET}:{model}" for model in models}
 
 
+@pytest.mark.long
 def test_exactly_the_dependent_jobs_rerun(project: Project) -> None:
     first = project.optimize()
     assert first["jobs"]["cached"] == []

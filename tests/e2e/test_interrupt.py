@@ -29,6 +29,7 @@ def workers(parent: int, module: str) -> list[psutil.Process]:
         return []
 
 
+@pytest.mark.long
 def test_a_worker_killed_in_a_pass_loses_its_candidate_by_name(project: Project) -> None:
     process = project.start("optimize", "recipe.yaml", "--quick", "--json", "--out", "out")
     killed = False

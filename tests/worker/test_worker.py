@@ -23,7 +23,8 @@ SplitJob = Callable[[str, str], Job]
 
 
 def files_of(folder: Path) -> set[Path]:
-    return {path for path in folder.rglob("*") if "store" not in path.parts}
+    """All but the store and the bytecode of an installed module, which Python keeps for itself."""
+    return {path for path in folder.rglob("*") if not {"store", "__pycache__"} & set(path.parts)}
 
 
 class Bed:
