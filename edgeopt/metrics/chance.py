@@ -37,6 +37,16 @@ class Lead(NamedTuple):
         """Whether most of the lead that the source has is gone."""
         return self.accuracy - self.share < KEPT * (source.accuracy - source.share)
 
+    def against(self, source: Lead) -> str:
+        """What ``lost_beside`` found, in words."""
+        mine, theirs, guess = (
+            figure(value, "fraction", 4) for value in (self.accuracy, source.accuracy, self.share)
+        )
+        return (
+            f"accuracy {mine} on {self.n:,} samples; the source has {theirs}, and always naming "
+            f"the most frequent class {guess}"
+        )
+
     def __str__(self) -> str:
         return (
             f"accuracy {figure(self.accuracy, 'fraction', 4)} on {self.n:,} samples is no better "

@@ -159,7 +159,8 @@ class Bench:
                 entry.error = error.record()
                 continue
             if mine and ahead and not ahead.lost and mine.lost_beside(ahead):
-                entry.error = PassError(f"its {mine}; the source's is", where=outcome.job).record()
+                told = f"it is close to guessing: {mine.against(ahead)}"
+                entry.error = PassError(told, where=outcome.job).record()
                 continue
             found.append(entry)
         if split == "validation":

@@ -65,7 +65,10 @@ def test_few_samples_prove_nothing(labels: np.ndarray) -> None:
 def test_a_candidate_is_lost_beside_its_source_only_where_most_is_gone(labels: np.ndarray) -> None:
     source = lead(answers(labels), labels)
     for right, gone in ((0.85, False), (0.5, False), (0.05, True)):
-        assert lead(answers(labels, right=right), labels).lost_beside(source) == gone
+        found = lead(answers(labels, right=right), labels)
+        assert found.lost_beside(source) == gone
+    told = f"accuracy {found.accuracy:.2%} on {N} samples; the source has {source.accuracy:.2%}"
+    assert found.against(source).startswith(told) and found.against(source).endswith("10.00%")
 
 
 def test_one_class_alone_is_always_named_right() -> None:
