@@ -28,6 +28,7 @@ class ByHand:
     description: Description
     given: Mapping[str, tuple[Mapping[str, Any], Any]]  # split -> (arrays by input, labels)
     source: Any  # what teaches
+    taught: bool = False  # whether the caller gave it
     tell: Any = None  # progress
     kept: Path | None = None  # checkpoints
     training_step: Callable[..., Any] | None = None
@@ -94,6 +95,8 @@ def call(
     """
     if training_step is not None and "training_step" not in type(step).model_fields:
         raise PassError(f"{step.name} takes no training step of your own")
+    if teacher is not None and not step.teaches:
+        raise PassError(f"{step.name} takes no teacher")
     module = _plain(module)
     teacher = None if teacher is None else _plain(teacher)
     with _states_kept(seed), tempfile.TemporaryDirectory(prefix="edgeopt-") as folder:
@@ -105,8 +108,9 @@ def call(
         step.requires(description)
         kept = None if checkpoints is None else Path(checkpoints)
         context = ByHand(
-            seed, Path(folder), description, given, source, tell, kept, training_step=training_step
-        )
+            seed, Path(folder), description, given, source, teacher is not None, tell, kept,
+            training_step,
+        )  # fmt: skip
         made, _records = step.change(copied, context)
     made.train(module.training)
     return made
@@ -211,6 +215,8 @@ def _arrays(data: Any, names: list[str]) -> tuple[dict[str, Any], Any]:
             raise DataError(f"a batch of {len(data)} parts; inputs and labels were expected")
         labels = _array(data[1]) if len(data) == 2 else None
         data = data[0]
+    if isinstance(data, tuple | list) and len(data) <= len(names) and all(map(_batched, data)):
+        data = dict(zip(names, data, strict=False))
     if not isinstance(data, Mapping):
         data = {names[0]: data}
     if strange := [name for name in data if name not in names]:
@@ -235,10 +241,23 @@ def _array(value: Any) -> Any:
         value = value.detach().cpu()
         half = value.is_floating_point() and value.dtype.itemsize == 2
         value = (value.float() if half else value).numpy()
-    array = np.asarray(value)
+    try:
+        array = np.asarray(value)
+    except ValueError as error:
+        raise DataError(f"samples of different shapes: {error}") from error
     if array.dtype.kind not in "biuf":
         raise DataError(f"samples and labels are numbers, not {array.dtype}")
+    if not array.ndim:
+        raise DataError(
+            "a single number where a batch was expected",
+            hint="Give arrays whose first axis is the sample, or batches, as a DataLoader does.",
+        )
     return array
+
+
+def _batched(value: Any) -> bool:
+    """Whether a value is the whole of one input, rather than one sample or one number."""
+    return getattr(value, "ndim", 0) > 1
 
 
 def _described(module: Any, given: Mapping[str, Any], step: Any) -> Description:
@@ -253,6 +272,11 @@ def _described(module: Any, given: Mapping[str, Any], step: Any) -> Description:
     if given:
         inputs, _ = next(iter(given.values()))
         made = run(module, {n: a[:2] for n, a in inputs.items()}, type(module).__name__)
+        if lone := next((name for name, each in made.items() if not each.ndim), None):
+            raise PassError(
+                f"output '{lone}' is a single number for the whole batch",
+                hint="Give a module that answers for each sample, not one that gives its loss.",
+            )
     floats = {p.dtype for p in module.parameters() if p.is_floating_point()} or {torch.float32}
     facts = {str(dtype).removeprefix("torch.") for dtype in floats}
     if any(type(each).__name__ == "FakeQuantize" for each in module.modules()):

@@ -41,7 +41,7 @@ class OnTarget:
 
     def due(self, epoch: int) -> bool:
         """Whether it is time at the end of an epoch, counted from 0."""
-        return (epoch + 1) % self.every == 0
+        return epoch >= 0 and (epoch + 1) % self.every == 0
 
     def measured(self, module: Any) -> dict[str, float]:
         """``edgeopt/latency_p50_ms`` and more of the best form, ``edgeopt/int8_...`` of the best

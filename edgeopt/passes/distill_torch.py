@@ -14,7 +14,8 @@ from edgeopt.schema.base import digest_of
 from edgeopt.schema.errors import PassError
 from edgeopt.step import PassContext
 from edgeopt.training import Batch, Samples, Score, fit, validation
-from edgeopt.training.lessons import Kind, answers_loss, answers_of, known_answers, lesson
+from edgeopt.training.lessons import Kind, known_answers, lesson, nearness
+from edgeopt.training.losses import labels_fit
 from edgeopt.training.training_pass import TrainingPass
 
 
@@ -119,12 +120,15 @@ class Distill(TrainingPass):
         teacher = ctx.teacher() if self.teacher == "source" else copy.deepcopy(parent)
         teacher.eval().requires_grad_(False)
         lay_out(teacher, samples["train"])
-        _check_outputs(student, teacher, samples["train"])
         kind = self._kind(samples["train"])
+        own = self._own(teacher, ctx)
+        if own is None:
+            _check_taught(self, ctx)
+            _check_outputs(student, teacher, samples["train"])
         fit(
             student,
             samples["train"],
-            self._loss(student, teacher, samples["train"], kind, ctx),
+            own or self._loss(student, teacher, samples["train"], kind, ctx),
             self,
             seed=ctx.seed,
             progress=ctx.progress,
@@ -132,8 +136,24 @@ class Distill(TrainingPass):
             mark=digest_of(
                 [weights_digest(teacher), samples["validation"].digest(), self._step_source(ctx)]
             ),
-            validate=_validation(teacher, samples["validation"], kind),
+            validate=self._validation(student, teacher, samples["validation"], kind, own),
         )
+
+    def _own(self, teacher: Any, ctx: PassContext) -> Any:
+        """The user's own step as a loss, or None."""
+        if isinstance(ctx, ByHand) and ctx.training_step:
+            return _own_step("training_step", ctx.training_step, teacher)
+        if self.training_step:
+            return _own_step(self.training_step, _function(self.training_step, ctx), teacher)
+        return None
+
+    def _validation(
+        self, student: Any, teacher: Any, samples: Samples, kind: Kind, own: Any
+    ) -> Any:
+        """By labels that fit the answers, else by the user's own loss or the teacher's answers."""
+        if kind != "embedding" and labels_fit(student, samples):
+            return validation(samples)
+        return _by_own_step(own, samples, self.batch) if own else nearness(teacher, samples, kind)
 
     def _step_source(self, ctx: PassContext) -> str:
         """The text of the user's own training step; of no other use than to tell steps apart."""
@@ -151,7 +171,7 @@ class Distill(TrainingPass):
         if self.outputs != "auto":
             return self.outputs
         labels = samples.labels
-        return "classes" if labels is not None and labels.dtype.kind in "iu" else "values"
+        return "classes" if labels is not None and labels.dtype.kind in "iub" else "values"
 
     def _loss(
         self, student: Any, teacher: Any, samples: Samples, kind: Kind, ctx: PassContext
@@ -160,10 +180,6 @@ class Distill(TrainingPass):
 
         from edgeopt.training.layers import pairs_of
 
-        if isinstance(ctx, ByHand) and ctx.training_step:
-            return _own_step("training_step", ctx.training_step, teacher)
-        if self.training_step:
-            return _own_step(self.training_step, _function(self.training_step, ctx), teacher)
         few = samples.take(np.arange(min(2, len(samples)))).inputs
         axes = 3 if self.method == "attention" else 2
         pairs = (
@@ -172,17 +188,33 @@ class Distill(TrainingPass):
         known = None
         if not (self.augmented or pairs):
             known = known_answers(teacher, samples, ctx.progress)
+        labels = samples.labels  # who it is says nothing of where an embedding lies
+        taught = labels is None or (kind == "embedding" and labels.dtype.kind in "iub")
         return lesson(
             teacher,
             kind=kind,
             temperature=self.temperature,
-            soft=self.soft if samples.labels is not None else 1.0,
+            soft=1.0 if taught else self.soft,
             smoothing=self.label_smoothing,
             method=self.method,
             weight=self.weight,
             pairs=pairs,
             seed=ctx.seed,
             known=known,
+        )
+
+
+def _check_taught(step: Distill, ctx: PassContext) -> None:
+    """Raise PassError where, by hand, the network so far would be its own teacher unasked."""
+    if not isinstance(ctx, ByHand):
+        return
+    if ctx.taught and step.teacher == "parent":
+        raise PassError("'teacher: parent' and a teacher were given", hint="Give one of them.")
+    needed = step.soft > 0 or step.method != "logits"
+    if not ctx.taught and needed and step.teacher == "source" and step.student is None:
+        raise PassError(
+            "no teacher was given: the network would learn of itself",
+            hint="Give teacher=the network before it was pruned, or say Distill(teacher='parent').",
         )
 
 
@@ -235,7 +267,8 @@ def _own_step(named: str, function: Callable[..., Any], teacher: Any) -> Any:
                 where=f"{last.filename}:{last.lineno}",
             ) from error
         first = made[0] if isinstance(made, tuple) else made
-        if not isinstance(first, torch.Tensor) or first.numel() != 1 or not first.requires_grad:
+        flat = torch.is_grad_enabled() and not getattr(first, "requires_grad", False)
+        if not isinstance(first, torch.Tensor) or first.numel() != 1 or flat:
             raise PassError(
                 f"{named} must give a scalar tensor to lower, or that and figures",
                 hint="It gave a tensor without gradients or of several values, or no tensor.",
@@ -245,17 +278,23 @@ def _own_step(named: str, function: Callable[..., Any], teacher: Any) -> Any:
     return loss
 
 
-def _validation(teacher: Any, samples: Samples, kind: Kind) -> Any:
-    """By labels where there are any, else how near answers are to the teacher's."""
-    if samples.labels is not None:
-        return validation(samples)
-    known = answers_of(teacher, samples)
+def _by_own_step(loss: Any, samples: Samples, batch: int) -> Any:
+    """A ``validate`` for ``fit``: the mean of the user's own loss."""
+    import numpy as np
+    import torch
 
     def validate(module: Any) -> Score:
         device = next(module.parameters()).device
-        answers = answers_of(module.cpu(), samples)
-        module.to(device)
-        gap = float(answers_loss(answers, known, kind, 1.0))
-        return Score(gap, False, {"validation_loss": gap})
+        total = 0.0
+        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+            for start in range(0, len(samples), batch):
+                index = np.arange(start, min(start + batch, len(samples)))
+                inputs, labels, rows, step = samples.take(index)
+                inputs = {name: x.to(device) for name, x in inputs.items()}
+                labels = None if labels is None else labels.to(device)
+                made = loss(module, Batch(inputs, labels, rows, step))
+                total += float(made[0] if isinstance(made, tuple) else made) * len(index)
+        mean = total / len(samples)
+        return Score(mean, False, {"validation_loss": mean})
 
     return validate

@@ -106,5 +106,5 @@ def _explained(error: Exception) -> PassError:
     lines = [line for line in str(cause).splitlines() if line.strip()] or [type(cause).__name__]
     hint = "torch.export must be able to trace forward(); see its documentation."
     if "batch" in str(cause) and "constrain" in str(cause).lower():
-        hint = "forward() fixes the batch; write it for any number of samples."
+        hint = "forward() fixes the batch: write x.shape[0] rather than len(x) or a number."
     return PassError(f"torch.onnx.export failed: {lines[0].strip()}", hint=hint)

@@ -58,7 +58,9 @@ class PruneStructured(ModulePass):
     round_to: int = Field(
         8, ge=1, description="a layer keeps a multiple of so many channels; one of no more, all"
     )
-    keep: tuple[str, ...] = Field((), description="layers that stay whole, by their paths")
+    keep: tuple[str, ...] = Field(
+        (), strict=False, description="layers that stay whole, by their paths"
+    )
     samples: int = Field(
         64, ge=1, description="calibration samples that results are checked on, from the first on"
     )

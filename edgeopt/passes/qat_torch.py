@@ -127,7 +127,6 @@ class Qat(TrainingPass):
         from edgeopt.quantization.training import Schedule
         from edgeopt.training.objective import weights_digest
 
-        labelled = samples["validation"].labels is not None
         fit(
             made,
             samples["train"],
@@ -139,9 +138,18 @@ class Qat(TrainingPass):
             mark=digest_of(
                 [weights_digest(ctx.teacher()) if self.soft else "", samples["validation"].digest()]
             ),
-            validate=validation(samples["validation"]) if labelled else None,
+            validate=self._validation(made, samples["validation"], ctx),
             before_step=Schedule(self.freeze_norms, self.freeze_ranges),
         )
+
+    def _validation(self, made: Any, samples: Samples, ctx: PassContext) -> Any:
+        """By labels that fit the answers, else by the source's answers."""
+        from edgeopt.training.lessons import nearness
+        from edgeopt.training.losses import labels_fit
+
+        if labels_fit(made, samples):
+            return validation(samples)
+        return nearness(ctx.teacher().eval(), samples, _kind(samples))
 
     def _loss(self, made: Any, samples: Samples, ctx: PassContext) -> Any:
         """What the source answers and the labels say. Raises PassError for other shapes."""
@@ -168,10 +176,9 @@ class Qat(TrainingPass):
                 hint="say 'soft: 0' to train on labels alone",
             )
         known = None if self.augmented else known_answers(teacher, samples, ctx.progress)
-        classes = samples.labels is not None and samples.labels.dtype.kind in "iu"
         return lesson(
             teacher,
-            kind="classes" if classes else "values",
+            kind=_kind(samples),
             temperature=self.temperature,
             soft=soft,
             smoothing=self.label_smoothing,
@@ -181,3 +188,8 @@ class Qat(TrainingPass):
             seed=ctx.seed,
             known=known,
         )
+
+
+def _kind(samples: Samples) -> Literal["classes", "values"]:
+    labels = samples.labels
+    return "classes" if labels is not None and labels.dtype.kind in "iub" else "values"

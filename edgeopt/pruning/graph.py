@@ -23,6 +23,7 @@ from torch.nn.modules.instancenorm import _InstanceNorm
 from edgeopt.pruning.groups import Group, LeftAlone, Role, Slice
 from edgeopt.pruning.surgery import depthwise
 from edgeopt.pruning.tracing import Feeds, check_traceable, whole_attention
+from edgeopt.schema.errors import PassError
 
 MAKERS = (_ConvNd, nn.Linear, nn.Embedding)
 TURNS = 50  # how often a dependency may stand in a group: once for each part of a concatenation
@@ -71,7 +72,13 @@ def _graph(traced: nn.Module, feeds: Feeds) -> Any:
     with warnings.catch_warnings(), torch.enable_grad(), whole_attention(), _reshapes_tried():
         warnings.simplefilter("ignore")
         graph = torch_pruning.DependencyGraph()
-        graph.build_dependency(traced, dict(feeds), verbose=False)
+        try:
+            graph.build_dependency(traced, dict(feeds), verbose=False)
+        except Exception as error:  # whatever a construct unknown to it makes
+            raise PassError(
+                f"Torch-Pruning cannot follow the network: {type(error).__name__}: {error}"[:300],
+                hint="States of a recurrent layer that are joined or reshaped are beyond it.",
+            ) from error
         _map_padded(graph)
     return graph
 

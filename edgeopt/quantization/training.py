@@ -108,11 +108,11 @@ def untraceable(error: Exception) -> PassError:
     lines = [line.strip() for line in str(cause).splitlines() if line.strip()]
     what = lines[0] if lines else type(cause).__name__
     at = next((line for line in _user_lines(error)), "")
-    return PassError(
-        f"torch cannot trace the module: {what}",
-        where=at,
-        hint="qat needs forward() to be traceable by torch.export: no branches on values.",
-    )
+    hint = "qat needs forward() to be traceable by torch.export: no branches on values."
+    if "batch" in str(cause) and "constrain" in str(cause).lower():
+        what = next((line.removeprefix("- ") for line in lines if line.startswith("- ")), what)
+        hint = "forward() fixes the batch: write x.shape[0] rather than len(x) or a number."
+    return PassError(f"torch cannot trace the module: {what}", where=at, hint=hint)
 
 
 def _user_lines(error: BaseException | None) -> list[str]:

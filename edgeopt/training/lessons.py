@@ -10,6 +10,7 @@ import numpy as np
 from edgeopt.schema.errors import PassError
 from edgeopt.training.calls import asked
 from edgeopt.training.layers import Pair, tapped
+from edgeopt.training.loop import Score
 from edgeopt.training.losses import STEP, accuracy_of, all_outputs, label_loss
 from edgeopt.training.samples import Batch, Samples, derived
 
@@ -21,9 +22,10 @@ MOST_KNOWN = 512_000_000  # bytes of a teacher's answers that are kept rather th
 def output_loss(student: Any, teacher: Any, kind: Kind, temperature: float = 1.0) -> Any:
     """How far (b, ...) outputs are from the teacher's, a scalar.
 
-    ``classes``: Kullback-Leibler divergence of softened scores, times the temperature's square
-    (Hinton et al., arXiv:1503.02531). ``values``: mean square error (Ba and Caruana,
-    arXiv:1312.6184). ``embedding``: one minus the cosine.
+    ``classes``: Kullback-Leibler divergence of softened scores over the axis after the batch, the
+    mean over all others, times the temperature's square (Hinton et al., arXiv:1503.02531).
+    ``values``: mean square error (Ba and Caruana, arXiv:1312.6184). ``embedding``: one minus the
+    cosine.
     """
     from torch.nn import functional
 
@@ -35,7 +37,8 @@ def output_loss(student: Any, teacher: Any, kind: Kind, temperature: float = 1.0
     soft = functional.log_softmax(student / temperature, 1)
     target = functional.log_softmax(teacher / temperature, 1)
     divergence = functional.kl_div(soft, target, reduction="batchmean", log_target=True)
-    return divergence * temperature**2
+    places = soft[:1, :1].numel()
+    return divergence * (temperature**2 / places)
 
 
 def answers_loss(
@@ -138,7 +141,7 @@ def _lesson_kind() -> Any:
             for pair, projection in zip(self.pairs, self._maps(), strict=True):
                 gap = self._gap(mine[pair.student], theirs[pair.teacher], pair, projection)
                 loss = loss + self.weight * gap / len(self.pairs)
-            return loss, accuracy_of(outputs[0], batch.labels)
+            return loss, accuracy_of(outputs[0], batch.labels) if self.kind == "classes" else {}
 
         def _maps(self) -> Any:
             return self.projections if self.method == "features" else [None] * len(self.pairs)
@@ -164,6 +167,20 @@ def _lesson_kind() -> Any:
             return functional.mse_loss(mine.float(), theirs.float())
 
     return Lesson
+
+
+def nearness(teacher: Any, samples: Samples, kind: Kind) -> Callable[[Any], Score]:
+    """A ``validate`` for ``fit``: how near answers are to the teacher's."""
+    known = answers_of(teacher, samples)
+
+    def validate(module: Any) -> Score:
+        device = next(module.parameters()).device
+        answers = answers_of(module.cpu(), samples)
+        module.to(device)
+        gap = float(answers_loss(answers, known, kind, 1.0))
+        return Score(gap, False, {"validation_loss": gap})
+
+    return validate
 
 
 def known_answers(teacher: Any, samples: Samples, progress: Any) -> Any:

@@ -85,8 +85,12 @@ def fit(
     accelerate) shares each batch between its processes, which must divide it.
 
     Raises PassError where the loss is no finite number, naming the step; the last checkpoint,
-    whose weights are finite, stays.
+    whose weights are finite, stays. Raises it, too, for patience without ``validate``.
     """
+    if settings.patience and validate is None:
+        raise PassError("patience needs something to validate by", hint="Give validate=.")
+    if (settings.shift or settings.mirror) and _has_places(samples):
+        raise PassError("shift and mirror move images and not the labels of their places")
     with determined(settings):
         folder = None if checkpoints is None else Path(checkpoints)
         if folder is not None:
@@ -103,6 +107,12 @@ def fit(
             if progress:
                 progress(run.step, run.total, **figures)
         return run.finished()
+
+
+def _has_places(samples: Samples) -> bool:
+    """Whether labels are classes of places, as masks are."""
+    labels = samples.labels
+    return labels is not None and labels.ndim > 1 and labels.dtype.kind in "iub"
 
 
 class _Run:

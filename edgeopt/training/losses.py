@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from edgeopt.schema.errors import PassError
+from edgeopt.training.calls import asked
 from edgeopt.training.loop import Score
 from edgeopt.training.samples import Batch, Samples
 
@@ -25,7 +26,8 @@ def all_outputs(made: Any) -> list[Any]:
 
 
 def label_loss(outputs: Any, labels: Any, smoothing: float = 0.0) -> Any:
-    """Cross-entropy of (b, classes) scores for whole labels (b,), else the mean square error.
+    """Cross-entropy of (b, classes, ...) scores for whole labels (b, ...), else the mean square
+    error, where both shapes are one but for axes of size 1.
 
     Raises PassError where shapes do not fit, or a class has no score.
     """
@@ -33,22 +35,47 @@ def label_loss(outputs: Any, labels: Any, smoothing: float = 0.0) -> Any:
 
     outputs = outputs.float()
     if labels.is_floating_point():
-        if outputs.numel() != labels.numel():
+        if _long_axes(outputs) != _long_axes(labels):
             raise PassError(
                 f"outputs are {list(outputs.shape)}, values to predict are {list(labels.shape)}"
             )
         return functional.mse_loss(outputs.reshape(labels.shape), labels)
-    if outputs.ndim != 2:
+    if outputs.ndim < 2:
         raise PassError(f"class labels need (batch, classes) scores, not {list(outputs.shape)}")
-    if labels.shape != outputs.shape[:1]:
+    wanted = [len(outputs), *outputs.shape[2:]]
+    if list(labels.shape) != wanted:
+        each = "place" if wanted[1:] else "sample"
         raise PassError(
-            f"class labels are one number a sample, {list(outputs.shape[:1])}, "
+            f"class labels are one number a {each} of {list(outputs.shape)} scores: {wanted}, "
             f"not {list(labels.shape)}"
         )
     for label in (int(labels.min()), int(labels.max())):
         if not 0 <= label < outputs.shape[1]:
             raise PassError(f"label {label} has no score: {outputs.shape[1]} classes")
     return functional.cross_entropy(outputs, labels, label_smoothing=smoothing)
+
+
+def _long_axes(tensor: Any) -> list[int]:
+    return [size for size in tensor.shape if size != 1]
+
+
+def labels_fit(module: Any, samples: Samples) -> bool:
+    """Whether ``label_loss`` can compare what a module answers with labels."""
+    import numpy as np
+    import torch
+
+    labels = samples.labels
+    if labels is None:
+        return False
+    flat = labels.reshape(len(labels), -1)
+    rows = np.array([flat.min(1).argmin(), flat.max(1).argmax()])
+    batch = samples.take(rows)
+    with torch.no_grad():
+        try:
+            label_loss(first_output(asked(module, batch.inputs)), batch.labels)
+        except PassError:
+            return False
+    return True
 
 
 def supervised(smoothing: float = 0.0) -> Callable[[Any, Batch], Any]:
@@ -64,8 +91,10 @@ def supervised(smoothing: float = 0.0) -> Callable[[Any, Batch], Any]:
 
 
 def accuracy_of(outputs: Any, labels: Any) -> dict[str, float]:
-    """``accuracy`` of a batch in [0, 1], where labels are classes."""
+    """``accuracy`` of a batch in [0, 1], where labels are classes of the first axis after it."""
     if labels is None or labels.is_floating_point():
+        return {}
+    if outputs.shape[:1] + outputs.shape[2:] != labels.shape:
         return {}
     return {"accuracy": float((outputs.detach().argmax(1) == labels).float().mean())}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -35,8 +35,10 @@ class TrainingSettings(BaseModel):
     warmup: float | None = Field(
         None, ge=0, lt=1, description="share of the steps that the rate rises over, from zero"
     )
-    decay_at: tuple[float, ...] = Field(
-        (0.5, 0.75), description="of schedule 'step': shares of the steps after which lr falls"
+    decay_at: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = Field(
+        (0.5, 0.75),
+        strict=False,
+        description="of schedule 'step': shares of the steps after which lr falls",
     )
     decay: float = Field(0.1, gt=0, le=1, description="of schedule 'step': factor of each fall")
     clip: float | None = Field(None, gt=0, description="most L2 norm of all gradients together")

@@ -17,6 +17,7 @@ from edgeopt.schema.errors import DataError, PassError
 
 pytestmark = pytest.mark.extras
 SHORT: dict[str, Any] = {"steps": 3, "batch": 16, "lr": 1e-6}
+SELF = {**SHORT, "teacher": "parent"}
 
 
 def images(count: int = 96) -> tuple[np.ndarray, np.ndarray]:
@@ -81,7 +82,7 @@ def test_quantization_answers_as_the_module_did(between: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "step", [Distill(**SHORT), Qat(**SHORT), PruneGradual(sparsity=0.5, **SHORT)]
+    "step", [Distill(**SELF), Qat(**SHORT), PruneGradual(sparsity=0.5, **SHORT)]
 )
 def test_a_network_that_views_what_a_convolution_gives_trains(step: Any) -> None:
     assert isinstance(step(Viewed(), images()), nn.Module)
@@ -128,7 +129,7 @@ def test_what_is_quantized_is_neither_trained_nor_pruned_again() -> None:
     quantized = Qat(**SHORT)(Net(nn.ReLU()), images())
     for step in (
         Qat(**SHORT),
-        Distill(**SHORT),
+        Distill(**SELF),
         PruneStructured(macs=0.5),
         PruneUnstructured(sparsity=0.5),
     ):
@@ -138,9 +139,15 @@ def test_what_is_quantized_is_neither_trained_nor_pruned_again() -> None:
 
 def test_a_checkpoint_is_not_gone_on_from_for_other_weights_or_data(tmp_path: Path) -> None:
     x, y = images()
-    first = Distill(steps=4, batch=16)(Net(nn.ReLU()), (x, y), checkpoints=tmp_path)
-    again = Distill(steps=4, batch=16)(Net(nn.ReLU()), (x, y), checkpoints=str(tmp_path))
-    other = Distill(steps=4, batch=16)(Net(nn.ReLU()), (x * 2, y), checkpoints=tmp_path)
+    first = Distill(steps=4, batch=16, teacher="parent")(
+        Net(nn.ReLU()), (x, y), checkpoints=tmp_path
+    )
+    again = Distill(steps=4, batch=16, teacher="parent")(
+        Net(nn.ReLU()), (x, y), checkpoints=str(tmp_path)
+    )
+    other = Distill(steps=4, batch=16, teacher="parent")(
+        Net(nn.ReLU()), (x * 2, y), checkpoints=tmp_path
+    )
     assert torch.equal(first.h.weight, again.h.weight)
     assert not torch.equal(first.h.weight, other.h.weight)
 
@@ -160,7 +167,7 @@ def test_a_teacher_may_name_its_inputs_otherwise() -> None:
 )
 def test_labels_that_do_not_fit_are_named(labels: np.ndarray, said: str) -> None:
     with pytest.raises((PassError, DataError), match=said):
-        Distill(**SHORT)(Net(nn.ReLU()), (images()[0], labels))
+        Distill(**SELF)(Net(nn.ReLU()), (images()[0], labels))
 
 
 def test_taylor_looks_through_frozen_layers_and_names_labels_without_a_score() -> None:
@@ -180,7 +187,7 @@ def test_a_layer_is_not_emptied() -> None:
 
 
 def test_attention_maps_need_positions() -> None:
-    step = Distill(method="attention", layers={"h": "h"}, **SHORT)
+    step = Distill(method="attention", layers={"h": "h"}, **SELF)
     with pytest.raises(PassError, match="'h'"):
         step(Net(nn.ReLU()), images())
 
@@ -197,11 +204,11 @@ def test_fused_attention_and_recurrent_layers_are_counted() -> None:
 
 def test_a_split_that_no_pass_reads_is_named_and_the_test_split_left_alone() -> None:
     splits = {"train": images(), "validation": images(), "calibration": images(), "test": "unread"}
-    assert isinstance(Distill(**SHORT)(Net(nn.ReLU()), splits), nn.Module)
+    assert isinstance(Distill(**SELF)(Net(nn.ReLU()), splits), nn.Module)
     with pytest.raises(DataError, match="'trian'"):
-        Distill(**SHORT)(Net(nn.ReLU()), {"trian": images(), "validation": images()})
+        Distill(**SELF)(Net(nn.ReLU()), {"trian": images(), "validation": images()})
     with pytest.raises(DataError, match="a str is no data"):
-        Distill(**SHORT)(Net(nn.ReLU()), "images.npz")
+        Distill(**SELF)(Net(nn.ReLU()), "images.npz")
 
 
 class Tokens(nn.Module):
@@ -295,7 +302,7 @@ def test_a_layer_may_hold_what_is_called_norm(norm: nn.Module) -> None:
 
 def test_group_norm_trains_where_its_input_needs_no_gradient() -> None:
     net = nn.Sequential(nn.GroupNorm(1, 3), nn.Conv2d(3, 16, 3), nn.Flatten(), nn.Linear(576, 5))
-    made = Distill(**SHORT)(net, images())
+    made = Distill(**SELF)(net, images())
     assert torch.isfinite(made(torch.from_numpy(images(4)[0]))).all()
 
 
@@ -308,7 +315,7 @@ def test_a_head_that_runs_in_training_alone_is_told_of() -> None:
     with pytest.raises(PassError, match="cannot run in training mode"):
         PruneStructured(ratio={"a": 0.5}, round_to=1)(Auxiliary(), images())
     with pytest.raises(PassError, match="in training mode the student gives 2 outputs") as caught:
-        Distill(**SHORT)(Auxiliary(), images())
+        Distill(**SELF)(Auxiliary(), images())
     assert "auxiliary" in caught.value.hint
 
 
@@ -364,10 +371,163 @@ def test_lists_of_batches_and_half_precision_are_read() -> None:
     x, y = images(64)
     batches = [(torch.from_numpy(part).bfloat16(), labels) for part, labels in
                zip(np.split(x, 2), np.split(y, 2), strict=True)]  # fmt: skip
-    assert Distill(**SHORT)(Net(nn.Identity()), batches) is not None
+    assert Distill(**SELF)(Net(nn.Identity()), batches) is not None
     with pytest.raises(DataError, match="are numbers"):
-        Distill(**SHORT)(Net(nn.Identity()), (x, y.astype(str)))
+        Distill(**SELF)(Net(nn.Identity()), (x, y.astype(str)))
     old = Net(nn.utils.weight_norm(nn.Conv2d(16, 16, 1)))
     old(torch.from_numpy(x[:2]))
     with pytest.raises(PassError, match="cannot be copied"):
-        Distill(**SHORT)(old, (x, y))
+        Distill(**SELF)(old, (x, y))
+
+
+class Dense(nn.Module):
+    """Scores of two classes at each place."""
+
+    def __init__(self, width: int = 16) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.a, self.b = nn.Conv2d(3, width, 3, padding=1), nn.Conv2d(width, 2, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.b(functional.relu(self.a(x)))
+
+
+def test_masks_are_learnt() -> None:
+    x = images()[0]
+    masks = (x.mean(1) > 0).astype(np.int64)
+    told: dict[str, float] = {}
+    longer: dict[str, Any] = {"steps": 60, "batch": 16, "lr": 0.05, "ema": 0.0}
+
+    def progress(_done: float, _total: Any, **figures: float) -> None:
+        told.update(figures)
+
+    made = Distill(soft=0.0, **longer)(Dense(), (x, masks), progress=progress)
+    assert told["validation_accuracy"] > 0.9
+    small = Distill(**longer)(Dense(8), (x, masks), teacher=made, progress=progress)
+    assert told["validation_accuracy"] > 0.9
+    Qat(**{**longer, "lr": 1e-4})(small, (x, masks), progress=progress)
+    assert told["validation_accuracy"] > 0.9
+    PruneStructured(ratio=0.5, round_to=1, importance="taylor")(made, (x, masks))
+    with pytest.raises(PassError, match="not the labels of their places"):
+        Distill(shift=1, **SELF)(Dense(), (x, masks))
+    with pytest.raises(PassError, match="one number a place"):
+        Distill(**SELF)(Dense(), (x, masks[:, :4]))
+
+
+def test_values_of_another_layout_are_refused() -> None:
+    x = images()[0]
+    first = np.zeros((96, 2, 8, 8), np.float32)
+    assert Distill(**SELF)(Dense(), (x, first)) is not None
+    with pytest.raises(PassError, match="values to predict"):
+        Distill(**SELF)(Dense(), (x, first.transpose(0, 2, 3, 1)))
+
+
+def test_a_network_does_not_teach_itself_unasked() -> None:
+    net, data = Net(nn.Identity()), images()
+    with pytest.raises(PassError, match="would learn of itself"):
+        Distill(**SHORT)(net, data)
+    with pytest.raises(PassError, match="a teacher were given"):
+        Distill(**SELF)(net, data, teacher=net)
+    with pytest.raises(PassError, match="prune-gradual takes no teacher"):
+        PruneGradual(sparsity=0.5, **SHORT)(net, data, teacher=net)
+    assert Distill(soft=0.0, **SHORT)(net, data) is not None
+
+
+def test_who_it_is_says_nothing_of_where_an_embedding_lies() -> None:
+    x, told = images()[0], {}
+
+    def progress(_done: float, _total: Any, **figures: float) -> None:
+        told.update(figures)
+
+    step = Distill(outputs="embedding", **SHORT)
+    made = [
+        step(Net(nn.Identity()), data, teacher=Net(nn.ReLU()), progress=progress).state_dict()
+        for data in ((x, np.arange(96)), (x, np.arange(96) % 5), x)
+    ]
+    assert "validation_loss" in told and "accuracy" not in told
+    assert all(torch.equal(made[0][name], each[name]) for each in made[1:] for name in made[0])
+
+
+def test_a_step_of_ones_own_may_learn_what_labels_do_not_say() -> None:
+    x, told = images()[0], {}
+
+    class Two(Net):
+        def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            made = super().forward(x)
+            return made, made.square()
+
+    def pulled(student: Any, teacher: Any, inputs: Any, labels: Any) -> torch.Tensor:
+        assert labels.max() > 5, "identities"
+        return functional.mse_loss(student(**inputs)[0], teacher(**inputs))
+
+    def progress(_done: float, _total: Any, **figures: float) -> None:
+        told.update(figures)
+
+    step, teacher = Distill(epochs=2, batch=16, lr=1e-3, patience=1), Net(nn.ReLU())
+    data = (x, np.arange(96))
+    step(Two(nn.Identity()), data, teacher=teacher, training_step=pulled, progress=progress)
+    assert told["validation_loss"] > 0
+
+
+def test_without_labels_quantization_is_judged_by_its_source() -> None:
+    told: dict[str, float] = {}
+
+    def progress(_done: float, _total: Any, **figures: float) -> None:
+        told.update(figures)
+
+    Qat(patience=1, **SHORT)(Net(nn.Identity()), images()[0], progress=progress)
+    assert told["validation_loss"] < 0.1
+
+
+def test_what_is_no_batch_is_told() -> None:
+    x, y = images()
+    net = Net(nn.Identity())
+    with pytest.raises(DataError, match="a single number where a batch"):
+        Distill(**SELF)(net, [(x[i], y[i]) for i in range(64)])
+    with pytest.raises(DataError, match="different shapes"):
+        Distill(**SELF)(net, ([x, x[:, :1]], y))
+
+    class Both(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.net, self.flat = Net(nn.Identity()), nn.Linear(7, 5)
+
+        def forward(self, image: torch.Tensor, meta: torch.Tensor) -> torch.Tensor:
+            return self.net(image) + self.flat(meta)
+
+    meta = np.zeros((96, 7), np.float32)
+    assert PruneStructured(ratio=0.5, round_to=1)(Both(), ((x, meta), y)) is not None
+    assert PruneStructured(ratio=0.5, round_to=1)(Both(), [([x, meta], y)]) is not None
+
+    class Lost(Net):
+        def forward(self, x: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+            return functional.cross_entropy(super().forward(x), labels)
+
+    with pytest.raises(PassError, match="a single number for the whole batch"):
+        Distill(**SELF)(Lost(nn.Identity()), {"x": x, "labels": y})
+
+
+def test_a_batch_that_forward_fixes_is_told() -> None:
+    class Fixed(Net):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return super().forward(x) + torch.ones(1, 5).expand(len(x), -1)
+
+    with pytest.raises(PassError, match="batch") as caught:
+        Qat(**SHORT)(Fixed(nn.Identity()), images())
+    assert "x.shape[0]" in caught.value.hint
+
+
+def test_states_of_a_recurrent_layer_that_are_joined_are_beyond_the_graph() -> None:
+    class Heard(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a, self.h = nn.Conv1d(3, 16, 3, padding=1), nn.Linear(32, 5)
+            self.g = nn.GRU(16, 16, batch_first=True, bidirectional=True)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            last = self.g(self.a(x).transpose(1, 2))[1]
+            return self.h(torch.cat([last[0], last[1]], 1))
+
+    sounds = np.random.default_rng(0).normal(size=(32, 3, 20)).astype(np.float32)
+    with pytest.raises(PassError, match="Torch-Pruning cannot follow the network"):
+        PruneStructured(ratio=0.5, round_to=1)(Heard(), sounds)

@@ -205,3 +205,12 @@ def test_scores_of_numpy_can_be_gone_on_from(tmp_path: Path) -> None:
     fit(network(), samples, supervised(), settings, validate=validate, **asked)
     fitted = fit(network(), samples, supervised(), settings, validate=validate, **asked)
     assert fitted.resumed_from == fitted.steps
+
+
+def test_settings_that_could_not_work_are_refused() -> None:
+    with pytest.raises(PassError, match="patience needs"):
+        trained(with_(patience=3), validate=None)
+    for share in (0.0, 1.0, 30.0):
+        with pytest.raises(ValueError, match="decay_at"):
+            TrainingSettings(schedule="step", decay_at=(share,))
+    assert TrainingSettings(decay_at=[0.3, 0.6]).decay_at == (0.3, 0.6)
