@@ -64,6 +64,7 @@ def joined(
 
 def named(item: Any, inputs: Sequence[str] | None, where: str) -> dict[str, Array]:
     """Arrays by name, and the label where there is one. Raises DataError."""
+    item = spread(item)
     if isinstance(item, Mapping):
         wanted = [str(key) for key in item if key not in LABELS] if inputs is None else inputs
         missing = [name for name in wanted if name not in item]
@@ -94,6 +95,20 @@ def named(item: Any, inputs: Sequence[str] | None, where: str) -> dict[str, Arra
     if label is not None:
         found[LABEL] = as_array(label, LABEL, where)
     return found
+
+
+def spread(item: Any) -> Any:
+    """A pair of several inputs (by name, or in order) and a label as one mapping or sequence."""
+    if not isinstance(item, tuple | list) or len(item) != 2:
+        return item
+    inputs, label = item
+    if isinstance(label, Mapping | tuple | list):
+        return item
+    if isinstance(inputs, Mapping):
+        free = next(name for name in (*LABELS, "") if name not in inputs)
+        return {**inputs, free: label}
+    several = isinstance(inputs, tuple | list) and all(hasattr(each, "shape") for each in inputs)
+    return (*inputs, label) if several else item
 
 
 def as_array(value: Any, name: str, where: str) -> Array:

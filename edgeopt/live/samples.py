@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, IterableDataset
 
-from edgeopt.data.gather import LABEL, Array, Tell, blamed, check_counts, joined, named
+from edgeopt.data.gather import LABEL, Array, Tell, blamed, check_counts, joined, named, spread
 from edgeopt.data.sources.npz import Npz
 from edgeopt.schema.errors import DataError
 
@@ -20,7 +20,8 @@ SPLITS = ("calibration", "validation", "test")
 MOST_SAMPLES = 8192  # read of one loader
 CALIBRATION = 512
 FORMS = (
-    "a DataLoader, a Dataset, arrays (one, a tuple, or a dict by input), an .npz file, a callable "
+    "a DataLoader, a Dataset, arrays (one, a tuple, a dict by input, or a pair of these and "
+    "labels), an .npz file, a callable "
     "that gives one of these, or a dict of them by split (calibration, validation, test)"
 )
 
@@ -84,6 +85,7 @@ def _gathered(data: Any, inputs: Sequence[str], where: str, tell: Tell) -> dict[
     """The arrays of one source, first axis the sample. Raises DataError."""
     if isinstance(data, torch.Tensor | np.ndarray):
         data = (data,)
+    data = spread(data)
     if isinstance(data, Mapping) or (isinstance(data, tuple | list) and _arrays(data)):
         found = named(data, inputs, where)
     else:

@@ -48,6 +48,11 @@ FORMS: dict[str, Any] = {
     ),
     "dataset": TensorDataset(torch.from_numpy(X), torch.from_numpy(Y)),
     "arrays": (X, Y),
+    "inputs by name and labels": ({"image": X}, Y),
+    "a tuple of inputs and labels": ((torch.from_numpy(X),), Y),
+    "batches of inputs by name": DataLoader(
+        [({"image": x}, y) for x, y in zip(X, Y, strict=True)], batch_size=7
+    ),
     "tensors by name": {"image": torch.from_numpy(X), "label": torch.from_numpy(Y)},
     "callable": lambda: (X, Y),
     "batches by name": [{"image": X[i : i + 8], "target": Y[i : i + 8]} for i in range(0, 40, 8)],
