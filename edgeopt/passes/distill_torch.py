@@ -120,6 +120,7 @@ class Distill(TrainingPass):
         teacher = ctx.teacher() if self.teacher == "source" else copy.deepcopy(parent)
         teacher.eval().requires_grad_(False)
         lay_out(teacher, samples["train"])
+        student.eval()  # what is tried on it must not move its statistics
         kind = self._kind(samples["train"])
         own = self._own(teacher, ctx)
         if own is None:
@@ -189,12 +190,12 @@ class Distill(TrainingPass):
         if not (self.augmented or pairs):
             known = known_answers(teacher, samples, ctx.progress)
         labels = samples.labels  # who it is says nothing of where an embedding lies
-        taught = labels is None or (kind == "embedding" and labels.dtype.kind in "iub")
+        alone = labels is None or (kind == "embedding" and labels.dtype.kind in "iub")
         return lesson(
             teacher,
             kind=kind,
             temperature=self.temperature,
-            soft=1.0 if taught else self.soft,
+            soft=1.0 if alone else self.soft,
             smoothing=self.label_smoothing,
             method=self.method,
             weight=self.weight,
@@ -227,7 +228,6 @@ def _check_outputs(student: Any, teacher: Any, samples: Samples) -> None:
     from edgeopt.training.losses import all_outputs
 
     inputs = samples.take(np.arange(min(2, len(samples)))).inputs
-    student.eval()
     with torch.no_grad():
         mine, theirs = (
             [list(out.shape[1:]) for out in all_outputs(called(m, inputs))]
@@ -267,8 +267,8 @@ def _own_step(named: str, function: Callable[..., Any], teacher: Any) -> Any:
                 where=f"{last.filename}:{last.lineno}",
             ) from error
         first = made[0] if isinstance(made, tuple) else made
-        flat = torch.is_grad_enabled() and not getattr(first, "requires_grad", False)
-        if not isinstance(first, torch.Tensor) or first.numel() != 1 or flat:
+        trains = getattr(first, "requires_grad", False) or not torch.is_grad_enabled()
+        if not isinstance(first, torch.Tensor) or first.numel() != 1 or not trains:
             raise PassError(
                 f"{named} must give a scalar tensor to lower, or that and figures",
                 hint="It gave a tensor without gradients or of several values, or no tensor.",

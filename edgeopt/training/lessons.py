@@ -141,7 +141,8 @@ def _lesson_kind() -> Any:
             for pair, projection in zip(self.pairs, self._maps(), strict=True):
                 gap = self._gap(mine[pair.student], theirs[pair.teacher], pair, projection)
                 loss = loss + self.weight * gap / len(self.pairs)
-            return loss, accuracy_of(outputs[0], batch.labels) if self.kind == "classes" else {}
+            told = {} if self.kind == "embedding" else accuracy_of(outputs[0], batch.labels)
+            return loss, told
 
         def _maps(self) -> Any:
             return self.projections if self.method == "features" else [None] * len(self.pairs)

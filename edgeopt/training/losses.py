@@ -60,7 +60,7 @@ def _long_axes(tensor: Any) -> list[int]:
 
 
 def labels_fit(module: Any, samples: Samples) -> bool:
-    """Whether ``label_loss`` can compare what a module answers with labels."""
+    """Whether ``label_loss`` can compare what a module in evaluation mode answers with labels."""
     import numpy as np
     import torch
 
