@@ -1,7 +1,8 @@
 """Check `make demo` with code that shares nothing with it: independent_check.py OUT [--times].
 
 Files and accuracies must agree to the last sample. The times of a race of its own are printed; with
---times, on a machine that does nothing else, straight after the demo, they must agree as well.
+--times, on a machine that does nothing else, straight after the demo, the two intervals may lie
+no more than 3% apart, which is what a race resolves.
 """
 
 import json
@@ -94,6 +95,7 @@ for candidate in [winner, *others]:
     a, b = (stated["ratio.latency.p50"][end] for end in ("low", "high"))
     print(f"  time against FP32: {low:.3f} to {high:.3f}x, stated {a:.3f} to {b:.3f}x")
     if candidate is winner and "--times" in sys.argv:
-        assert low <= b and a <= high, "the two intervals do not overlap"
+        apart = max(low / b, a / high) - 1  # what lies between the two intervals
+        assert apart <= 0.03, "they are further apart than a race resolves: is the machine quiet?"
         vnni = {"avx512_vnni", "avx_vnni"} & set(Path("/proc/cpuinfo").read_text().split())
         assert (middle <= 1 / 1.3) if vnni else (low <= 1.0), "slower than it must be"
