@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from edgeopt.formats.torch.untraced import root_cause
 from edgeopt.schema.errors import ModelError
 
 
@@ -154,9 +155,7 @@ def _check_outputs(made: Any, where: str) -> None:
 
 def _explained(error: Exception, model: nn.Module, twin: nn.Module) -> ModelError:
     """What failed in one line, with the submodule and the line of the caller's code."""
-    cause: BaseException = error
-    while cause.__cause__ is not None:
-        cause = cause.__cause__
+    cause = root_cause(error)
     first = next((line.strip() for line in str(cause).splitlines() if line.strip()), "")
     place, line = _blamed(error, twin)
     if not line:

@@ -14,7 +14,7 @@ from edgeopt.schema.base import digest_of
 from edgeopt.schema.errors import PassError
 from edgeopt.step import PassContext
 from edgeopt.training import Batch, Samples, Score, fit, validation
-from edgeopt.training.lessons import Kind, known_answers, lesson, nearness
+from edgeopt.training.lessons import Kind, kind_of, known_answers, lesson, nearness
 from edgeopt.training.losses import labels_fit
 from edgeopt.training.training_pass import TrainingPass
 
@@ -121,7 +121,7 @@ class Distill(TrainingPass):
         teacher.eval().requires_grad_(False)
         lay_out(teacher, samples["train"])
         student.eval()  # what is tried on it must not move its statistics
-        kind = self._kind(samples["train"])
+        kind = kind_of(samples["train"]) if self.outputs == "auto" else self.outputs
         own = self._own(teacher, ctx)
         if own is None:
             _check_taught(self, ctx)
@@ -168,12 +168,6 @@ class Distill(TrainingPass):
         except (OSError, TypeError):  # typed at a prompt, or an object that is called
             return str(getattr(step, "__qualname__", type(step).__qualname__))
 
-    def _kind(self, samples: Samples) -> Kind:
-        if self.outputs != "auto":
-            return self.outputs
-        labels = samples.labels
-        return "classes" if labels is not None and labels.dtype.kind in "iub" else "values"
-
     def _loss(
         self, student: Any, teacher: Any, samples: Samples, kind: Kind, ctx: PassContext
     ) -> Any:
@@ -189,8 +183,8 @@ class Distill(TrainingPass):
         known = None
         if not (self.augmented or pairs):
             known = known_answers(teacher, samples, ctx.progress)
-        labels = samples.labels  # who it is says nothing of where an embedding lies
-        alone = labels is None or (kind == "embedding" and labels.dtype.kind in "iub")
+        nameless = kind == "embedding" and samples.classes  # who it is, not where it lies
+        alone = samples.labels is None or nameless
         return lesson(
             teacher,
             kind=kind,
@@ -289,10 +283,7 @@ def _by_own_step(loss: Any, samples: Samples, batch: int) -> Any:
         with torch.no_grad(), torch.random.fork_rng(devices=[]):
             for start in range(0, len(samples), batch):
                 index = np.arange(start, min(start + batch, len(samples)))
-                inputs, labels, rows, step = samples.take(index)
-                inputs = {name: x.to(device) for name, x in inputs.items()}
-                labels = None if labels is None else labels.to(device)
-                made = loss(module, Batch(inputs, labels, rows, step))
+                made = loss(module, samples.take(index).to(device))
                 total += float(made[0] if isinstance(made, tuple) else made) * len(index)
         mean = total / len(samples)
         return Score(mean, False, {"validation_loss": mean})

@@ -100,11 +100,11 @@ class ExportOnnx(Pass):
 
 def _explained(error: Exception) -> PassError:
     """torch's error in one line; what to do where a module fixes its batch."""
-    cause: BaseException = error
-    while cause.__cause__ is not None:
-        cause = cause.__cause__
+    from edgeopt.formats.torch.untraced import batch_hint, root_cause
+
+    cause = root_cause(error)
     lines = [line for line in str(cause).splitlines() if line.strip()] or [type(cause).__name__]
-    hint = "torch.export must be able to trace forward(); see its documentation."
-    if "batch" in str(cause) and "constrain" in str(cause).lower():
-        hint = "forward() fixes the batch: write x.shape[0] rather than len(x) or a number."
+    hint = batch_hint(cause) or (
+        "torch.export must be able to trace forward(); see its documentation."
+    )
     return PassError(f"torch.onnx.export failed: {lines[0].strip()}", hint=hint)

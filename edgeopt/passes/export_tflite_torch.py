@@ -195,9 +195,9 @@ class _ChannelsLast:
 
 def _explained(error: Exception) -> PassError:
     """The converter's error in one line; which operator, or what to do."""
-    cause: BaseException = error
-    while cause.__cause__ is not None:
-        cause = cause.__cause__
+    from edgeopt.formats.torch.untraced import root_cause
+
+    cause = root_cause(error)
     lines = [line for line in str(cause).splitlines() if line.strip()] or [type(cause).__name__]
     hint = "torch.export must be able to trace forward(); see its documentation."
     if "Lowering not found" in lines[0]:

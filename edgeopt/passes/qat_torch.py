@@ -144,12 +144,12 @@ class Qat(TrainingPass):
 
     def _validation(self, made: Any, samples: Samples, ctx: PassContext) -> Any:
         """By labels that fit the answers, else by the source's answers."""
-        from edgeopt.training.lessons import nearness
+        from edgeopt.training.lessons import kind_of, nearness
         from edgeopt.training.losses import labels_fit
 
         if labels_fit(made, samples):
             return validation(samples)
-        return nearness(ctx.teacher().eval(), samples, _kind(samples))
+        return nearness(ctx.teacher().eval(), samples, kind_of(samples))
 
     def _loss(self, made: Any, samples: Samples, ctx: PassContext) -> Any:
         """What the source answers and the labels say. Raises PassError for other shapes."""
@@ -157,7 +157,7 @@ class Qat(TrainingPass):
         import torch
 
         from edgeopt.training.calls import called
-        from edgeopt.training.lessons import known_answers, lesson
+        from edgeopt.training.lessons import kind_of, known_answers, lesson
         from edgeopt.training.losses import all_outputs
 
         soft = self.soft if samples.labels is not None else 1.0
@@ -178,7 +178,7 @@ class Qat(TrainingPass):
         known = None if self.augmented else known_answers(teacher, samples, ctx.progress)
         return lesson(
             teacher,
-            kind=_kind(samples),
+            kind=kind_of(samples),
             temperature=self.temperature,
             soft=soft,
             smoothing=self.label_smoothing,
@@ -188,8 +188,3 @@ class Qat(TrainingPass):
             seed=ctx.seed,
             known=known,
         )
-
-
-def _kind(samples: Samples) -> Literal["classes", "values"]:
-    labels = samples.labels
-    return "classes" if labels is not None and labels.dtype.kind in "iub" else "values"

@@ -10,6 +10,7 @@ from torch import nn
 
 from edgeopt.agent import fakequant, traced
 from edgeopt.agent.fakequant import Layout
+from edgeopt.formats.torch.untraced import batch_hint, root_cause
 from edgeopt.quantization import trained
 from edgeopt.schema.errors import PassError
 
@@ -102,16 +103,14 @@ def _laid_out(module: nn.Module, inputs: Inputs, floats: tuple[str, ...], joined
 
 def untraceable(error: Exception) -> PassError:
     """torch's error in one line, with the line of the user's code where it says so."""
-    cause: BaseException = error
-    while cause.__cause__ is not None:
-        cause = cause.__cause__
+    cause = root_cause(error)
     lines = [line.strip() for line in str(cause).splitlines() if line.strip()]
     what = lines[0] if lines else type(cause).__name__
     at = next((line for line in _user_lines(error)), "")
-    hint = "qat needs forward() to be traceable by torch.export: no branches on values."
-    if "batch" in str(cause) and "constrain" in str(cause).lower():
+    hint = batch_hint(cause)
+    if hint:
         what = next((line.removeprefix("- ") for line in lines if line.startswith("- ")), what)
-        hint = "forward() fixes the batch: write x.shape[0] rather than len(x) or a number."
+    hint = hint or "qat needs forward() to be traceable by torch.export: no branches on values."
     return PassError(f"torch cannot trace the module: {what}", where=at, hint=hint)
 
 

@@ -19,6 +19,11 @@ Method = Literal["logits", "features", "attention"]
 MOST_KNOWN = 512_000_000  # bytes of a teacher's answers that are kept rather than asked for
 
 
+def kind_of(samples: Samples) -> Kind:
+    """How outputs are compared unless somebody says: as classes where labels are."""
+    return "classes" if samples.classes else "values"
+
+
 def output_loss(student: Any, teacher: Any, kind: Kind, temperature: float = 1.0) -> Any:
     """How far (b, ...) outputs are from the teacher's, a scalar.
 

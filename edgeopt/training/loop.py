@@ -89,7 +89,8 @@ def fit(
     """
     if settings.patience and validate is None:
         raise PassError("patience needs something to validate by", hint="Give validate=.")
-    if (settings.shift or settings.mirror) and _has_places(samples):
+    masks = samples.classes and samples.labels is not None and samples.labels.ndim > 1
+    if masks and (settings.shift or settings.mirror):
         raise PassError("shift and mirror move images and not the labels of their places")
     with determined(settings):
         folder = None if checkpoints is None else Path(checkpoints)
@@ -107,12 +108,6 @@ def fit(
             if progress:
                 progress(run.step, run.total, **figures)
         return run.finished()
-
-
-def _has_places(samples: Samples) -> bool:
-    """Whether labels are classes of places, as masks are."""
-    labels = samples.labels
-    return labels is not None and labels.ndim > 1 and labels.dtype.kind in "iub"
 
 
 class _Run:

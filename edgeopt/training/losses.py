@@ -116,9 +116,9 @@ def validation(samples: Samples) -> Callable[[Any], Score]:
         classes = True
         with torch.inference_mode():
             for start in range(0, len(samples), STEP):
-                batch = samples.take(np.arange(start, min(start + STEP, len(samples))))
-                labels = batch.labels.to(device)
-                outputs = first_output(module(**{n: x.to(device) for n, x in batch.inputs.items()}))
+                index = np.arange(start, min(start + STEP, len(samples)))
+                inputs, labels, *_ = samples.take(index).to(device)
+                outputs = first_output(module(**inputs))
                 share = len(labels) / len(samples)
                 sums["loss"] += share * float(label_loss(outputs, labels))
                 classes = not labels.is_floating_point()

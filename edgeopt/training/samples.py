@@ -26,6 +26,12 @@ class Batch(NamedTuple):
     index: Any
     step: int
 
+    def to(self, device: Any) -> Batch:
+        """The same with inputs and labels on a device."""
+        inputs = {name: x.to(device) for name, x in self.inputs.items()}
+        labels = None if self.labels is None else self.labels.to(device)
+        return self._replace(inputs=inputs, labels=labels)
+
 
 @dataclass(frozen=True)
 class Samples:
@@ -45,6 +51,11 @@ class Samples:
 
     def __len__(self) -> int:
         return len(next(iter(self.inputs.values())))
+
+    @property
+    def classes(self) -> bool:
+        """Whether there are labels and they are classes, rather than values to predict."""
+        return self.labels is not None and self.labels.dtype.kind in "iub"
 
     def digest(self) -> str:
         """Of shapes, all labels and inputs; of long arrays, of samples evenly over them."""
