@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from edgeopt.metrics.labels import form_of_tensor, given, place
 from edgeopt.schema.artifact import Description, Signature, Tensor
 from edgeopt.schema.errors import DataError, PassError
 
@@ -51,6 +52,19 @@ class ByHand:
     def labels(self, split: str) -> Any:
         """Labels, or None. Raises PassError where no such data were given."""
         return self._of(split)[1]
+
+    def labelled(self, split: str) -> Mapping[str, Any]:
+        """Labels by the only output that they fit, else the first. Raises as ``labels`` does."""
+        labels = self.labels(split)
+        outputs = [tensor.name for tensor in self.description.signature.outputs]
+        if labels is None or not outputs:
+            return {} if labels is None else {"": labels}
+        try:
+            forms = {t.name: form_of_tensor(t) for t in self.description.signature.outputs}
+            found = place(given("", [labels]), forms)
+        except DataError:
+            found = None
+        return {outputs[0] if found is None else found: labels}
 
     def teacher(self) -> Any:
         """The module that teaches: the one that was given for it, else the caller's as it was."""

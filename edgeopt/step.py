@@ -90,8 +90,15 @@ class PassContext(Protocol):
     def labels(self, split: str) -> Any:
         """The labels of a split that ``data`` gives, or None where the data has none.
 
-        (n,) of whole numbers from 0, or (n, ...) of float values to predict. Only for a pass
-        that declares ``labels``.
+        (n,) of whole numbers from 0, (n, ...) of float values to predict, or whatever else the
+        user's own step reads. Only for a pass that declares ``labels``.
+        """
+        ...
+
+    def labelled(self, split: str) -> Mapping[str, Any]:
+        """The labels of a split by the output that they speak of; empty where there are none.
+
+        The first of them are what ``labels`` gives. Declared as ``labels`` is.
         """
         ...
 

@@ -33,26 +33,28 @@ def load_split(
     """The arrays of one split role, first axis the sample, dtypes as they are in the file.
 
     ``params``: ``split`` (the role), ``select`` (``train[:512]``), ``inputs`` (model input ->
-    array; None: every array of the split but the label), ``label`` (array or None).
+    array; None: every array of the split but the labels), ``labels`` (arrays).
     ``where``: ``path`` of an archive whose arrays are named ``SPLIT.ARRAY``, ``arrays`` in the
     store by such names, a ``folder`` of images, or a ``function`` below ``root``.
 
     Raises DataError naming file, array and, where there is one, the first bad sample, counted
     from 0 in the file's array: no such split or array, lengths that differ, nothing selected,
-    NaN or infinity, labels that are not whole numbers from 0. UsageError for the selection.
+    NaN or infinity, labels that are no numbers. UsageError for the selection.
     """
     selection = parse_selection(params["select"])
-    label: str | None = params["label"]
+    labels: list[str] = list(params["labels"])
     with _opened(params, where, store, tell) as source:
         slices = list(params.get("slices", ()))
-        extra = [*([label] if label is not None else []), *slices]
+        extra = [*labels, *slices]
         names = _wanted(source, selection.split, params["inputs"], extra)
         read = [*names, *(name for name in extra if name not in names)]
         chosen, rows = source.take(selection, read)
         for name in names:
             _check_finite(source.path, f"{selection.split}.{name}", chosen[name], rows)
-        if label is not None:
-            _check_labels(source.path, f"{selection.split}.{label}", chosen[label], rows)
+        for name in labels:
+            _check_finite(
+                source.path, f"{selection.split}.{name}", chosen[name], rows, kind="label array"
+            )
         for name in slices:
             _check_slice(source.path, f"{selection.split}.{name}", chosen[name])
     inputs = {name: chosen[name] for name in sorted(names)}
@@ -60,7 +62,7 @@ def load_split(
         split=params["split"],
         n=len(rows),
         arrays={name: store.put_array(array) for name, array in inputs.items()},
-        labels=None if label is None else store.put_array(chosen[label]),
+        labels={name: store.put_array(chosen[name]) for name in labels},
         hashes=store.put_array(sample_hashes(inputs)).blob,
         slices={name: store.put_array(_as_text(chosen[name])) for name in slices},
     )
@@ -123,21 +125,23 @@ def _wanted(
     return list(dict.fromkeys(found))
 
 
-def _check_finite(path: Path, name: str, array: Array, rows: range) -> None:
+def _check_finite(path: Path, name: str, array: Array, rows: range, kind: str = "array") -> None:
     if array.dtype.kind == "U":
         raise DataError(
-            f"array '{name}' is of text, which no model takes",
+            f"{kind} '{name}' is of text, which no model takes",
             where=str(path),
-            hint="leave it out of data.inputs; metadata belongs under data.slices",
+            hint="number the classes from 0"
+            if kind == "label array"
+            else "leave it out of data.inputs; metadata belongs under data.slices",
         )
     if array.dtype.kind != "f":
         return
     bad = ~np.isfinite(array).all(axis=tuple(range(1, array.ndim)))
     if bad.any():
         first = int(np.argmax(bad))
-        kind = "NaN" if np.isnan(array[first]).any() else "an infinity"
+        value = "NaN" if np.isnan(array[first]).any() else "an infinity"
         raise DataError(
-            f"array '{name}' has {kind} in sample {rows[first]} "
+            f"{kind} '{name}' has {value} in sample {rows[first]} "
             f"({int(bad.sum()):,} such samples in all)",
             where=str(path),
         )
@@ -164,23 +168,3 @@ def _check_slice(path: Path, name: str, values: Array) -> None:
 def _as_text(values: Array) -> Array:
     """A metadata column as text, fixed width, in UTF-8 bytes: an array of numbers to the store."""
     return np.char.encode(values.astype(str), "utf-8").view(np.uint8).reshape(len(values), -1)
-
-
-def _check_labels(path: Path, name: str, labels: Array, rows: range) -> None:
-    if labels.dtype.kind == "f":
-        _check_finite(path, name, labels, rows)
-        return
-    if labels.ndim != 1 or labels.dtype.kind not in "iu":
-        raise DataError(
-            f"label array '{name}' is {labels.dtype}{list(labels.shape)}; it must be one whole "
-            "number for each sample, or float values to predict",
-            where=str(path),
-        )
-    bad = labels < 0
-    if bad.any():
-        first = int(np.argmax(bad))
-        raise DataError(
-            f"label array '{name}' has {labels[first]} in sample {rows[first]}; "
-            "class labels count from 0",
-            where=str(path),
-        )

@@ -21,19 +21,36 @@ def judge_all(
     """A verdict for each constraint whose quantity has been measured.
 
     ``measured`` holds plain quantities and, under ``difference.Q`` and ``ratio.Q``, those
-    against the source.
+    against the source. A bound that names no output holds for every ``Q@OUTPUT``, and its verdict
+    is that of the output which stands worst.
     """
     return tuple(
-        judge(
-            constraint,
-            measured.get(constraint.quantity),
-            source.get(constraint.quantity),
-            measured.get(f"difference.{constraint.quantity}"),
-            measured.get(f"ratio.{constraint.quantity}"),
-        )
-        for constraint in constraints
-        if constraint.quantity in measured
+        _worst_output([_judged(each, measured, source) for each in _by_output(bound, measured)])
+        for bound in constraints
+        if bound.quantity in measured
     )
+
+
+def _by_output(bound: Constraint, measured: Mapping[str, Measurement]) -> list[Constraint]:
+    """The bound for each output that has its quantity, where there are several."""
+    start = f"{bound.quantity}@"
+    return [bound.of(q.removeprefix(start)) for q in measured if q.startswith(start)] or [bound]
+
+
+def _judged(
+    bound: Constraint, measured: Mapping[str, Measurement], source: Mapping[str, Measurement]
+) -> Verdict:
+    return judge(
+        bound,
+        measured.get(bound.quantity),
+        source.get(bound.quantity),
+        measured.get(f"difference.{bound.quantity}"),
+        measured.get(f"ratio.{bound.quantity}"),
+    )
+
+
+def _worst_output(verdicts: Sequence[Verdict]) -> Verdict:
+    return worst(verdicts) or min(verdicts, key=relative_margin)
 
 
 def standing(constraints: Sequence[Constraint], verdicts: Sequence[Verdict]) -> Standing:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from edgeopt.metrics.outputs import Array, Outputs, check_labels, class_scores
+from edgeopt.metrics.outputs import Array, check_labels, class_scores
 from edgeopt.schema.measurement import figure
 from edgeopt.stats.proportions import wilson
 
@@ -54,16 +54,16 @@ class Lead(NamedTuple):
         )
 
 
-def lead(outputs: Outputs, labels: Array) -> Lead:
+def lead(name: str, output: Array, labels: Array) -> Lead:
     """The lead over guessing. Raises as ``class_scores`` and ``check_labels`` do."""
-    name, scores = class_scores(outputs)
+    scores = class_scores(name, output)
     truth = check_labels(labels, scores, name)
     right = int((scores.argmax(axis=1) == truth).sum())
     n = len(truth)
     return Lead(right / n, wilson(right, n)[0], float(np.bincount(truth).max()) / n, n)
 
 
-def other_names(outputs: Outputs, labels: Array) -> str:
+def other_names(name: str, output: Array, labels: Array) -> str:
     """How the classes must be renamed for the answers to be right; nothing where no way is found.
 
     The best assignment of guessed to true classes (the Hungarian method) is told where it
@@ -71,7 +71,7 @@ def other_names(outputs: Outputs, labels: Array) -> str:
     """
     from scipy.optimize import linear_sum_assignment
 
-    name, scores = class_scores(outputs)
+    scores = class_scores(name, output)
     truth, classes = check_labels(labels, scores, name), scores.shape[1]
     n = len(truth)
     if n < SAMPLES_A_CLASS * classes:

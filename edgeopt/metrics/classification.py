@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 
-from edgeopt.metrics.outputs import Array, Outputs, check_labels, class_scores
+from edgeopt.metrics.outputs import Array, check_labels, class_scores
 from edgeopt.schema.errors import DataError, ModelError
 from edgeopt.schema.measurement import Measurement
 from edgeopt.stats.bootstrap import PROTOCOL, percentile_interval, resampled_counts
 from edgeopt.stats.proportions import BONETT_PRICE, WILSON, paired_difference, wilson
 
 
-def measure(quantity: str, outputs: Outputs, labels: Array) -> Measurement:
+def measure(quantity: str, name: str, output: Array, labels: Array) -> Measurement:
     """``accuracy``, ``topK`` (Wilson) or ``macro_f1`` (bootstrap), unit ``fraction``.
 
     Raises ModelError and DataError as ``check_labels`` and ``class_scores`` do.
     """
-    scores, labels = _checked(outputs, labels)
+    scores, labels = _checked(name, output, labels)
     n = len(labels)
     if quantity == "macro_f1":
         cells, counts = _table(labels, _top(scores))
@@ -29,12 +29,14 @@ def measure(quantity: str, outputs: Outputs, labels: Array) -> Measurement:
     return _made(quantity, value, "fraction", (low, high), n, protocol)
 
 
-def difference(quantity: str, outputs: Outputs, source: Outputs, labels: Array) -> Measurement:
+def difference(
+    quantity: str, name: str, output: Array, source: Array, labels: Array
+) -> Measurement:
     """Candidate minus source on the same samples, unit ``fraction``.
 
     Accuracies by Bonett and Price's interval, macro F1 by a bootstrap of the pairs.
     """
-    mine, theirs, labels = _both(outputs, source, labels)
+    mine, theirs, labels = _both(name, output, source, labels)
     n = len(labels)
     if quantity == "macro_f1":
         value, drawn = _paired_macro_f1(mine, theirs, labels)
@@ -48,12 +50,12 @@ def difference(quantity: str, outputs: Outputs, source: Outputs, labels: Array) 
     return _made(f"difference.{quantity}", result, "fraction", (low, high), n, protocol)
 
 
-def ratio(quantity: str, outputs: Outputs, source: Outputs, labels: Array) -> Measurement:
+def ratio(quantity: str, name: str, output: Array, source: Array, labels: Array) -> Measurement:
     """Candidate over source on the same samples, unit ``x``, by a bootstrap of the pairs.
 
     Raises ModelError where the source's figure is zero, now or in more than a few resamples.
     """
-    mine, theirs, labels = _both(outputs, source, labels)
+    mine, theirs, labels = _both(name, output, source, labels)
     if quantity == "macro_f1":
         value, drawn = _paired_macro_f1(mine, theirs, labels)
     else:
@@ -105,14 +107,14 @@ def _k(quantity: str, scores: Array) -> int:
     return k
 
 
-def _checked(outputs: Outputs, labels: Array) -> tuple[Array, Array]:
-    name, scores = class_scores(outputs)
+def _checked(name: str, output: Array, labels: Array) -> tuple[Array, Array]:
+    scores = class_scores(name, output)
     return scores, check_labels(labels, scores, name)
 
 
-def _both(outputs: Outputs, source: Outputs, labels: Array) -> tuple[Array, Array, Array]:
-    mine, labels = _checked(outputs, labels)
-    theirs, _ = _checked(source, labels)
+def _both(name: str, output: Array, source: Array, labels: Array) -> tuple[Array, Array, Array]:
+    mine, labels = _checked(name, output, labels)
+    theirs, _ = _checked(name, source, labels)
     if mine.shape != theirs.shape:
         raise ModelError(f"scores are {list(mine.shape)}, the source's {list(theirs.shape)}")
     return mine, theirs, labels

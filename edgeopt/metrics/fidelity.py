@@ -1,91 +1,160 @@
-"""How near a model's outputs are to the source's, on the same samples; no labels needed.
+"""How near an output of a model is to the source's, on the same samples; no labels needed.
 
-All outputs of a sample count, laid side by side.
+An output may hold values of several kinds, coordinates of hundreds of pixels beside scores below
+one. A sum over all of them says nothing of the small ones. So values are centred by the source's
+mean over samples and scaled by its spread, and each group of values with a range of its own is
+judged by itself (``profile``); the figure is that of the worst group, which it names.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import NamedTuple
+
 import numpy as np
 
-from edgeopt.metrics.outputs import Array, Outputs, blocks, paired
-from edgeopt.schema.errors import DataError
+from edgeopt.metrics.decisions import agreeing
+from edgeopt.metrics.outputs import Array, blocks
+from edgeopt.metrics.profile import Group, Profile, spreads
+from edgeopt.schema.errors import DataError, ModelError
 from edgeopt.schema.measurement import Measurement
 from edgeopt.stats.bootstrap import PROTOCOL, bootstrap
 from edgeopt.stats.proportions import WILSON, wilson
 
 CEILING_DB = 200.0  # beyond float32 and most of float64: where equal outputs would be infinite
+STILL = 0.01  # of the source's spread
 
 
-def measure(quantity: str, outputs: Outputs, source: Outputs) -> Measurement:
-    """``fidelity.cosine``, ``fidelity.sqnr`` (dB) or ``fidelity.agreement`` (fraction).
+class Sums(NamedTuple):
+    """Sums over a group's values: s^2, (s - c)^2, c^2 and s c; of all samples or (n,) each."""
 
-    cosine: mean over samples of the cosine between both outputs. sqnr: 10 log10 of the
-    source's energy over that of the difference, over all samples at once, within
-    +-``CEILING_DB``. agreement: share of samples whose largest element stands at the same
-    place in every output; for class scores, whose top class is the same.
-    Raises ModelError for outputs that do not match, DataError for a single sample.
+    energy: Array
+    noise: Array
+    own: Array
+    dot: Array
+
+
+def measure(quantity: str, name: str, mine: Array, theirs: Array, source: Profile) -> Measurement:
+    """``fidelity.cosine``, ``fidelity.sqnr`` (dB) or ``fidelity.agreement`` of one output.
+
+    ``mine`` and ``theirs`` are (n, ...), ``source`` the profile of ``theirs``. cosine: of the
+    candidate's centred and scaled values and the source's, all samples together. sqnr: 10 log10 of
+    the source's energy over that of the difference, of such values, within +-``CEILING_DB``.
+    agreement: share of decisions that are the same (``decisions``).
+    Raises DataError for a single sample, and for agreement of values that decide nothing.
     """
-    pairs = paired(outputs, source)
-    n = len(pairs[0][1])
+    n = len(theirs)
     if quantity == "fidelity.agreement":
-        same = int(_agree(pairs).sum())
-        low, high = wilson(same, n)
-        return _made(quantity, same / n, "fraction", (low, high), n, WILSON)
+        return _agreement(name, mine, theirs, source)
     if n < 2:
         raise DataError(f"{quantity} needs at least 2 samples to give an interval")
-    energy, noise, mine, dot = _energies(pairs)
-    if quantity == "fidelity.cosine":
-        cosine = _cosine(energy, mine, dot)
-        return _made(quantity, float(cosine.mean()), "", bootstrap(np.mean, cosine), n, PROTOCOL)
-    value = float(_sqnr(energy, noise))
-    return _made(quantity, value, "dB", bootstrap(_sqnr, energy, noise), n, PROTOCOL)
+    statistic = _cosine if quantity == "fidelity.cosine" else _sqnr
+    values = statistic(*_totals(mine, theirs, source).T)
+    worst = int(np.argmin(values))
+    group = source.groups[worst]
+    rows = _rows(mine, theirs, source, group)
+    interval = bootstrap(_vectorized(statistic), *rows)
+    unit = "" if quantity == "fidelity.cosine" else "dB"
+    return _made(quantity, float(values[worst]), unit, interval, n, PROTOCOL, group.name)
+
+
+def check_moves(name: str, mine: Array, source: Profile) -> None:
+    """Raise ModelError for an output, or a channel of it, that stands still.
+
+    It does where it varies by less than ``STILL`` of what the source's varies by, and the source's
+    is no rare event: it moves in at least 5% of the samples.
+    """
+    if len(mine) < 2:
+        return
+    for axis, told in source.axes.items():
+        own = spreads(mine, axis)
+        still = np.flatnonzero(told.moves & (own < STILL * told.spread))
+        if not len(still):
+            continue
+        first = int(still[0])
+        whole = len(still) == len(told.spread)
+        what = "" if whole else f"channel {first} of axis {axis} "
+        rest = len(still) - 1
+        others = f" (and {rest} other{'s' if rest > 1 else ''})" if rest and not whole else ""
+        raise ModelError(
+            f"output '{name}': {what or 'it '}stands still{others}: over the samples it varies by "
+            f"{own[first]:.3g}, the source's by {told.spread[first]:.3g}",
+            hint="its values are lost: one step of a range that it shares with larger values is "
+            "more than they vary by, or weights before it became zero",
+        )
 
 
 def _made(
-    quantity: str, value: float, unit: str, interval: tuple[float, float], n: int, protocol: str
-) -> Measurement:
+    quantity: str, value: float, unit: str, interval: tuple[float, float], n: int, protocol: str,
+    where: str,
+) -> Measurement:  # fmt: skip
     low, high = interval
     return Measurement(
-        quantity=quantity, value=value, unit=unit, low=low, high=high, n=n, protocol=protocol
-    )
+        quantity=quantity, value=value, unit=unit, low=low, high=high, n=n, protocol=protocol,
+        where=where,
+    )  # fmt: skip
 
 
-def _agree(pairs: list[tuple[str, Array, Array]]) -> Array:
-    same = np.ones(len(pairs[0][1]), bool)
-    for _, mine, theirs in pairs:
-        for block in blocks(mine):
-            a, b = (np.asarray(x[block]).reshape(len(x[block]), -1) for x in (mine, theirs))
-            same[block] &= a.argmax(axis=1) == b.argmax(axis=1)
-    return same
+def _agreement(name: str, mine: Array, theirs: Array, source: Profile) -> Measurement:
+    quantity, n = "fidelity.agreement", len(theirs)
+    found = list(agreeing(mine, theirs, source))
+    if not found:
+        raise DataError(
+            f"output '{name}' decides nothing, so there is no agreement",
+            hint="values that are neither scores of classes nor on both sides of a threshold are "
+            "judged by fidelity.cosine or fidelity.sqnr",
+        )
+    group, rows = min(found, key=lambda each: float(each[1].mean()))
+    value = float(rows.mean())
+    if set(np.unique(rows)) <= {0.0, 1.0}:
+        interval, protocol = wilson(int(rows.sum()), n), WILSON
+    else:
+        interval, protocol = bootstrap(np.mean, rows), PROTOCOL
+    return _made(quantity, value, "fraction", interval, n, protocol, group)
 
 
-def _energies(pairs: list[tuple[str, Array, Array]]) -> tuple[Array, Array, Array, Array]:
-    """Sums over each sample's elements, (n,) each: s^2, (s - c)^2, c^2 and s c."""
-    sums = np.zeros((4, len(pairs[0][1])))
-    for _, mine, theirs in pairs:
-        for block in blocks(mine):
-            c, s = (
-                np.asarray(x[block], np.float64).reshape(len(x[block]), -1) for x in (mine, theirs)
-            )
-            for row, (a, b) in enumerate(((s, s), (s - c, s - c), (c, c), (s, c))):
-                sums[row, block] += np.einsum("ij,ij->i", a, b)
-    energy, noise, own, dot = sums
-    return energy, noise, own, dot
+def _totals(mine: Array, theirs: Array, source: Profile) -> Array:
+    """Sums of each group over all samples, (groups, 4)."""
+    found = np.zeros((len(source.groups), 4))
+    for block in blocks(theirs):
+        products = source.products(mine[block], theirs[block])
+        for number, group in enumerate(source.groups):
+            found[number] += [float(group.of(each).sum()) for each in products]
+    return found
 
 
-def _cosine(energy: Array, mine: Array, dot: Array) -> Array:
-    """Cosine of each sample; two zero vectors are alike (1), one is like no other (0)."""
-    norm = np.sqrt(energy) * np.sqrt(mine)
-    cosine = np.divide(dot, norm, out=np.zeros(len(dot)), where=norm > 0)
-    cosine[(energy == 0) & (mine == 0)] = 1.0
-    clipped: Array = np.clip(cosine, -1.0, 1.0)
+def _rows(mine: Array, theirs: Array, source: Profile, group: Group) -> Sums:
+    """Sums of one group for each sample, (n,) each."""
+    parts = []
+    for block in blocks(theirs):
+        products = source.products(mine[block], theirs[block])
+        parts.append([group.of(each).reshape(len(each), -1).sum(axis=1) for each in products])
+    return Sums(*(np.concatenate(each) for each in zip(*parts, strict=True)))
+
+
+def _vectorized(statistic: Callable[..., Array]) -> Callable[..., Array]:
+    """The statistic of sums along an axis, as a bootstrap asks for it."""
+
+    def of(energy: Array, noise: Array, own: Array, dot: Array, axis: int = -1) -> Array:
+        return statistic(*(each.sum(axis=axis) for each in (energy, noise, own, dot)))
+
+    return of
+
+
+def _cosine(energy: Array, noise: Array, own: Array, dot: Array) -> Array:
+    """Two zero vectors are alike (1), one is like no other (0)."""
+    norm = np.sqrt(energy) * np.sqrt(own)
+    alike = np.where((energy == 0) & (own == 0), 1.0, 0.0)
+    cosine = np.divide(dot, norm, out=np.array(alike, np.float64), where=norm > 0)
+    exact = np.where(noise == 0, 1.0, cosine)
+    clipped: Array = np.clip(exact, -1.0, 1.0)
     return clipped
 
 
-def _sqnr(energy: Array, noise: Array, axis: int = -1) -> Array:
+def _sqnr(energy: Array, noise: Array, own: Array, dot: Array) -> Array:
     """Signal over noise in dB; equal outputs, silent ones included, are at the ceiling."""
-    signal, wrong = energy.sum(axis=axis), noise.sum(axis=axis)
+    del own, dot
     with np.errstate(divide="ignore", invalid="ignore"):
-        ratio = 10 * (np.log10(signal) - np.log10(wrong))
-    clipped: Array = np.clip(np.where(wrong == 0, CEILING_DB, ratio), -CEILING_DB, CEILING_DB)
+        ratio = 10 * (np.log10(energy) - np.log10(noise))
+    clipped: Array = np.clip(np.where(noise == 0, CEILING_DB, ratio), -CEILING_DB, CEILING_DB)
     return clipped

@@ -44,19 +44,13 @@ def check_outputs(outputs: Outputs) -> int:
     return next(iter(counts.values()))
 
 
-def class_scores(outputs: Outputs) -> tuple[str, Array]:
-    """Name and (n, classes) array of the first output that has this form; trailing ones drop.
-
-    Raises ModelError where there is none.
-    """
-    check_outputs(outputs)
-    for name, array in outputs.items():
-        if array.ndim >= 2 and array.shape[1] > 1 and set(array.shape[2:]) <= {1}:
-            return name, np.asarray(array).reshape(array.shape[:2])
-    told = ", ".join(f"'{name}' {list(array.shape)}" for name, array in outputs.items())
+def class_scores(name: str, array: Array) -> Array:
+    """An output as (n, classes) scores; trailing axes of size 1 drop. Raises ModelError."""
+    if array.ndim >= 2 and array.shape[1] > 1 and set(array.shape[2:]) <= {1}:
+        return np.asarray(array).reshape(array.shape[:2])
     raise ModelError(
-        f"no output has a score for each class, [samples, classes]: {told}",
-        hint="use fidelity.cosine or fidelity.sqnr for such a model",
+        f"output '{name}' {list(array.shape)} has no score for each class, [samples, classes]",
+        hint="use fidelity.cosine or fidelity.sqnr for such an output",
     )
 
 
@@ -65,13 +59,14 @@ def check_labels(labels: Array, scores: Array, name: str) -> Array:
 
     Raises DataError naming the first bad sample and its label.
     """
-    if labels.shape != (len(scores),) or labels.dtype.kind not in "iu":
+    if labels.size != len(scores) or len(labels) != len(scores) or labels.dtype.kind not in "biu":
         raise DataError(
             f"labels are {labels.dtype}{list(labels.shape)}, output '{name}' is for "
             f"{len(scores):,} samples: one whole number each is needed"
         )
-    check_range(labels, scores.shape[1], name)
-    return labels.astype(np.int64)
+    found = labels.reshape(-1).astype(np.int64)
+    check_range(found, scores.shape[1], name)
+    return found
 
 
 def check_range(labels: Array, classes: int, name: str, where: str = "") -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from edgeopt.metrics.outputs import Array, Outputs, check_outputs
+from edgeopt.metrics.outputs import Array
 from edgeopt.schema.errors import DataError, ModelError
 from edgeopt.schema.measurement import Measurement
 from edgeopt.stats.bootstrap import PROTOCOL, bootstrap
@@ -16,26 +16,30 @@ from edgeopt.stats.bootstrap import PROTOCOL, bootstrap
 QUANTITIES = ("mse", "mae")
 
 
-def measure(quantity: str, outputs: Outputs, labels: Array) -> Measurement:
+def measure(quantity: str, name: str, output: Array, labels: Array) -> Measurement:
     """``mse`` or ``mae``, in the labels' own unit (squared for ``mse``).
 
-    Raises ModelError, naming the outputs, where none has the labels' shape; DataError for a
+    Raises ModelError, naming the output, where it has not the labels' shape; DataError for a
     single sample.
     """
-    errors = _errors(quantity, outputs, labels)
+    errors = _errors(quantity, name, output, labels)
     return _made(quantity, float(errors.mean()), "", bootstrap(np.mean, errors), len(errors))
 
 
-def difference(quantity: str, outputs: Outputs, source: Outputs, labels: Array) -> Measurement:
+def difference(
+    quantity: str, name: str, output: Array, source: Array, labels: Array
+) -> Measurement:
     """Candidate minus source on the same samples."""
-    apart = _errors(quantity, outputs, labels) - _errors(quantity, source, labels)
-    name = f"difference.{quantity}"
-    return _made(name, float(apart.mean()), "", bootstrap(np.mean, apart), len(apart))
+    mine, theirs = (_errors(quantity, name, each, labels) for each in (output, source))
+    apart = mine - theirs
+    return _made(
+        f"difference.{quantity}", float(apart.mean()), "", bootstrap(np.mean, apart), len(apart)
+    )
 
 
-def ratio(quantity: str, outputs: Outputs, source: Outputs, labels: Array) -> Measurement:
+def ratio(quantity: str, name: str, output: Array, source: Array, labels: Array) -> Measurement:
     """Candidate over source on the same samples. Raises ModelError for a source without error."""
-    mine, theirs = (_errors(quantity, each, labels) for each in (outputs, source))
+    mine, theirs = (_errors(quantity, name, each, labels) for each in (output, source))
     if theirs.mean() <= 0:
         raise ModelError(f"{quantity} of the source is zero: no ratio to it")
     interval = bootstrap(_over, mine, theirs)
@@ -47,22 +51,20 @@ def _over(mine: Array, theirs: Array, axis: int = -1) -> Array:
     return found
 
 
-def _errors(quantity: str, outputs: Outputs, labels: Array) -> Array:
+def _errors(quantity: str, name: str, output: Array, labels: Array) -> Array:
     """Each sample's mean error, (n,) float64."""
-    check_outputs(outputs)
     values = np.asarray(labels, np.float64).reshape(len(labels), -1)
     if len(values) < 2:
         raise DataError(f"{quantity} needs at least 2 samples to give an interval")
-    for array in outputs.values():
-        if len(array) == len(values) and array.size == values.size:
-            apart = np.asarray(array, np.float64).reshape(values.shape) - values
-            errors: Array = (np.square(apart) if quantity == "mse" else np.abs(apart)).mean(axis=1)
-            return errors
-    told = ", ".join(f"'{name}' {list(array.shape)}" for name, array in outputs.items())
-    raise ModelError(
-        f"no output has the shape of the labels, {list(labels.shape)}: {told}",
-        hint="labels of classes must be whole numbers, not floats",
-    )
+    if len(output) != len(values) or output.size != values.size:
+        raise ModelError(
+            f"output '{name}' {list(output.shape)} has not the shape of its labels, "
+            f"{list(labels.shape)}",
+            hint="labels of classes must be whole numbers, not floats",
+        )
+    apart = np.asarray(output, np.float64).reshape(values.shape) - values
+    errors: Array = (np.square(apart) if quantity == "mse" else np.abs(apart)).mean(axis=1)
+    return errors
 
 
 def _made(

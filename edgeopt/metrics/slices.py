@@ -7,7 +7,8 @@ from contextlib import suppress
 
 import numpy as np
 
-from edgeopt.metrics import FIDELITY, compute, difference
+from edgeopt.metrics import compute, difference, needs_labels
+from edgeopt.metrics.labels import CLASSES, Labels, fit, form_of
 from edgeopt.metrics.outputs import Array, Outputs
 from edgeopt.schema.errors import DataError, ModelError
 from edgeopt.schema.measurement import Measurement
@@ -21,16 +22,14 @@ def sliced(
     quantity: str,
     outputs: Outputs,
     source: Outputs,
-    labels: Array | None,
+    labels: Labels,
     columns: Mapping[str, Array],
 ) -> Iterator[SliceFigure]:
     """A figure for each class (where labels are classes, at most 100) and each column's value.
 
     Groups of fewer than two samples are left out.
     """
-    grouped = dict(columns)
-    if labels is not None and labels.dtype.kind in "iu" and len(np.unique(labels)) <= MOST_CLASSES:
-        grouped = {CLASS: labels, **grouped}
+    grouped = {**_classes(source, labels), **columns}
     for column, values in grouped.items():
         for value in np.unique(values):
             rows = np.flatnonzero(values == value)
@@ -41,6 +40,16 @@ def sliced(
                 )
 
 
+def _classes(source: Outputs, labels: Labels) -> dict[str, Array]:
+    """The classes of each output that has such labels, by what the column is called."""
+    found = {
+        name: own.reshape(-1) for name, own in labels.items()
+        if fit(form_of(own), form_of(source[name])) == CLASSES
+        and len(np.unique(own)) <= MOST_CLASSES
+    }  # fmt: skip
+    return {CLASS if len(found) == 1 else f"{CLASS}@{n}": own for n, own in found.items()}
+
+
 def as_text(encoded: Array) -> Array:
     """A column as text again: rows of UTF-8 bytes, padded with zeros."""
     width = encoded.shape[1]
@@ -49,11 +58,11 @@ def as_text(encoded: Array) -> Array:
 
 
 def _figures(
-    quantity: str, outputs: Outputs, source: Outputs, labels: Array | None, rows: Array
+    quantity: str, outputs: Outputs, source: Outputs, labels: Labels, rows: Array
 ) -> tuple[Measurement, Measurement | None]:
     mine, theirs = ({name: a[rows] for name, a in each.items()} for each in (outputs, source))
-    own = None if labels is None else labels[rows]
+    own = {name: each[rows] for name, each in labels.items()}
     figure = compute(quantity, mine, own, theirs)
-    if quantity in FIDELITY or own is None:
+    if not needs_labels(quantity):
         return figure, None
     return figure, difference(quantity, mine, theirs, own)

@@ -13,7 +13,7 @@ from edgeopt.by_hand import ByHand
 from edgeopt.schema.base import digest_of
 from edgeopt.schema.errors import PassError
 from edgeopt.step import PassContext
-from edgeopt.training import Batch, Samples, Score, fit, validation
+from edgeopt.training import Batch, Samples, Score, fit, samples_of, validation
 from edgeopt.training.lessons import Kind, kind_of, known_answers, lesson, nearness
 from edgeopt.training.losses import labels_fit
 from edgeopt.training.training_pass import TrainingPass
@@ -114,9 +114,7 @@ class Distill(TrainingPass):
 
         from edgeopt.training.objective import lay_out, weights_digest
 
-        samples = {
-            split: Samples(ctx.data(split), ctx.labels(split)) for split in ("train", "validation")
-        }
+        samples = {split: samples_of(ctx, split) for split in ("train", "validation")}
         teacher = ctx.teacher() if self.teacher == "source" else copy.deepcopy(parent)
         teacher.eval().requires_grad_(False)
         lay_out(teacher, samples["train"])
@@ -156,6 +154,14 @@ class Distill(TrainingPass):
             return validation(samples)
         return _by_own_step(own, samples, self.batch) if own else nearness(teacher, samples, kind)
 
+    def _taught_by_labels(self, student: Any, samples: Samples, ctx: PassContext) -> bool:
+        """Whether labels count. A recipe's may be for a metric of its own: where no loss fits them
+        the teacher alone teaches, and that is told. By hand they were given for this: an error."""
+        if self.soft == 0 or isinstance(ctx, ByHand) or labels_fit(student, samples):
+            return True
+        ctx.found["labels"] = "not used: they do not fit the outputs; the teacher alone taught"
+        return False
+
     def _step_source(self, ctx: PassContext) -> str:
         """The text of the user's own training step; of no other use than to tell steps apart."""
         import inspect
@@ -184,7 +190,7 @@ class Distill(TrainingPass):
         if not (self.augmented or pairs):
             known = known_answers(teacher, samples, ctx.progress)
         nameless = kind == "embedding" and samples.classes  # who it is, not where it lies
-        alone = samples.labels is None or nameless
+        alone = not samples.targets or nameless or not self._taught_by_labels(student, samples, ctx)
         return lesson(
             teacher,
             kind=kind,
@@ -253,7 +259,7 @@ def _own_step(named: str, function: Callable[..., Any], teacher: Any) -> Any:
     def loss(module: Any, batch: Batch) -> Any:
         device = next(iter(batch.inputs.values())).device
         try:
-            made = function(module, teacher.to(device), batch.inputs, batch.labels)
+            made = function(module, teacher.to(device), batch.inputs, batch.told)
         except Exception as error:  # the user's own code may raise anything
             last = traceback.extract_tb(error.__traceback__)[-1]
             raise PassError(

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from edgeopt.schema.errors import PassError
 from edgeopt.step import PassContext
-from edgeopt.training import Samples, fit, supervised, validation
+from edgeopt.training import fit, samples_of, supervised, validation
 from edgeopt.training.training_pass import TrainingPass
 
 
@@ -42,9 +42,7 @@ class PruneGradual(TrainingPass):
         """The module trained, with zeros in it; nothing to record, as shapes stay."""
         from edgeopt.pruning import zeros
 
-        train, held_out = (
-            Samples(ctx.data(split), ctx.labels(split)) for split in ("train", "validation")
-        )
+        train, held_out = (samples_of(ctx, split) for split in ("train", "validation"))
         if train.labels is None:
             raise PassError(f"{self.name} trains on labels, and the data has none")
         zeros.weights_of(model, self.keep)

@@ -134,8 +134,12 @@ class PruneStructured(ModulePass):
         import numpy as np
         import torch
 
-        arrays, labels = ctx.data("calibration"), ctx.labels("calibration")
-        signature = ctx.description.signature
+        arrays, signature = ctx.data("calibration"), ctx.description.signature
+        names = [tensor.name for tensor in signature.outputs]
+        labels = {
+            names.index(output) if output in names else 0: array
+            for output, array in ctx.labelled("calibration").items()
+        }
         for tensor in signature.inputs:
             if tensor.name not in arrays:
                 raise DataError(f"no calibration data for the model's input '{tensor.name}'")
@@ -152,7 +156,7 @@ class PruneStructured(ModulePass):
         return [
             (
                 {t.name: rows(arrays[t.name], start) for t in signature.inputs},
-                None if labels is None else rows(labels, start),
+                {at: rows(array, start) for at, array in labels.items()},
             )
             for start in range(0, last, size)
         ]

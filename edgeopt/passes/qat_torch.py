@@ -7,13 +7,14 @@ from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field
 
+from edgeopt.by_hand import ByHand
 from edgeopt.schema.artifact import Description
 from edgeopt.schema.base import digest_of
 from edgeopt.schema.errors import PassError
 from edgeopt.schema.target import TargetFacts
 from edgeopt.schemes import scheme_trained, trained_scheme_for
 from edgeopt.step import PassContext
-from edgeopt.training import Samples, fit, supervised, validation
+from edgeopt.training import Samples, fit, samples_of, supervised, validation
 from edgeopt.training.training_pass import TrainingPass
 
 
@@ -97,7 +98,7 @@ class Qat(TrainingPass):
         """The module on its trained grids. Raises PassError where it cannot be traced."""
         from edgeopt.quantization.training import quantization_trained
 
-        samples = {split: Samples(ctx.data(split), ctx.labels(split)) for split in self.splits}
+        samples = {split: samples_of(ctx, split) for split in self.splits}
         inputs = {
             tensor.name: {"shape": list(tensor.shape), "dtype": tensor.dtype}
             for tensor in ctx.description.signature.inputs
@@ -158,9 +159,10 @@ class Qat(TrainingPass):
 
         from edgeopt.training.calls import called
         from edgeopt.training.lessons import kind_of, known_answers, lesson
-        from edgeopt.training.losses import all_outputs
+        from edgeopt.training.losses import all_outputs, labels_fit
 
-        soft = self.soft if samples.labels is not None else 1.0
+        usable = isinstance(ctx, ByHand) or not self.soft or labels_fit(made, samples)
+        soft = self.soft if samples.targets and usable else 1.0
         if not soft:
             return supervised(self.label_smoothing)
         teacher = ctx.teacher().eval().requires_grad_(False)

@@ -11,15 +11,16 @@ from edgeopt.data.outputs import kept_outputs
 from edgeopt.data.tensors import bind, make_tensors
 from edgeopt.decide.choose import judge_all
 from edgeopt.engine import Engine
-from edgeopt.metrics import FIDELITY, compute, default_metrics, difference, ratio
+from edgeopt.metrics import default_metrics, figures
 from edgeopt.metrics.answers import answers
+from edgeopt.metrics.labels import Labels, check_output, placed
 from edgeopt.pipeline.prepare import data_jobs, run_or_raise
 from edgeopt.pipeline.single import fed, opened, samples_for
 from edgeopt.pipeline.targets import target_group
 from edgeopt.recipe import Recipe
 from edgeopt.schema.artifact import Description
 from edgeopt.schema.comparison import ComparedPair, ComparedSide, Comparison
-from edgeopt.schema.constraint import Constraint, Verdict, parse_constraint
+from edgeopt.schema.constraint import Constraint, Verdict, is_of_outputs, parse_constraint
 from edgeopt.schema.errors import DataError, UsageError, from_record
 from edgeopt.schema.event import Event
 from edgeopt.schema.job import Arrays, Job, Outcome
@@ -37,6 +38,7 @@ class Samples(NamedTuple):
     raw: Arrays
     recipe: Recipe | None
     name: str
+    label: str | Mapping[str, str] | None = None  # an array of labels, or one for each output
 
 
 def compare_files(
@@ -120,7 +122,7 @@ class _Duel:
         told = None
         if self._samples.name != "random":
             outputs = self._outputs({"a": a, "b": b})
-            labels = self._labels()
+            labels = self._labels(outputs["a"])
             scored, apart = _scored(outputs, labels, self._required)
             own = {side: own[side] | scored[side] for side in SIDES}
             against |= apart
@@ -204,26 +206,34 @@ class _Duel:
             for side, job in jobs.items()
         }
 
-    def _labels(self) -> Any:
-        ref = self._samples.raw.labels
-        return None if ref is None else self._store.get_array(ref)
+    def _labels(self, outputs: Mapping[str, Any]) -> Labels:
+        """Labels by the outputs of A that they speak of. Raises DataError."""
+        refs, said = self._samples.raw.labels, self._samples.label
+        if said is None:
+            return {}
+        if isinstance(said, str):
+            return placed(self._store.get_array(refs[said]), outputs, said)
+        for output in said:
+            check_output(output, outputs)
+        return {output: self._store.get_array(refs[array]) for output, array in said.items()}
 
 
 def _scored(
-    outputs: Mapping[str, dict[str, Any]], labels: Any, required: Sequence[Constraint]
+    outputs: Mapping[str, dict[str, Any]], labels: Labels, required: Sequence[Constraint]
 ) -> tuple[dict[str, dict[str, Measurement]], dict[str, Measurement]]:
-    """Metrics of each side, and differences, ratios and fidelity of B against A."""
-    first = next(iter(outputs["a"].values()))
-    metrics = default_metrics(labels, int(first.shape[-1]) if first.ndim > 1 else 1)
-    labelled = [quantity for quantity in metrics if quantity not in FIDELITY]
-    own = {side: {q: compute(q, outputs[side], labels) for q in labelled} for side in SIDES}
-    own["b"] |= {q: compute(q, outputs["b"], None, outputs["a"]) for q in metrics if q in FIDELITY}
-    against: dict[str, Measurement] = {}
-    for quantity in labelled:
-        pair = (quantity, outputs["b"], outputs["a"], labels)
-        against[f"difference.{quantity}"] = difference(*pair)
-        if any(c.quantity == quantity and c.basis == "ratio" for c in required):
-            against[f"ratio.{quantity}"] = ratio(*pair)
+    """Metrics of each side, and differences, ratios and fidelity of B against A.
+
+    Raises ModelError where an output of B stands still, and as the metrics do.
+    """
+    metrics = dict.fromkeys(default_metrics(outputs["a"], labels))
+    metrics |= dict.fromkeys(c.quantity for c in required if is_of_outputs(c.quantity))
+    ratios = [c.quantity for c in required if c.basis == "ratio"]
+    found = figures(metrics, outputs["b"], outputs["a"], labels, ratios=ratios)
+    against = {q: m for q, m in found.items() if q.startswith(("difference.", "ratio."))}
+    own = {
+        "a": figures(metrics, outputs["a"], labels=labels),
+        "b": {q: m for q, m in found.items() if q not in against},
+    }
     return own, against
 
 
@@ -261,11 +271,12 @@ def _samples(
             raise UsageError(f"the recipe has no split '{split}'", where="--split")
         outcome = run_or_raise(engine, jobs, {})[jobs[0].id]
         name = f"{split} of {recipe.path or 'the recipe'}"
-        return Samples(Arrays.model_validate(outcome.value), recipe, name)
+        said = recipe.data.label if recipe.data else None
+        return Samples(Arrays.model_validate(outcome.value), recipe, name, said)
     raw = samples_for(d, data, store)
     if data is not None and label is not None:
-        raw = raw.model_copy(update={"labels": _labels_of(data, label, raw.n, store)})
-    return Samples(raw, None, str(data) if data else "random")
+        raw = raw.model_copy(update={"labels": {label: _labels_of(data, label, raw.n, store)}})
+    return Samples(raw, None, str(data) if data else "random", label if data else None)
 
 
 def _labels_of(data: Path, label: str, n: int, store: Store) -> Any:

@@ -80,10 +80,7 @@ class CountedBench(Bench):
             f"{entry.plan.label} {parity.sentence}; its quality is that of those {n} samples there"
         )
         source = self.figures.outputs(self.outcomes[self._source_job(split).id], self.known.source)
-        labels = self.figures.labels(split)
-        found = self.figures.of_candidate(
-            outputs, {k: v[:n] for k, v in source.items()}, None if labels is None else labels[:n]
-        )
+        found = self.figures.of_candidate(outputs, source, split, n)
         return labelled(found, f"measured on {n} samples on {device}")
 
     def _few_job(self, entry: Entry, split: str) -> Job:

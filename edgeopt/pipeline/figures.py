@@ -7,22 +7,21 @@ from typing import Any
 
 from edgeopt.data.gather import blamed
 from edgeopt.data.outputs import kept_outputs
-from edgeopt.metrics import FIDELITY, compute, custom, default_metrics, difference, ratio
+from edgeopt.metrics import custom, default_metrics, figures, outputs_with
 from edgeopt.metrics.chance import Lead, lead, other_names
+from edgeopt.metrics.labels import Labels
 from edgeopt.metrics.slices import as_text, sliced
 from edgeopt.planner import Known
 from edgeopt.recipe import Recipe
 from edgeopt.schema.artifact import Description
-from edgeopt.schema.errors import EdgeoptError
+from edgeopt.schema.constraint import is_of_outputs, of_output
+from edgeopt.schema.errors import DataError, EdgeoptError
 from edgeopt.schema.job import Arrays, Outcome
 from edgeopt.schema.measurement import Measurement
 from edgeopt.schema.result import SliceFigure
 from edgeopt.schema.target import Target
 from edgeopt.store import Store
 
-NO_METRIC = (  # quantities that are no outputs' own
-    "latency.", "load_time", "memory.", "size", "instructions", "bytes.",
-)  # fmt: skip
 RANGE_SAMPLES = 256
 
 
@@ -34,46 +33,58 @@ class Figures:
         asked = recipe.parsed_constraints()
         self._as_ratios = {c.quantity for c in asked if c.basis == "ratio"}
 
-    def labels(self, split: str) -> Any:
-        """The labels of a split, or None."""
-        ref = self.known.raw[split].labels
-        return None if ref is None else self.store.get_array(ref)
+    def labels(self, split: str) -> Labels:
+        """The labels of a split by the output that they speak of."""
+        refs = self.known.raw[split].labels
+        return {o: self.store.get_array(refs[a]) for o, a in self.known.labelled.items()}
+
+    def given(self, split: str) -> Any:
+        """The labels as a metric of the user's own gets them: an array, or arrays by output."""
+        refs, data = self.known.raw[split].labels, self.recipe.data
+        if data is None or data.label is None:
+            return None
+        if isinstance(data.label, str):
+            return self.store.get_array(refs[data.label])
+        return {output: self.store.get_array(refs[a]) for output, a in data.label.items()}
 
     def outputs(self, outcome: Outcome, description: Description) -> dict[str, Any]:
         """What a score kept. Raises ModelError."""
         tensors = description.signature.outputs
         return kept_outputs(outcome.value, tensors, self.store, outcome.job)
 
-    def metrics(self, outputs: Mapping[str, Any], labels: Any) -> list[str]:
+    def metrics(self, source: Mapping[str, Any], labels: Labels) -> list[str]:
         """What is measured: what the recipe lists, or the data suggest, and what it bounds."""
-        first = next(iter(outputs.values()))
-        classes = int(first.shape[-1]) if first.ndim > 1 else 1
-        wanted = list(self.recipe.listed_metrics or default_metrics(labels, classes))
+        wanted = list(self.recipe.listed_metrics or default_metrics(source, labels))
         asked = [c.quantity for c in self.recipe.parsed_constraints()]
         asked.append(self.recipe.objective_for(self.target))
-        wanted += [quantity for quantity in asked if not quantity.startswith(NO_METRIC)]
-        return [q for q in dict.fromkeys(wanted) if not q.startswith("metric.")]
+        return list(dict.fromkeys(filter(is_of_outputs, [*wanted, *asked])))
 
-    def of_source(self, outputs: Mapping[str, Any], labels: Any) -> dict[str, Measurement]:
+    def of_source(self, outputs: Mapping[str, Any], split: str) -> dict[str, Measurement]:
         """The source's own figures."""
-        metrics = [q for q in self.metrics(outputs, labels) if q not in FIDELITY]
-        found = {quantity: compute(quantity, outputs, labels) for quantity in metrics}
-        return found | self._in_process(outputs, outputs, labels, against=False)
+        labels = self.labels(split)
+        found = figures(self.metrics(outputs, labels), outputs, labels=labels)
+        return found | self._in_process(outputs, outputs, self.given(split), against=False)
 
     def of_candidate(
-        self, outputs: Mapping[str, Any], source: Mapping[str, Any], labels: Any
+        self,
+        outputs: Mapping[str, Any],
+        source: Mapping[str, Any],
+        split: str,
+        n: int | None = None,
     ) -> dict[str, Measurement]:
-        """Figures of a candidate, alone and against the source."""
-        metrics = self.metrics(source, labels)
-        found = {quantity: compute(quantity, outputs, labels, source) for quantity in metrics}
-        for quantity in metrics if labels is not None else ():
-            if quantity in FIDELITY:
-                continue
-            pair = (quantity, outputs, source, labels)
-            found[f"difference.{quantity}"] = difference(*pair)
-            if quantity in self._as_ratios:
-                found[f"ratio.{quantity}"] = ratio(*pair)
-        return found | self._in_process(outputs, source, labels, against=True)
+        """Figures of a candidate, alone and against the source, on the first ``n`` samples.
+
+        Raises ModelError where an output stands still, and as ``metrics.figures`` does.
+        """
+        labels, given = self.labels(split), self.given(split)
+        if n is not None:
+            source = {name: array[:n] for name, array in source.items()}
+            labels = {name: array[:n] for name, array in labels.items()}
+            given = _first(given, n)
+        found = figures(
+            self.metrics(source, labels), outputs, source, labels, ratios=self._as_ratios
+        )
+        return found | self._in_process(outputs, source, given, against=True)
 
     def _in_process(
         self, outputs: Mapping[str, Any], source: Mapping[str, Any], labels: Any, *, against: bool
@@ -93,16 +104,26 @@ class Figures:
                 found |= made if against else {q: m for q, m in made.items() if q[:7] == "metric."}
         return found
 
-    def lead(self, outputs: Mapping[str, Any], labels: Any) -> Lead | None:
+    def lead(self, outputs: Mapping[str, Any], labels: Labels) -> Lead | None:
         """How far a model is ahead of guessing, where labels are classes."""
-        if labels is None or labels.dtype.kind not in "iu":
-            return None
-        return lead(outputs, labels) if "accuracy" in self.metrics(outputs, labels) else None
+        name = self._classified(outputs, labels)
+        return None if name is None else lead(name, outputs[name], labels[name])
 
-    def why_lost(self, told: Lead, outputs: Mapping[str, Any], labels: Any, fed: Arrays) -> str:
+    def _classified(self, outputs: Mapping[str, Any], labels: Labels) -> str | None:
+        """The first output with class labels, where accuracy is measured at all."""
+        metrics = self.metrics(outputs, labels)
+        if not any(of_output(quantity)[0] == "accuracy" for quantity in metrics):
+            return None
+        try:
+            return outputs_with("accuracy", outputs, labels)[0]
+        except DataError:
+            return None
+
+    def why_lost(self, told: Lead, outputs: Mapping[str, Any], labels: Labels, fed: Arrays) -> str:
         """What may make the source guess: the order of labels, or else what it was fed."""
         said = f"the source's {told}"
-        if renamed := other_names(outputs, labels):
+        name = self._classified(outputs, labels)
+        if name and (renamed := other_names(name, outputs[name], labels[name])):
             return f"{said}; {renamed}"
         ranges = []
         for name, ref in fed.arrays.items():
@@ -120,3 +141,9 @@ class Figures:
         labels, refs = self.labels(split), self.known.raw[split].slices
         columns = {name: as_text(self.store.get_array(ref)) for name, ref in refs.items()}
         return sliced(self.metrics(source, labels)[0], outputs, source, labels, columns)
+
+
+def _first(labels: Any, n: int) -> Any:
+    if isinstance(labels, Mapping):
+        return {output: array[:n] for output, array in labels.items()}
+    return None if labels is None else labels[:n]

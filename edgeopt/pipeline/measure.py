@@ -8,6 +8,7 @@ from typing import Any
 
 from edgeopt.devices import works_here
 from edgeopt.engine import Engine
+from edgeopt.metrics import aligned
 from edgeopt.pipeline.figures import Figures
 from edgeopt.pipeline.own import measured_by, metric_jobs
 from edgeopt.planner import Known, tensors_job
@@ -119,11 +120,11 @@ class Bench:
             split,
         )
         alone = {q: m for q, m in measured_by(own["source"]).items() if q.startswith("metric.")}
-        measured = {"source": self.figures.of_source(theirs, labels) | alone}
+        measured = {"source": self.figures.of_source(theirs, split) | alone}
         for entry in scored:
             outputs = self.figures.outputs(self.outcomes[jobs[entry.plan.id].id], entry.made)
             try:
-                found = self.figures.of_candidate(outputs, theirs, labels)
+                found = self.figures.of_candidate(outputs, theirs, split)
                 measured[entry.plan.id] = found | measured_by(own[entry.plan.id])
             except EdgeoptError as error:
                 entry.error = error.record()
@@ -154,7 +155,7 @@ class Bench:
             try:
                 outputs = self.figures.outputs(outcome, entry.made)
                 _check_shapes(entry.target, outputs, theirs)
-                mine = self.figures.lead(outputs, labels)
+                mine = self.figures.lead(aligned(outputs, theirs), labels)
             except EdgeoptError as error:
                 entry.error = error.record()
                 continue

@@ -26,7 +26,8 @@ def _job(
     recipe: Recipe, known: Known, split: str, metric: OwnMetric, scored: str, made: Description,
     source: str,
 ) -> Job:  # fmt: skip
-    labels = known.raw[split].labels
+    refs = known.raw[split].labels
+    labels = recipe.data.label if recipe.data else None
     base, function = placed_code(metric.function, recipe.root)
     return Job(
         id=f"metric:{metric.name}:{scored}",
@@ -38,7 +39,8 @@ def _job(
             "better": metric.better,
             "mine": [tensor.to_json() for tensor in made.signature.outputs],
             "source": [tensor.to_json() for tensor in known.source.signature.outputs],
-            "labels": labels.blob if labels else "",
+            "labels": labels,
+            "label_blobs": {name: ref.blob for name, ref in refs.items()},
         },
         inputs={"mine": scored, "source": source, "raw": known.raw_jobs[split]},
         key={"code": code_digests(recipe, metric.function)},

@@ -24,7 +24,7 @@ from edgeopt.bench.race import SCHEDULES
 from edgeopt.data.quantized import dequantized
 from edgeopt.devices.pack import JOB_MAIN, archive
 from edgeopt.engine import Engine
-from edgeopt.metrics import compute
+from edgeopt.metrics import compute, default_metrics
 from edgeopt.pipeline.single import fed, opened, samples_for
 from edgeopt.schema.artifact import Artifact, Description, Tensor
 from edgeopt.schema.base import digest_of
@@ -128,7 +128,7 @@ def import_job(path: Path, *, store: Store) -> dict[str, Any]:
     for index, model in enumerate(job.models):
         value = race_value(result, job, index, samples)
         found = value["a"] | {f"ratio.{name}": raw for name, raw in value["ratio"].items()}
-        for quantity in FIDELITY if index else ():
+        for quantity in default_metrics(outputs[0]) if index else ():
             measured = compute(quantity, outputs[index], None, outputs[0])
             found[quantity] = measured.to_json()
         files.append(

@@ -17,7 +17,7 @@ from edgeopt.devices import device_named
 from edgeopt.engine import Engine
 from edgeopt.formats import format_named, format_of
 from edgeopt.formats.torch.sources import check_defined
-from edgeopt.metrics.outputs import check_range
+from edgeopt.pipeline.labelled import labels_of
 from edgeopt.pipeline.lacking import check_quantities
 from edgeopt.pipeline.targets import target_groups
 from edgeopt.pipeline.user_code import code_digests, digest_or_error, placed_code
@@ -32,7 +32,6 @@ from edgeopt.schema.errors import (
 )
 from edgeopt.schema.job import Arrays, Job, Limits, Outcome
 from edgeopt.schema.target import parse_target
-from edgeopt.store import Store
 
 Role = Literal["calibration", "validation", "test", "train"]
 OPEN = "open"
@@ -87,7 +86,7 @@ def data_jobs(recipe: Recipe) -> list[Job]:
                 "split": role,
                 "select": selection,
                 "inputs": spec.inputs,
-                "label": spec.label,
+                "labels": list(spec.label_arrays),
                 "slices": list(spec.slices),
                 "resize": spec.resize,
             },
@@ -215,7 +214,7 @@ def prepare(recipe: Recipe, engine: Engine) -> tuple[Known, dict[str, Outcome]]:
     )
     outcomes |= run_or_raise(engine, [open_job(recipe, samples)], outcomes)
     source = Description.model_validate(outcomes[OPEN].value["description"])
-    _check_labels(recipe, raw, source, engine.store)
+    labelled, notes = labels_of(recipe, raw, source, engine.store)
     known = Known(
         source=source,
         source_job=OPEN,
@@ -225,6 +224,8 @@ def prepare(recipe: Recipe, engine: Engine) -> tuple[Known, dict[str, Outcome]]:
         host_isa=host_isa(),
         version=installed_version,
         unreachable=lost,
+        labelled=labelled,
+        notes=notes,
         code=lambda named: _user_code(recipe, named),
     )
     return known, outcomes
@@ -250,21 +251,6 @@ def _check_shapes(recipe: Recipe, raw: Mapping[str, Arrays]) -> None:
                     f"{first.dtype}{list(first.shape[1:])} in validation",
                     where=recipe.line("data", "splits", role),
                 )
-
-
-def _check_labels(
-    recipe: Recipe, raw: Mapping[str, Arrays], source: Description, store: Store
-) -> None:
-    """Raise DataError for a label that the source has no score for, before anything is built."""
-    shapes = {tensor.name: tensor.shape for tensor in source.signature.outputs}
-    name = next((name for name, shape in shapes.items() if len(shape) == 2), None)
-    classes = shapes[name][1] if name else None
-    if name is None or not isinstance(classes, int) or classes < 2:
-        return  # the metrics find their scores in the outputs themselves
-    for role, arrays in raw.items():
-        if arrays.classified and role != "calibration":
-            assert arrays.labels is not None
-            check_range(store.get_array(arrays.labels), classes, name, recipe.line("data", "label"))
 
 
 def host_isa() -> str:

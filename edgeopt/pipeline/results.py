@@ -170,7 +170,7 @@ def data_facts(known: Known) -> dict[str, Any]:
         role: {
             "n": raw.n,
             "digest": raw.digest,
-            "label_digest": raw.labels.blob if raw.labels else "",
+            "labels": {name: ref.blob for name, ref in raw.labels.items()},
         }
         for role, raw in known.raw.items()
     }

@@ -13,7 +13,7 @@ from edgeopt.recipe import Recipe
 from edgeopt.schema.artifact import Description
 from edgeopt.schema.base import digest_of
 from edgeopt.schema.errors import PlanError
-from edgeopt.schema.job import Arrays, Job, Limits
+from edgeopt.schema.job import Job, Limits
 from edgeopt.schema.plan import Candidate
 from edgeopt.step import Pass
 
@@ -60,7 +60,11 @@ class Jobs:
             kind="pass",
             name=step.name,
             worker=step.worker,
-            params={"takes": step.takes, "fields": step.model_dump(mode="json")},
+            params={
+                "takes": step.takes,
+                "fields": step.model_dump(mode="json"),
+                **({"labels": self._labels()} if step.labels else {}),
+            },
             inputs=self._inputs(parent, step),
             needs=(parent.check,) if parent.check else (),
             key=self._key(step, code),
@@ -81,6 +85,13 @@ class Jobs:
             found["teacher"] = self.known.source_job
         return found
 
+    def _labels(self) -> dict[str, str]:
+        """Output -> array of labels; what fits no output is for the first, or the user's step."""
+        data = self.recipe.data
+        if self.known.labelled or data is None or not isinstance(data.label, str):
+            return dict(self.known.labelled)
+        return {"": data.label}
+
     def _key(self, step: Pass, code: Mapping[str, UserCode]) -> dict[str, Any]:
         """What a pass depends on besides its fields and inputs."""
         key: dict[str, Any] = {
@@ -93,7 +104,10 @@ class Jobs:
         if code:
             key["code"] = {named: dict(found.digests) for named, found in code.items()}
         if step.labels:
-            key["labels"] = {split: _labels_blob(self.known.raw[split]) for split in step.splits}
+            key["labels"] = {
+                split: {name: ref.blob for name, ref in self.known.raw[split].labels.items()}
+                for split in step.splits
+            }
         return key
 
     def check_source(self) -> str:
@@ -152,10 +166,6 @@ class Jobs:
         job = tensors_job(self.recipe, self.known, split, d, model)
         self.by_id.setdefault(job.id, job)
         return job.id
-
-
-def _labels_blob(raw: Arrays) -> str:
-    return raw.labels.blob if raw.labels else ""
 
 
 def needed(jobs: Iterable[Job], candidates: Iterable[Candidate]) -> list[Job]:

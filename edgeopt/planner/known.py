@@ -38,4 +38,6 @@ class Known:
     host_isa: str
     version: Callable[[str], str]
     unreachable: Mapping[str, UnreachableError] = field(default_factory=dict)  # by target
+    labelled: Mapping[str, str] = field(default_factory=dict)  # output -> array of its labels
+    notes: tuple[str, ...] = ()
     code: Callable[[str], UserCode] = lambda named: UserCode({}, "", named)

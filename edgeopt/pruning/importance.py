@@ -35,7 +35,7 @@ from edgeopt.schema.errors import PassError
 from edgeopt.training.losses import label_loss
 
 Kind = Literal["group_l2", "l1", "l2", "bn_scale", "taylor", "fpgm", "random"]
-Batch = tuple[Mapping[str, torch.Tensor], torch.Tensor | None]  # inputs by name, labels
+Batch = tuple[Mapping[str, torch.Tensor], Mapping[int, torch.Tensor]]  # inputs; labels by output
 Scores = dict[str, torch.Tensor]  # group -> (units,), their mean is 1
 WEIGHTS = ("out", "in")
 
@@ -151,17 +151,19 @@ def _thawed(parameters: Iterable[torch.Tensor]) -> Iterator[None]:
 
 
 def _loss(
-    module: nn.Module, feeds: Mapping[str, torch.Tensor], labels: torch.Tensor | None
+    module: nn.Module, feeds: Mapping[str, torch.Tensor], labels: Mapping[int, torch.Tensor]
 ) -> torch.Tensor:
     """The loss on labels, else half the outputs' square sum. Raises PassError as the former."""
     made = named_outputs(module(**feeds), type(module).__name__)
-    first = next(iter(made.values()))
-    if labels is None:
+    if not labels:
         floats = [o for o in made.values() if o.is_floating_point()]
         return torch.stack([0.5 * o.square().sum() / len(o) for o in floats]).sum()
-    known = labels if labels.is_floating_point() else labels.long()
-    loss: torch.Tensor = label_loss(first, known)
-    return loss
+    outputs = list(made.values())
+    gaps: list[torch.Tensor] = [
+        label_loss(outputs[at], known if known.is_floating_point() else known.long())
+        for at, known in labels.items()
+    ]
+    return torch.stack(gaps).mean()
 
 
 def _by_unit(each: Slice, values: torch.Tensor) -> torch.Tensor:

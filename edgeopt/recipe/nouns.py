@@ -70,8 +70,10 @@ class DataSpec(Noun):
     inputs: dict[str, StrictStr] | None = Field(
         None, description="model input: array; by equal names when left out"
     )
-    label: StrictStr | None = Field(
-        None, description="array of class labels (whole numbers) or of values to predict (floats)"
+    label: StrictStr | dict[StrictStr, StrictStr] | None = Field(
+        None,
+        description="array of labels: classes (whole numbers), values to predict (floats), or what "
+        "a metric of your own reads; or a map of model output to array",
     )
     slices: tuple[StrictStr, ...] = Field(
         (), description="arrays of metadata: metrics are told for each of their values, too"
@@ -103,11 +105,26 @@ class DataSpec(Noun):
                 raise ValueError(f"a count of samples is at least 1, not {count}")
         return splits
 
+    @field_validator("label")
+    @classmethod
+    def _some_label(cls, label: str | dict[str, str] | None) -> str | dict[str, str] | None:
+        if label == {}:
+            raise ValueError("'label' is an empty map: name an output and its array, or leave out")
+        return label
+
     @field_validator("timeout")
     @classmethod
     def _readable(cls, text: str) -> str:
         _seconds(text)
         return text
+
+    @property
+    def label_arrays(self) -> tuple[str, ...]:
+        """The arrays of labels, each once."""
+        if self.label is None:
+            return ()
+        named = [self.label] if isinstance(self.label, str) else self.label.values()
+        return tuple(dict.fromkeys(named))
 
     @property
     def timeout_s(self) -> float:

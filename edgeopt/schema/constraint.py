@@ -1,7 +1,8 @@
 """Constraints, quantities and objectives: one parser for recipe, CLI, gate and JUnit.
 
 ``accuracy >= source - 1.0pt``, ``latency.p99 <= 8 ms``, ``latency.p50 <= 0.7x source``,
-``size <= 400 kB``. pt = percentage points, kB = 1000 bytes.
+``size <= 400 kB``. pt = percentage points, kB = 1000 bytes. A quantity of outputs may name one of
+them, ``accuracy@scores``; without a name it is that of every output that has it, the worst judged.
 """
 
 from __future__ import annotations
@@ -48,10 +49,13 @@ SCALES: dict[str, dict[str, float]] = {
     "dB": {"dB": 1.0},
     "": {"": 1.0},
 }  # fmt: skip
+OF_OUTPUTS = ("accuracy", "macro_f1", "mse", "mae", "fidelity.")
 _TOP = re.compile(r"top[1-9][0-9]*")
 _OWN = re.compile(r"metric\.[A-Za-z_]\w*")  # of the user; which way is better, its figures say
 _NUMBER = r"(?P<number>[0-9]+(?:\.[0-9]+)?(?:e-?[0-9]+)?)\s*(?P<unit>[A-Za-z%]*)"
-_CONSTRAINT = re.compile(r"(?P<quantity>[A-Za-z_][\w.]*)\s*(?P<op><=|>=)\s*(?P<bound>.+)")
+_CONSTRAINT = re.compile(
+    r"(?P<quantity>[A-Za-z_][\w.]*(?:@[^\s<>=]+)?)\s*(?P<op><=|>=)\s*(?P<bound>.+)"
+)
 _RATIO = re.compile(r"(?P<number>[0-9]+(?:\.[0-9]+)?)\s*x\s+source")
 _SOURCE = re.compile(rf"source(?:\s*(?P<sign>[+-])\s*{_NUMBER})?")
 _ABSOLUTE = re.compile(_NUMBER)
@@ -71,6 +75,10 @@ class Constraint(Noun):
     basis: Literal["absolute", "difference", "ratio"]
     bound: float
     on: str = ""
+
+    def of(self, output: str) -> Constraint:
+        """The same bound on its quantity of one output."""
+        return self.model_copy(update={"quantity": f"{self.quantity}@{output}"})
 
     def applies(self, target: str) -> bool:
         """Whether it holds for this target."""
@@ -97,8 +105,31 @@ class Verdict(Noun):
     sentence: str
 
 
+def of_output(quantity: str) -> tuple[str, str]:
+    """A quantity and the output that it names, ``accuracy@scores``; empty where it names none."""
+    base, _, output = quantity.partition("@")
+    return base, output
+
+
+def is_of_outputs(quantity: str) -> bool:
+    """Whether edgeopt measures a quantity of outputs, rather than of files or by a race."""
+    base = of_output(quantity)[0]
+    return bool(base.startswith(OF_OUTPUTS) or _TOP.fullmatch(base))
+
+
 def quantity_unit(quantity: str, where: str = "") -> tuple[str, bool]:
     """Unit and whether less is better. Raises UsageError for an unknown quantity."""
+    if "@" in quantity:
+        base, output = of_output(quantity)
+        found = quantity_unit(base, where)
+        if not output or not is_of_outputs(base):
+            raise UsageError(
+                f"'{quantity}': " + (f"{base} is of no output" if output else "no output is named"),
+                where=where,
+                hint="accuracy, topK, macro_f1, mse, mae and fidelity are of outputs, e.g. "
+                "'accuracy@scores'",
+            )
+        return found
     if quantity in QUANTITIES:
         return QUANTITIES[quantity]
     if _TOP.fullmatch(quantity):
@@ -148,6 +179,13 @@ def parse_constraint(text: str, on: str = "", where: str = "") -> Constraint:
         scaled = _scaled(source["number"], source["unit"], unit, text, where)
         return made("difference", scaled if source["sign"] == "+" else -scaled)
     if absolute := _ABSOLUTE.fullmatch(bound):
+        number = absolute["number"]
+        if unit == "fraction" and not absolute["unit"] and float(number) > 1:
+            raise UsageError(
+                f"'{text}': no {quantity} is above 1",
+                where=where,
+                hint=f"write '{quantity} {op} {number}%' for percent",
+            )
         if absolute["unit"] == "pt":
             raise UsageError(
                 f"'pt' is a difference; write '{quantity} {op} source - {bound}'", where=where

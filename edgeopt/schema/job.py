@@ -94,22 +94,17 @@ class ArrayRef(Noun):
 class Arrays(Noun):
     """Arrays of one split, first axis the sample: the value of a ``data`` outcome.
 
-    ``labels`` stand apart and have a digest of their own, so that a changed label reruns
-    no score. ``hashes`` is a ``.npy`` blob of (n,) uint64: the first eight bytes of each
-    raw sample's SHA-256, big-endian.
+    ``labels``, by the name of their array, stand apart and have digests of their own, so that a
+    changed label reruns no score. ``hashes`` is a ``.npy`` blob of (n,) uint64: the first eight
+    bytes of each raw sample's SHA-256, big-endian.
     """
 
     split: str
     n: int
     arrays: dict[str, ArrayRef]
-    labels: ArrayRef | None = None
+    labels: dict[str, ArrayRef] = {}
     hashes: str = ""
     slices: dict[str, ArrayRef] = {}  # metadata columns, (n,) each
-
-    @property
-    def classified(self) -> bool:
-        """Whether the labels are classes, rather than values to predict."""
-        return self.labels is not None and self.labels.dtype.startswith(("int", "uint"))
 
     @property
     def digest(self) -> str:

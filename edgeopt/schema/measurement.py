@@ -26,6 +26,7 @@ class Measurement(Noun):
     machine: str = ""
     samples: str = ""
     better: Literal["", "more", "less"] = ""  # empty: what is usual for the quantity
+    where: str = ""  # the output, and group of its values, that it is of, where there are several
     marks: tuple[str, ...] = ()  # "contended", "wide", "no-spread", "throttled": see docs
 
     @property

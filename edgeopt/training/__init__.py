@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from edgeopt.training.loop import Fitted, Progress, Score, fit
 from edgeopt.training.losses import supervised, validation
-from edgeopt.training.samples import Batch, Samples
+from edgeopt.training.samples import Batch, Samples, samples_of
 from edgeopt.training.settings import TrainingSettings
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "Score",
     "TrainingSettings",
     "fit",
+    "samples_of",
     "supervised",
     "validation",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -11,7 +11,7 @@ from edgeopt.schema.errors import PassError
 from edgeopt.training.calls import asked
 from edgeopt.training.layers import Pair, tapped
 from edgeopt.training.loop import Score
-from edgeopt.training.losses import STEP, accuracy_of, all_outputs, label_loss
+from edgeopt.training.losses import STEP, accuracies_of, all_outputs, targets_loss
 from edgeopt.training.samples import Batch, Samples, derived
 
 Kind = Literal["classes", "values", "embedding"]
@@ -47,9 +47,10 @@ def output_loss(student: Any, teacher: Any, kind: Kind, temperature: float = 1.0
 
 
 def answers_loss(
-    student: Sequence[Any], teacher: Sequence[Any], kind: Kind, temperature: float
-) -> Any:
-    """The mean over outputs; of several, the first is of ``kind`` and the rest are values.
+    student: Sequence[Any], teacher: Sequence[Any], kind: Kind, temperature: float,
+    scores: Collection[int] = (0,),
+) -> Any:  # fmt: skip
+    """The mean over outputs; those at the positions ``scores`` are of ``kind``, others values.
 
     Raises PassError where there are not as many of both.
     """
@@ -62,7 +63,7 @@ def answers_loss(
         )
     rest: Kind = "embedding" if kind == "embedding" else "values"
     gaps = [
-        output_loss(a, b, rest if number else kind, temperature)
+        output_loss(a, b, kind if number in scores else rest, temperature)
         for number, (a, b) in enumerate(zip(student, teacher, strict=True))
         if a.is_floating_point()
     ]
@@ -139,14 +140,15 @@ def _lesson_kind() -> Any:
             with tapped(module, names) as mine:
                 outputs = all_outputs(module(**batch.inputs))
             theirs, answers = self._taught(batch)
-            loss = self.soft * answers_loss(outputs, answers, self.kind, self.temperature)
+            scores = {t.position for t in batch.targets} or {0}
+            loss = self.soft * answers_loss(outputs, answers, self.kind, self.temperature, scores)
             if batch.labels is not None and self.soft < 1:
-                hard = label_loss(outputs[0], batch.labels, self.smoothing)
+                hard = targets_loss(outputs, batch, self.smoothing)
                 loss = loss + (1 - self.soft) * hard
             for pair, projection in zip(self.pairs, self._maps(), strict=True):
                 gap = self._gap(mine[pair.student], theirs[pair.teacher], pair, projection)
                 loss = loss + self.weight * gap / len(self.pairs)
-            told = {} if self.kind == "embedding" else accuracy_of(outputs[0], batch.labels)
+            told = {} if self.kind == "embedding" else accuracies_of(outputs, batch)
             return loss, told
 
         def _maps(self) -> Any:
@@ -178,12 +180,13 @@ def _lesson_kind() -> Any:
 def nearness(teacher: Any, samples: Samples, kind: Kind) -> Callable[[Any], Score]:
     """A ``validate`` for ``fit``: how near answers are to the teacher's."""
     known = answers_of(teacher, samples)
+    scores = {t.position for t in samples.targets} or {0}
 
     def validate(module: Any) -> Score:
         device = next(module.parameters()).device
         answers = answers_of(module.cpu(), samples)
         module.to(device)
-        gap = float(answers_loss(answers, known, kind, 1.0))
+        gap = float(answers_loss(answers, known, kind, 1.0, scores))
         return Score(gap, False, {"validation_loss": gap})
 
     return validate

@@ -89,7 +89,7 @@ def fit(
     """
     if settings.patience and validate is None:
         raise PassError("patience needs something to validate by", hint="Give validate=.")
-    masks = samples.classes and samples.labels is not None and samples.labels.ndim > 1
+    masks = any(t.labels.dtype.kind in "iub" and t.labels.ndim > 1 for t in samples.targets)
     if masks and (settings.shift or settings.mirror):
         raise PassError("shift and mirror move images and not the labels of their places")
     with determined(settings):
@@ -205,8 +205,9 @@ class _Run:
         placed = {name: x[mine].to(self.device) for name, x in inputs.items()}
         if self.channels_last:
             placed = {name: channels_last(x) for name, x in placed.items()}
-        labels = None if batch.labels is None else batch.labels[mine].to(self.device)
-        return Batch(placed, labels, batch.index[mine], step)
+        targets = tuple(t._replace(labels=t.labels[mine].to(self.device)) for t in batch.targets)
+        first = targets[0].labels if targets else None
+        return Batch(placed, first, batch.index[mine], step, targets)
 
     def figures(self) -> dict[str, float]:
         """Means over the epoch so far, and seconds left at the pace since the start."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from edgeopt.schema.errors import PassError
@@ -11,11 +11,6 @@ from edgeopt.training.loop import Score
 from edgeopt.training.samples import Batch, Samples
 
 STEP = 500  # samples a forward pass of validation
-
-
-def first_output(made: Any) -> Any:
-    """The tensor that labels speak of: the only output, or the first."""
-    return all_outputs(made)[0]
 
 
 def all_outputs(made: Any) -> list[Any]:
@@ -55,6 +50,18 @@ def label_loss(outputs: Any, labels: Any, smoothing: float = 0.0) -> Any:
     return functional.cross_entropy(outputs, labels, label_smoothing=smoothing)
 
 
+def targets_loss(outputs: Sequence[Any], batch: Batch, smoothing: float = 0.0) -> Any:
+    """The mean of ``label_loss`` over the outputs that have labels. Raises PassError."""
+    gaps = [label_loss(outputs[t.position], t.labels, smoothing) for t in batch.targets]
+    return sum(gaps) / len(gaps)
+
+
+def accuracies_of(outputs: Sequence[Any], batch: Batch) -> dict[str, float]:
+    """``accuracy_of`` the first output that has class labels."""
+    found = (accuracy_of(outputs[t.position], t.labels) for t in batch.targets)
+    return next((each for each in found if each), {})
+
+
 def _long_axes(tensor: Any) -> list[int]:
     return [size for size in tensor.shape if size != 1]
 
@@ -64,15 +71,16 @@ def labels_fit(module: Any, samples: Samples) -> bool:
     import numpy as np
     import torch
 
-    labels = samples.labels
-    if labels is None:
+    if not samples.targets:
         return False
-    flat = labels.reshape(len(labels), -1)
-    rows = np.array([flat.min(1).argmin(), flat.max(1).argmax()])
-    batch = samples.take(rows)
+    rows = []
+    for target in samples.targets:
+        flat = target.labels.reshape(len(samples), -1)
+        rows += [flat.min(1).argmin(), flat.max(1).argmax()]
+    batch = samples.take(np.array(rows))
     with torch.no_grad():
         try:
-            label_loss(first_output(asked(module, batch.inputs)), batch.labels)
+            targets_loss(all_outputs(asked(module, batch.inputs)), batch)
         except PassError:
             return False
     return True
@@ -84,8 +92,8 @@ def supervised(smoothing: float = 0.0) -> Callable[[Any, Batch], Any]:
     def loss(module: Any, batch: Batch) -> Any:
         if batch.labels is None:
             raise PassError("training needs labels and the data has none", hint="Name data.label.")
-        outputs = first_output(module(**batch.inputs))
-        return label_loss(outputs, batch.labels, smoothing), accuracy_of(outputs, batch.labels)
+        outputs = all_outputs(module(**batch.inputs))
+        return targets_loss(outputs, batch, smoothing), accuracies_of(outputs, batch)
 
     return loss
 
@@ -102,6 +110,7 @@ def accuracy_of(outputs: Any, labels: Any) -> dict[str, float]:
 def validation(samples: Samples) -> Callable[[Any], Score]:
     """A ``validate`` for ``fit``: accuracy on classes, else the mean square error.
 
+    Of several labelled outputs the mean accuracy, or, with values among them, the mean loss.
     Raises PassError where there are no labels.
     """
     import numpy as np
@@ -113,17 +122,17 @@ def validation(samples: Samples) -> Callable[[Any], Score]:
     def validate(module: Any) -> Score:
         device = next(module.parameters()).device
         sums = {"loss": 0.0, "accuracy": 0.0}
-        classes = True
         with torch.inference_mode():
             for start in range(0, len(samples), STEP):
                 index = np.arange(start, min(start + STEP, len(samples)))
-                inputs, labels, *_ = samples.take(index).to(device)
-                outputs = first_output(module(**inputs))
-                share = len(labels) / len(samples)
-                sums["loss"] += share * float(label_loss(outputs, labels))
-                classes = not labels.is_floating_point()
-                sums["accuracy"] += share * accuracy_of(outputs, labels).get("accuracy", 0.0)
-        if classes:
+                batch = samples.take(index).to(device)
+                outputs = all_outputs(module(**batch.inputs))
+                share = len(index) / len(samples)
+                sums["loss"] += share * float(targets_loss(outputs, batch))
+                right = [accuracy_of(outputs[t.position], t.labels).get("accuracy", 0.0)
+                         for t in batch.targets]  # fmt: skip
+                sums["accuracy"] += share * sum(right) / len(right)
+        if samples.classes:
             return Score(sums["accuracy"], True, {"validation_accuracy": sums["accuracy"]})
         return Score(sums["loss"], False, {"validation_loss": sums["loss"]})
 

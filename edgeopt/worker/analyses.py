@@ -37,8 +37,12 @@ def _own_metric(request: Request, store: Store, progress: Progress) -> tuple[str
                      store, request.job.id)
         for side in ("mine", "source")
     )  # fmt: skip
-    ref = Arrays.model_validate(request.inputs["raw"].value).labels
-    labels = None if ref is None else store.get_array(ref)
+    refs, named = Arrays.model_validate(request.inputs["raw"].value).labels, params["labels"]
+    labels: Any = None
+    if isinstance(named, str):
+        labels = store.get_array(refs[named])
+    elif named:
+        labels = {output: store.get_array(refs[array]) for output, array in named.items()}
     try:
         found = custom.figures(params["name"], function, params["better"], mine, theirs, labels)
     except EdgeoptError:

@@ -92,6 +92,7 @@ class Context:
     key: str  # the job's
     claims: ExitStack  # closed when the pass has ended
     places: Mapping[str, tuple[str, str]]  # of the user's code
+    labels_by: Mapping[str, str]  # output -> array of its labels
     threads: int = 1
     found: dict[str, Any] = field(default_factory=dict)
 
@@ -107,10 +108,14 @@ class Context:
 
     def labels(self, split: str) -> Any:
         """The split's labels, or None. Raises PassError for a split that was not declared."""
+        return next(iter(self.labelled(split).values()), None)
+
+    def labelled(self, split: str) -> Mapping[str, Any]:
+        """The split's labels by output. Raises PassError for a split that was not declared."""
         if not self.kind.labels or split not in self.kind.splits or split == "test":
             raise PassError(f"{self.kind.name} may not see the labels of '{split}'")
-        ref = Arrays.model_validate(self.inputs[f"labels:{split}"].value).labels
-        return None if ref is None else self.store.get_array(ref)
+        refs = Arrays.model_validate(self.inputs[f"labels:{split}"].value).labels
+        return {output: self.store.get_array(refs[a]) for output, a in self.labels_by.items()}
 
     def teacher(self) -> Any:
         """The source as its format loads it. Raises PassError where it was not declared."""
@@ -168,6 +173,7 @@ def run_pass(request: Request, store: Store, progress: Progress) -> tuple[str, d
         key=request.key,
         claims=claims,
         places=job.where.get("code", {}),
+        labels_by=job.params.get("labels", {}),
     )
     model = takes.load(folder)
     seed_everything(seed)

@@ -50,7 +50,7 @@ def taking(*inputs: Tensor) -> Signature:
 def made(store: Store, raw: Arrays, preprocess: Any, signature: Signature, **how: Any) -> Any:
     binding = bind(raw, preprocess, signature, **how)
     tensors = make_tensors(raw, {"bind": binding}, store)
-    assert (tensors.n, tensors.split, tensors.labels) == (raw.n, raw.split, None)
+    assert (tensors.n, tensors.split, tensors.labels) == (raw.n, raw.split, {})
     return {name: store.get_array(ref) for name, ref in tensors.arrays.items()}
 
 

@@ -153,10 +153,16 @@ def test_a_label_out_of_range_is_named_with_its_sample(label: int) -> None:
         compute("accuracy", outputs_of([0] * 6, 3), labels)
 
 
-@pytest.mark.parametrize("labels", [np.zeros(5, int), np.zeros((6, 1), int), np.zeros(6, bool)])
-def test_labels_that_are_not_one_a_sample_are_refused(labels: Array) -> None:
+def test_labels_that_are_not_one_a_sample_are_refused() -> None:
     with pytest.raises(DataError, match="one whole number each"):
-        compute("accuracy", outputs_of([0] * 6, 3), labels)
+        compute("accuracy", outputs_of([0] * 6, 3), np.zeros(5, int))
+    with pytest.raises(DataError, match=r"one whole number a sample.*int64\[6, 2\]"):
+        compute("accuracy", outputs_of([0] * 6, 3), np.zeros((6, 2), int))
+
+
+@pytest.mark.parametrize("labels", [np.zeros((6, 1), int), np.zeros(6, bool)])
+def test_a_column_of_labels_and_booleans_are_classes(labels: Array) -> None:
+    assert compute("accuracy", outputs_of([0] * 6, 3), labels).value == 1.0
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
@@ -180,12 +186,14 @@ def test_an_output_that_is_not_finite_is_named_with_its_sample(bad: float) -> No
     ],
 )
 def test_outputs_without_class_scores_are_refused(outputs: dict[str, Array]) -> None:
-    with pytest.raises(ModelError):
+    with pytest.raises((ModelError, DataError)):
         compute("accuracy", outputs, np.zeros(4, int))
 
 
 def test_outputs_of_other_shapes_cannot_be_paired() -> None:
-    with pytest.raises(ModelError, match=r"scores are \[2, 3\], the source's \[2, 4\]"):
+    with pytest.raises(
+        ModelError, match=r"'logits' is \[2, 3\], 'logits' of the source is \[2, 4\]"
+    ):
         difference("accuracy", outputs_of([0, 1], 3), outputs_of([0, 1], 4), np.zeros(2, int))
 
 

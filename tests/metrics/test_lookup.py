@@ -16,13 +16,21 @@ LABELS = np.arange(3)
 
 def test_what_is_measured_where_nobody_says_otherwise() -> None:
     fidelity = ("fidelity.cosine", "fidelity.sqnr", "fidelity.agreement")
-    assert default_metrics(np.zeros(3, np.int64), 10) == ("accuracy", "macro_f1", *fidelity)
-    assert default_metrics(np.zeros(3, np.int64), 11) == ("accuracy", "macro_f1", "top5", *fidelity)
-    assert default_metrics(None, 10) == fidelity
-    assert default_metrics(None, 1) == fidelity[:2]
+    rng, classes = np.random.default_rng(0), np.zeros(9, np.int64)
+    ten, more, one = ({"o": rng.normal(size=(9, k))} for k in (10, 11, 1))
+    assert default_metrics(ten, classes) == ("accuracy", "macro_f1", *fidelity)
+    assert default_metrics(more, classes) == ("accuracy", "macro_f1", "top5", *fidelity)
+    assert default_metrics(one, rng.normal(size=9)) == ("mse", "mae", *fidelity)
+    assert default_metrics(ten) == fidelity
+    assert default_metrics({"o": 9_000 + rng.random((9, 1))}) == fidelity[:2]
+    masks = np.zeros((9, 4, 4), np.int64)
+    assert default_metrics({"o": rng.normal(size=(9, 3, 4, 4))}, masks) == fidelity
 
 
-@pytest.mark.parametrize("quantity", default_metrics(LABELS, 100))
+@pytest.mark.parametrize(
+    "quantity", ["accuracy", "macro_f1", "top5", "fidelity.cosine", "fidelity.sqnr",
+                 "fidelity.agreement"],
+)  # fmt: skip
 def test_every_default_is_computed_in_the_unit_of_the_grammar(quantity: str) -> None:
     scores = {"o": np.random.default_rng(0).random((20, 10))}
     found = compute(quantity, scores, np.arange(20) % 10, scores)

@@ -37,7 +37,7 @@ def test_worse_is_told_with_certainty_and_equal_is_zero() -> None:
 def test_the_output_of_the_labels_shape_is_taken() -> None:
     flat = {"other": np.zeros((200, 7)), "o": NEAR.reshape(200, 3, 1)}
     assert compute("mse", flat, TRUE).value == pytest.approx(np.square(NEAR - TRUE).mean())
-    with pytest.raises(ModelError, match="no output has the shape"):
+    with pytest.raises(DataError, match="in the shape of an output"):
         compute("mse", {"o": NEAR[:, :2]}, TRUE)
 
 

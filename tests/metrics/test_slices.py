@@ -18,7 +18,7 @@ def test_each_group_has_the_figure_of_its_own_samples() -> None:
     bad[wrong] = np.roll(bad[wrong], 1, axis=1)
     found = {
         (f.column, f.value): f
-        for f in sliced("accuracy", {"o": bad}, {"o": scores}, labels, {"user": users})
+        for f in sliced("accuracy", {"o": bad}, {"o": scores}, {"o": labels}, {"user": users})
     }
     assert set(found) == {("class", str(c)) for c in range(3)} | {("user", "ann"), ("user", "bö")}
     assert found["class", "0"].figure.value == found["user", "ann"].figure.value == 1.0
@@ -32,7 +32,7 @@ def test_each_group_has_the_figure_of_its_own_samples() -> None:
 def test_without_labels_the_figure_is_nearness() -> None:
     scores = np.random.default_rng(0).normal(size=(40, 4))
     groups = {"site": np.repeat(["a", "b"], 20)}
-    found = list(sliced("fidelity.agreement", {"o": scores}, {"o": scores}, None, groups))
+    found = list(sliced("fidelity.agreement", {"o": scores}, {"o": scores}, {}, groups))
     assert [f.value for f in found] == ["a", "b"]
     assert all(f.figure.value == 1.0 and f.difference is None for f in found)
 

@@ -35,6 +35,10 @@ class Context:
         assert split == "calibration"
         return self.classes
 
+    def labelled(self, split: str) -> dict[str, np.ndarray]:
+        own = self.labels(split)
+        return {} if own is None else {self.description.signature.outputs[0].name: own}
+
     def data(self, split: str) -> Arrays:
         assert split == "calibration"
         return self.arrays

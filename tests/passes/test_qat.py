@@ -57,6 +57,9 @@ class Context:
     def labels(self, split: str) -> np.ndarray:
         return self.splits[split][1]
 
+    def labelled(self, split: str) -> dict[str, np.ndarray]:
+        return {self.description.signature.outputs[0].name: self.labels(split)}
+
     def teacher(self) -> Any:
         return TORCH.load(self.parent)
 

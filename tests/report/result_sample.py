@@ -207,7 +207,11 @@ def sample_result(*targets: TargetResult, **changed: Any) -> Result:
         "recipe_path": "fashion-mnist.yaml",
         "source": {"digest": digest_of("source"), "artifact": {}, "description": {}},
         "data": {
-            split: {"n": n, "digest": digest_of(split), "label_digest": digest_of("label" + split)}
+            split: {
+                "n": n,
+                "digest": digest_of(split),
+                "labels": {"label": digest_of("label" + split)},
+            }
             for split, n in (("calibration", 512), ("validation", 5000), ("test", 10000))
         },
         "versions": {"edgeopt": "0.1.0", "onnx": "1.23.2", "onnxruntime": "1.32.0"},

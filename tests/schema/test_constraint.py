@@ -8,6 +8,7 @@ from edgeopt.schema.constraint import (
     QUANTITIES,
     SCALES,
     Constraint,
+    of_output,
     parse_constraint,
     prefixes,
     quantity_unit,
@@ -31,7 +32,13 @@ def test_an_absolute_bound_is_scaled_to_base_units(
 ) -> None:
     scales = {s: f for s, f in SCALES[quantity_unit(quantity)[0]].items() if s != "pt"}
     suffix = data.draw(st.sampled_from(sorted(scales)))
-    made = parse_constraint(f"{quantity}{space}{op_of(quantity)}{space}{number}{space}{suffix}")
+    text = f"{quantity}{space}{op_of(quantity)}{space}{number}{space}{suffix}"
+    if quantity_unit(quantity)[0] == "fraction" and not suffix and float(number) > 1:
+        with pytest.raises(UsageError) as caught:
+            parse_constraint(text)
+        assert f"'{quantity} >= {number}%'" in caught.value.hint
+        return
+    made = parse_constraint(text)
     assert (made.quantity, made.basis) == (quantity, "absolute")
     assert made.bound == float(number) * scales[suffix]
 
@@ -136,3 +143,28 @@ def test_a_difference_of_a_whole_range_lacks_its_unit(text: str) -> None:
     with pytest.raises(UsageError, match="pt' for percentage points"):
         parse_constraint(text)
     assert parse_constraint("accuracy >= source - 0.01").bound == -0.01
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("accuracy >= 90", "accuracy >= 90%"),
+        ("top5 >= 99.5", "top5 >= 99.5%"),
+        ("size@scores <= 1 kB", "accuracy@scores"),
+        ("accuracy@ >= 90%", ""),
+    ],
+)
+def test_what_is_meant_otherwise_is_refused_with_a_hint(text: str, hint: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        parse_constraint(text)
+    assert hint in caught.value.hint
+
+
+@given(st.text("abcXYZ019_./:-", min_size=1))
+def test_a_quantity_may_name_an_output(output: str) -> None:
+    for base, bound in (("accuracy", ">= source - 1pt"), ("fidelity.cosine", ">= 0.9")):
+        made = parse_constraint(f"{base}@{output} {bound}")
+        assert made.quantity == f"{base}@{output}"
+        assert of_output(made.quantity) == (base, output)
+        assert quantity_unit(made.quantity) == quantity_unit(base)
+        assert parse_constraint(f"{base} {bound}").of(output).quantity == made.quantity

@@ -83,7 +83,7 @@ def split_job(archive: Path) -> Callable[[str, str], Job]:
             id=f"data:{role}",
             kind="data",
             name="npz",
-            params={"split": role, "select": select, "inputs": {"x": "x"}, "label": "y"},
+            params={"split": role, "select": select, "inputs": {"x": "x"}, "labels": ["y"]},
             where={"path": str(archive)},
         )
 

@@ -35,7 +35,7 @@ def request(store: Store, workdir: Path, path: Path) -> str:
         id="data",
         kind="data",
         name="npz",
-        params={"split": "test", "select": "test", "inputs": {"x": "x"}, "label": None},
+        params={"split": "test", "select": "test", "inputs": {"x": "x"}, "labels": []},
         where={"path": str(path)},
     )
     asked = Request(job=job, inputs={}, store=str(store.root), workdir=str(workdir), key="k")

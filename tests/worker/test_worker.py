@@ -76,7 +76,7 @@ class Bed:
             kind="pass",
             name=name,
             worker="onnx",
-            params={"takes": "onnx", "fields": fields},
+            params={"takes": "onnx", "fields": fields, "labels": {"y": "y"}},
             inputs={
                 "parent": "open",
                 "calibration": "tensors:calibration",
@@ -143,8 +143,7 @@ def test_data_become_arrays_and_then_tensors(bed: Bed, store: Store, archive: Pa
         8,
         raw.digest,
     )
-    assert raw.labels is not None
-    np.testing.assert_array_equal(store.get_array(raw.labels), label)
+    np.testing.assert_array_equal(store.get_array(raw.labels["y"]), label)
     tensors = Arrays.model_validate(bed.known["tensors:calibration"].value)
     np.testing.assert_array_equal(store.get_array(tensors.arrays["x"]), expected)
 

@@ -33,13 +33,13 @@ def root(tmp_path: Path) -> Path:
 
 def loaded(root: Path, select: str = "train", **params: object) -> tuple[Arrays, Store]:
     store = Store(root.parent / "store")
-    given = {"split": "validation", "select": select, "inputs": None, "label": "label"}
+    given = {"split": "validation", "select": select, "inputs": None, "labels": ["label"]}
     return load_split({**given, **params}, {"folder": str(root)}, store), store
 
 
 def test_class_folders_are_labels_and_a_part_has_all_classes(root: Path) -> None:
     found, store = loaded(root, "train[:6]")
-    images, labels = store.get_array(found.arrays["image"]), store.get_array(found.labels)  # type: ignore[arg-type]
+    images, labels = store.get_array(found.arrays["image"]), store.get_array(found.labels["label"])
     assert images.shape == (6, 4, 6, 3) and images.dtype == np.uint8
     assert labels.tolist() == [0, 1, 2, 0, 1, 2]
     assert images[:, 0, 0, 0].tolist() == [10, 20, 30, 11, 21, 31]
@@ -48,7 +48,7 @@ def test_class_folders_are_labels_and_a_part_has_all_classes(root: Path) -> None
 def test_a_list_of_classes_gives_their_order(root: Path) -> None:
     (root / "classes.txt").write_text("emu\ndog\ncat\n")
     found, store = loaded(root, "train[:3]")
-    assert store.get_array(found.labels).tolist() == [2, 1, 0]  # type: ignore[arg-type]
+    assert store.get_array(found.labels["label"]).tolist() == [2, 1, 0]
     (root / "classes.txt").write_text("emu\ndog\n")
     with pytest.raises(DataError, match="'cat' is not in classes"):
         loaded(root)
@@ -67,10 +67,10 @@ def test_gray_and_alpha(root: Path) -> None:
     gray = root.parent / "gray"
     for index in range(2):
         picture(gray / "all" / f"{index}.png", 7, mode="L")
-    found, _ = loaded(gray, "all", label=None)
-    assert found.arrays["image"].shape == (2, 4, 6) and found.labels is None
+    found, _ = loaded(gray, "all", labels=[])
+    assert found.arrays["image"].shape == (2, 4, 6) and found.labels == {}
     picture(gray / "all" / "2.png", 9, mode="RGBA")
-    assert loaded(gray, "all", label=None)[0].arrays["image"].shape == (3, 4, 6, 3)
+    assert loaded(gray, "all", labels=[])[0].arrays["image"].shape == (3, 4, 6, 3)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.9])

@@ -61,14 +61,14 @@ def load(tmp_path: Path) -> Any:
     store = Store(tmp_path / "store")
 
     def loaded(
-        name: str, select: str, inputs: Any = None, label: str | None = "label"
+        name: str, select: str, inputs: Any = None, labels: tuple[str, ...] = ("label",)
     ) -> tuple[Arrays, dict[str, np.ndarray]]:
-        params = {"split": "validation", "select": select, "inputs": inputs, "label": label}
+        params = {"split": "validation", "select": select, "inputs": inputs, "labels": labels}
         where = {"function": f"loader.py:{name}", "root": str(tmp_path)}
         found = load_split(params, where, store)
         arrays = {name: store.get_array(ref) for name, ref in found.arrays.items()}
         if found.labels:
-            arrays["label"] = store.get_array(found.labels)
+            arrays["label"] = store.get_array(found.labels["label"])
         return found, arrays
 
     return loaded
@@ -113,5 +113,5 @@ def test_samples_and_arrays_by_position(load: Any) -> None:
 )
 def test_what_goes_wrong_is_named(load: Any, name: str, select: str, said: str) -> None:
     with pytest.raises(DataError, match=said) as caught:
-        load(name, select, label=None)
+        load(name, select, labels=())
     assert "loader.py" in caught.value.where

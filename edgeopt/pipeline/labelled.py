@@ -1,0 +1,161 @@
+"""Which output each array of labels speaks of, and whether they can be judged: before any work."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from edgeopt.metrics import needs_labels
+from edgeopt.metrics.labels import (
+    CLASSES,
+    Form,
+    Given,
+    check_output,
+    fit,
+    form_of_tensor,
+    given,
+    measured_of,
+    place,
+)
+from edgeopt.metrics.outputs import check_range
+from edgeopt.recipe import Recipe
+from edgeopt.schema.artifact import Description
+from edgeopt.schema.constraint import is_of_outputs, of_output
+from edgeopt.schema.errors import DataError
+from edgeopt.schema.job import Arrays
+from edgeopt.store import Store
+
+JUDGED = ("validation", "test", "train")  # splits whose labels are held against scores
+
+
+def labels_of(
+    recipe: Recipe, raw: Mapping[str, Arrays], source: Description, store: Store
+) -> tuple[dict[str, str], tuple[str, ...]]:
+    """Output -> array of its labels, and notes on labels that no metric of edgeopt's reads.
+
+    Raises DataError, at the recipe's line, where an output is open or absent, where labels that
+    are to be measured name classes that the output has no score for, and for a metric that is
+    listed, bounded or the objective and cannot be measured with the labels there are.
+    """
+    spec = recipe.data
+    assert spec is not None
+    forms = {tensor.name: form_of_tensor(tensor) for tensor in source.signature.outputs}
+    told = {name: _told(name, raw, store) for name in spec.label_arrays}
+    try:
+        if spec.label is None:
+            labelled = {}
+        elif isinstance(spec.label, str):
+            output = place(told[spec.label], forms)
+            labelled = {} if output is None else {output: spec.label}
+        else:
+            labelled = dict(spec.label)
+            for output in labelled:
+                check_output(output, forms)
+    except DataError as error:
+        raise DataError(error.what, where=_line(recipe), hint=error.hint) from None
+    for output, array in list(labelled.items()):
+        if fit(told[array].form, forms[output]) == CLASSES:
+            try:
+                _check_classes(recipe, raw, output, array, forms[output], store)
+            except DataError:
+                if not recipe.own_metrics or any(needs_labels(q) for _, q in _asked(recipe)):
+                    raise
+                del labelled[output]  # the user's metric knows what they are
+    _check_measurable(recipe, labelled, told, forms)
+    return labelled, tuple(_notes(recipe, labelled, told, forms))
+
+
+def _told(name: str, raw: Mapping[str, Arrays], store: Store) -> Given:
+    refs = [arrays.labels[name] for arrays in raw.values() if name in arrays.labels]
+    return given(name, [store.get_array(ref) for ref in refs])
+
+
+def _check_classes(
+    recipe: Recipe, raw: Mapping[str, Arrays], output: str, array: str, form: Form, store: Store
+) -> None:
+    """Raise DataError for a label that an output has no score for."""
+    classes = form.shape[0]
+    if classes is None:
+        return
+    for role in JUDGED:
+        if role in raw:
+            labels = store.get_array(raw[role].labels[array]).reshape(-1)
+            check_range(labels, classes, output, _line(recipe))
+
+
+def _check_measurable(
+    recipe: Recipe, labelled: Mapping[str, str], told: Mapping[str, Given],
+    forms: Mapping[str, Form],
+) -> None:  # fmt: skip
+    """Raise DataError for a metric that is asked for and that the labels do not allow."""
+    measured = {
+        output: measured_of(told[array].form, forms[output]) for output, array in labelled.items()
+    }
+    for line, quantity in _asked(recipe):
+        base, named = of_output(quantity)
+        if named and named not in forms:
+            raise DataError(
+                f"'{quantity}': the model has no output '{named}'",
+                where=line,
+                hint=f"it has: {', '.join(forms)}",
+            )
+        if not needs_labels(quantity):
+            continue
+        wanted = "accuracy" if base.startswith("top") else base
+        if any(wanted in has for output, has in measured.items() if named in ("", output)):
+            continue
+        if not told:
+            raise DataError(
+                f"{quantity} needs labels and the data has none",
+                where=line,
+                hint="name the label array under data.label, or measure fidelity.agreement",
+            )
+        arrays = ", ".join(f"'{each.name}' {_spelled(each)}" for each in told.values())
+        shapes = ", ".join(f"'{n}' {['batch', *form.shape]}" for n, form in forms.items())
+        needs = (
+            "float values in the shape of an output"
+            if base in ("mse", "mae")
+            else "one whole number a sample, and an output with a score for each class"
+        )
+        raise DataError(
+            f"{quantity} cannot be measured: it needs {needs}; the labels are {arrays}, the "
+            f"outputs {shapes}",
+            where=line,
+            hint="measure such labels by a metric of your own (metrics: [{name: NAME, function: "
+            "'FILE.py:FUNCTION'}]), or bound fidelity.cosine",
+        )
+
+
+def _spelled(labels: Given) -> str:
+    return f"{labels.dtype}{list(labels.shape)}"
+
+
+def _asked(recipe: Recipe) -> Iterator[tuple[str, str]]:
+    """(line, quantity) of every metric of outputs that a recipe names."""
+    found = [(recipe.line("constraints", i), c.quantity)
+             for i, c in enumerate(recipe.parsed_constraints())]  # fmt: skip
+    found += [(recipe.line("metrics"), quantity) for quantity in recipe.listed_metrics]
+    found += [(recipe.line("objective"), recipe.objective_for(target))
+              for target in recipe.parsed_targets()]  # fmt: skip
+    for line, quantity in found:
+        if is_of_outputs(quantity):
+            yield line, quantity
+
+
+def _notes(
+    recipe: Recipe, labelled: Mapping[str, str], told: Mapping[str, Given],
+    forms: Mapping[str, Form],
+) -> Iterator[str]:  # fmt: skip
+    if recipe.own_metrics or recipe.listed_metrics:
+        return
+    for name, each in told.items():
+        outputs = [output for output, array in labelled.items() if array == name]
+        if not any(measured_of(each.form, forms[output]) for output in outputs):
+            yield (
+                f"no metric of edgeopt reads the labels '{name}' {_spelled(each)}: what is "
+                "measured is how near answers are to the source's; a metric of your own can "
+                "read them (metrics)"
+            )
+
+
+def _line(recipe: Recipe) -> str:
+    return recipe.line("data", "label")
