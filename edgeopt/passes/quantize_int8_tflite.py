@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field
 
+from edgeopt.quantization.ranges_tflite import extremes
 from edgeopt.schema.artifact import Description, Signature, Tensor
 from edgeopt.schema.errors import DataError, PassError
 from edgeopt.schema.target import TargetFacts
@@ -23,6 +24,7 @@ class QuantizeInt8(Pass):
     """
 
     name: ClassVar[str] = "quantize-int8"
+    version: ClassVar[int] = 2
     takes: ClassVar[str] = "tflite"
     gives: ClassVar[str] = "tflite"
     worker: ClassVar[str] = "litert"
@@ -123,7 +125,7 @@ class QuantizeInt8(Pass):
                 hint="quantize-int8 with 'scheme: dynamic' or 'weight-only' needs none.",
             )
         feeds = list(_feeds(ctx, self.samples))  # the calibrator walks through them twice
-        return made.calibrate({keys[0]: feeds}, num_threads=1)
+        return extremes(made, model, keys[0], feeds)
 
 
 def _narrowed(tensor: Tensor) -> Tensor:
