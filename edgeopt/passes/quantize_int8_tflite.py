@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field
 
+from edgeopt.quantization.biases_tflite import quantized
 from edgeopt.quantization.ranges_tflite import extremes
 from edgeopt.schema.artifact import Description, Signature, Tensor
 from edgeopt.schema.errors import DataError, PassError
@@ -71,31 +72,28 @@ class QuantizeInt8(Pass):
 
     def run(self, model: Any, ctx: PassContext) -> bytes:
         """Calibrate where the scheme needs it, quantize. Raises PassError where no weight is."""
-        from ai_edge_quantizer import quantizer
-
         from edgeopt.formats.tflite import files
         from edgeopt.formats.tflite.describe import quantization_form
 
         if self.scheme == "auto":
             raise PassError("'auto' stands for several schemes and cannot run itself")
         try:
-            made = quantizer.Quantizer(model)
-            self._configure(made)
+            made = self._configured(model)
             found = self._calibrated(made, model, ctx) if made.need_calibration else None
-            result = made.quantize(found, enable_progress_bar=False, enable_progress_report=False)
+            content = quantized(self._configured, model, found)
         except (DataError, PassError):
             raise
         except Exception as error:  # the quantizer raises ValueErrors, KeyErrors, its runtime's own
             raise PassError(f"ai-edge-quantizer failed: {type(error).__name__}: {error}") from error
-        content = bytes(result.quantized_model)
         if not quantization_form(files.unpack(content, "the quantized model")):
             raise PassError("no operator with weights could be quantized")
         return content
 
-    def _configure(self, made: Any) -> None:
-        from ai_edge_quantizer import qtyping
+    def _configured(self, model: bytes) -> Any:
+        from ai_edge_quantizer import qtyping, quantizer
         from ai_edge_quantizer.algorithm_manager import AlgorithmName
 
+        made = quantizer.Quantizer(model)
         names, sizes = qtyping.TFLOperationName, qtyping.QuantGranularity
         granularity = sizes.CHANNELWISE if self.per_channel else sizes.TENSORWISE
         every = (".*", names.ALL_SUPPORTED)
@@ -112,6 +110,7 @@ class QuantizeInt8(Pass):
                 made.update_quantization_recipe(
                     ".*", border, algorithm_key=AlgorithmName.NO_QUANTIZE
                 )
+        return made
 
     def _calibrated(self, made: Any, model: bytes, ctx: PassContext) -> Any:
         from edgeopt.formats.tflite import files

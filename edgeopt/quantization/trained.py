@@ -10,10 +10,10 @@ from torch import nn
 
 from edgeopt.agent import fakequant, traced
 from edgeopt.agent.fakequant import LEVELS, Layer, Layout
+from edgeopt.quantization.biases import MOST_STEPS
 from edgeopt.schema.errors import PassError
 
 SMALLEST = 1e-8  # a scale; a channel that batch norm has switched off would have none
-MOST_STEPS = 2.0**30  # in a bias: room for the sum beside it in 32 bits
 LEAST_FOR_GRADIENT = 1e-4  # a scale below gets no larger gradients
 MOST_GRADIENT = 1e4
 
