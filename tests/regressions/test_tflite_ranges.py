@@ -95,3 +95,41 @@ def test_one_loud_sample_among_quiet_ones_is_in_the_range(tmp_path: Path) -> Non
         applied(QuantizeInt8(scheme="static-int8-io"), regression(), tmp_path, samples)
     )
     assert float(found["x"][0][0]) == pytest.approx(10 / 255, rel=1e-6)
+
+
+def dead(kind: str) -> bytes:
+    """A network with a tensor that is 0 for all samples, by a layer's ReLU or a sum's."""
+    rng = np.random.default_rng(0)
+    weight, relu = rng.normal(0, 0.3, (8, 8)).astype(np.float32), {"fusedActivationFunction": 1}
+    net = Network(1, 8)
+    low = np.full(8, -100, np.float32)
+    if kind == "layer":
+        y = net.layer("FULLY_CONNECTED", 0, weight, low)
+        net.graph.operators[-1].builtinOptions.fusedActivationFunction = 1
+    else:
+        y = net.add("ADD", [0, net.constant("low", low[None])], [1, 8], **relu)
+    y = net.layer("FULLY_CONNECTED", y, weight, np.linspace(-1, 2, 8, dtype=np.float32))
+    return net.packed(net.add("ADD", [y, 0], [1, 8]))
+
+
+@pytest.mark.xfail(strict=True, reason="what is 0 for all samples has a range of 1e-9")
+@pytest.mark.parametrize("kind", ["layer", "sum"])
+@pytest.mark.parametrize("size", [1, 1e-3])
+def test_what_is_zero_for_all_samples_has_the_range_of_what_it_is_made_of(
+    tmp_path: Path, kind: str, size: float
+) -> None:
+    """Guards dead tensors: steps of 4e-12 make files that abort LiteRT while it loads them."""
+    samples = np.random.default_rng(0).normal(0, size, (32, 8)).astype(np.float32)
+    found = quantization_of(applied(STATIC, dead(kind), tmp_path, samples))
+    assert float(found["y0"][0][0]) == pytest.approx(np.abs(samples).max() / 255, rel=1e-5)
+
+
+@pytest.mark.xfail(strict=True, reason="an input that is 0 for all samples has a range of 1e-9")
+def test_an_input_that_is_zero_in_calibration_passes_later(tmp_path: Path) -> None:
+    """Guards against a step so small that whatever comes later saturates to nothing."""
+    made = quantization_of(
+        applied(
+            QuantizeInt8(scheme="static-int8-io"), regression(), tmp_path, np.zeros((4, 8), "f4")
+        )
+    )
+    assert float(made["x"][0][0]) == pytest.approx(1 / 255, rel=1e-6)
