@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
+from edgeopt.formats.tflite import files
+
 Ranges = dict[str, dict[str, Any]]  # tensor -> min and max, arrays of one value
 
 
@@ -24,4 +28,28 @@ def extremes(made: Any, model: bytes, signature: str, feeds: Sequence[Mapping[st
     reader = calibrator.Calibrator(model, num_threads=1, qsv_update_func=qsv_utils.min_max_update)
     reader.calibrate({signature: feeds}, recipe)
     found: Ranges = reader.get_model_qsvs()
+    _give_zeros_a_range(files.unpack(model, "the model"), found)
     return found
+
+
+def _give_zeros_a_range(model: Any, ranges: Ranges) -> None:
+    """Let tensors that were always 0, of layers gone dead, reach as far as what they are made of.
+
+    The quantizer gives them 1e-9. XNNPACK refuses layers with such outputs, LiteRT's own kernels
+    abort the process on such sums, and the bias of a layer behind has no room in 32 bits.
+    """
+    graph = model.subgraphs[0]
+
+    def reach(index: int) -> float:
+        known = ranges.get(files.text(graph.tensors[index].name), {}) if index >= 0 else {}
+        return max((float(np.abs(known[end]).max()) for end in ("min", "max") if end in known),
+                   default=0.0)  # fmt: skip
+
+    made: list[tuple[list[int], list[int]]] = [([], [int(i) for i in graph.inputs])]
+    made += [([int(i) for i in op.inputs], [int(i) for i in op.outputs]) for op in graph.operators]
+    for inputs, outputs in made:
+        largest = max(map(reach, inputs), default=0.0) or 1.0
+        for index in outputs:
+            name = files.text(graph.tensors[index].name)
+            if name in ranges and not reach(index):
+                ranges[name]["max"] = np.full_like(ranges[name]["max"], largest)
