@@ -26,6 +26,7 @@ class QuantizeInt8(Pass):
     """
 
     name: ClassVar[str] = "quantize-int8"
+    version: ClassVar[int] = 2
     takes: ClassVar[str] = "onnx"
     gives: ClassVar[str] = "onnx"
     worker: ClassVar[str] = "onnx"
@@ -82,6 +83,7 @@ class QuantizeInt8(Pass):
 
         from edgeopt.formats.onnx import files, portable, saturation
         from edgeopt.formats.onnx.describe import quantized_weights
+        from edgeopt.quantization.biases_onnx import make_room
 
         if self.scheme == "auto":
             raise PassError("'auto' stands for the schemes of a target and cannot run itself")
@@ -95,6 +97,7 @@ class QuantizeInt8(Pass):
         floats = {t.name: onnx.numpy_helper.to_array(t) for t in model.graph.initializer}
         files.write(model, ctx.workdir / "prepared.onnx")
         made = self._quantized(ctx, excluded)
+        make_room(made, floats)
         if SCHEMES[self.scheme].saturation_safe:
             saturation.make_safe(made, floats)
         if not quantized_weights(made):
