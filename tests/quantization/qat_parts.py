@@ -91,6 +91,7 @@ def observed(
     scheme: str = U8S8,
     float_stem: bool = False,
     outputs: int = 10,
+    learned: bool = False,
 ) -> Quantized:
     """A module on grids that samples have shown, without any training."""
     shape = ("batch", *samples.shape[1:])
@@ -99,7 +100,7 @@ def observed(
         {name: {"shape": list(shape), "dtype": "float32"}},
         scheme=scheme,
         float_stem=float_stem,
-        learned=False,
+        learned=learned,
         momentum=0.01,
         observed=[{name: torch.from_numpy(samples)}],
         train=lambda made: None,

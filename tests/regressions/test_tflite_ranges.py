@@ -147,3 +147,22 @@ def test_an_input_that_is_zero_in_calibration_passes_later(tmp_path: Path, count
         )
     )
     assert float(made["x"][0][0]) == pytest.approx(1 / 255, rel=1e-6)
+
+
+@pytest.mark.xfail(strict=True, reason="XNNPACK takes no layer whose output has steps of 1e-8")
+@pytest.mark.parametrize("learned", [False, True])
+def test_a_dead_layer_in_training_has_a_range_too(tmp_path: Path, learned: bool) -> None:
+    """Guards files with trained ranges: LiteRT must load those with dead layers as well."""
+    import torch
+    from qat_parts import observed, run_tflite, to_tflite
+
+    torch.manual_seed(0)
+    layers = [torch.nn.Linear(8, 8), torch.nn.ReLU(), torch.nn.Linear(8, 10)]
+    network = torch.nn.Sequential(*layers).eval()
+    torch.nn.init.constant_(layers[0].bias, -100)
+    samples = loud_and_quiet(16, 8)
+    made = observed(network, "input", samples, scheme="int8", learned=learned)
+    answered = run_tflite(to_tflite(made, tmp_path / "tflite"), samples)
+    assert made.steps_apart(answered) < 1.01
+    with torch.no_grad():
+        assert sqnr_db(network(torch.from_numpy(samples)).numpy(), answered) > 38
