@@ -26,6 +26,7 @@ class Qat(TrainingPass):
     """
 
     name: ClassVar[str] = "qat"
+    version: ClassVar[int] = 2
     teaches: ClassVar[bool] = True
 
     epochs: int = Field(3, ge=1, description="how often each training sample is seen")

@@ -80,7 +80,9 @@ class TrainedGrid(nn.Module):
         self._place()
 
     def _place(self) -> None:
-        scale = ((self.high - self.low) / LEVELS).clamp(min=SMALLEST)
+        width = self.high - self.low
+        width = torch.where(width > 0, width, 1.0)  # all 0: runtimes refuse layers of tiny steps
+        scale = (width / LEVELS).clamp(min=SMALLEST)
         self.scale.copy_(scale)
         self.zero_point.copy_(torch.round(-self.low / scale).clamp(0, LEVELS))
 

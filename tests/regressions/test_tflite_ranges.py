@@ -149,7 +149,6 @@ def test_an_input_that_is_zero_in_calibration_passes_later(tmp_path: Path, count
     assert float(made["x"][0][0]) == pytest.approx(1 / 255, rel=1e-6)
 
 
-@pytest.mark.xfail(strict=True, reason="XNNPACK takes no layer whose output has steps of 1e-8")
 @pytest.mark.parametrize("learned", [False, True])
 def test_a_dead_layer_in_training_has_a_range_too(tmp_path: Path, learned: bool) -> None:
     """Guards files with trained ranges: LiteRT must load those with dead layers as well."""
