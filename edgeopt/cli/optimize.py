@@ -65,7 +65,7 @@ def command(
     """Make and choose the best artifact for each target.
 
     RECIPE is a YAML file. A MODEL (.onnx) alone is simplified and, with --data, quantized; it
-    must keep one point of accuracy, or 0.99 of cosine similarity where there are no labels.
+    must keep one point of accuracy, or 9 dB of SQNR to the source where there are no labels.
 
     Exit codes: 0 chosen, 1 error, 2 wrong usage or recipe, 3 constraints unmet or refused on
     the test split, 4 inconclusive, 5 some targets unreachable and the rest decided, 130

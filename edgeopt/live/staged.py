@@ -11,6 +11,7 @@ import numpy as np
 
 from edgeopt.live import program, samples
 from edgeopt.live.states import untouched
+from edgeopt.recipe.bare import NEAR
 from edgeopt.schema.errors import UsageError
 from edgeopt.schema.event import Event
 from edgeopt.store import Store
@@ -71,7 +72,7 @@ def stage(
 def defaults(fields: Mapping[str, Any]) -> dict[str, Any]:
     """What is tried where the caller does not say it: every runtime found, INT8 and FP16."""
     exports = ["export-onnx", *(["export-tflite"] if find_spec("litert_torch") else [])]
-    kept = "fidelity.cosine >= 0.99"
+    kept = NEAR
     if fields["data"]["label"] is not None:
         kept = "accuracy >= source - 1.0pt"
     choices: list[Any] = ["none", "fp16"]

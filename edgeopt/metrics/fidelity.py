@@ -8,14 +8,14 @@ judged by itself (``profile``); the figure is that of the worst group, which it 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from edgeopt.metrics.decisions import agreeing
 from edgeopt.metrics.outputs import Array, blocks
-from edgeopt.metrics.profile import Group, Profile, spreads
+from edgeopt.metrics.profile import Group, Profile, channel, spreads
 from edgeopt.schema.errors import DataError, ModelError
 from edgeopt.schema.measurement import Measurement
 from edgeopt.stats.bootstrap import PROTOCOL, bootstrap
@@ -49,9 +49,10 @@ def measure(quantity: str, name: str, mine: Array, theirs: Array, source: Profil
     if n < 2:
         raise DataError(f"{quantity} needs at least 2 samples to give an interval")
     statistic = _cosine if quantity == "fidelity.cosine" else _sqnr
-    values = statistic(*_totals(mine, theirs, source).T)
+    groups = [*source.groups, *_strays(mine, theirs, source)]
+    values = statistic(*_totals(mine, theirs, source, groups).T)
     worst = int(np.argmin(values))
-    group = source.groups[worst]
+    group = groups[worst]
     rows = _rows(mine, theirs, source, group)
     interval = bootstrap(_vectorized(statistic), *rows)
     unit = "" if quantity == "fidelity.cosine" else "dB"
@@ -113,12 +114,26 @@ def _agreement(name: str, mine: Array, theirs: Array, source: Profile) -> Measur
     return _made(quantity, value, "fraction", interval, n, protocol, group)
 
 
-def _totals(mine: Array, theirs: Array, source: Profile) -> Array:
-    """Sums of each group over all samples, (groups, 4)."""
-    found = np.zeros((len(source.groups), 4))
+def _strays(mine: Array, theirs: Array, source: Profile) -> list[Group]:
+    """Channels that are farther from the source's than its mean is, which a sum may hide."""
+    sums = {axis: np.zeros((4, len(told.spread))) for axis, told in source.axes.items()}
     for block in blocks(theirs):
         products = source.products(mine[block], theirs[block])
-        for number, group in enumerate(source.groups):
+        for axis, found in sums.items():
+            found += [source.along(each, axis) for each in products]
+    strays = []
+    for axis, told in source.axes.items():
+        energy, noise, _, _ = sums[axis]
+        strays += [channel(axis, int(i)) for i in np.flatnonzero(told.moves & (noise > energy))]
+    return strays
+
+
+def _totals(mine: Array, theirs: Array, source: Profile, groups: Sequence[Group]) -> Array:
+    """Sums of each group over all samples, (groups, 4)."""
+    found = np.zeros((len(groups), 4))
+    for block in blocks(theirs):
+        products = source.products(mine[block], theirs[block])
+        for number, group in enumerate(groups):
             found[number] += [float(group.of(each).sum()) for each in products]
     return found
 

@@ -73,8 +73,14 @@ class Profile:
                 place: list[slice | int] = [slice(None)] * self.mean.ndim
                 place[axis - 1] = int(index)
                 mask[tuple(place)] = False
-                apart.append(Group(f"channel {index} of axis {axis}", axis, int(index), None))
+                apart.append(channel(axis, int(index)))
         return [*([Group("", 0, 0, mask)] if mask.any() else []), *apart]
+
+    def along(self, values: Array, axis: int) -> Array:
+        """Sums of (b, ...) values over all but one axis, (d,)."""
+        shaped = values.reshape(len(values), *self.mean.shape)
+        found: Array = shaped.sum(axis=tuple(a for a in range(shaped.ndim) if a != axis))
+        return found
 
     def products(self, mine: Array, theirs: Array) -> Sequence[Array]:
         """s^2, (s - c)^2, c^2 and s c of each value, centred and scaled."""
@@ -87,6 +93,11 @@ class Profile:
 
 _KEPT: OrderedDict[int, tuple[weakref.ref[Array], Profile]] = OrderedDict()
 MOST_KEPT = 32
+
+
+def channel(axis: int, index: int) -> Group:
+    """One slice as a group."""
+    return Group(f"channel {index} of axis {axis}", axis, index, None)
 
 
 def profile(theirs: Array) -> Profile:

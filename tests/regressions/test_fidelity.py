@@ -118,3 +118,28 @@ def test_the_worst_output_and_group_are_named() -> None:
         assert "'b'" in found.where, quantity
         assert "channel 2 of axis 1" in found.where, quantity
     assert compute("fidelity.sqnr@a", wrong, None, source).value == 200.0
+
+
+def test_two_classes_of_a_hundred_in_each_others_place_are_seen() -> None:
+    """A sum over a hundred channels hides two that are others altogether."""
+    source = {"scores": np.random.default_rng(0).normal(size=(256, 100))}
+    swapped = {"scores": source["scores"].copy()}
+    swapped["scores"][:, [3, 7]] = source["scores"][:, [7, 3]]
+    assert not accepted(swapped, source)
+    assert "channel" in compute("fidelity.cosine", swapped, None, source).where
+
+
+@pytest.mark.parametrize("damage", ["scaled", "shifted", "clipped", "noisy", "halved"])
+def test_damage_that_keeps_the_sign_is_refused(damage: str) -> None:
+    """A cosine would accept what is scaled; the bound is on the error itself."""
+    rng = np.random.default_rng(0)
+    source = {"a": rng.normal(size=(256, 8)), "b": rng.normal(size=(256, 1)) + 5}
+    b = source["b"]
+    made = {
+        "scaled": 2 * (b - 5) + 5,
+        "shifted": b + 0.5,
+        "clipped": np.clip(b, 4.3, 5.7),
+        "noisy": b + 0.5 * rng.normal(size=b.shape),
+        "halved": b / 2,
+    }[damage]
+    assert not accepted({"a": source["a"], "b": made}, source)
