@@ -64,7 +64,7 @@ def shipped(name: str, store: Path) -> list[str]:
 
 def row(name: str, candidate: CandidateResult) -> str:
     measured = candidate.measurements
-    if not measured:
+    if NEAR[0] not in measured:
         return f"| {name} | {candidate.reason} | | | |"
     lost = measured.get("difference.accuracy")
     told = f"{100 * lost.value:+.2f} pt" if lost else "no labels"

@@ -32,7 +32,7 @@ def test_a_bare_model_gets_passes_that_its_data_allows(archive: Path) -> None:
     assert "quantize-int8" in str(recipe.spelled()["passes"])
     bare = recipe_for("net.onnx")
     assert "quantize-int8" not in str(bare.spelled()["passes"])
-    assert bare.constraints == ("fidelity.cosine >= 0.99",)
+    assert bare.constraints == ("fidelity.sqnr >= 9 dB",)
 
 
 def test_a_network_with_a_factory_may_train_on_an_archive(archive: Path) -> None:
