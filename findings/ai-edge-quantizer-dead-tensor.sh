@@ -1,13 +1,12 @@
 #!/usr/bin/env bash
-# ai-edge-quantizer 0.10.0 with LiteRT 2.3.0: a tensor that is 0 in calibration makes a file that
-# LiteRT refuses to load, or that aborts the process.
+# ai-edge-quantizer 0.10.0 with LiteRT 2.3.0: a layer that is 0 in calibration makes a file that
+# LiteRT refuses to load.
 #
 # A layer whose ReLU gives 0 for all calibration samples gets the range 1e-9, so steps of 3.9e-12
 # (tensor_zp_scale_from_min_max: min_bound).
 # Expected: a file that loads; the tensor is 0.
-# Seen: behind a fully connected layer, XNNPACK refuses the file ("failed to create XNNPACK runtime":
-#   input scale times weight scale over output scale is beyond 256). Behind a sum with a fused ReLU,
-#   LiteRT's own kernel aborts the process in allocate_tensors (its multiplier is above 1).
+# Seen: XNNPACK refuses the file ("failed to create XNNPACK runtime": input scale times weight scale
+#   over output scale is beyond 256). LiteRT's own kernels may end the process on a range like that.
 # Exits with 1 once the behaviour is another.
 set -euo pipefail
 folder=$(mktemp -d)
@@ -15,7 +14,6 @@ trap 'rm -rf "$folder"' EXIT
 "${PYTHON:-python3}" -m venv "$folder/venv"
 "$folder/venv/bin/python" -m pip install --quiet ai-edge-quantizer==0.10.0 ai-edge-litert==2.3.0 numpy==2.4.6
 "$folder/venv/bin/python" - 2> "$folder/errors" <<'EOF' || { cat "$folder/errors" >&2; exit 1; }
-import signal
 import subprocess
 import sys
 import tempfile
@@ -34,7 +32,7 @@ def network(kind, constants, sizes, relu=False):
     code, op = schema.OperatorCodeT(), schema.OperatorT()
     code.builtinCode = code.deprecatedBuiltinCode = getattr(schema.BuiltinOperator, kind)
     code.version, model.operatorCodes, graph.operators = 1, [code], [op]
-    name = {"FULLY_CONNECTED": "FullyConnectedOptions", "ADD": "AddOptions"}[kind]
+    name = {"FULLY_CONNECTED": "FullyConnectedOptions"}[kind]
     op.builtinOptionsType = getattr(schema.BuiltinOptions, name)
     op.builtinOptions = getattr(schema, name + "T")()
     op.builtinOptions.fusedActivationFunction = int(relu)
@@ -74,24 +72,18 @@ def quantized(content, samples):
 
 weight, low = np.random.default_rng(0).normal(size=(8, 8)), np.full(8, -100)
 samples = np.random.default_rng(1).normal(size=(32, 8)).astype(np.float32)
-folder = Path(tempfile.mkdtemp())
-files = {
-    "layer": network("FULLY_CONNECTED", [("w", weight), ("b", low)], 8, relu=True),
-    "sum": network("ADD", [("b", low[None])], 8, relu=True),
-}
+path = Path(tempfile.mkdtemp()) / "layer.tflite"
+path.write_bytes(
+    quantized(network("FULLY_CONNECTED", [("w", weight), ("b", low)], 8, relu=True), samples)
+)
 LOAD = """
 import sys
 from ai_edge_litert.interpreter import Interpreter
 Interpreter(model_path=sys.argv[1]).allocate_tensors()
 """
-print("expected: both files load")
-ended = {}
-for label, content in files.items():
-    (folder / f"{label}.tflite").write_bytes(quantized(content, samples))
-    command = [sys.executable, "-c", LOAD, str(folder / f"{label}.tflite")]
-    done = subprocess.run(command, capture_output=True, text=True)
-    code = ended[label] = done.returncode
-    told = signal.Signals(-code).name if code < 0 else done.stderr.strip().splitlines()[-1]
-    print(f"seen:     {label}: exit status {code}, {told}")
-assert ended["layer"] == 1 and ended["sum"] < 0, "the behaviour is another now"
+print("expected: the file loads")
+done = subprocess.run([sys.executable, "-c", LOAD, str(path)], capture_output=True, text=True)
+last = done.stderr.strip().splitlines()[-1] if done.stderr.strip() else "loaded"
+print(f"seen:     exit status {done.returncode}, {last}")
+assert done.returncode == 1 and "XNNPACK" in done.stderr, "the behaviour is another now"
 EOF
