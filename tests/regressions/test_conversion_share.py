@@ -28,10 +28,7 @@ from edgeopt.passes import fp16_onnx, fp16_tflite, quantize_int8_onnx, quantize_
 from edgeopt.report import draw
 from edgeopt.step import Pass
 
-pytestmark = [
-    pytest.mark.extras,
-    pytest.mark.xfail(strict=True, reason="nothing tells what a pass converted"),
-]
+pytestmark = pytest.mark.extras
 X86 = platform.machine() in ("x86_64", "AMD64")
 ORT, OPENVINO, LITERT = "onnxruntime", "openvino", "litert"
 HIDDEN, FEATURES, STEPS = 32, 8, 10
@@ -151,7 +148,7 @@ def test_nodes_without_names_are_told_apart(tmp_path: Path) -> None:
 
 
 def test_signed_activations_on_x86_run_in_float(tmp_path: Path) -> None:
-    """``s8s8`` quantizes every weight, and ONNX Runtime on x86 fuses no convolution of it."""
+    """``s8s8`` quantizes every weight, and ONNX Runtime on x86 leaves convolutions in float."""
     folder = quantized(tmp_path, network(), samples(), "s8s8")
     found = told(folder, ORT, x=samples(1))
     assert found.weights == 1.0
@@ -313,6 +310,7 @@ def test_tflite_halves_are_stored_only(tmp_path: Path) -> None:
 # -- Results and views
 
 
+@pytest.mark.xfail(strict=True, reason="no view tells what a pass converted")
 def test_a_result_and_its_views_tell_it(tmp_path: Path) -> None:
     """``result.json`` has a typed field, table and page one short line."""
     onnx.save(resizing("linear"), tmp_path / "net.onnx")
@@ -346,6 +344,7 @@ def test_a_result_and_its_views_tell_it(tmp_path: Path) -> None:
         assert ours.sentence in " ".join(view.split())
 
 
+@pytest.mark.xfail(strict=True, reason="no view tells what a pass converted")
 def test_inspect_tells_it_by_each_runtime(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

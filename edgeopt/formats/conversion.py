@@ -1,0 +1,90 @@
+"""From the operators that a file holds, or a runtime executes, to a Conversion."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from edgeopt.schema.artifact import Description
+from edgeopt.schema.conversion import BY_FILE, Conversion
+
+Form = Literal["int8", "float16"]
+INT8, HYBRID, HALF, FLOAT, OTHER = "int8", "int8 weights", "float16", "float32", ""
+BITS = {  # numpy's and OpenVINO's names of types -> what arithmetic on them is
+    **dict.fromkeys(("int8", "uint8", "int4", "uint4", "i8", "u8", "i4", "u4"), INT8),
+    **dict.fromkeys(("float16", "bfloat16", "f16", "bf16"), HALF),
+    **dict.fromkeys(("float32", "float64", "f32", "f64", "float", "double"), FLOAT),
+}
+
+
+@dataclass(frozen=True)
+class Step:
+    """One operator: what it computes in, and its multiply-accumulates; None: not known."""
+
+    op: str
+    precision: str
+    macs: int | None = 0
+
+
+def form_of(description: Description) -> Form | None:
+    """What a model was converted to; None for a float32 one."""
+    if description.facts & {"int8", "qdq"}:
+        return "int8"
+    return "float16" if "float16" in description.facts else None
+
+
+def hybrid(data: str, weights: str) -> str:
+    """Precision of an operator by the types of its data and of its weights."""
+    found, held = BITS.get(data, OTHER), BITS.get(weights, OTHER)
+    return HYBRID if held == INT8 and found in (FLOAT, HALF) else found
+
+
+def summed(
+    form: Form,
+    weights: Mapping[tuple[str, str], int],
+    steps: Iterable[Step],
+    total: int | None,
+    free: Collection[str],
+) -> Conversion:
+    """The shares. ``weights`` counts parameters by (operator, precision they are held in);
+    ``total`` are the MACs of all ``steps`` where the file tells them; operators in ``free``
+    compute nothing.
+    """
+    steps = list(steps)
+    held = sum(weights.values())
+    narrow = sum(n for (_, precision), n in weights.items() if precision == form)
+    kept: Counter[str] = Counter()
+    for (op, precision), n in weights.items():
+        if precision != form:
+            kept[op] += n
+    computing = Counter(s.op for s in steps if s.precision == FLOAT and s.op not in free)
+    return Conversion(
+        form=form,
+        weights=narrow / held if held else 0.0,
+        macs=_part(steps, form, total),
+        macs_hybrid=_part(steps, HYBRID, total) or 0.0,
+        float_weights={op: n / held for op, n in kept.most_common()},
+        float_operators=dict(computing.most_common()),
+        by=BY_FILE,
+    )
+
+
+def _part(steps: list[Step], precision: str, total: int | None) -> float | None:
+    """Share of the MACs in one precision; None where it cannot be told."""
+    mine = [s.macs for s in steps if s.precision == precision]
+    known = [n for n in mine if n is not None]
+    if total is None:
+        every = [s.macs for s in steps]
+        total = None if None in every else sum(n or 0 for n in every)
+    if not total or len(known) < len(mine):
+        return None
+    return min(1.0, sum(known) / total)
+
+
+def not_asked(found: Conversion, runtime: str, error: Exception) -> Conversion:
+    """What the file says, noting why the runtime could not be asked."""
+    from edgeopt.agent.errors import one_line
+
+    return found.model_copy(update={"note": f"{runtime} could not be asked: {one_line(error)}"})
