@@ -31,7 +31,7 @@ def note_conversions(work: Work, entries: Iterable[Entry]) -> None:
     asked = {}
     for entry in entries:
         if entry.artifact is not None and form_of(entry.made):
-            job = _job(entry.plan.job, entry.made, entry.target, entry.facts)
+            job = job_for(entry.plan.job, entry.made, entry.target, entry.facts)
             asked[entry.plan.id] = entry, _with_samples(work, job, entry.made)
     found = _conversions(work.engine, [job for _, job in asked.values()], work.outcomes)
     for entry, job in asked.values():
@@ -48,7 +48,7 @@ def conversions_of(engine: Engine, opened: Outcome) -> tuple[Conversion, ...]:
     except DeviceError:
         members = ()
     jobs = [
-        _job(opened.job, description, target, facts)
+        job_for(opened.job, description, target, facts)
         for target, facts in members
         if target.format == description.format
     ]
@@ -58,7 +58,7 @@ def conversions_of(engine: Engine, opened: Outcome) -> tuple[Conversion, ...]:
     return tuple(found.values())
 
 
-def _job(model: str, d: Description, target: Target, facts: TargetFacts) -> Job:
+def job_for(model: str, d: Description, target: Target, facts: TargetFacts) -> Job:
     """The job that asks the target's runtime, or the file where it does not run here."""
     here = target.model_copy(update={"threads": 1, "batch": 1})
     if str(here) != f"local/{target.runtime}":
@@ -107,7 +107,7 @@ def _conversions(
             inputs = {"model": job.inputs["model"]}
             params = {**job.params, "runtime": "", "note": note}
             retold = {"id": f"{job.id} (file)", "params": params, "inputs": inputs}
-            again[job.id] = job.model_copy(update=retold)
+            again[job.id] = job.model_copy(update={**retold, "limits": Limits()})
     if again:
         more = engine.run(list(again.values()), known)
         outcomes |= {id: more[job.id] for id, job in again.items()}

@@ -25,7 +25,10 @@ from edgeopt.cli.commands import run
 from edgeopt.formats import format_named
 from edgeopt.formats.tflite import files
 from edgeopt.passes import fp16_onnx, fp16_tflite, quantize_int8_onnx, quantize_int8_tflite
+from edgeopt.pipeline.conversion import job_for
 from edgeopt.report import draw
+from edgeopt.schema.artifact import Description, Signature
+from edgeopt.schema.target import TargetFacts, parse_target
 from edgeopt.step import Pass
 
 pytestmark = pytest.mark.extras
@@ -341,6 +344,61 @@ def test_a_result_and_its_views_tell_it(tmp_path: Path) -> None:
     assert ours is not None and "Resize" in ours.float_operators
     for view in (draw(result, "terminal"), draw(result, "html")):
         assert ours.sentence in " ".join(view.split())
+
+
+def endless() -> onnx.ModelProto:
+    """An 8-bit matrix product behind a loop of 10**12 steps."""
+    info = helper.make_tensor_value_info
+    body = helper.make_graph(
+        [Node("Identity", ["go"], ["on"]), Node("Sin", ["state"], ["next"])],
+        "body",
+        [
+            info("step", TensorProto.INT64, []),
+            info("go", TensorProto.BOOL, []),
+            info("state", TensorProto.FLOAT, None),
+        ],
+        [info("on", TensorProto.BOOL, []), info("next", TensorProto.FLOAT, None)],
+    )
+    nodes = [
+        Node("Loop", ["steps", "yes", "x"], ["l"], body=body),
+        Node("DequantizeLinear", ["codes", "scale"], ["w"]),
+        Node("MatMul", ["l", "w"], ["y"]),
+    ]
+    held = [
+        numpy_helper.from_array(np.array(10**12, np.int64), "steps"),
+        numpy_helper.from_array(np.array(True), "yes"),
+        numpy_helper.from_array(np.ones((4, 3), np.int8), "codes"),
+        numpy_helper.from_array(np.array(0.1, np.float32), "scale"),
+    ]
+    return onnx_model(nodes, held, (4,), (3,))
+
+
+def test_a_runtime_that_hangs_costs_its_word_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a worker had to be killed over it, the file is told in place of the runtime."""
+    monkeypatch.setattr("edgeopt.pipeline.conversion.LIMIT_S", 3.0)
+    onnx.save(endless(), tmp_path / "endless.onnx")
+    found = edgeopt.inspect(tmp_path / "endless.onnx", store=tmp_path / "store").conversions
+    by_ort = next(each for each in found if not each.by.startswith(OPENVINO))
+    assert by_ort.by == "the file" and "onnxruntime could not be asked" in by_ort.note
+    assert by_ort.weights == 1.0 and "Sin" in by_ort.float_operators
+
+
+def test_other_devices_and_accelerators_are_told_by_the_file() -> None:
+    """What this machine's CPU executes says nothing of a board, a GPU or an emulated core."""
+    described = Description(
+        format="onnx", signature=Signature(inputs=(), outputs=()), facts=frozenset({"int8"})
+    )
+    for text, runtime in (
+        ("local/onnxruntime?threads=2", ORT),
+        ("local/onnxruntime:cuda", ""),
+        ("ssh:pi/onnxruntime", ""),
+        ("emulated:haswell/onnxruntime", ""),
+    ):
+        facts = TargetFacts(target=text, isa="x86_64", runtime_version="1.0")
+        params = job_for("pass:1", described, parse_target(text), facts).params
+        assert params["runtime"] == runtime and bool(params["note"]) == (not runtime)
 
 
 def test_inspect_tells_it_by_each_runtime(

@@ -10,6 +10,7 @@ from onnx import ModelProto, NodeProto, TensorProto
 
 from edgeopt.formats.conversion import BITS, FLOAT, HALF, INT8, OTHER, Form, Step, hybrid, summed
 from edgeopt.formats.onnx.describe import constants, dtype_name, nodes
+from edgeopt.formats.onnx.files import graphs
 from edgeopt.formats.onnx.inspect import count_macs, macs_by_node, parameters
 from edgeopt.schema.conversion import Conversion
 
@@ -91,7 +92,8 @@ def _types(model: ModelProto) -> dict[str, str]:
     except Exception:  # a node that inference cannot read; what is known stands
         known = model.graph
     found = {name: dtype_name(constant.dtype) for name, constant in constants(model).items()}
-    for value in (*known.value_info, *known.input, *known.output):
-        if value.type.tensor_type.elem_type:
-            found[value.name] = dtype_name(value.type.tensor_type.elem_type)
+    for graph in graphs(known):
+        for value in (*graph.value_info, *graph.input, *graph.output):
+            if value.type.tensor_type.elem_type:
+                found[value.name] = dtype_name(value.type.tensor_type.elem_type)
     return found
