@@ -88,3 +88,25 @@ def not_asked(found: Conversion, runtime: str, error: Exception) -> Conversion:
     from edgeopt.agent.errors import one_line
 
     return found.model_copy(update={"note": f"{runtime} could not be asked: {one_line(error)}"})
+
+
+def left_in_float(
+    weights: Mapping[tuple[str, str], int], tool: str, spared: Collection[str] = ()
+) -> str:
+    """Where the weights are that ``tool`` left in float32; ``spared`` names first convolutions."""
+    kept: Counter[str] = Counter()
+    for (op, precision), n in weights.items():
+        if precision == FLOAT and n and not (spared and op == "Conv"):
+            kept[op] += n
+    if not kept and not spared:
+        others = ", ".join(dict.fromkeys(op for (op, _), n in weights.items() if n))
+        return "there are no weights in the network" + (
+            f" but constants of {others}" * bool(others)
+        )
+    named = ", ".join(op for op, _ in kept.most_common())
+    told = f"{sum(kept.values()):,} weights are in {named}, which {tool} leaves in float32"
+    if not spared:
+        return told
+    first = " and ".join(f"'{name}'" for name in spared)
+    stays = f"the first convolution {first} stays in float32"
+    return f"{stays}, and {told}" if kept else stays

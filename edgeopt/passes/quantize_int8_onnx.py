@@ -26,6 +26,7 @@ class QuantizeInt8(Pass):
     """
 
     name: ClassVar[str] = "quantize-int8"
+    version: ClassVar[int] = 2
     takes: ClassVar[str] = "onnx"
     gives: ClassVar[str] = "onnx"
     worker: ClassVar[str] = "onnx"
@@ -81,7 +82,7 @@ class QuantizeInt8(Pass):
         import onnx
 
         from edgeopt.formats.onnx import files, portable, saturation
-        from edgeopt.formats.onnx.describe import quantized_weights
+        from edgeopt.formats.onnx.conversion import unquantized
 
         if self.scheme == "auto":
             raise PassError("'auto' stands for the schemes of a target and cannot run itself")
@@ -97,8 +98,11 @@ class QuantizeInt8(Pass):
         made = self._quantized(ctx, excluded)
         if SCHEMES[self.scheme].saturation_safe:
             saturation.make_safe(made, floats)
-        if not quantized_weights(made):
-            raise PassError("no operator with weights could be quantized")
+        if why := unquantized(made, excluded):
+            raise PassError(
+                f"no operator with weights could be quantized: {why}",
+                hint="say 'float_stem: false' to quantize it too" if excluded else "",
+            )
         return portable.finished(made, before)
 
     def _quantized(self, ctx: PassContext, excluded: list[str]) -> Any:

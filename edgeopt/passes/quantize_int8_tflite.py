@@ -72,6 +72,7 @@ class QuantizeInt8(Pass):
         from ai_edge_quantizer import quantizer
 
         from edgeopt.formats.tflite import files
+        from edgeopt.formats.tflite.conversion import unquantized
         from edgeopt.formats.tflite.describe import quantization_form
 
         if self.scheme == "auto":
@@ -80,6 +81,8 @@ class QuantizeInt8(Pass):
             made = quantizer.Quantizer(model)
             self._configure(made)
             found = self._calibrated(made, model, ctx) if made.need_calibration else None
+            if made.need_calibration and not found:  # of no operator a range was asked
+                raise unquantized(model, self.scheme)
             result = made.quantize(found, enable_progress_bar=False, enable_progress_report=False)
         except (DataError, PassError):
             raise
@@ -87,7 +90,7 @@ class QuantizeInt8(Pass):
             raise PassError(f"ai-edge-quantizer failed: {type(error).__name__}: {error}") from error
         content = bytes(result.quantized_model)
         if not quantization_form(files.unpack(content, "the quantized model")):
-            raise PassError("no operator with weights could be quantized")
+            raise unquantized(content, self.scheme)
         return content
 
     def _configure(self, made: Any) -> None:

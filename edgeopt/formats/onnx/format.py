@@ -116,7 +116,6 @@ class OnnxFormat:
     ) -> Conversion | None:
         """By ONNX Runtime's or OpenVINO's own graph of one batch: zeros, unless given."""
         from edgeopt.formats.onnx import conversion, executed, files
-        from edgeopt.formats.onnx.inspect import count_macs
 
         described = self.describe(folder)
         form = form_of(described)
@@ -130,7 +129,7 @@ class OnnxFormat:
             steps = list(executed.steps_of(runtime, folder, given))
         except Exception as error:  # each runtime raises its own
             return not_asked(conversion.by_file(model, form), runtime, error)
-        total, batch = count_macs(model)[0], described.signature.batch or 1
+        total, batch = conversion.total_macs(model), described.signature.batch or 1
         total = None if total is None else total * batch
         held, free = conversion.held_weights(model), conversion.FREE
         return summed(form, held, steps, total, free).model_copy(update={"by": runtime})

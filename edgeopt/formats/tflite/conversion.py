@@ -7,11 +7,23 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from edgeopt.formats.conversion import BITS, FLOAT, HALF, INT8, OTHER, Form, Step, hybrid, summed
+from edgeopt.formats.conversion import (
+    BITS,
+    FLOAT,
+    HALF,
+    INT8,
+    OTHER,
+    Form,
+    Step,
+    hybrid,
+    left_in_float,
+    summed,
+)
 from edgeopt.formats.tflite import files
 from edgeopt.formats.tflite.describe import WEIGHTS, type_name
 from edgeopt.formats.tflite.inspect import macs_by_operator, parameters
 from edgeopt.schema.conversion import Conversion
+from edgeopt.schema.errors import PassError
 
 FREE = frozenset(  # they move values, or say what they are, and compute nothing
     (
@@ -50,6 +62,17 @@ def _summed(model: Any, form: Form, listed: Sequence[tuple[Typed, Typed]]) -> Co
     counted = [macs for _, macs in macs_by_operator(model)]
     steps = list(_steps(model, listed, counted))
     return summed(form, held_weights(model), steps, sum(counted), FREE)
+
+
+def unquantized(content: bytes, scheme: str) -> PassError:
+    """Why ai-edge-quantizer quantized no operator with weights."""
+    weights = held_weights(files.unpack(content, "the quantized model"))
+    why = left_in_float(weights, "ai-edge-quantizer")
+    others = scheme.startswith("static") and any(op in WEIGHTS for op, _ in weights)
+    return PassError(
+        f"no operator with weights could be quantized: {why}",
+        hint="'scheme: dynamic' or 'weight-only' may take what 'static' leaves" if others else "",
+    )
 
 
 def held_weights(model: Any) -> dict[tuple[str, str], int]:
