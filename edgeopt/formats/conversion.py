@@ -72,15 +72,18 @@ def summed(
 
 
 def _part(steps: list[Step], precision: str, total: int | None) -> float | None:
-    """Share of the MACs in one precision; None where it cannot be told."""
-    mine = [s.macs for s in steps if s.precision == precision]
-    known = [n for n in mine if n is not None]
-    if total is None:
-        every = [s.macs for s in steps]
-        total = None if None in every else sum(n or 0 for n in every)
-    if not total or len(known) < len(mine):
+    """Share of the MACs in one precision; None where shapes do not tell, or there are none."""
+    every = [s.macs for s in steps if s.macs != 0]
+    mine = [s.macs for s in steps if s.macs != 0 and s.precision == precision]
+    if not every:
         return None
-    return min(1.0, sum(known) / total)
+    if len(mine) in (0, len(every)):  # none or all, whatever the shapes
+        return 1.0 if mine else 0.0
+    if total is None:
+        total = None if None in every else sum(n or 0 for n in every)
+    if not total or None in mine:
+        return None
+    return min(1.0, sum(n or 0 for n in mine) / total)
 
 
 def not_asked(found: Conversion, runtime: str, error: Exception) -> Conversion:
@@ -100,9 +103,8 @@ def left_in_float(
             kept[op] += n
     if not kept and not spared:
         others = ", ".join(dict.fromkeys(op for (op, _), n in weights.items() if n))
-        return "there are no weights in the network" + (
-            f" but constants of {others}" * bool(others)
-        )
+        none = "there are no weights in the network"
+        return f"{none} but constants of {others}" if others else none
     named = ", ".join(op for op, _ in kept.most_common())
     told = f"{sum(kept.values()):,} weights are in {named}, which {tool} leaves in float32"
     if not spared:
