@@ -46,6 +46,9 @@ def _show(found: Inspection, path: str) -> None:
     if found.ir_version is not None:
         facts.append(("IR version", str(found.ir_version)))
     facts += [("quantization", f"{name}: {value}") for name, value in found.quantization.items()]
+    for told in found.conversions:
+        facts.append(("converted", f"{told.sentence} ({told.by})"))
+        facts += [("note", told.note)] if told.note else []
     facts += [("note", note) for note in found.notes]
     show_line(path, "bold")
     show_facts(facts)

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from edgeopt.schema.artifact import Description, Inspection
+from edgeopt.schema.conversion import Conversion
 from edgeopt.schema.errors import ModelError, UsageError, did_you_mean
 
 SUFFIXES = {
@@ -83,6 +84,16 @@ class Format(Protocol):
 
     def inspect(self, folder: Path) -> Inspection:
         """What ``edgeopt inspect`` prints."""
+        ...
+
+    def conversion(
+        self, folder: Path, runtime: str = "", feeds: Mapping[str, np.ndarray] | None = None
+    ) -> Conversion | None:
+        """How much of a quantized or float16 model is held and computed so; None for another.
+
+        By what ``runtime`` executes here of one batch, ``feeds`` or zeros; without a runtime, or
+        where it fails (``note`` says why), by the file.
+        """
         ...
 
 

@@ -33,9 +33,14 @@ class Fp16(Pass):
         return d.model_copy(update={"facts": d.facts - {"float32"} | {"float16"}})
 
     def run(self, model: Any, ctx: PassContext) -> bytes:
-        """Cast the weights. Raises PassError where the quantizer cannot."""
+        """Cast the weights. Raises PassError where the quantizer cannot, or casts none."""
         from ai_edge_quantizer import qtyping, quantizer
         from ai_edge_quantizer.algorithm_manager import AlgorithmName
+
+        from edgeopt.formats.conversion import left_in_float
+        from edgeopt.formats.tflite import files
+        from edgeopt.formats.tflite.conversion import held_weights
+        from edgeopt.formats.tflite.describe import weights_fact
 
         cast = qtyping.OpQuantizationConfig(
             weight_tensor_config=qtyping.TensorQuantizationConfig(
@@ -52,4 +57,9 @@ class Fp16(Pass):
             result = made.quantize(enable_progress_bar=False, enable_progress_report=False)
         except Exception as error:  # the quantizer raises ValueErrors, KeyErrors, its runtime's own
             raise PassError(f"ai-edge-quantizer failed: {type(error).__name__}: {error}") from error
-        return bytes(result.quantized_model)
+        content = bytes(result.quantized_model)
+        graph = files.unpack(content, "the converted model")
+        if weights_fact(graph) != "float16":
+            why = left_in_float(held_weights(graph), "ai-edge-quantizer")
+            raise PassError(f"the weights could not be converted to float16: {why}")
+        return content

@@ -82,7 +82,7 @@ class QuantizeInt8(Pass):
         import onnx
 
         from edgeopt.formats.onnx import files, portable, saturation
-        from edgeopt.formats.onnx.describe import quantized_weights
+        from edgeopt.formats.onnx.conversion import unquantized
         from edgeopt.quantization.biases_onnx import make_room
 
         if self.scheme == "auto":
@@ -100,8 +100,11 @@ class QuantizeInt8(Pass):
         make_room(made, floats)
         if SCHEMES[self.scheme].saturation_safe:
             saturation.make_safe(made, floats)
-        if not quantized_weights(made):
-            raise PassError("no operator with weights could be quantized")
+        if why := unquantized(made, excluded):
+            raise PassError(
+                f"no operator with weights could be quantized: {why}",
+                hint="say 'float_stem: false' to quantize it too" if excluded else "",
+            )
         return portable.finished(made, before)
 
     def _quantized(self, ctx: PassContext, excluded: list[str]) -> Any:

@@ -73,6 +73,7 @@ class QuantizeInt8(Pass):
     def run(self, model: Any, ctx: PassContext) -> bytes:
         """Calibrate where the scheme needs it, quantize. Raises PassError where no weight is."""
         from edgeopt.formats.tflite import files
+        from edgeopt.formats.tflite.conversion import unquantized
         from edgeopt.formats.tflite.describe import quantization_form
 
         if self.scheme == "auto":
@@ -80,13 +81,15 @@ class QuantizeInt8(Pass):
         try:
             made = self._configured(model)
             found = self._calibrated(made, model, ctx) if made.need_calibration else None
+            if made.need_calibration and not found:  # of no operator a range was asked
+                raise unquantized(model, self.scheme)
             content = quantized(self._configured, model, found)
         except (DataError, PassError):
             raise
         except Exception as error:  # the quantizer raises ValueErrors, KeyErrors, its runtime's own
             raise PassError(f"ai-edge-quantizer failed: {type(error).__name__}: {error}") from error
         if not quantization_form(files.unpack(content, "the quantized model")):
-            raise PassError("no operator with weights could be quantized")
+            raise unquantized(content, self.scheme)
         return content
 
     def _configured(self, model: bytes) -> Any:

@@ -14,6 +14,7 @@ from edgeopt.decide.stages import dropped
 from edgeopt.engine import Engine
 from edgeopt.pipeline.contest import Decision
 from edgeopt.pipeline.contests import decide_all
+from edgeopt.pipeline.conversion import note_conversions
 from edgeopt.pipeline.entries import entries_of
 from edgeopt.pipeline.kinds import kinds_of
 from edgeopt.pipeline.measure import Entry
@@ -99,6 +100,7 @@ def run_recipe(
             bench_kind, kind = kinds_of(group)
             bench_of = bench_kind(recipe, known, engine, store, outcomes, group)
             contests.append(kind(bench_of, entries, reference, on_event, deadline, quick))
+        note_conversions(work, [e for contest in contests for e in contest.entries])
         another = partial(Engine, store, on_event=on_event, bench=run_bench, deadline=deadline)
         decisions = (
             decide_all(contests, engine, another)

@@ -14,6 +14,7 @@ from edgeopt.pipeline.own import measured_by, metric_jobs
 from edgeopt.planner import Known, tensors_job
 from edgeopt.recipe import Recipe
 from edgeopt.schema.artifact import Artifact, Description
+from edgeopt.schema.conversion import Conversion
 from edgeopt.schema.errors import (
     DeviceError,
     EdgeoptError,
@@ -52,6 +53,7 @@ class Entry:
     duels: dict[str, Measurement] = field(default_factory=dict)  # other id -> this over other
     placement: dict[str, int] = field(default_factory=dict)
     parity: dict[tuple[str, str], Parity] = field(default_factory=dict)
+    conversion: Conversion | None = None  # what passes did to its number format
     raced: str = ""  # the last protocol: short, full, final
 
     @property

@@ -61,6 +61,7 @@ def target_result(
                 measurements=entry.measured,
                 verdicts=contest.verdicts.get(entry.plan.id, ()),
                 placement=entry.placement,
+                conversion=entry.conversion,
                 parity=tuple(entry.parity.values()),
                 on_front=entry.plan.id in front,
             )

@@ -10,6 +10,7 @@ from edgeopt.bench.jobs import run_bench
 from edgeopt.data.tensors import bind, make_tensors
 from edgeopt.devices import works_here
 from edgeopt.engine import Engine
+from edgeopt.pipeline.conversion import conversions_of
 from edgeopt.pipeline.prepare import open_job, run_or_raise
 from edgeopt.pipeline.targets import target_groups
 from edgeopt.recipe import make_recipe
@@ -37,7 +38,8 @@ def inspect_model(
     """Open a model file in a worker and say what is in it. Raises ModelError naming the file."""
     with Engine(store, on_event=on_event, bench=run_bench) as engine:
         outcome = opened(engine, path, 0)
-    return Inspection.model_validate(outcome.value["inspection"])
+        found = Inspection.model_validate(outcome.value["inspection"])
+        return found.model_copy(update={"conversions": conversions_of(engine, outcome)})
 
 
 def benchmark_files(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,7 @@ from torch import nn
 
 from edgeopt.agent import fakequant, traced
 from edgeopt.agent.fakequant import Layout
+from edgeopt.formats.conversion import FLOAT, left_in_float
 from edgeopt.formats.torch.untraced import batch_hint, root_cause
 from edgeopt.quantization import trained
 from edgeopt.schema.errors import PassError
@@ -56,10 +58,7 @@ def quantization_trained(
     if floats:
         layout = _laid_out(module, inputs, floats, joined)
     if not any(layer.quantized for layer in layout.layers):
-        raise PassError(
-            "no operator with weights could be quantized",
-            hint="qat quantizes convolutions over one or two axes, and linear layers.",
-        )
+        raise _nothing(module, floats)
     record = {
         "edit": "fake-quantize",
         "scheme": scheme,
@@ -74,6 +73,20 @@ def quantization_trained(
     frozen = fakequant.quantized_form(module, record)
     frozen.load_state_dict(trained.frozen_state(made, frozen))
     return frozen, record
+
+
+def _nothing(module: nn.Module, floats: tuple[str, ...]) -> PassError:
+    """Why no layer is quantized."""
+    weights: Counter[tuple[str, str]] = Counter()
+    for layer in module.modules():
+        kind = type(layer).__name__
+        if not (floats and "Conv" in kind):
+            weights[kind, FLOAT] += sum(p.numel() for p in layer.parameters(recurse=False))
+    hint = "qat quantizes convolutions over one or two axes, and linear layers."
+    return PassError(
+        f"no operator with weights could be quantized: {left_in_float(weights, 'qat', floats)}",
+        hint="say 'float_stem: false' to quantize it too" if floats else hint,
+    )
 
 
 def stems(layout: Layout) -> tuple[str, ...]:

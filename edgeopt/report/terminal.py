@@ -78,6 +78,8 @@ def _headline(target: TargetResult, folder: str) -> RenderableType:
             grid.add_row("path", _text(path))
         for label, text in _figures(target.metric, target.speed, measured):
             grid.add_row(label, text)
+        if converted := _converted(candidate):
+            grid.add_row("converted", _text(converted))
         for split in list(target.slices)[-1:]:
             grid.add_row("worst group", _worst(target, split))
     grid.add_row("why", _text(target.sentence))
@@ -123,7 +125,7 @@ def _table(target: TargetResult) -> Table:
     for candidate in sorted(target.candidates, key=lambda c: _place(c, speed)):
         table.add_row(
             Text(candidate.status, STYLES[candidate.status]),
-            _Story(target.named(candidate), candidate.reason),
+            _Story(target.named(candidate), candidate.reason, _converted(candidate)),
             _cell(candidate, metric, f"difference.{metric}"),
             _cell(candidate, f"ratio.{speed}"),
             _cell(candidate, speed),
@@ -160,13 +162,17 @@ def _stages(target: TargetResult) -> RenderableType:
 
 
 class _Story:
-    """A candidate's chain and, below it, why it stands where it stands."""
+    """A candidate's chain and, below it, why it stands where it stands and what it converted."""
 
-    def __init__(self, name: str, reason: str) -> None:
-        self._name, self._reason = name, reason
+    def __init__(self, name: str, *below: str) -> None:
+        self._name, self._below = name, [line for line in below if line]
 
     def __rich_console__(self, _console: Console, _options: ConsoleOptions) -> list[Text]:
-        return [_text(self._name), _text(self._reason, "dim")]
+        return [_text(self._name), *(_text(line, "dim") for line in self._below)]
+
+
+def _converted(candidate: CandidateResult) -> str:
+    return candidate.conversion.sentence if candidate.conversion else ""
 
 
 def _place(candidate: CandidateResult, speed: str) -> tuple[int, float]:

@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import Field
 
 from edgeopt.schema.base import Noun, digest_of
+from edgeopt.schema.conversion import Conversion
 
 Dim = int | str  # a symbolic dimension is its name, "batch" for the first one
 
@@ -111,6 +112,7 @@ class Inspection(Noun):
     opset: dict[str, int] = {}  # domain -> version (ONNX)
     ir_version: int | None = None
     quantization: dict[str, Any] = {}
+    conversions: tuple[Conversion, ...] = ()  # by each runtime that was asked
     notes: tuple[str, ...] = ()
 
 

@@ -11,6 +11,7 @@ from pydantic import PrivateAttr
 from edgeopt.schema.artifact import Artifact, Description
 from edgeopt.schema.base import Noun
 from edgeopt.schema.constraint import Verdict
+from edgeopt.schema.conversion import Conversion
 from edgeopt.schema.errors import UsageError
 from edgeopt.schema.measurement import Measurement
 from edgeopt.schema.parity import Parity
@@ -69,6 +70,7 @@ class CandidateResult(Noun):
     measurements: dict[str, Measurement] = {}  # quantity -> figure; "ratio.latency.p50" too
     verdicts: tuple[Verdict, ...] = ()
     placement: dict[str, int] = {}
+    conversion: Conversion | None = None  # where a pass changed the number format
     parity: tuple[Parity, ...] = ()  # with the host, or of the host with another CPU
     on_front: bool = False
     path: str | None = None  # of its files, where they were written

@@ -11,12 +11,13 @@ from edgeopt.schema.base import digest_of
 from edgeopt.schema.errors import EdgeoptError, WorkerError
 from edgeopt.schema.job import Arrays, Request
 from edgeopt.store import Store
+from edgeopt.worker.conversion import conversion
 from edgeopt.worker.handlers import Progress, made_folder
 
 
 def analyse(request: Request, store: Store, progress: Progress) -> tuple[str, dict[str, Any]]:
     """Run the analysis that the job names."""
-    named = {"metric": _own_metric, "prunable": _prunable}
+    named = {"metric": _own_metric, "prunable": _prunable, "conversion": conversion}
     if request.job.name not in named:
         raise WorkerError(f"unknown analysis '{request.job.name}'", where=request.job.id)
     return named[request.job.name](request, store, progress)

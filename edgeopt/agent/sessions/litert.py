@@ -94,6 +94,25 @@ class Interpreted:
         """How many operators the model has."""
         return sum(op["op_name"] != "DELEGATE" for op in self._model._get_ops_details())
 
+    def executed(self) -> List[Dict[str, Any]]:
+        """The operators in the file's order: ``{"op", "inputs", "outputs"}``.
+
+        Each tensor is (index, dtype); inputs that are left out are not listed.
+        """
+        dtypes = {
+            int(one["index"]): str(np.dtype(one["dtype"]))
+            for one in self._model.get_tensor_details()
+        }
+
+        def typed(indices: Any) -> List[Tuple[int, str]]:
+            return [(int(i), dtypes.get(int(i), "")) for i in indices if int(i) >= 0]
+
+        return [
+            {"op": op["op_name"], "inputs": typed(op["inputs"]), "outputs": typed(op["outputs"])}
+            for op in self._model._get_ops_details()
+            if op["op_name"] != "DELEGATE"
+        ]
+
     def _resize(self, prepared: Feeds) -> None:
         """Plan the graph anew where feeds have another shape than those before."""
         sizes = {index: array.shape for index, array in prepared}

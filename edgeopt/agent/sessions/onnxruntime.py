@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from typing import Any, Dict, List, Mapping
+from typing import Any, Dict, List, Mapping, Tuple
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from ..providers import CPU, Providers, found
 
 DISTRIBUTIONS = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-openvino")
 FILE = "model.onnx"
+KERNEL = "_kernel_time"  # what the profile adds to a node's name
 DTYPES = {
     "tensor(bool)": "bool", "tensor(int8)": "int8", "tensor(int16)": "int16",
     "tensor(int32)": "int32", "tensor(int64)": "int64", "tensor(uint8)": "uint8",
@@ -66,23 +67,47 @@ class Session:
         The profile is taken of a second session with the same options, so that the one
         that is timed never carries a profiler.
         """
+        nodes = {
+            (name, str(said.get("provider") or "unknown"))
+            for name, said in self._profiled(prepared, self._options())
+        }
+        placed: Dict[str, int] = {}
+        for _, provider in sorted(nodes):
+            placed[provider] = placed.get(provider, 0) + 1
+        return placed
+
+    def executed(self, prepared: Dict[str, np.ndarray], graph: str) -> List[Dict[str, Any]]:
+        """The nodes of one run: ``{"name", "op", "inputs", "outputs"}``, (dtype, shape) each.
+
+        Weights that a kernel has packed for itself are missing among the inputs. ``graph`` is
+        where the runtime writes the graph that it made of the file.
+        """
+        options = self._options()
+        options.optimized_model_filepath = graph
+        return [
+            {
+                "name": name,
+                "op": str(said.get("op_name")),
+                "inputs": _typed(said.get("input_type_shape")),
+                "outputs": _typed(said.get("output_type_shape")),
+            }
+            for name, said in self._profiled(prepared, options)
+        ]
+
+    def _profiled(self, prepared: Dict[str, np.ndarray], options: Any) -> List[Tuple[str, Any]]:
+        """Name of each kernel of one run in a session of its own, and what the profile says."""
         with tempfile.TemporaryDirectory(prefix="profile-") as folder:
-            options = self._options()
             options.enable_profiling = True
             options.profile_file_prefix = os.path.join(folder, "run")
             session = self._make(options)
             session.run(None, prepared)
             with open(session.end_profiling(), encoding="utf-8") as file:
                 events = json.load(file)
-        nodes = {
-            (event.get("name", ""), event.get("args", {}).get("provider") or "unknown")
+        return [
+            (str(event["name"])[: -len(KERNEL)], event.get("args", {}))
             for event in events
-            if event.get("cat") == "Node" and str(event.get("name")).endswith("_kernel_time")
-        }
-        placed: Dict[str, int] = {}
-        for _, provider in sorted(nodes):
-            placed[provider] = placed.get(provider, 0) + 1
-        return placed
+            if event.get("cat") == "Node" and str(event.get("name")).endswith(KERNEL)
+        ]
 
     def _options(self) -> Any:
         import onnxruntime
@@ -109,6 +134,12 @@ class Session:
                 "ModelError", "ONNX Runtime cannot load the model: {}".format(one_line(error)),
                 FILE, "check the model's operators and opset against this version of the runtime",
             ) from error  # fmt: skip
+
+
+def _typed(given: Any) -> List[Tuple[str, List[int]]]:
+    """(numpy dtype, shape) of each tensor that a profile lists as {type: shape}."""
+    listed = [next(iter(one.items())) for one in given or []]
+    return [(DTYPES.get("tensor({})".format(kind), kind), shape) for kind, shape in listed]
 
 
 def _described(tensor: Any) -> Dict[str, Any]:

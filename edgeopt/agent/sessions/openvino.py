@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Any, Dict, List, Mapping
+from typing import Any, Dict, List, Mapping, Tuple
 
 import numpy as np
 
@@ -83,11 +83,38 @@ class Session:
         """Nodes of the executed graph, all on the devices that the runtime names."""
         names = self._compiled.get_property("EXECUTION_DEVICES")
         devices = "+".join(str(name).partition(".")[0] for name in names)
-        layers = [
-            _text(node.get_rt_info()["layerType"])
+        layers = [_layer(node) for node in self._compiled.get_runtime_model().get_ops()]
+        return {devices: sum(layer not in NO_WORK for layer in layers)}
+
+    def executed(self) -> List[Dict[str, Any]]:
+        """The executed graph: ``{"name", "op", "kernel", "inputs", "outputs"}`` of each node.
+
+        ``inputs`` are (dtype, shape, layer that makes it), ``outputs`` (dtype, shape); a free
+        dimension is ``?``.
+        """
+        return [
+            {
+                "name": str(node.get_friendly_name()),
+                "op": _layer(node),
+                "kernel": _text(node.get_rt_info()["primitiveType"]),
+                "inputs": [
+                    (*_typed(port), _layer(port.get_source_output().get_node()))
+                    for port in node.inputs()
+                ],
+                "outputs": [_typed(port) for port in node.outputs()],
+            }
             for node in self._compiled.get_runtime_model().get_ops()
         ]
-        return {devices: sum(layer not in NO_WORK for layer in layers)}
+
+
+def _layer(node: Any) -> str:
+    return _text(node.get_rt_info()["layerType"])
+
+
+def _typed(port: Any) -> Tuple[str, List[Any]]:
+    """OpenVINO's name of the type, and the shape."""
+    shape = [d.get_length() if d.is_static else "?" for d in port.get_partial_shape()]
+    return str(port.get_element_type().get_type_name()), shape
 
 
 def _text(value: Any) -> str:

@@ -40,7 +40,7 @@ class Constant:
 def describe(model: ModelProto, where: str) -> Description:
     """Signature and facts. Raises ModelError for inputs or outputs that are no tensors."""
     signature = signature_of(model, where)
-    facts = set(_weights_fact(model))
+    facts = set(weights_fact(model))
     if any(n.op_type in ("QuantizeLinear", "DequantizeLinear") for n in nodes(model)):
         facts.add("qdq")
     if not signature.dynamic_batch:
@@ -107,7 +107,7 @@ def dtype_name(elem_type: int) -> str:
     return str(onnx.helper.tensor_dtype_to_np_dtype(elem_type))
 
 
-def _weights_fact(model: ModelProto) -> Iterable[str]:
+def weights_fact(model: ModelProto) -> Iterable[str]:
     """``int8`` if any weight is quantized, else the dtype of the bulk of the float weights."""
     if quantized_weights(model):
         return ("int8",)

@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 
 from edgeopt.formats import Runner
+from edgeopt.formats.conversion import form_of, not_asked, summed
 from edgeopt.formats.onnx.sources import source_files
 from edgeopt.schema.artifact import Description, Inspection
+from edgeopt.schema.conversion import Conversion
 from edgeopt.schema.errors import ModelError
 
 MODEL = "model.onnx"
@@ -108,3 +110,26 @@ class OnnxFormat:
 
         size = sum(p.stat().st_size for p in folder.rglob("*") if p.is_file())
         return inspect(files.read(folder / MODEL, small_data=True), str(folder / MODEL), size)
+
+    def conversion(
+        self, folder: Path, runtime: str = "", feeds: Mapping[str, np.ndarray] | None = None
+    ) -> Conversion | None:
+        """By ONNX Runtime's or OpenVINO's own graph of one batch: zeros, unless given."""
+        from edgeopt.formats.onnx import conversion, executed, files
+
+        described = self.describe(folder)
+        form = form_of(described)
+        if form is None:
+            return None
+        model = files.read(folder / MODEL, small_data=True)
+        if not runtime:
+            return conversion.by_file(model, form)
+        try:
+            given = executed.zeros(described) | dict(feeds or {})
+            steps = list(executed.steps_of(runtime, folder, given))
+        except Exception as error:  # each runtime raises its own
+            return not_asked(conversion.by_file(model, form), runtime, error)
+        total, batch = conversion.total_macs(model), described.signature.batch or 1
+        total = None if total is None else total * batch
+        held, free = conversion.held_weights(model), conversion.FREE
+        return summed(form, held, steps, total, free).model_copy(update={"by": runtime})

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import onnx
 from onnx import ModelProto, NodeProto, TensorProto
 
 from edgeopt.formats.onnx.describe import (
+    Constant,
     constants,
     describe,
     dtype_name,
@@ -35,7 +36,7 @@ SCALES: dict[str, tuple[int, ...]] = {
     "ConvInteger": (2, 3),
     "MatMulInteger": (2, 3),
 }
-UNCOUNTED = ("LSTM", "GRU", "RNN", "Einsum", "Attention", "MultiHeadAttention", "DeformConv")
+UNCOUNTED = ("Einsum", "Attention", "MultiHeadAttention", "DeformConv")
 SHAPES = ("Reshape", "Resize", "Slice", "Pad", "Clip", "Expand", "Tile", "Squeeze", "Unsqueeze")
 
 
@@ -64,6 +65,11 @@ def inspect(model: ModelProto, where: str, size_bytes: int) -> Inspection:
 
 def count_parameters(model: ModelProto) -> int:
     """Elements of all weights and biases; scales, zero points and shapes are none."""
+    return sum(constant.elements for constant in parameters(model))
+
+
+def parameters(model: ModelProto) -> Iterator[Constant]:
+    """All weights and biases."""
     held = constants(model)
     skipped: set[str] = set()
     for node in nodes(model):
@@ -71,28 +77,20 @@ def count_parameters(model: ModelProto) -> int:
             skipped.update(node.input[position : position + 1])
         if node.op_type in SHAPES:
             skipped.update(node.input[1:])
-    return sum(
-        constant.elements
-        for name, constant in held.items()
-        if name not in skipped and constant.dtype in WEIGHT_TYPES
-    )
+    for name, constant in held.items():
+        if name not in skipped and constant.dtype in WEIGHT_TYPES:
+            yield constant
 
 
 def count_macs(model: ModelProto) -> tuple[int | None, tuple[str, ...]]:
-    """Multiply-accumulates of convolutions and matrix products for one sample, and notes.
-
-    None where ONNX's shape inference leaves a needed shape open.
+    """Multiply-accumulates of convolutions, matrix products and recurrent layers for one sample,
+    and notes. None where ONNX's shape inference leaves a needed shape open.
     """
-    shapes = _shapes(model)
     total, notes = 0, []
-    for node in model.graph.node:
-        rule = MACS.get(node.op_type)
-        if rule is None:
-            continue
-        try:
-            total += rule(node, lambda name: shapes[name])
-        except (KeyError, IndexError):
+    for node, count in macs_by_node(model):
+        if count is None:
             return None, (f"the shapes at {node.op_type} '{node.name}' are unknown: no MACs",)
+        total += count
     left_out = Counter(n.op_type for n in nodes(model) if n.op_type in UNCOUNTED)
     inner = sum(1 for n in nodes(model) if n.op_type in MACS) - sum(
         1 for n in model.graph.node if n.op_type in MACS
@@ -102,6 +100,17 @@ def count_macs(model: ModelProto) -> tuple[int | None, tuple[str, ...]]:
     if inner:
         notes.append(f"MACs leave out {inner} operators in subgraphs and functions")
     return total, tuple(notes)
+
+
+def macs_by_node(model: ModelProto) -> Iterator[tuple[NodeProto, int | None]]:
+    """The main graph's nodes that multiply, with their MACs for one sample; None: not known."""
+    shapes = _shapes(model)
+    for node in model.graph.node:
+        if rule := MACS.get(node.op_type):
+            try:
+                yield node, rule(node, lambda name: shapes[name])
+            except (KeyError, IndexError):
+                yield node, None
 
 
 def _shapes(model: ModelProto) -> dict[str, list[int]]:
@@ -164,6 +173,12 @@ def _gemm(node: NodeProto, shape: Callable[[str], Shape]) -> int:
     return math.prod(shape(node.output[0])) * shape(node.input[0])[0 if transposed else 1]
 
 
+def _recurrent(node: NodeProto, shape: Callable[[str], Shape]) -> int:
+    """Inputs and states of every step, (steps, batch, ...) by their weights in each direction."""
+    weights = sum(math.prod(shape(name)) for name in node.input[1:3])
+    return math.prod(shape(node.input[0])[:2]) * weights
+
+
 MACS: dict[str, Rule] = {
     "Conv": _convolution(1),
     "FusedConv": _convolution(1),
@@ -175,6 +190,9 @@ MACS: dict[str, Rule] = {
     "QLinearMatMul": _product,
     "Gemm": _gemm,
     "QGemm": _gemm,
+    "GRU": _recurrent,
+    "LSTM": _recurrent,
+    "RNN": _recurrent,
 }
 
 

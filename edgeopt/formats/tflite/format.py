@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 
 from edgeopt.formats import Runner
+from edgeopt.formats.conversion import form_of, not_asked
 from edgeopt.schema.artifact import Description, Inspection
+from edgeopt.schema.conversion import Conversion
 from edgeopt.schema.errors import ModelError
 
 MODEL = "model.tflite"
@@ -92,3 +94,20 @@ class TfliteFormat:
         from edgeopt.formats.tflite.inspect import inspect
 
         return inspect(folder / MODEL)
+
+    def conversion(
+        self, folder: Path, runtime: str = "", feeds: Mapping[str, np.ndarray] | None = None
+    ) -> Conversion | None:
+        """By LiteRT's interpreter, which executes the file's operators as they stand."""
+        from edgeopt.formats.tflite.conversion import by_file, by_litert
+
+        form = form_of(self.describe(folder))
+        if form is None:
+            return None
+        if not runtime:
+            return by_file(folder / MODEL, form)
+        try:
+            found = by_litert(folder, folder / MODEL, form)
+        except Exception as error:  # the interpreter's own, and AgentError
+            return not_asked(by_file(folder / MODEL, form), runtime, error)
+        return found.model_copy(update={"by": runtime})

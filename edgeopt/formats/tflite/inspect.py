@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -44,17 +44,21 @@ def inspect(path: Path) -> Inspection:
 
 def count_parameters(model: Any) -> int:
     """Elements of all weights and biases; shapes, axes and the like are none."""
+    return sum(count for _, _, count in parameters(model))
+
+
+def parameters(model: Any) -> Iterator[tuple[int, Any, int]]:
+    """(index, tensor, elements) of all weights and biases."""
     graph = model.subgraphs[0]
     biases = {
         int(op.inputs[BIASED[name]])
         for name, op in files.operators(model)
         if name in BIASED and len(op.inputs) > BIASED[name] and op.inputs[BIASED[name]] >= 0
     }
-    return sum(
-        elements(tensor)
-        for index, tensor in enumerate(graph.tensors)
-        if files.constant(model, tensor) and (type_name(tensor) in WEIGHT_TYPES or index in biases)
-    )
+    for index, tensor in enumerate(graph.tensors):
+        known = type_name(tensor) in WEIGHT_TYPES or index in biases
+        if known and files.constant(model, tensor):
+            yield index, tensor, elements(tensor)
 
 
 Sizes = Callable[[int], list[int]]
@@ -63,21 +67,24 @@ Sizes = Callable[[int], list[int]]
 def count_macs(model: Any) -> tuple[int | None, tuple[str, ...]]:
     """Multiply-accumulates of convolutions and matrix products for one sample, and notes."""
     graph = model.subgraphs[0]
-    total, left_out = 0, Counter[str]()
+    total = sum(macs for _, macs in macs_by_operator(model))
+    left_out = Counter(name for name, _ in files.operators(model) if name in UNCOUNTED)
+    batch = int(next((graph.tensors[i].shape[0] for i in graph.inputs), 1)) or 1
+    told = ", ".join(f"{name} ({count})" for name, count in left_out.items())
+    return total // batch, (f"MACs leave out {told}",) if told else ()
+
+
+def macs_by_operator(model: Any) -> Iterator[tuple[str, int]]:
+    """Each operator of the main graph, in order, with its multiply-accumulates for one batch."""
+    graph = model.subgraphs[0]
     for name, op in files.operators(model):
-        if name in UNCOUNTED:
-            left_out[name] += 1
-        if name not in MACS:
-            continue
 
         def sizes(position: int, op: Any = op) -> list[int]:
             return [int(n) for n in graph.tensors[op.inputs[position]].shape]
 
-        result = [int(n) for n in graph.tensors[op.outputs[0]].shape]
-        total += MACS[name](result, sizes)
-    batch = int(next((graph.tensors[i].shape[0] for i in graph.inputs), 1)) or 1
-    told = ", ".join(f"{name} ({count})" for name, count in left_out.items())
-    return total // batch, (f"MACs leave out {told}",) if told else ()
+        rule = MACS.get(name)
+        result = [int(n) for n in graph.tensors[op.outputs[0]].shape] if rule else []
+        yield name, rule(result, sizes) if rule else 0
 
 
 def _product(sizes: list[int]) -> int:

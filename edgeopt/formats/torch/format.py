@@ -15,6 +15,7 @@ from edgeopt.formats import Runner
 from edgeopt.formats.layout import image_layout
 from edgeopt.formats.torch.sources import factory_of, program_file, source_files
 from edgeopt.schema.artifact import Description, Inspection, Signature, Tensor
+from edgeopt.schema.conversion import Conversion
 from edgeopt.schema.errors import ModelError
 
 MODEL, WEIGHTS, CODE = "model.json", "weights.safetensors", "code"
@@ -169,6 +170,12 @@ class TorchFormat:
             operators=dict(Counter(leaves).most_common()),
             size_bytes=sum(p.stat().st_size for p in folder.rglob("*") if p.is_file()),
         )
+
+    def conversion(
+        self, folder: Path, runtime: str = "", feeds: Mapping[str, np.ndarray] | None = None
+    ) -> Conversion | None:
+        """None: a module computes in float32, also where its values lie on integer grids."""
+        return None
 
     def _read(self, folder: Path) -> dict[str, Any]:
         try:

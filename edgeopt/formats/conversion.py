@@ -1,0 +1,114 @@
+"""From the operators that a file holds, or a runtime executes, to a Conversion."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from edgeopt.schema.artifact import Description
+from edgeopt.schema.conversion import BY_FILE, Conversion
+
+Form = Literal["int8", "float16"]
+INT8, HYBRID, HALF, FLOAT, OTHER = "int8", "int8 weights", "float16", "float32", ""
+BITS = {  # numpy's and OpenVINO's names of types -> what arithmetic on them is
+    **dict.fromkeys(("int8", "uint8", "int4", "uint4", "i8", "u8", "i4", "u4"), INT8),
+    **dict.fromkeys(("float16", "bfloat16", "f16", "bf16"), HALF),
+    **dict.fromkeys(("float32", "float64", "f32", "f64", "float", "double"), FLOAT),
+}
+
+
+@dataclass(frozen=True)
+class Step:
+    """One operator: what it computes in, and its multiply-accumulates; None: not known."""
+
+    op: str
+    precision: str
+    macs: int | None = 0
+
+
+def form_of(description: Description) -> Form | None:
+    """What a model was converted to; None for a float32 one."""
+    if description.facts & {"int8", "qdq"}:
+        return "int8"
+    return "float16" if "float16" in description.facts else None
+
+
+def hybrid(data: str, weights: str) -> str:
+    """Precision of an operator by the types of its data and of its weights."""
+    found, held = BITS.get(data, OTHER), BITS.get(weights, OTHER)
+    return HYBRID if held == INT8 and found in (FLOAT, HALF) else found
+
+
+def summed(
+    form: Form,
+    weights: Mapping[tuple[str, str], int],
+    steps: Iterable[Step],
+    total: int | None,
+    free: Collection[str],
+) -> Conversion:
+    """The shares. ``weights`` counts parameters by (operator, precision they are held in);
+    ``total`` are the MACs of all ``steps`` where the file tells them; operators in ``free``
+    compute nothing.
+    """
+    steps = list(steps)
+    held = sum(weights.values())
+    narrow = sum(n for (_, precision), n in weights.items() if precision == form)
+    kept: Counter[str] = Counter()
+    for (op, precision), n in weights.items():
+        if precision != form:
+            kept[op] += n
+    computing = Counter(s.op for s in steps if s.precision == FLOAT and s.op not in free)
+    return Conversion(
+        form=form,
+        weights=narrow / held if held else 0.0,
+        macs=_part(steps, form, total),
+        macs_hybrid=_part(steps, HYBRID, total) or 0.0,
+        float_weights={op: n / held for op, n in kept.most_common()},
+        float_operators=dict(computing.most_common()),
+        by=BY_FILE,
+    )
+
+
+def _part(steps: list[Step], precision: str, total: int | None) -> float | None:
+    """Share of the MACs in one precision; None where shapes do not tell, or there are none."""
+    every = [s.macs for s in steps if s.macs != 0]
+    mine = [s.macs for s in steps if s.macs != 0 and s.precision == precision]
+    if not every:
+        return None
+    if len(mine) in (0, len(every)):  # none or all, whatever the shapes
+        return 1.0 if mine else 0.0
+    if total is None:
+        total = None if None in every else sum(n or 0 for n in every)
+    if not total or None in mine:
+        return None
+    return min(1.0, sum(n or 0 for n in mine) / total)
+
+
+def not_asked(found: Conversion, runtime: str, error: Exception) -> Conversion:
+    """What the file says, noting why the runtime could not be asked."""
+    from edgeopt.agent.errors import one_line
+
+    return found.model_copy(update={"note": f"{runtime} could not be asked: {one_line(error)}"})
+
+
+def left_in_float(
+    weights: Mapping[tuple[str, str], int], tool: str, spared: Collection[str] = ()
+) -> str:
+    """Where the weights are that ``tool`` left in float32; ``spared`` names first convolutions."""
+    kept: Counter[str] = Counter()
+    for (op, precision), n in weights.items():
+        if precision == FLOAT and n and not (spared and op == "Conv"):
+            kept[op] += n
+    if not kept and not spared:
+        others = ", ".join(dict.fromkeys(op for (op, _), n in weights.items() if n))
+        none = "there are no weights in the network"
+        return f"{none} but constants of {others}" if others else none
+    named = ", ".join(op for op, _ in kept.most_common())
+    told = f"{sum(kept.values()):,} weights are in {named}, which {tool} leaves in float32"
+    if not spared:
+        return told
+    first = " and ".join(f"'{name}'" for name in spared)
+    stays = f"the first convolution {first} stays in float32"
+    return f"{stays}, and {told}" if kept else stays

@@ -1,0 +1,115 @@
+"""What passes really converted: asked of the runtimes here, of every candidate that changed
+number formats."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from edgeopt.engine import Engine
+from edgeopt.formats import format_named
+from edgeopt.formats.conversion import form_of
+from edgeopt.pipeline.measure import Entry
+from edgeopt.pipeline.targets import target_group
+from edgeopt.pipeline.work import Work
+from edgeopt.planner import tensors_job
+from edgeopt.schema.artifact import Description
+from edgeopt.schema.conversion import Conversion
+from edgeopt.schema.errors import DeviceError
+from edgeopt.schema.job import Job, Limits, Outcome
+from edgeopt.schema.target import Target, TargetFacts, parse_target
+
+LIMIT_S = 120.0  # it is a session load and one inference
+ELSEWHERE = "the target is not this machine's CPU"
+
+
+def note_conversions(work: Work, entries: Iterable[Entry]) -> None:
+    """Give each entry that changed number formats what its runtime makes of the file.
+
+    A target that is not this machine's CPU gets the file's own facts, and so does a runtime that
+    fails; no candidate fails by it.
+    """
+    asked = {}
+    for entry in entries:
+        if entry.artifact is not None and form_of(entry.made):
+            job = job_for(entry.plan.job, entry.made, entry.target, entry.facts)
+            asked[entry.plan.id] = entry, _with_samples(work, job, entry.made)
+    found = _conversions(work.engine, [job for _, job in asked.values()], work.outcomes)
+    for entry, job in asked.values():
+        entry.conversion = found.get(job.id)
+
+
+def conversions_of(engine: Engine, opened: Outcome) -> tuple[Conversion, ...]:
+    """Of an opened model, by each runtime here that reads it, else by the file."""
+    description = Description.model_validate(opened.value["description"])
+    if not form_of(description):
+        return ()
+    try:
+        members = target_group(parse_target("local/*")).members
+    except DeviceError:
+        members = ()
+    jobs = [
+        job_for(opened.job, description, target, facts)
+        for target, facts in members
+        if target.format == description.format
+    ]
+    found = _conversions(engine, jobs or [_by_file(opened.job, description, "")], {
+        opened.job: opened
+    })  # fmt: skip
+    return tuple(found.values())
+
+
+def job_for(model: str, d: Description, target: Target, facts: TargetFacts) -> Job:
+    """The job that asks the target's runtime, or the file where it does not run here."""
+    here = target.model_copy(update={"threads": 1, "batch": 1})
+    if str(here) != f"local/{target.runtime}":
+        return _by_file(model, d, ELSEWHERE)
+    by = f"{target.runtime} {facts.runtime_version} on {facts.isa}"
+    return _analysis(model, d, target.runtime, by, "")
+
+
+def _by_file(model: str, d: Description, note: str) -> Job:
+    return _analysis(model, d, "", "", note)
+
+
+def _analysis(model: str, d: Description, runtime: str, by: str, note: str) -> Job:
+    return Job(
+        id=f"conversion:{runtime or 'file'}:{model}",
+        kind="analysis",
+        name="conversion",
+        worker=format_named(d.format).worker,
+        params={"runtime": runtime, "by": by, "note": note},
+        inputs={"model": model},
+        limits=Limits(time_s=LIMIT_S),
+    )
+
+
+def _with_samples(work: Work, job: Job, d: Description) -> Job:
+    """The same job with samples to run, where they are ready: the check of a pass ran on them."""
+    model = job.inputs["model"]
+    samples = tensors_job(work.recipe, work.known, "validation", d, model).id
+    ready = samples in work.outcomes and work.outcomes[samples].ok
+    inputs = {**job.inputs, "samples": samples} if ready and job.params["runtime"] else job.inputs
+    return job.model_copy(update={"inputs": inputs})
+
+
+def _conversions(
+    engine: Engine, jobs: Iterable[Job], known: Mapping[str, Outcome]
+) -> dict[str, Conversion]:
+    """By job id. What a runtime takes the worker down with, the file tells in its place."""
+    jobs = list({job.id: job for job in jobs}.values())
+    outcomes = engine.run(jobs, known)
+    again = {}
+    for job in jobs:
+        ended = outcomes[job.id]
+        if not ended.ok and ended.status != "cancelled" and job.params["runtime"]:
+            why = (ended.error or {}).get("what", ended.status)
+            note = f"{job.params['runtime']} could not be asked: {why}"
+            inputs = {"model": job.inputs["model"]}
+            params = {**job.params, "runtime": "", "note": note}
+            retold = {"id": f"{job.id} (file)", "params": params, "inputs": inputs}
+            again[job.id] = job.model_copy(update={**retold, "limits": Limits()})
+    if again:
+        more = engine.run(list(again.values()), known)
+        outcomes |= {id: more[job.id] for id, job in again.items()}
+    told = {id: ended.value.get("conversion") for id, ended in outcomes.items() if ended.ok}
+    return {id: Conversion.model_validate(raw) for id, raw in told.items() if raw}

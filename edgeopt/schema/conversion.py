@@ -1,0 +1,71 @@
+"""What became of a network whose number format was changed: how much of it, and where not."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from edgeopt.schema.base import Noun
+
+BY_FILE = "the file"
+NAMED = 4  # operators that a sentence names
+SEEN = 0.01  # share of the weights from which on an operator that keeps them is named
+
+
+class Conversion(Noun):
+    """Shares of a network that are held and computed in fewer bits, by what a runtime executes.
+
+    ``weights`` is the share of the parameters, by count, that the file holds so. ``macs`` is the
+    share of the multiply-accumulates whose arithmetic is so, None where shapes do not tell or
+    there are none; ``macs_hybrid`` is the share with int8 weights and float activations.
+    ``by`` is the runtime with its version and instruction set, or ``the file`` where no runtime
+    could be asked, and ``note`` says why.
+    """
+
+    form: Literal["int8", "float16"]
+    weights: float
+    macs: float | None = None
+    macs_hybrid: float = 0.0
+    float_weights: dict[str, float] = {}  # operator -> share of all parameters it has in float32
+    float_operators: dict[str, int] = {}  # operator -> how many compute in float32
+    by: str = BY_FILE
+    note: str = ""
+
+    @property
+    def sentence(self) -> str:
+        """``int8: 100% of weights, 98% of MACs; float: Softmax, Resize``."""
+        parts = [self._shares]
+        if self.macs_hybrid:
+            mixed = _share(self.macs_hybrid)
+            parts.append(f"{mixed} of MACs with int8 weights and float activations")
+        kept = [name for name, share in self.float_weights.items() if share >= SEEN]
+        if kept:
+            parts.append(f"{_share(1 - self.weights)} of weights stay float32: {_listed(kept)}")
+        if self.macs == 0.0 and not self.macs_hybrid:
+            parts.append("all MACs in float32")
+        elif others := [name for name in self.float_operators if name not in kept]:
+            parts.append(f"float: {_listed(others)}")
+        return "; ".join(parts) + (", by the file" if self.by == BY_FILE else "")
+
+    @property
+    def _shares(self) -> str:
+        if self.weights == self.macs == 1.0:
+            return f"{self.form}: 100% of weights and MACs"
+        told = f"{self.form}: {_share(self.weights)} of weights"
+        if not self.macs:
+            return told
+        return f"{told}, {_share(self.macs)} of MACs"
+
+
+def _share(share: float) -> str:
+    """Whole percent; 0% and 100% only where it is none and all."""
+    if share in (0.0, 1.0):
+        return f"{share:.0%}"
+    if share >= 0.995:
+        return "over 99%"
+    return f"{share:.0%}" if share >= 0.005 else "under 1%"
+
+
+def _listed(names: list[str]) -> str:
+    more = len(names) - NAMED
+    told = ", ".join(names[:NAMED])
+    return f"{told} and {more} more" if more > 0 else told
