@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
 from edgeopt.decide.verdict import judge
-from edgeopt.schema.constraint import Constraint, Verdict, quantity_unit
+from edgeopt.schema.constraint import Constraint, Verdict
 from edgeopt.schema.measurement import Measurement, figure
+from edgeopt.schema.shown import less_is_better
 
 TIE = 0.005  # of an exact figure: below that, the smaller file wins
 Standing = Literal["feasible", "infeasible", "inconclusive", "pending"]
@@ -51,8 +52,7 @@ def objective_value(objective: str, measured: Mapping[str, Measurement]) -> floa
     found = measured.get(f"ratio.{objective}") or measured.get(objective)
     if found is None:
         return None
-    less = found.better == "less" if found.better else quantity_unit(objective)[1]
-    return found.value if less else -found.value
+    return found.value if less_is_better(objective, found) else -found.value
 
 
 def ranked(objective: str, measured: Mapping[str, Mapping[str, Measurement]]) -> list[str]:

@@ -9,17 +9,18 @@ from typing import Any, Literal
 
 from edgeopt.decide.choose import judge_all, lost_to, nearest_miss, ranked, standing, worst
 from edgeopt.decide.front import pareto_front
+from edgeopt.decide.leading import leading_metric
 from edgeopt.decide.stages import stage_figures
 from edgeopt.pipeline.measure import Bench, Entry, sizes
-from edgeopt.schema.constraint import Constraint, Verdict, quantity_unit
+from edgeopt.schema.constraint import Constraint, Verdict
 from edgeopt.schema.errors import UnreachableError
 from edgeopt.schema.event import Event
 from edgeopt.schema.measurement import Measurement, figure, span
 from edgeopt.schema.result import CandidateStatus, StageFigure
+from edgeopt.schema.shown import less_is_better
 
 FINALISTS = 3
 AGAINST = "the reference, which all others race against"
-PLOTTED = ("accuracy", "mse", "fidelity.agreement")  # the first of these is set against speed
 EXIT = {"chosen": 0, "built": 0, "unmet": 3, "refused-on-test": 3, "inconclusive": 4,
         "unreachable": 5}  # fmt: skip
 Word = Literal["chosen", "unmet", "inconclusive", "refused-on-test", "built", "unreachable"]
@@ -262,21 +263,30 @@ class Contest:
         duel = entry.duels.get(decision.chosen.plan.id)
         return "lost", lost_to(self.objective, mine, theirs, duel)
 
+    @property
+    def metric(self) -> str:
+        """The quantity that the result is about, and that is set against speed."""
+        places = [str(self.bench.target), *(str(entry.target) for entry in self.entries)]
+        bound = [c for c in self.asked if any(c.applies(place) for place in places)]
+        known = dict.fromkeys(name for entry in self._everyone() for name in entry.measured)
+        recipe = self.bench.recipe
+        return leading_metric(bound, self.objective, recipe.metric_names, known)
+
+    def unjudged(self, entry: Entry) -> tuple[str, ...]:
+        """The constraints on an entry whose quantity was not measured of it."""
+        return tuple(c.text for c in self._constraints(entry) if c.quantity not in entry.measured)
+
     def front(self) -> set[str]:
-        """Ids on the Pareto front of objective ratio against the first metric."""
-        known = {quantity: None for e in self.entries for quantity in e.measured}
-        leading = [*PLOTTED, *(q for q in known if q.startswith("fidelity."))]
-        metric = next((q for q in leading if q in known), None)
-        quantity = self.ratio
-        sign = 1 if metric and quantity_unit(metric)[1] else -1
-        points = {
-            e.plan.id: (e.measured[quantity].value, sign * e.measured[metric].value)
-            for e in self._eligible()
-            if metric and quantity in e.measured and metric in e.measured
-        }
-        return {
-            id for id, on in zip(points, pareto_front(list(points.values())), strict=True) if on
-        }
+        """Ids on the Pareto front of objective ratio against the leading metric."""
+        metric, quantity = self.metric, self.ratio
+        points = {}
+        for entry in self._eligible():
+            if quantity in entry.measured and metric in entry.measured:
+                good = entry.measured[metric]
+                sign = 1 if less_is_better(metric, good) else -1
+                points[entry.plan.id] = (entry.measured[quantity].value, sign * good.value)
+        on = pareto_front(list(points.values()))
+        return {id for id, kept in zip(points, on, strict=True) if kept}
 
     def _name(self, entry: Entry) -> str:
         """The chain, and the runtime where there is a choice of them."""

@@ -60,6 +60,7 @@ def target_result(
                 description=entry.description,
                 measurements=entry.measured,
                 verdicts=contest.verdicts.get(entry.plan.id, ()),
+                unjudged=contest.unjudged(entry),
                 placement=entry.placement,
                 parity=tuple(entry.parity.values()),
                 on_front=entry.plan.id in front,
@@ -68,6 +69,7 @@ def target_result(
     return TargetResult(
         target=str(contest.bench.target),
         objective=contest.objective,
+        metric=contest.metric,
         machine=_machine(contest.bench.group),
         reference=contest.reference.plan.id,
         source=contest.bench.source,
