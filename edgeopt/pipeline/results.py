@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 from edgeopt.bench.rig import FALLBACK
-from edgeopt.pipeline.contest import Contest, Decision
+from edgeopt.pipeline.contest import Contest
+from edgeopt.pipeline.decision import UNDECIDED, Decision
 from edgeopt.pipeline.prepare import OPEN
 from edgeopt.planner import Known
 from edgeopt.schema.job import Outcome
@@ -20,8 +21,6 @@ from edgeopt.schema.result import (
     TargetResult,
 )
 from edgeopt.schema.target import TargetGroup
-
-EXIT_ORDER = (1, 3, 4, 5)  # of several targets, the first of these that applies
 
 
 def job_lists(outcomes: Iterable[Outcome]) -> JobLists:
@@ -90,7 +89,7 @@ def _slices(contest: Contest, decision: Decision) -> dict[str, tuple[SliceFigure
     shown = decision.chosen or next(
         (e for e in contest.entries if e.plan.id == decision.nearest_miss), None
     )
-    if shown is None or decision.verdict in ("built", "unreachable"):
+    if shown is None or decision.verdict in ("built", *UNDECIDED):
         return {}
     splits = ["validation", *(["test"] if "measurements" in decision.test else [])]
     found = {split: contest.bench.sliced(shown, split) for split in splits}
@@ -176,7 +175,3 @@ def data_facts(known: Known) -> dict[str, Any]:
         }
         for role, raw in known.raw.items()
     }
-
-
-def exit_code_of(codes: Sequence[int]) -> int:
-    return next((code for code in EXIT_ORDER if code in codes), 0)

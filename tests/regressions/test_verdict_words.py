@@ -57,7 +57,6 @@ def eligible_reference(made: Any) -> Any:
     return reference
 
 
-@pytest.mark.xfail(strict=True, reason="the reference races against itself")
 def test_the_reference_is_not_raced_against_itself_and_stands_at_one() -> None:
     """Guards against a reference that shows the noise of a race as if it were a ratio."""
     made = contest({"reference": parts.REFERENCE, "slow": parts.candidate(1.4)}, {})
@@ -70,7 +69,6 @@ def test_the_reference_is_not_raced_against_itself_and_stands_at_one() -> None:
     assert decision.chosen is reference, "it contends like any other"
 
 
-@pytest.mark.xfail(strict=True, reason="the reference races itself and the larger one may win")
 def test_the_reference_wins_or_loses_a_tie_by_size() -> None:
     """Guards against a tie with the reference that noise decides."""
     for smaller, larger in (("reference", "same"), ("same", "reference")):
@@ -130,7 +128,6 @@ def optimized(folder: Path, model: Any, targets: list[str], **fields: Any) -> Re
     )  # fmt: skip
 
 
-@pytest.mark.xfail(strict=True, reason="later races overwrite the reference's own time")
 def test_a_row_s_time_and_ratio_are_of_one_race(folder: Path) -> None:
     """Guards against 1.00x beside a time that belongs to another race."""
     passes = [{"one_of": ["none", "simplify-onnx", "fp16"]}]
@@ -154,7 +151,6 @@ def test_a_row_s_time_and_ratio_are_of_one_race(folder: Path) -> None:
 # -- proof
 
 
-@pytest.mark.xfail(strict=True, reason="whatever comes first is called the best measured")
 def test_best_measured_is_said_only_where_it_is_proven() -> None:
     """Guards against a winner by noise that is called the best."""
     figures = {
@@ -184,7 +180,6 @@ def test_a_winner_that_is_proven_is_called_the_best_measured() -> None:
     assert decision.sentence.startswith("first is the best measured artifact")
 
 
-@pytest.mark.xfail(strict=True, reason="whatever comes first is called the best measured")
 def test_short_races_whose_intervals_overlap_prove_nothing() -> None:
     """Guards against a quick run that claims what only direct races can show."""
     figures = {
@@ -198,7 +193,6 @@ def test_short_races_whose_intervals_overlap_prove_nothing() -> None:
     assert "not proven" in decision.sentence and "second" in decision.sentence
 
 
-@pytest.mark.xfail(strict=True, reason="ratios that differ by less than 0.5% are ranked by them")
 def test_a_difference_below_half_a_percent_goes_to_the_smaller_file() -> None:
     """Guards against a larger file that wins by a hair."""
     figures = {
@@ -218,7 +212,6 @@ def words(result: Result) -> dict[str, str]:
     return {target.target: target.verdict for target in result.targets}
 
 
-@pytest.mark.xfail(strict=True, reason="a failed reference ends as inconclusive")
 def test_a_reference_that_cannot_be_scored_fails_its_target_alone(folder: Path) -> None:
     """Guards against a broken target that reads as one that only lacks proof."""
     targets = ["local/onnxruntime", "local/openvino"]
@@ -234,7 +227,6 @@ def test_a_reference_that_cannot_be_scored_fails_its_target_alone(folder: Path) 
     assert [t["verdict"] for t in kept["targets"]] == ["chosen", "failed"]
 
 
-@pytest.mark.xfail(strict=True, reason="a failed reference ends as inconclusive")
 def test_where_no_target_is_decided_a_failed_run_exits_1(folder: Path) -> None:
     """Guards against a run without any result that reads as partly done."""
     result = optimized(folder, folder / "det.onnx", ["local/openvino"])
@@ -243,7 +235,6 @@ def test_where_no_target_is_decided_a_failed_run_exits_1(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("bench", [True, False], ids=["measured", "built"])
-@pytest.mark.xfail(strict=True, reason="a reference that cannot be made ends the whole run")
 def test_a_reference_that_cannot_be_made_fails_its_target_alone(folder: Path, bench: bool) -> None:
     """Guards against one target's missing operator that costs the others their result."""
     model = {"format": "torch", "factory": f"{folder}/net.py:Net"}
@@ -257,7 +248,6 @@ def test_a_reference_that_cannot_be_made_fails_its_target_alone(folder: Path, be
     assert "Lowering not found" in result.target("local/litert").sentence
 
 
-@pytest.mark.xfail(strict=True, reason="candidates that all failed end as inconclusive")
 def test_candidates_that_all_failed_are_a_failed_target_which_names_the_first_error() -> None:
     """Guards against a verdict of doubt where nothing could be measured."""
     figures = {"reference": parts.REFERENCE, "one": {}, "two": {}}
