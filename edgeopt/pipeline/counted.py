@@ -11,7 +11,7 @@ from edgeopt.pipeline.decision import Decision
 from edgeopt.pipeline.ending import failed, nobody, tested
 from edgeopt.pipeline.measure import Bench, Entry
 from edgeopt.pipeline.parity import compared, labelled
-from edgeopt.schema.job import Job
+from edgeopt.schema.job import ArrayRef, Job
 from edgeopt.schema.measurement import Measurement
 from edgeopt.schema.parity import Parity
 from edgeopt.schema.result import SliceFigure
@@ -52,6 +52,11 @@ class CountedBench(Bench):
         """Slices on the host, where parity holds; a few samples make no slices."""
         parity = self._parities.get((entry.plan.id, split))
         return super().sliced(twin(entry), split) if parity and parity.holds else ()
+
+    def kept(self, entry: Entry, split: str) -> dict[str, ArrayRef]:
+        """What the host answered, where parity holds: the figures are made of that."""
+        parity = self._parities.get((entry.plan.id, split))
+        return super().kept(twin(entry), split) if parity and parity.holds else {}
 
     def _judged(
         self,

@@ -21,16 +21,20 @@ def failed(contest: Contest) -> Decision | None:
     """A decision where nothing can be chosen, because of errors; None where something can."""
     broken = contest.reference.error
     if broken is not None:
-        sentence = f"the reference {contest.name(contest.reference)} failed: {told_error(broken)}"
-        return Decision("failed", one_line(sentence))
+        name = contest.name(contest.reference)
+        return Decision("failed", f"the reference {name} failed: {_told(broken)}")
     errors = [(entry, entry.error) for entry in contest.eligible()]
     if not errors or not all(error is not None for _, error in errors):
         return None
     first, error = errors[0]
-    sentence = (
-        f"every candidate failed; the first: {contest.name(first)}: {told_error(error or {})}"
-    )
-    return Decision("failed", one_line(sentence))
+    told = f"{contest.name(first)}: {_told(error or {})}"
+    return Decision("failed", f"every candidate failed; the first: {told}")
+
+
+def _told(error: dict[str, str]) -> str:
+    """An error in one line, with what to do next."""
+    hint = error.get("hint", "")
+    return one_line(told_error(error) + (f" ({hint})" if hint else ""))
 
 
 def praised(contest: Contest, chosen: Entry) -> str:

@@ -120,7 +120,7 @@ def run_recipe(
         seconds=round(time.monotonic() - clock, 3),
         recipe=asked.spelled(),
         recipe_path=recipe.path.name if recipe.path else "",
-        source=source_facts(outcomes),
+        source=source_facts(outcomes, contests[0].bench),
         data=data_facts(known),
         versions={name: v for name in LIBRARIES if (v := installed_version(name))},
         jobs=job_lists(outcomes.values()),

@@ -21,7 +21,7 @@ from edgeopt.schema.errors import (
     UnreachableError,
     from_record,
 )
-from edgeopt.schema.job import Arrays, Job, Outcome
+from edgeopt.schema.job import ArrayRef, Arrays, Job, Outcome
 from edgeopt.schema.measurement import Measurement
 from edgeopt.schema.result import SliceFigure
 from edgeopt.schema.target import Target, TargetGroup
@@ -177,6 +177,14 @@ class Bench:
             self.figures.sliced(outputs, self.figures.outputs(theirs, self.known.source), split)
         )
 
+    def kept(self, entry: Entry, split: str) -> dict[str, ArrayRef]:
+        """Where the store keeps what an entry answered, by output; nothing where it was not."""
+        return _refs(self.outcomes.get(self._entry_job(entry, split).id), entry.made)
+
+    def kept_of_source(self, split: str) -> dict[str, ArrayRef]:
+        """The same of the source."""
+        return _refs(self.outcomes.get(self._source_job(split).id), self.known.source)
+
     def _tensors(self, description: Description, model: str, split: str) -> Job:
         return tensors_job(self.recipe, self.known, split, description, model)
 
@@ -290,6 +298,15 @@ class Bench:
         value = self.race(entry, reference, "memory")
         for side, owner in (("a", entry), ("b", reference)):
             owner.measured |= _read(value.get(side, {}))
+
+
+def _refs(scored: Outcome | None, made: Description) -> dict[str, ArrayRef]:
+    """References to the raw values that a score kept, by names and in order of the signature."""
+    if scored is None or not scored.ok:
+        return {}
+    refs = [ArrayRef.model_validate(scored.value["outputs"][n]) for n in scored.value["order"]]
+    names = [tensor.name for tensor in made.signature.outputs]
+    return dict(zip(names, refs, strict=True)) if len(names) == len(refs) else {}
 
 
 def _read(figures: Mapping[str, Any]) -> dict[str, Measurement]:

@@ -8,6 +8,8 @@ from typing import Any
 from edgeopt.bench.rig import FALLBACK
 from edgeopt.pipeline.contest import Contest
 from edgeopt.pipeline.decision import UNDECIDED, Decision
+from edgeopt.pipeline.entry import Entry
+from edgeopt.pipeline.measure import Bench
 from edgeopt.pipeline.prepare import OPEN
 from edgeopt.planner import Known
 from edgeopt.schema.job import Outcome
@@ -17,6 +19,7 @@ from edgeopt.schema.result import (
     CandidateResult,
     JobLists,
     PassRecord,
+    Scores,
     SliceFigure,
     TargetResult,
 )
@@ -60,6 +63,7 @@ def target_result(
                 measurements=entry.measured,
                 verdicts=contest.verdicts.get(entry.plan.id, ()),
                 unjudged=contest.unjudged(entry),
+                scores=_scores(contest, entry),
                 placement=entry.placement,
                 parity=tuple(entry.parity.values()),
                 on_front=entry.plan.id in front,
@@ -94,6 +98,14 @@ def _slices(contest: Contest, decision: Decision) -> dict[str, tuple[SliceFigure
     splits = ["validation", *(["test"] if "measurements" in decision.test else [])]
     found = {split: contest.bench.sliced(shown, split) for split in splits}
     return {split: figures for split, figures in found.items() if figures}
+
+
+def _scores(contest: Contest, entry: Entry) -> Scores:
+    """Where the store keeps what an entry answered, split by split."""
+    if entry.error is not None:
+        return {}
+    found = {split: contest.bench.kept(entry, split) for split in contest.bench.known.raw}
+    return {split: refs for split, refs in found.items() if refs}
 
 
 def _machine(group: TargetGroup) -> dict[str, Any]:
@@ -161,9 +173,13 @@ def _pass_record(id: str, label: str, plan: Plan, outcomes: dict[str, Outcome]) 
     )
 
 
-def source_facts(outcomes: dict[str, Outcome]) -> dict[str, Any]:
+def source_facts(outcomes: dict[str, Outcome], bench: Bench) -> dict[str, Any]:
+    """Digest, form, and where the store keeps what the source answered, split by split."""
     value = outcomes[OPEN].value
-    return {"digest": outcomes[OPEN].digest, **value}
+    found = {split: bench.kept_of_source(split) for split in bench.known.raw}
+    scores = {split: {name: ref.to_json() for name, ref in refs.items()}
+              for split, refs in found.items() if refs}  # fmt: skip
+    return {"digest": outcomes[OPEN].digest, **value, "scores": scores}
 
 
 def data_facts(known: Known) -> dict[str, Any]:
@@ -172,6 +188,7 @@ def data_facts(known: Known) -> dict[str, Any]:
             "n": raw.n,
             "digest": raw.digest,
             "label_digest": raw.labels.blob if raw.labels else "",
+            "labels": raw.labels.to_json() if raw.labels else None,
         }
         for role, raw in known.raw.items()
     }
