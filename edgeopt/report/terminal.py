@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import sys
 
 from rich.console import Console, ConsoleOptions, Group, RenderableType
 from rich.padding import Padding
@@ -11,7 +12,7 @@ from rich.text import Text
 
 from edgeopt.schema.base import printable
 from edgeopt.schema.measurement import Measurement
-from edgeopt.schema.result import SPLIT, CandidateResult, Result, SliceFigure, TargetResult
+from edgeopt.schema.result import SPLIT, CandidateResult, Result, TargetResult
 from edgeopt.schema.shown import (
     bounds,
     by_split,
@@ -41,22 +42,21 @@ HEADLINES = {
 PLAIN_WIDTH = 110  # columns of a text that no terminal shows
 
 
-def draw(result: Result) -> str:
-    """The view as plain text, without colour."""
-    console = Console(file=io.StringIO(), width=PLAIN_WIDTH, no_color=True, highlight=False)
-    console.print(view(result))
+def draw(result: Result, folder: str = "", width: int = PLAIN_WIDTH) -> str:
+    """The view as plain text, without colour; ``folder`` is where the result's files lie."""
+    console = Console(file=io.StringIO(), width=width, no_color=True, highlight=False)
+    console.print(view(result, folder))
     assert isinstance(console.file, io.StringIO)
     return "\n".join(line.rstrip() for line in console.file.getvalue().splitlines()) + "\n"
 
 
 def show(result: Result, folder: str = "") -> None:
-    """Print to standard output; ``folder`` is where the result's files lie."""
+    """Print to standard output."""
     console = Console(highlight=False)
     if console.is_terminal:
         console.print(view(result, folder))
     else:
-        console = Console(highlight=False, width=max(console.width, PLAIN_WIDTH))
-        console.print(view(result, folder))
+        sys.stdout.write(draw(result, folder, max(console.width, PLAIN_WIDTH)))
 
 
 def view(result: Result, folder: str = "") -> RenderableType:
@@ -87,11 +87,22 @@ def _headline(target: TargetResult, folder: str) -> RenderableType:
         if target.path:
             path = f"{folder.rstrip('/')}/{target.path}" if folder else target.path
             grid.add_row("path", _text(path))
-        rows = [*_figures(target, candidate.measurements), *_groups(target), *_bounds(target)]
+        rows = [*_reference(target, candidate), *_figures(target, candidate.measurements),
+                *_groups(target), *_bounds(target)]  # fmt: skip
         for label, text in rows:
             grid.add_row(label, _text(text))
     grid.add_row("why", _text(target.sentence))
     return Group(title, Padding(grid, (0, 0, 0, 2)))
+
+
+def _reference(target: TargetResult, shown: CandidateResult) -> list[tuple[str, str]]:
+    """What ratios are against, and how long it takes and how large it is itself."""
+    if not target.reference or target.reference == shown.id:
+        return []
+    reference = target.candidate(target.reference)
+    own = [reference.measurements.get(quantity) for quantity in (target.speed, "size")]
+    parts = [target.named(reference), *(whole(figure) for figure in own if figure)]
+    return [("reference", "; ".join(parts))]
 
 
 def _figures(target: TargetResult, measured: dict[str, Measurement]) -> list[tuple[str, str]]:
@@ -118,20 +129,20 @@ def _groups(target: TargetResult) -> list[tuple[str, str]]:
     if not split:
         return []
     figures, found = target.slices[split], []
+    quantity = figures[0].figure.quantity
+    name = "" if quantity == target.metric else f"{quantity} "
     if any(figure.difference for figure in figures):
-        lost = largest_drop(figures)
-        text = _group(target, lost) if lost else "none: no group lost"
+        text, lost = "none: no group lost", largest_drop(figures)
+        if lost and lost.difference:
+            text = (
+                f"{lost.column} {lost.value}: {name}{whole(lost.difference)} against source, "
+                f"to {told(lost.figure)}"
+            )
         found.append((f"largest drop ({split})", text))
     worst = worst_group(figures)
     kind = "class" if worst.column == "class" else "group"
-    return [*found, (f"worst {kind} ({split})", _group(target, worst))]
-
-
-def _group(target: TargetResult, group: SliceFigure) -> str:
-    quantity = group.figure.quantity
-    name = "" if quantity == target.metric else f"{quantity} "
-    against = f"; {whole(group.difference)} against source" if group.difference else ""
-    return f"{group.column} {group.value}: {name}{whole(group.figure)}{against}"
+    text = f"{worst.column} {worst.value}: {name}{whole(worst.figure)}"
+    return [*found, (f"worst {kind} ({split})", text)]
 
 
 def _bounds(target: TargetResult) -> list[tuple[str, str]]:

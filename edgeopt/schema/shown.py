@@ -15,6 +15,7 @@ from edgeopt.schema.result import CandidateResult, SliceFigure, TargetResult
 NO_METRIC = (  # quantities that are measured of a file or a race, on no split
     "latency.", "load_time", "memory.", "size", "instructions", "bytes.",
 )  # fmt: skip
+MOST_DIGITS = 5
 BESIDE = ("difference.", "ratio.")  # prefixes of figures that are against another
 
 
@@ -79,10 +80,20 @@ def whole(measurement: Measurement) -> str:
 
 
 def _shown(measurement: Measurement) -> tuple[str, int]:
-    """Unit and significant digits to show a figure with."""
-    if measurement.unit != "fraction":
-        return measurement.unit, 3
-    return ("pt", 3) if measurement.quantity.startswith("difference.") else ("fraction", 4)
+    """Unit and significant digits to show a figure with.
+
+    A ratio gets as many, up to 5, as tell the ends of its interval apart.
+    """
+    unit, digits = measurement.unit, 3
+    if unit == "fraction":
+        apart = measurement.quantity.startswith("difference.")
+        return ("pt", 3) if apart else ("fraction", 4)
+    low, high = measurement.interval
+    while unit == "x" and low != high and digits < MOST_DIGITS:
+        if figure(low, unit, digits) != figure(high, unit, digits):
+            break
+        digits += 1
+    return unit, digits
 
 
 def held(verdict: Verdict) -> str:

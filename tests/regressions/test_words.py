@@ -104,7 +104,7 @@ def test_the_largest_drop_and_the_worst_class_are_two_lines() -> None:
     """Guards against a drop that hides which class is worst, and the other way round."""
     target = with_groups(group("0", 0.95, -0.03), group("6", 0.80, -0.01), group("7", 0.9, 0.02))
     text = terminal(target)
-    assert "largest drop (test) class 0: 95.00%" in text
+    assert "largest drop (test) class 0: -3.00pt" in text
     assert "worst class (test) class 6: 80.00%" in text
     text = page(target)
     assert "Largest drop" in text and "Worst class" in text

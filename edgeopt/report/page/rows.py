@@ -9,8 +9,10 @@ from edgeopt.schema.measurement import Measurement
 from edgeopt.schema.result import SPLIT, CandidateResult, SliceFigure, TargetResult
 from edgeopt.schema.shown import (
     Split,
+    bounds,
     by_split,
     interval,
+    is_metric,
     largest_drop,
     shown,
     tested,
@@ -109,14 +111,9 @@ def _tile(measured: dict[str, Measurement], quantity: str) -> Cell:
     return Cell(name, told(ratio), (*_interval(ratio), told(value)))
 
 
-def checks(target: TargetResult) -> list[tuple[str, list[Verdict]]]:
-    """Verdicts on the one shown, split by split."""
-    candidate = shown(target)
-    if candidate is None:
-        return []
-    ended = [Verdict.model_validate(raw) for raw in target.test.get("verdicts", [])]
-    found = [("test", ended), ("validation", list(candidate.verdicts))]
-    return [(split, verdicts) for split, verdicts in found if verdicts]
+def checks(target: TargetResult) -> list[tuple[str, Verdict]]:
+    """Verdicts on the one shown, constraint by constraint, each with the split it is of."""
+    return [pair for bound in bounds(target) for pair in bound.verdicts]
 
 
 @dataclass(frozen=True)
@@ -211,13 +208,15 @@ def _extra(target: TargetResult, candidate: CandidateResult) -> list[Cell]:
     metric, speed = target.metric, target.speed
     columns = {metric, f"difference.{metric}", f"ratio.{speed}", speed, "size",
                "memory.peak", "load_time"}  # fmt: skip
-    measured, ended = candidate.measurements, dict[str, Measurement]()
+    sides = [("validation", candidate.measurements)]
     if candidate.id == target.chosen:
-        ended = tested(target)
-    more = [_cell(measured, name, name) for name in sorted(measured) if name not in columns]
-    told_of = (metric, f"difference.{metric}")
-    return more + [_cell(ended, name, f"{name} (test)") for name in sorted(ended)
-                   if name not in told_of]  # fmt: skip
+        sides.append(("test", {q: m for q, m in tested(target).items() if q not in columns}))
+    found = []
+    for split, measured in sides:
+        for name in sorted(set(measured) - columns):
+            mark = f" ({split})" if is_metric(name.removeprefix("ratio.")) else ""
+            found.append(_cell(measured, name, f"{name}{mark}"))
+    return found
 
 
 def name_of(quantity: str) -> str:
