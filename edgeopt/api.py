@@ -134,7 +134,8 @@ def compare(
 
     Files race directly on ``targets`` and answer the same samples: those of a recipe's ``split``,
     or of an .npz with an array for each input of A and one called ``label``. Of two results the
-    chosen artifacts are compared by the figures they hold; ``rerace`` races their files now.
+    chosen artifacts are compared by the figures they hold, and by the answers that the store keeps
+    of them; ``rerace`` races their files now.
     ``require`` holds constraints in which ``source`` means A. Raises EdgeoptError.
     """
     from edgeopt.pipeline import compare_files, compare_results
@@ -143,7 +144,8 @@ def compare(
     held = [_result_of(each) for each in (a, b)]
     if all(held) and not rerace:
         names = [each.recipe_path if isinstance(each, Result) else str(each) for each in (a, b)]
-        return compare_results(held[0], held[1], (names[0], names[1]), require)  # type: ignore[arg-type]
+        with _opened(store) as opened:
+            return compare_results(held[0], held[1], (names[0], names[1]), require, opened)  # type: ignore[arg-type]
     if any(held) and not all(held):
         raise UsageError("a result can be compared with a result, a model file with a model file")
     files = [_file_of(each, result) for each, result in zip((a, b), held, strict=True)]

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
+from edgeopt.decide.proof import TIE
 from edgeopt.decide.verdict import judge
-from edgeopt.schema.constraint import Constraint, Verdict, quantity_unit
-from edgeopt.schema.measurement import Measurement, figure
+from edgeopt.schema.constraint import Constraint, Verdict
+from edgeopt.schema.measurement import Measurement
+from edgeopt.schema.shown import less_is_better
 
-TIE = 0.005  # of an exact figure: below that, the smaller file wins
 Standing = Literal["feasible", "infeasible", "inconclusive", "pending"]
 
 
@@ -68,8 +69,7 @@ def objective_value(objective: str, measured: Mapping[str, Measurement]) -> floa
     found = measured.get(f"ratio.{objective}") or measured.get(objective)
     if found is None:
         return None
-    less = found.better == "less" if found.better else quantity_unit(objective)[1]
-    return found.value if less else -found.value
+    return found.value if less_is_better(objective, found) else -found.value
 
 
 def ranked(objective: str, measured: Mapping[str, Mapping[str, Measurement]]) -> list[str]:
@@ -120,28 +120,3 @@ def nearest_miss(verdicts: Mapping[str, Sequence[Verdict]]) -> str | None:
     missed = {id: worst(found) for id, found in verdicts.items()}
     misses = {id: relative_margin(verdict) for id, verdict in missed.items() if verdict}
     return max(misses, key=lambda id: misses[id], default=None)
-
-
-def lost_to(
-    objective: str,
-    mine: Mapping[str, Measurement],
-    theirs: Mapping[str, Measurement],
-    duel: Measurement | None,
-) -> str:
-    """Why a feasible candidate is not the chosen one.
-
-    ``duel`` is the direct race of the two, this one over the chosen, where there was one.
-    """
-    told = f"{objective} {_told(objective, mine)} against {_told(objective, theirs)} of the chosen"
-    if duel is None:
-        return told
-    low, high = duel.interval
-    direct = f"{duel.value:.3f}x in their direct race (95% interval {low:.3f} to {high:.3f})"
-    if low <= 1.0 <= high:
-        return f"a tie with the chosen within the uncertainty: {direct}"
-    return f"{told}; {direct}"
-
-
-def _told(objective: str, measured: Mapping[str, Measurement]) -> str:
-    found = measured.get(f"ratio.{objective}") or measured.get(objective)
-    return figure(found.value, found.unit) if found else "not measured"

@@ -1,7 +1,8 @@
 """Two results side by side: what each chose, where both decided for the same target.
 
-The runs were not made side by side, so nothing is paired: intervals are as wide as both runs'
-own ones make them, and times of different machines are not compared at all.
+Metrics are equal where the answers are, and paired where the store keeps the answers of both to
+the same samples. The runs were not timed side by side, so times are never paired: intervals are as
+wide as both runs' own ones make them, and times of different machines are not compared at all.
 """
 
 from __future__ import annotations
@@ -11,23 +12,44 @@ from collections.abc import Iterator, Sequence
 
 from edgeopt.decide.choose import judge_all
 from edgeopt.pipeline.compare import exit_code
+from edgeopt.pipeline.paired_results import Chosen, facts_of, paired
 from edgeopt.schema.comparison import ComparedPair, ComparedSide, Comparison
-from edgeopt.schema.constraint import parse_constraint
+from edgeopt.schema.constraint import Constraint, parse_constraint
 from edgeopt.schema.errors import UsageError
 from edgeopt.schema.measurement import Measurement
-from edgeopt.schema.result import CandidateResult, Result, TargetResult
+from edgeopt.schema.result import CandidateResult, Result
+from edgeopt.store import Store
 
 TIMES = ("latency.", "load_time", "memory.")
 UNPAIRED = "two runs, not paired: both intervals combined"
 
 
 def compare_results(
-    a: Result, b: Result, names: tuple[str, str], require: Sequence[str] = ()
+    a: Result,
+    b: Result,
+    names: tuple[str, str],
+    require: Sequence[str] = (),
+    store: Store | None = None,
 ) -> Comparison:
-    """B's choices against A's. Raises UsageError where no target is decided in both."""
+    """B's choices against A's; ``store`` may keep what both answered.
+
+    A target that A chose for and B did not is ``undecided``: bounds on it are inconclusive. Raises
+    UsageError where no target is decided in both.
+    """
     theirs = {target.target: target for target in a.targets}
     both = [(theirs[t.target], t) for t in b.targets if t.target in theirs]
-    pairs = [pair for old, new in both if (pair := _pair(old, new, require))]
+    constraints = [parse_constraint(text, where="--require") for text in require]
+    pairs = []
+    for old, new in both:
+        if old.chosen is not None and new.chosen is not None:
+            sides = [Chosen(result, target, target.candidate(id)) for result, target, id in
+                     ((a, old, old.chosen), (b, new, new.chosen))]  # fmt: skip
+            pairs.append(_pair(sides[0], sides[1], constraints, store))
+    undecided = {
+        new.target: f"{new.verdict}: {new.sentence}"
+        for old, new in both
+        if old.chosen is not None and new.chosen is None
+    }
     if not pairs:
         raise UsageError(
             "the two results chose nothing for a common target",
@@ -36,7 +58,9 @@ def compare_results(
         )
     notes = [f"only in one of the results: {name}" for name in
              sorted({t.target for t in a.targets} ^ {t.target for t in b.targets})]  # fmt: skip
+    notes += [f"{target}: A chose for it, B did not: {why}" for target, why in undecided.items()]
     notes += _changes(a, b)
+    code = exit_code([v for pair in pairs for v in pair.verdicts])
     return Comparison(
         edgeopt=b.edgeopt,
         kind="results",
@@ -44,8 +68,9 @@ def compare_results(
         b=names[1],
         required=tuple(require),
         pairs=tuple(pairs),
+        undecided=undecided,
         notes=tuple(notes),
-        exit_code=exit_code([v for pair in pairs for v in pair.verdicts]),
+        exit_code=4 if undecided and require and not code else code,
     )
 
 
@@ -53,33 +78,35 @@ def _told(result: Result) -> str:
     return ", ".join(f"{t.target} ({t.verdict})" for t in result.targets)
 
 
-def _pair(a: TargetResult, b: TargetResult, require: Sequence[str]) -> ComparedPair | None:
-    if a.chosen is None or b.chosen is None:
-        return None
-    old, new = a.candidate(a.chosen), b.candidate(b.chosen)
+def _pair(
+    a: Chosen, b: Chosen, constraints: Sequence[Constraint], store: Store | None
+) -> ComparedPair:
+    old, new = a.candidate, b.candidate
     keys = ("isa", "cpu")
-    alike = all(a.machine.get(key) == b.machine.get(key) for key in keys)
+    alike = all(a.target.machine.get(key) == b.target.machine.get(key) for key in keys)
     notes = []
     if not alike:
-        told = (" ".join(str(t.machine.get(k)) for k in reversed(keys)) for t in (a, b))
+        told = (" ".join(str(t.target.machine.get(k)) for k in reversed(keys)) for t in (a, b))
         notes.append(f"measured on other machines, so times are not compared: {' and '.join(told)}")
     if old.label != new.label or old.target != new.target:
         notes.append(f"another choice: {_label(old)} before, {_label(new)} now")
     elif old.artifact and new.artifact and old.artifact.digest != new.artifact.digest:
         notes.append("the same choice, its file another one")
-    against = dict(_against(old, new, alike))
-    constraints = [parse_constraint(text, where="--require") for text in require]
+    found = paired(a, b, store, {c.quantity for c in constraints if c.basis == "ratio"})
+    notes += [found.how] if found.how else []
+    against = dict(_against(old, new, alike)) | found.against
     measured = {q: m for q, m in new.measurements.items() if alike or not q.startswith(TIMES)}
     for constraint in constraints:
         if constraint.quantity not in measured:
+            why = "not measured" if alike else "measured on another machine"
             raise UsageError(
-                f"'{constraint.text}' cannot be judged on {b.target}: {constraint.quantity} was "
-                + ("not measured" if alike else "measured on another machine"),
+                f"'{constraint.text}' cannot be judged on {b.target.target}: "
+                f"{constraint.quantity} was {why}",
                 where="--require",
             )
     plain = {q: m for q, m in measured.items() if not q.startswith(("difference.", "ratio."))}
     return ComparedPair(
-        target=b.target,
+        target=b.target.target,
         a=_side(old),
         b=_side(new),
         against=against,
@@ -159,5 +186,5 @@ def _changes(a: Result, b: Result) -> Iterator[str]:
     if a.source.get("digest") != b.source.get("digest"):
         yield "the source models differ"
     for split in sorted({*a.data, *b.data}):
-        if a.data.get(split) != b.data.get(split):
+        if facts_of(a, split) != facts_of(b, split):
             yield f"the samples of '{split}' differ"

@@ -4,49 +4,35 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal
 
-from edgeopt.decide.choose import judge_all, lost_to, nearest_miss, ranked, standing, worst
+from edgeopt.decide.choose import first_of_ties, judge_all, ranked, standing
 from edgeopt.decide.front import pareto_front
+from edgeopt.decide.leading import leading_metric
+from edgeopt.decide.proof import Proof, inverse, is_raced, is_tie, proof
 from edgeopt.decide.stages import stage_figures
+from edgeopt.pipeline.decision import Decision
+from edgeopt.pipeline.ending import failed, nobody, tested
 from edgeopt.pipeline.measure import Bench, Entry, sizes
-from edgeopt.schema.constraint import Constraint, Verdict, quantity_unit
-from edgeopt.schema.errors import UnreachableError
+from edgeopt.pipeline.standing import standing_of
+from edgeopt.schema.constraint import Constraint, Verdict
 from edgeopt.schema.event import Event
-from edgeopt.schema.measurement import Measurement, figure, span
+from edgeopt.schema.measurement import Measurement
 from edgeopt.schema.result import CandidateStatus, StageFigure
+from edgeopt.schema.shown import less_is_better
 
-FINALISTS = 3
-AGAINST = "the reference, which all others race against"
-PLOTTED = ("accuracy", "mse", "fidelity.agreement")  # the first of these is set against speed
-EXIT = {"chosen": 0, "built": 0, "unmet": 3, "refused-on-test": 3, "inconclusive": 4,
-        "unreachable": 5}  # fmt: skip
-Word = Literal["chosen", "unmet", "inconclusive", "refused-on-test", "built", "unreachable"]
-
-
-@dataclass
-class Decision:
-    """What came of the contest."""
-
-    verdict: Word
-    sentence: str
-    chosen: Entry | None = None
-    nearest_miss: str | None = None
-    test: dict[str, Any] = field(default_factory=dict)
-    error: UnreachableError | None = None  # the device was lost
-
-    @property
-    def exit_code(self) -> int:
-        """0 chosen, 3 unmet or refused on test, 4 inconclusive, 5 unreachable."""
-        return EXIT[self.verdict]
+KINDS = ("full", "short", "count")  # of races, the most exact first
 
 
 class Contest:
-    """Runs the phases in order; ``entries`` and ``reference`` keep what was measured."""
+    """Runs the phases in order; ``entries`` and ``reference`` keep what was measured.
+
+    The reference contends where one of the recipe's own chains ends in it, at exactly 1.00x: it is
+    raced beside the others and never against itself.
+    """
 
     ratio = "ratio.latency.p50"  # what stands for speed
     protocol = "short"  # the cheapest race that gives it
+    finalists = 3  # how many race in full
 
     def __init__(
         self,
@@ -71,27 +57,39 @@ class Contest:
 
         Raises UnreachableError where the device is lost, and what stops the whole run.
         """
+        if broken := failed(self):
+            return broken
         self.score()
-        contenders = self._standing_as("feasible", "pending")
+        if broken := failed(self):
+            return broken
+        contenders = self.standing_as("feasible", "pending")
         if contenders:
             self._short_races([*contenders, *self._beside_stages(contenders)])
         if self.quick:
             self._measure_memory("pending")
-            order = self._order([e for e in self._standing_as("feasible") if e.raced])
-            return self._tested(order[0]) if order else self._nobody()
-        finalists = self._order(self._standing_as("feasible", "pending"))[:FINALISTS]
+            order = self._order([e for e in self.standing_as("feasible") if e.raced])
+            self._time_reference(order)
+            return tested(self, order[0]) if order else nobody(self)
+        finalists = self._order(self.standing_as("feasible", "pending"))[: self.finalists]
         self._full_races(finalists)
         finalists = self._order(
-            [e for e in self._standing_as("feasible") if e.raced in ("full", "final")]
+            [e for e in self.standing_as("feasible") if e.raced in ("full", "final")]
         )
         chosen = self._final(finalists)
         if chosen is None:
-            return self._nobody()
-        return self._tested(chosen)
+            return nobody(self)
+        self._time_reference([chosen, *finalists])
+        return tested(self, chosen)
+
+    def built(self) -> Decision:
+        """The decision where nothing is to be measured."""
+        made = sum(e.error is None for e in self.eligible())
+        told = f"{made} candidates built and checked; nothing was measured"
+        return failed(self) or Decision("built", told)
 
     def score(self) -> None:
         """Figures and verdicts of every entry on the validation split."""
-        self._phase("Scoring on the validation split")
+        self.phase("Scoring on the validation split")
         alive = [e for e in self._everyone() if e.error is None]
         measured = self.bench.score(alive, "validation")
         self.bench.source = measured.pop("source")
@@ -103,20 +101,46 @@ class Contest:
         self._judge(alive)
 
     def _short_races(self, entries: list[Entry]) -> None:
-        self._phase(f"Racing {len(entries)} candidates against the reference, short", len(entries))
-        for entry in entries:
-            if self._late():
-                return
-            self.bench.race_reference(entry, self.reference, "short")
+        others = [entry for entry in entries if entry is not self.reference]
+        text = f"Racing {len(others)} candidates against the reference, {self.protocol}"
+        self.phase(text, len(others))
+        self._race_each(others, self.protocol)
+        if self.reference in entries:
+            self._seat_reference(self.protocol)
         self._judge(entries)
         if self.objective.startswith("memory."):
             self._measure_memory("feasible", "pending")
 
+    def _race_each(self, others: Sequence[Entry], protocol: str) -> None:
+        """Race each against the reference, as long as there is time."""
+        for entry in others:
+            if self.late():
+                return
+            self._race(entry, protocol)
+
+    def _race(self, entry: Entry, protocol: str, tag: str = "") -> None:
+        if self.bench.race_reference(entry, self.reference, protocol, tag):
+            self.reference.stand_beside(entry)
+
+    def _seat_reference(self, protocol: str) -> None:
+        """Let the reference contend: by its time beside the others, or alone without any."""
+        if not self.reference.timed_beside and not self.late():
+            self.bench.time_alone(self.reference, protocol)
+        if self.ratio in self.reference.measured:
+            self.reference.raced = protocol
+
+    def _time_reference(self, order: Sequence[Entry]) -> None:
+        """Show the reference's time of the race beside the first of the others."""
+        beside = next((e for e in order if e is not self.reference and e.beside), None)
+        if beside is not None:
+            self.reference.stand_beside(beside)
+            self._judge([self.reference])
+
     def _beside_stages(self, contenders: Sequence[Entry]) -> list[Entry]:
         """Others that show what stages do to speed, feasible or not: with a stage, or without."""
-        if not any(e.plan.stages for e in self._eligible()):
+        if not any(e.plan.stages for e in self.eligible()):
             return []
-        return [e for e in self._eligible() if e.error is None and e not in contenders]
+        return [e for e in self.eligible() if e.error is None and e not in contenders]
 
     def stages(self) -> tuple[StageFigure, ...]:
         """What each stage did to speed, wherever both sides were raced."""
@@ -125,160 +149,131 @@ class Contest:
         return stage_figures(plans, measured, self.ratio)
 
     def _measure_memory(self, *words: str) -> None:
-        entries = [e for e in self._standing_as(*words) if e.raced]
-        for entry in entries:
-            self.bench.memory(entry, self.reference)
-        self._judge(entries)
+        self._weigh([e for e in self.standing_as(*words) if e.raced])
 
-    def _full_races(self, entries: list[Entry]) -> None:
-        self._phase(f"Racing the best {len(entries)} in full", 2 * len(entries))
-        for entry in entries:
-            if self._late():
-                return
-            if self.bench.race_reference(entry, self.reference, "full"):
+    def _weigh(self, entries: Sequence[Entry]) -> None:
+        """Peak memory of each; the reference's comes with that of any other."""
+        for entry in sorted(entries, key=lambda e: e is self.reference):
+            if entry is not self.reference or "memory.peak" not in entry.measured:
                 self.bench.memory(entry, self.reference)
         self._judge(entries)
 
+    def _full_races(self, entries: list[Entry]) -> None:
+        others = [entry for entry in entries if entry is not self.reference]
+        self.phase(f"Racing the best {len(entries)} in full", 2 * len(others))
+        self._race_each(others, "full")
+        if self.reference in entries:
+            self._seat_reference("full")
+        self._weigh([e for e in entries if e.error is None and e.raced == "full"])
+
+    # -- the final
+
     def _final(self, finalists: list[Entry]) -> Entry | None:
-        """Time the best afresh beside reference and runner-up; the faster of a clear duel wins."""
+        """Time the best afresh beside reference and runner-up.
+
+        Of a clear direct race the faster wins, of a tie the smaller file.
+        """
         while finalists:
             best, others = finalists[0], finalists[1:]
-            self._phase("Timing the winner afresh beside the runner-up and the reference")
-            if not self.bench.race_reference(best, self.reference, "full", tag="final"):
+            self.phase("Timing the winner afresh beside the runner-up and the reference")
+            if not self._afresh(best, others[:1]):
                 finalists = others
                 continue
-            self._judge([best])
-            if self._stands(best) != "feasible":
-                finalists = others
-                continue
-            if others and self.objective.startswith("latency."):
-                duel = self.bench.duel(others[0], best)
-                if duel is not None and duel.interval[1] < 1.0:
-                    finalists = [others[0], best, *others[1:]]
-                    others[0].duels.clear()
-                    best.duels[others[0].plan.id] = _inverse(duel)
-                    return self._overtake(finalists)
+            if others and others[0].error is None and is_raced(self.objective):
+                runner_up = others[0]
+                race = self._side_by_side(runner_up, best)
+                if race is not None and self._overtakes(runner_up, best, race):
+                    held = self._afresh(runner_up, [best])
+                    return runner_up if held else best
             return best
         return None
 
-    def _overtake(self, finalists: list[Entry]) -> Entry:
-        """The runner-up was faster in the direct race: it wins if its fresh figures hold too."""
-        runner_up, best = finalists[0], finalists[1]
-        held = self.bench.race_reference(runner_up, self.reference, "full", tag="final")
-        self._judge([runner_up])
-        return runner_up if held and self._stands(runner_up) == "feasible" else best
+    def _afresh(self, best: Entry, others: Sequence[Entry]) -> bool:
+        """Race the best against the reference once more; whether it still holds.
 
-    def _tested(self, chosen: Entry) -> Decision:
-        split = "test"
-        told = f"{self._name(chosen)} is the best measured artifact"
-        if split not in self.bench.known.raw:
-            note = "not tested: the data has no test split"
-            return Decision("chosen", f"{told}; {note}", chosen, test={"not_tested": note})
-        self._phase("Scoring the winner once on the test split")
-        measured = self.bench.score([chosen], split)
-        if chosen.plan.id not in measured:
-            raise_error = chosen.error or {}
-            sentence = f"{told}, but it failed on the test split: {raise_error.get('what', '')}"
-            return Decision("refused-on-test", sentence, chosen, test={"error": raise_error})
-        figures = measured[chosen.plan.id]
-        source = measured["source"]
-        constraints = [c for c in self._constraints(chosen) if c.quantity in figures]
-        verdicts = judge_all(constraints, figures, source)
-        test = {
-            "n": self.bench.known.raw[split].n,
-            "measurements": {k: m.to_json() for k, m in figures.items()},
-            "source": {k: m.to_json() for k, m in source.items()},
-            "verdicts": [v.to_json() for v in verdicts],
-        }
-        stands = standing(constraints, verdicts)
-        if stands == "feasible":
-            return Decision("chosen", f"{told}; it holds on the test split", chosen, test=test)
-        bad = worst(verdicts)
-        assert bad is not None
-        word: Word = "refused-on-test" if stands == "infeasible" else "inconclusive"
-        return Decision(
-            word,
-            f"{told} on validation, but on the test split: {bad.sentence}",
-            chosen,
-            chosen.plan.id,
-            test,
-        )
+        Where it is the reference, the first of ``others`` is raced beside it.
+        """
+        sides = others if best is self.reference else [best]
+        for entry in sides:
+            self._race(entry, "full", "final")
+        self._judge([best, *sides])
+        return best.error is None and self.stands(best) == "feasible"
 
-    def _nobody(self) -> Decision:
-        missed = {e.plan.id: self.verdicts.get(e.plan.id, ()) for e in self._eligible()}
-        near = nearest_miss(missed)
-        if near is None:
-            broken = [e for e in self._eligible() if e.error]
-            why = (broken[0].error or {}).get("what", "") if broken else "time ran out"
-            return Decision("inconclusive", f"no candidate could be measured: {why}")
-        bad = worst(missed[near])
-        assert bad is not None
-        name = next(self._name(e) for e in self.entries if e.plan.id == near)
-        undecided = [e for e in self._eligible() if self._stands(e) == "inconclusive"]
-        if undecided:
-            return Decision(
-                "inconclusive",
-                f"no candidate is proven to meet the constraints; nearest: {name}: {bad.sentence}",
-                nearest_miss=near,
-            )
-        return Decision(
-            "unmet",
-            f"no candidate meets the constraints; nearest miss: {name}: {bad.sentence}",
-            nearest_miss=near,
+    def _side_by_side(self, one: Entry, other: Entry) -> Measurement | None:
+        """The direct race of two, one over the other: the reference had it with everyone."""
+        if self.reference not in (one, other):
+            self.bench.duel(one, other, self.objective)
+        return self.direct(one, other)
+
+    def _overtakes(self, runner_up: Entry, best: Entry, race: Measurement) -> bool:
+        if is_tie(race):
+            return self.size(runner_up) < self.size(best)
+        return race.interval[1] < 1.0
+
+    # -- proof
+
+    def direct(self, one: Entry, other: Entry) -> Measurement | None:
+        """One over the other by the objective, from a race side by side; None without one."""
+        name = f"ratio.{self.objective}"
+        if not is_raced(self.objective):
+            return None
+        if other is self.reference:
+            return one.measured.get(name)
+        if one is self.reference:
+            return inverse(other.measured[name]) if name in other.measured else None
+        return one.duels.get(other.plan.id)
+
+    def in_one_kind_of_race(
+        self, one: Entry, other: Entry
+    ) -> tuple[Measurement | None, Measurement | None]:
+        """The objective's figures of two from the same kind of race, the most exact they share."""
+        name = f"ratio.{self.objective}"
+        for kind in KINDS:
+            both = [entry.ratios.get(kind, {}).get(name) for entry in (one, other)]
+            if None not in both:
+                return both[0], both[1]
+        mine, theirs = (
+            e.measured.get(name) or e.measured.get(self.objective) for e in (one, other)
         )
+        return mine, theirs
+
+    def proven(self, one: Entry, other: Entry) -> Proof:
+        """Whether one is proven better than the other by the objective."""
+        figures = self.in_one_kind_of_race(one, other)
+        return proof(self.objective, self.direct(one, other), *figures)
 
     # -- standing
 
     def standing_of(self, entry: Entry, decision: Decision) -> tuple[CandidateStatus, str]:
         """Status and reason of an entry in the result."""
-        if entry.error is not None:
-            return "failed", _error_sentence(entry)
-        if decision.verdict in ("built", "unreachable"):
-            return "unmeasured", (
-                "built and checked, not measured" if decision.verdict == "built"
-                else "the device was lost before it was decided"
-            )  # fmt: skip
-        if entry is decision.chosen:
-            return "chosen", decision.sentence.removeprefix(f"{self._name(entry)} is ")
-        if not entry.plan.eligible:
-            return "reference", f"the source converted, nothing else: {AGAINST}"
-        stands = self._stands(entry)
-        bad = worst(self.verdicts.get(entry.plan.id, ()))
-        if stands == "infeasible" and bad:
-            return "infeasible", bad.sentence
-        if stands == "inconclusive" and bad:
-            return "inconclusive", bad.sentence
-        if decision.chosen is None or not entry.raced:
-            return "unmeasured", "not raced: the time limit was reached"
-        if entry.raced == "short" and not self.quick and entry is self.reference:
-            return (
-                "screened",
-                f"{AGAINST}; raced against itself, it shows the noise of a short race",
-            )
-        if entry.raced == "short" and not self.quick:
-            ratio = entry.measured["ratio.latency.p50"]
-            return "screened", f"{FINALISTS} others were ahead in the short race: {_told(ratio)}"
-        mine, theirs = entry.measured, decision.chosen.measured
-        duel = entry.duels.get(decision.chosen.plan.id)
-        return "lost", lost_to(self.objective, mine, theirs, duel)
+        return standing_of(self, entry, decision)
+
+    @property
+    def metric(self) -> str:
+        """The quantity that the result is about, and that is set against speed."""
+        places = [str(self.bench.target), *(str(entry.target) for entry in self.entries)]
+        bound = [c for c in self.asked if any(c.applies(place) for place in places)]
+        known = dict.fromkeys(name for entry in self._everyone() for name in entry.measured)
+        recipe = self.bench.recipe
+        return leading_metric(bound, self.objective, recipe.metric_names, known)
+
+    def unjudged(self, entry: Entry) -> tuple[str, ...]:
+        """The constraints on an entry whose quantity was not measured of it."""
+        return tuple(c.text for c in self.constraints(entry) if c.quantity not in entry.measured)
 
     def front(self) -> set[str]:
-        """Ids on the Pareto front of objective ratio against the first metric."""
-        known = {quantity: None for e in self.entries for quantity in e.measured}
-        leading = [*PLOTTED, *(q for q in known if q.startswith("fidelity."))]
-        metric = next((q for q in leading if q in known), None)
-        quantity = self.ratio
-        sign = 1 if metric and quantity_unit(metric)[1] else -1
-        points = {
-            e.plan.id: (e.measured[quantity].value, sign * e.measured[metric].value)
-            for e in self._eligible()
-            if metric and quantity in e.measured and metric in e.measured
-        }
-        return {
-            id for id, on in zip(points, pareto_front(list(points.values())), strict=True) if on
-        }
+        """Ids on the Pareto front of objective ratio against the leading metric."""
+        metric, quantity = self.metric, self.ratio
+        points = {}
+        for entry in self.eligible():
+            if quantity in entry.measured and metric in entry.measured:
+                good = entry.measured[metric]
+                sign = 1 if less_is_better(metric, good) else -1
+                points[entry.plan.id] = (entry.measured[quantity].value, sign * good.value)
+        on = pareto_front(list(points.values()))
+        return {id for id, kept in zip(points, on, strict=True) if kept}
 
-    def _name(self, entry: Entry) -> str:
+    def name(self, entry: Entry) -> str:
         """The chain, and the runtime where there is a choice of them."""
         label = entry.plan.label
         return f"{label} in {entry.target.runtime}" if self.bench.target.every else label
@@ -286,7 +281,8 @@ class Contest:
     def _everyone(self) -> list[Entry]:
         return list({e.plan.id: e for e in (*self.entries, self.reference)}.values())
 
-    def _eligible(self) -> list[Entry]:
+    def eligible(self) -> list[Entry]:
+        """The recipe's own choices."""
         return [e for e in self.entries if e.plan.eligible]
 
     def _judge(self, entries: Sequence[Entry]) -> None:
@@ -294,42 +290,46 @@ class Contest:
         for entry in entries:
             if entry.error is None:
                 self.verdicts[entry.plan.id] = judge_all(
-                    self._constraints(entry), entry.measured, source
+                    self.constraints(entry), entry.measured, source
                 )
 
-    def _constraints(self, entry: Entry) -> list[Constraint]:
+    def constraints(self, entry: Entry) -> list[Constraint]:
         """Those that hold for the target as asked, or for the runtime that the entry runs in."""
         places = (str(self.bench.target), str(entry.target))
         return [c for c in self.asked if any(c.applies(place) for place in places)]
 
-    def _stands(self, entry: Entry) -> str:
-        return standing(self._constraints(entry), self.verdicts.get(entry.plan.id, ()))
+    def stands(self, entry: Entry) -> str:
+        """``feasible``, ``infeasible``, ``inconclusive`` or ``pending``."""
+        return standing(self.constraints(entry), self.verdicts.get(entry.plan.id, ()))
 
-    def _standing_as(self, *words: str) -> list[Entry]:
-        return [e for e in self._eligible() if e.error is None and self._stands(e) in words]
+    def standing_as(self, *words: str) -> list[Entry]:
+        """The choices that stand as one of the words, without those that failed."""
+        return [e for e in self.eligible() if e.error is None and self.stands(e) in words]
 
     def _order(self, entries: Sequence[Entry]) -> list[Entry]:
+        """By the objective; of those that tie with the best, the smallest file comes first."""
         by_id = {e.plan.id: e for e in entries}
-        ids = ranked(self.objective, {id: e.measured for id, e in by_id.items()})
-        return [by_id[id] for id in ids]
+        by = first_of_ties if is_raced(self.objective) else ranked
+        found = [
+            by_id[id] for id in by(self.objective, {id: e.measured for id, e in by_id.items()})
+        ]
+        if self.reference not in found:
+            return found
+        races = {e.plan.id: self.direct(e, found[0]) for e in found[1:]
+                 if self.reference in (e, found[0])}  # fmt: skip
+        tied = [e for e in found[1:] if (race := races.get(e.plan.id)) and is_tie(race)]
+        first = min([found[0], *tied], key=self.size)
+        return [first, *(entry for entry in found if entry is not first)]
 
-    def _late(self) -> bool:
+    def size(self, entry: Entry) -> float:
+        """Bytes of an entry's files."""
+        found = entry.measured.get("size")
+        return found.value if found else 0.0
+
+    def late(self) -> bool:
+        """Whether the time limit was reached."""
         return self.deadline is not None and time.monotonic() > self.deadline
 
-    def _phase(self, text: str, jobs: int | None = None) -> None:
+    def phase(self, text: str, jobs: int | None = None) -> None:
+        """Tell listeners what begins now."""
         self.on_event(Event(what="phase", text=text, total=jobs))
-
-
-def _told(ratio: Measurement) -> str:
-    return f"{figure(ratio.value, 'x')} ({span(*ratio.interval, 'x')}) the reference's p50 latency"
-
-
-def _inverse(ratio: Measurement) -> Measurement:
-    low, high = ratio.interval
-    return ratio.model_copy(update={"value": 1 / ratio.value, "low": 1 / high, "high": 1 / low})
-
-
-def _error_sentence(entry: Entry) -> str:
-    error = entry.error or {}
-    where = error.get("where", "")
-    return f"{where}: {error.get('what', '')}" if where else error.get("what", "failed")

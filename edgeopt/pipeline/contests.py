@@ -7,8 +7,9 @@ from collections.abc import Callable, Sequence
 
 from edgeopt.devices import works_here
 from edgeopt.engine import Engine
-from edgeopt.pipeline.contest import Contest, Decision
-from edgeopt.schema.errors import EdgeoptError, UnreachableError
+from edgeopt.pipeline.contest import Contest
+from edgeopt.pipeline.decision import Decision, one_line
+from edgeopt.schema.errors import DeviceError, EdgeoptError, UnreachableError
 
 FAREWELL_S = 15.0
 
@@ -74,3 +75,5 @@ def _decide(contests: Sequence[Contest], engine: Engine, decided: dict[int, Deci
             decided[id(contest)] = contest.run()
         except UnreachableError as error:
             decided[id(contest)] = Decision("unreachable", str(error), error=error)
+        except DeviceError as error:  # nothing can be measured there
+            decided[id(contest)] = Decision("failed", one_line(str(error)))

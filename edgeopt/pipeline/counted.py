@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from edgeopt.decide.choose import TIE, first_of_ties
 from edgeopt.pipeline.away import named, of_first, twin
-from edgeopt.pipeline.contest import Contest, Decision
+from edgeopt.pipeline.contest import Contest
+from edgeopt.pipeline.decision import Decision
+from edgeopt.pipeline.ending import failed, nobody, tested
 from edgeopt.pipeline.measure import Bench, Entry
 from edgeopt.pipeline.parity import compared, labelled
-from edgeopt.schema.job import Job
+from edgeopt.schema.job import ArrayRef, Job
 from edgeopt.schema.measurement import Measurement
 from edgeopt.schema.parity import Parity
-from edgeopt.schema.result import CandidateStatus, SliceFigure
+from edgeopt.schema.result import SliceFigure
 from edgeopt.schema.target import TargetGroup
 
 
@@ -34,10 +35,13 @@ class CountedBench(Bench):
         figures are the host's, all samples; else the device's own, the few samples.
         """
         entries = list(entries)
-        measured = super().score([twin(entry) for entry in entries], split)
+        twins = {entry.plan.id: twin(entry) for entry in entries}
+        measured = super().score(twins.values(), split)
         jobs = {e.plan.id: self._few_job(e, split) for e in entries if e.plan.eligible}
         missing = [job for job in jobs.values() if job.id not in self.outcomes]
         self.outcomes.update(self.engine.run(missing, self.outcomes))
+        for entry in entries:
+            entry.error = entry.error or twins[entry.plan.id].error
         return {"source": measured["source"]} | {
             entry.plan.id: found
             for entry in entries
@@ -48,6 +52,11 @@ class CountedBench(Bench):
         """Slices on the host, where parity holds; a few samples make no slices."""
         parity = self._parities.get((entry.plan.id, split))
         return super().sliced(twin(entry), split) if parity and parity.holds else ()
+
+    def kept(self, entry: Entry, split: str) -> dict[str, ArrayRef]:
+        """What the host answered, where parity holds: the figures are made of that."""
+        parity = self._parities.get((entry.plan.id, split))
+        return super().kept(twin(entry), split) if parity and parity.holds else {}
 
     def _judged(
         self,
@@ -96,37 +105,17 @@ class CountedContest(Contest):
 
     def run(self) -> Decision:
         """Score, count, choose, test."""
+        if broken := failed(self):
+            return broken
         self.score()
-        contenders = self._standing_as("feasible", "pending")
-        self._phase(f"Counting the instructions of {len(contenders)} candidates", len(contenders))
-        for entry in contenders:
-            if self._late():
-                break
-            self.bench.race_reference(entry, self.reference, "count")
+        if broken := failed(self):
+            return broken
+        contenders = self.standing_as("feasible", "pending")
+        self.phase(f"Counting the instructions of {len(contenders)} candidates", len(contenders))
+        self._race_each([e for e in contenders if e is not self.reference], self.protocol)
+        if self.reference in contenders:
+            self._seat_reference(self.protocol)
         self._judge(contenders)
-        order = self._order([e for e in self._standing_as("feasible") if e.raced])
-        return self._tested(order[0]) if order else self._nobody()
-
-    def standing_of(self, entry: Entry, decision: Decision) -> tuple[CandidateStatus, str]:
-        """As in any contest; a tie is told as one."""
-        status, reason = super().standing_of(entry, decision)
-        chosen = decision.chosen
-        if status == "lost" and chosen is not None and self._tied(entry, chosen):
-            reason = f"a tie within {TIE:.1%}, which goes to the smaller file: {reason}"
-        return status, reason
-
-    def _tied(self, entry: Entry, chosen: Entry) -> bool:
-        mine, theirs = entry.measured.get(self.ratio), chosen.measured.get(self.ratio)
-        return bool(
-            self.objective == "instructions"
-            and mine
-            and theirs
-            and abs(mine.value / theirs.value - 1) <= TIE
-        )
-
-    def _order(self, entries: Iterable[Entry]) -> list[Entry]:
-        by_id = {e.plan.id: e for e in super()._order(list(entries))}
-        if self.objective != "instructions":
-            return list(by_id.values())
-        ids = first_of_ties(self.objective, {id: e.measured for id, e in by_id.items()})
-        return [by_id[id] for id in ids]
+        order = self._order([e for e in self.standing_as("feasible") if e.raced])
+        self._time_reference(order)
+        return tested(self, order[0]) if order else nobody(self)

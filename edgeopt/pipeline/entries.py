@@ -6,7 +6,6 @@ from collections.abc import Mapping
 
 from edgeopt.pipeline.measure import Entry
 from edgeopt.schema.artifact import Artifact, Description
-from edgeopt.schema.errors import from_record
 from edgeopt.schema.job import Outcome
 from edgeopt.schema.plan import Plan
 from edgeopt.schema.target import TargetGroup
@@ -15,7 +14,10 @@ from edgeopt.schema.target import TargetGroup
 def entries_of(
     plan: Plan, group: TargetGroup, outcomes: Mapping[str, Outcome]
 ) -> tuple[list[Entry], Entry, list[str]]:
-    """The entries of a target, equal files merged into the first, and the reference."""
+    """The entries of a target, equal files merged into the first, and the reference.
+
+    What could not be made, the reference too, has its ``error``.
+    """
     entries: list[Entry] = []
     notes: list[str] = []
     by_digest: dict[tuple[str, str], Entry] = {}
@@ -47,6 +49,4 @@ def entries_of(
         if candidate.reference:
             reference = twin
     assert reference is not None, "the planner gives every target a reference"
-    if reference.artifact is None:
-        raise from_record(reference.error or {"what": "the reference could not be made"})
     return entries, reference, notes

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -12,16 +12,14 @@ from typing import Any
 from edgeopt.bench.jobs import run_bench
 from edgeopt.decide.stages import dropped
 from edgeopt.engine import Engine
-from edgeopt.pipeline.contest import Decision
 from edgeopt.pipeline.contests import decide_all
 from edgeopt.pipeline.conversion import note_conversions
+from edgeopt.pipeline.decision import exit_code_of
 from edgeopt.pipeline.entries import entries_of
 from edgeopt.pipeline.kinds import kinds_of
-from edgeopt.pipeline.measure import Entry
 from edgeopt.pipeline.prepare import installed_version, prepare
 from edgeopt.pipeline.results import (
     data_facts,
-    exit_code_of,
     fell_back,
     job_lists,
     slower,
@@ -64,7 +62,8 @@ def run_recipe(
     Without ``bench`` the artifacts are built and checked, and nothing is scored or timed.
     ``quick`` makes every race a short one: wider intervals, for trying a recipe out.
     Raises EdgeoptError for what stops the whole run; a candidate that fails only loses, and a
-    target that is out of reach is left out while another is not.
+    target that is out of reach is left out while another is not. A target whose reference or all
+    of whose candidates failed has the verdict ``failed``.
     """
     if out is not None:
         check_writable(out)
@@ -105,7 +104,7 @@ def run_recipe(
         decisions = (
             decide_all(contests, engine, another)
             if bench
-            else [_built(c.entries) for c in contests]
+            else [contest.built() for contest in contests]
         )
         lost = [d.error for d in decisions if d.error is not None]
         if lost and len(lost) == len(decisions):
@@ -127,14 +126,14 @@ def run_recipe(
         seconds=round(time.monotonic() - clock, 3),
         recipe=asked.spelled(),
         recipe_path=recipe.path.name if recipe.path else "",
-        source=source_facts(outcomes),
+        source=source_facts(outcomes, contests[0].bench),
         data=data_facts(known),
         versions={name: v for name in LIBRARIES if (v := installed_version(name))},
         jobs=job_lists(outcomes.values()),
         targets=tuple(results),
         search=tuple(search.points),
         notes=tuple(dict.fromkeys(notes)),
-        exit_code=exit_code_of([r.exit_code for r in results]),
+        exit_code=exit_code_of(results),
     )
     return write_result(result, store, out) if out is not None else result
 
@@ -181,8 +180,3 @@ def make_plan(
 
 TYPICAL_SECONDS = {"pass": 6.0, "check": 2.0, "data": 1.0}
 RACE_SECONDS, FULL_RACE_SECONDS = 4.0, 12.0
-
-
-def _built(entries: Sequence[Entry]) -> Decision:
-    made = sum(e.error is None and e.plan.eligible for e in entries)
-    return Decision("built", f"{made} candidates built and checked; nothing was measured")

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
+from edgeopt.decide.proof import inverse
 from edgeopt.devices import works_here
 from edgeopt.engine import Engine
 from edgeopt.metrics import aligned
+from edgeopt.pipeline.entry import Entry, at_one
 from edgeopt.pipeline.figures import Figures
 from edgeopt.pipeline.own import measured_by, metric_jobs
 from edgeopt.planner import Known, tensors_job
 from edgeopt.recipe import Recipe
-from edgeopt.schema.artifact import Artifact, Description
-from edgeopt.schema.conversion import Conversion
+from edgeopt.schema.artifact import Description
 from edgeopt.schema.errors import (
     DeviceError,
     EdgeoptError,
@@ -22,13 +22,13 @@ from edgeopt.schema.errors import (
     UnreachableError,
     from_record,
 )
-from edgeopt.schema.job import Arrays, Job, Outcome
+from edgeopt.schema.job import ArrayRef, Arrays, Job, Outcome
 from edgeopt.schema.measurement import Measurement
-from edgeopt.schema.parity import Parity
-from edgeopt.schema.plan import Candidate
 from edgeopt.schema.result import SliceFigure
-from edgeopt.schema.target import Target, TargetFacts, TargetGroup
+from edgeopt.schema.target import Target, TargetGroup
 from edgeopt.store import Store
+
+__all__ = ["Bench", "Entry", "sizes"]
 
 RUNTIME_OF = {
     "torch": "torch",
@@ -37,33 +37,6 @@ RUNTIME_OF = {
 }  # where the source is scored, as given
 ODD = {(a, b) for a in "biuf" for b in "biuf" if (a == "f") != (b == "f")}  # kinds of dtypes
 PACKAGE_OF = {"torch": "torch", "onnxruntime": "onnxruntime", "litert": "ai-edge-litert"}
-
-
-@dataclass
-class Entry:
-    """One candidate on its way through a run."""
-
-    plan: Candidate
-    target: Target
-    facts: TargetFacts
-    artifact: Artifact | None = None
-    description: Description | None = None
-    error: dict[str, str] | None = None
-    measured: dict[str, Measurement] = field(default_factory=dict)
-    duels: dict[str, Measurement] = field(default_factory=dict)  # other id -> this over other
-    placement: dict[str, int] = field(default_factory=dict)
-    parity: dict[tuple[str, str], Parity] = field(default_factory=dict)
-    conversion: Conversion | None = None  # what passes did to its number format
-    raced: str = ""  # the last protocol: short, full, final
-
-    @property
-    def made(self) -> Description:
-        """What it is, as read from its file, or else as planned."""
-        return self.description or self.plan.description
-
-    def keep(self, parity: Parity) -> None:
-        """Keep what was found of a device against a yardstick, in place of what was."""
-        self.parity[parity.device, parity.yardstick] = parity
 
 
 class Bench:
@@ -205,6 +178,14 @@ class Bench:
             self.figures.sliced(outputs, self.figures.outputs(theirs, self.known.source), split)
         )
 
+    def kept(self, entry: Entry, split: str) -> dict[str, ArrayRef]:
+        """Where the store keeps what an entry answered, by output; nothing where it was not."""
+        return _refs(self.outcomes.get(self._entry_job(entry, split).id), entry.made)
+
+    def kept_of_source(self, split: str) -> dict[str, ArrayRef]:
+        """The same of the source."""
+        return _refs(self.outcomes.get(self._source_job(split).id), self.known.source)
+
     def _tensors(self, description: Description, model: str, split: str) -> Job:
         return tensors_job(self.recipe, self.known, split, description, model)
 
@@ -279,29 +260,37 @@ class Bench:
         return outcome.value
 
     def race_reference(self, entry: Entry, reference: Entry, protocol: str, tag: str = "") -> bool:
-        """Race an entry against the reference and keep its figures. False where it failed."""
+        """Race an entry against the reference; False where it failed.
+
+        Its times and ratios, and the reference's times ``beside`` it, are all of this race.
+        """
         value = self.race(entry, reference, protocol, tag=tag)
         if not value:
             return False
         entry.raced = tag or protocol
-        for quantity, raw in value["ratio"].items():
-            entry.measured[f"ratio.{quantity}"] = Measurement.model_validate(raw)
-        for side, owner in (("a", entry), ("b", reference)):
-            if owner is reference and owner is entry:
-                continue
-            for quantity, raw in value[side].items():
-                owner.measured[quantity] = Measurement.model_validate(raw)
+        found = {f"ratio.{q}": Measurement.model_validate(m) for q, m in value["ratio"].items()}
+        entry.ratios[protocol] = found
+        entry.measured |= found | _read(value["a"])
+        entry.beside = {
+            quantity: m.model_copy(update={"protocol": f"{m.protocol}; beside {entry.plan.label}"})
+            for quantity, m in _read(value["b"]).items()
+        }
         entry.placement = dict(value.get("placement", {}).get("a", entry.placement))
         return True
 
-    def duel(self, entry: Entry, other: Entry) -> Measurement | None:
-        """The direct race of two finalists: p50 of ``entry`` over ``other``."""
+    def time_alone(self, reference: Entry, protocol: str) -> None:
+        """Times of the reference where nothing can race beside it: it takes both seats."""
+        value = self.race(reference, reference, protocol, tag="alone")
+        if value:
+            reference.measured |= _read(value["a"])
+            reference.measured |= at_one(f"ratio.{quantity}" for quantity in value["ratio"])
+
+    def duel(self, entry: Entry, other: Entry, quantity: str) -> None:
+        """The direct race of two finalists; both keep its ratio, each from its own side."""
         value = self.race(entry, other, "full", tag="duel")
-        if not value:
-            return None
-        found = Measurement.model_validate(value["ratio"]["latency.p50"])
-        entry.duels[other.plan.id] = found
-        return found
+        if quantity in value.get("ratio", {}):
+            found = Measurement.model_validate(value["ratio"][quantity])
+            entry.duels[other.plan.id], other.duels[entry.plan.id] = found, inverse(found)
 
     def memory(self, entry: Entry, reference: Entry) -> None:
         """Peak memory of both, a fresh process each; nothing where the device tells none."""
@@ -309,8 +298,20 @@ class Bench:
             return
         value = self.race(entry, reference, "memory")
         for side, owner in (("a", entry), ("b", reference)):
-            for quantity, raw in value.get(side, {}).items():
-                owner.measured[quantity] = Measurement.model_validate(raw)
+            owner.measured |= _read(value.get(side, {}))
+
+
+def _refs(scored: Outcome | None, made: Description) -> dict[str, ArrayRef]:
+    """References to the raw values that a score kept, by names and in order of the signature."""
+    if scored is None or not scored.ok:
+        return {}
+    refs = [ArrayRef.model_validate(scored.value["outputs"][n]) for n in scored.value["order"]]
+    names = [tensor.name for tensor in made.signature.outputs]
+    return dict(zip(names, refs, strict=True)) if len(names) == len(refs) else {}
+
+
+def _read(figures: Mapping[str, Any]) -> dict[str, Measurement]:
+    return {quantity: Measurement.model_validate(raw) for quantity, raw in figures.items()}
 
 
 def _check_reached(outcome: Outcome) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 from edgeopt.bench.rig import FALLBACK
-from edgeopt.pipeline.contest import Contest, Decision
+from edgeopt.pipeline.contest import Contest
+from edgeopt.pipeline.decision import UNDECIDED, Decision
+from edgeopt.pipeline.entry import Entry
+from edgeopt.pipeline.measure import Bench
 from edgeopt.pipeline.prepare import OPEN
 from edgeopt.planner import Known
 from edgeopt.schema.job import Outcome
@@ -16,12 +19,11 @@ from edgeopt.schema.result import (
     CandidateResult,
     JobLists,
     PassRecord,
+    Scores,
     SliceFigure,
     TargetResult,
 )
 from edgeopt.schema.target import TargetGroup
-
-EXIT_ORDER = (1, 3, 4, 5)  # of several targets, the first of these that applies
 
 
 def job_lists(outcomes: Iterable[Outcome]) -> JobLists:
@@ -60,6 +62,8 @@ def target_result(
                 description=entry.description,
                 measurements=entry.measured,
                 verdicts=contest.verdicts.get(entry.plan.id, ()),
+                unjudged=contest.unjudged(entry),
+                scores=_scores(contest, entry),
                 placement=entry.placement,
                 conversion=entry.conversion,
                 parity=tuple(entry.parity.values()),
@@ -69,6 +73,7 @@ def target_result(
     return TargetResult(
         target=str(contest.bench.target),
         objective=contest.objective,
+        metric=contest.metric,
         machine=_machine(contest.bench.group),
         reference=contest.reference.plan.id,
         source=contest.bench.source,
@@ -89,11 +94,19 @@ def _slices(contest: Contest, decision: Decision) -> dict[str, tuple[SliceFigure
     shown = decision.chosen or next(
         (e for e in contest.entries if e.plan.id == decision.nearest_miss), None
     )
-    if shown is None or decision.verdict in ("built", "unreachable"):
+    if shown is None or decision.verdict in ("built", *UNDECIDED):
         return {}
     splits = ["validation", *(["test"] if "measurements" in decision.test else [])]
     found = {split: contest.bench.sliced(shown, split) for split in splits}
     return {split: figures for split, figures in found.items() if figures}
+
+
+def _scores(contest: Contest, entry: Entry) -> Scores:
+    """Where the store keeps what an entry answered, split by split."""
+    if entry.error is not None:
+        return {}
+    found = {split: contest.bench.kept(entry, split) for split in contest.bench.known.raw}
+    return {split: refs for split, refs in found.items() if refs}
 
 
 def _machine(group: TargetGroup) -> dict[str, Any]:
@@ -161,9 +174,13 @@ def _pass_record(id: str, label: str, plan: Plan, outcomes: dict[str, Outcome]) 
     )
 
 
-def source_facts(outcomes: dict[str, Outcome]) -> dict[str, Any]:
+def source_facts(outcomes: dict[str, Outcome], bench: Bench) -> dict[str, Any]:
+    """Digest, form, and where the store keeps what the source answered, split by split."""
     value = outcomes[OPEN].value
-    return {"digest": outcomes[OPEN].digest, **value}
+    found = {split: bench.kept_of_source(split) for split in bench.known.raw}
+    scores = {split: {name: ref.to_json() for name, ref in refs.items()}
+              for split, refs in found.items() if refs}  # fmt: skip
+    return {"digest": outcomes[OPEN].digest, **value, "scores": scores}
 
 
 def data_facts(known: Known) -> dict[str, Any]:
@@ -171,11 +188,8 @@ def data_facts(known: Known) -> dict[str, Any]:
         role: {
             "n": raw.n,
             "digest": raw.digest,
-            "labels": {name: ref.blob for name, ref in raw.labels.items()},
+            "labels": {name: ref.to_json() for name, ref in raw.labels.items()},
+            "labelled": dict(known.labelled),
         }
         for role, raw in known.raw.items()
     }
-
-
-def exit_code_of(codes: Sequence[int]) -> int:
-    return next((code for code in EXIT_ORDER if code in codes), 0)

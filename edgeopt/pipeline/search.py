@@ -20,7 +20,7 @@ from edgeopt.pipeline.measure import Bench, Entry
 from edgeopt.pipeline.work import Work
 from edgeopt.planner import make_plan, needed
 from edgeopt.recipe import Choice, Recipe
-from edgeopt.schema.errors import UsageError
+from edgeopt.schema.errors import EdgeoptError, UsageError, from_record
 from edgeopt.schema.measurement import figure
 from edgeopt.schema.plan import Plan
 from edgeopt.schema.result import CurvePoint
@@ -33,6 +33,14 @@ SMALLEST, STEPS = 0.05, 5  # of the bisection
 EARLY = 4  # a first look at a student is trained for so much less
 RESERVE = 0.4  # of the time limit that is left for the contest itself
 Kinds = Callable[[TargetGroup], tuple[type[Bench], type[Contest]]]
+
+
+class BrokenReference(Exception):
+    """Nothing can be raced on a target, for its reference could not be made."""
+
+    def __init__(self, error: EdgeoptError) -> None:
+        super().__init__(str(error))
+        self.error = error
 
 
 @dataclass
@@ -75,11 +83,27 @@ class Search:
                 where=self.work.recipe.line("passes", places[1].step),
             )
         (place,) = places
-        if place.open.speedup is not None:
-            fractions = [self._for_speed(place, group) for group in self.work.known.groups]
-        else:
-            fractions = [self._smallest(place, self.work.known.groups[0])]
-        return _with_fractions(self.work.recipe, place, list(dict.fromkeys(fractions)))
+        fractions = list(dict.fromkeys(self._fractions(place)))
+        return _with_fractions(self.work.recipe, place, fractions)
+
+    def _fractions(self, place: Place) -> list[float]:
+        """What is found on each target, for a speed-up, or on the first that works.
+
+        A target whose reference failed is passed over; raises its error where all did.
+        """
+        found: list[float] = []
+        broken: list[EdgeoptError] = []
+        for group in self.work.known.groups:
+            try:
+                if place.open.speedup is None:
+                    return [self._smallest(place, group)]
+                found.append(self._for_speed(place, group))
+            except BrokenReference as failed:
+                broken.append(failed.error)
+                self.notes.append(f"nothing was sought on {group}: its reference failed")
+        if not found:
+            raise broken[0]
+        return found
 
     # -- a speed-up
 
@@ -140,6 +164,8 @@ class Search:
         return None
 
     def _race(self, contest: Contest, entry: Entry) -> tuple[float, float, float] | None:
+        if entry is contest.reference:
+            return 1.0, 1.0, 1.0
         if not contest.bench.race_reference(entry, contest.reference, contest.protocol):
             return None
         ratio = entry.measured[contest.ratio]
@@ -217,6 +243,8 @@ class Search:
         entries, reference, _ = entries_of(
             plan.model_copy(update={"candidates": tuple(wanted)}), group, self.work.outcomes
         )
+        if reference.error is not None:
+            raise BrokenReference(from_record(reference.error))
         bench_kind, kind = self.kinds(group)
         work = self.work
         bench = bench_kind(recipe, work.known, work.engine, work.store, work.outcomes, group)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from edgeopt.bench.accelerators import with_accelerator
 from edgeopt.devices import device_named
-from edgeopt.pipeline.contest import EXIT
+from edgeopt.pipeline.decision import EXIT
 from edgeopt.recipe import Recipe
 from edgeopt.schema.errors import DeviceError, UnreachableError
 from edgeopt.schema.result import TargetResult

@@ -271,6 +271,11 @@ class Recipe(Noun):
         """The metrics that it names."""
         return tuple(metric for metric in self.metrics or () if isinstance(metric, str))
 
+    @property
+    def metric_names(self) -> tuple[str, ...]:
+        """The quantities of all metrics, in the recipe's order: its own are ``metric.NAME``."""
+        return tuple(m if isinstance(m, str) else f"metric.{m.name}" for m in self.metrics or ())
+
     def parsed_targets(self) -> tuple[Target, ...]:
         """The targets. Raises RecipeError with the line."""
         found = []

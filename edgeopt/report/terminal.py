@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import sys
 
 from rich.console import Console, ConsoleOptions, Group, RenderableType
 from rich.padding import Padding
@@ -10,8 +11,20 @@ from rich.table import Table
 from rich.text import Text
 
 from edgeopt.schema.base import printable
-from edgeopt.schema.measurement import Measurement, figure, span
+from edgeopt.schema.measurement import Measurement
 from edgeopt.schema.result import SPLIT, CandidateResult, Result, TargetResult
+from edgeopt.schema.shown import (
+    bounds,
+    by_split,
+    group_split,
+    held,
+    interval,
+    largest_drop,
+    shown,
+    told,
+    whole,
+    worst_group,
+)
 
 STYLES = {
     "chosen": "bold green", "lost": "blue", "screened": "dim", "reference": "bold",
@@ -24,26 +37,26 @@ HEADLINES = {
     "refused-on-test": ("refused on test", "bold red"),
     "inconclusive": ("inconclusive", "bold yellow"),
     "unreachable": ("unreachable", "bold yellow"),
+    "failed": ("failed", "bold red"),
 }
 PLAIN_WIDTH = 110  # columns of a text that no terminal shows
 
 
-def draw(result: Result) -> str:
-    """The view as plain text, without colour."""
-    console = Console(file=io.StringIO(), width=PLAIN_WIDTH, no_color=True, highlight=False)
-    console.print(view(result))
+def draw(result: Result, folder: str = "", width: int = PLAIN_WIDTH) -> str:
+    """The view as plain text, without colour; ``folder`` is where the result's files lie."""
+    console = Console(file=io.StringIO(), width=width, no_color=True, highlight=False)
+    console.print(view(result, folder))
     assert isinstance(console.file, io.StringIO)
     return "\n".join(line.rstrip() for line in console.file.getvalue().splitlines()) + "\n"
 
 
 def show(result: Result, folder: str = "") -> None:
-    """Print to standard output; ``folder`` is where the result's files lie."""
+    """Print to standard output."""
     console = Console(highlight=False)
     if console.is_terminal:
         console.print(view(result, folder))
     else:
-        console = Console(highlight=False, width=max(console.width, PLAIN_WIDTH))
-        console.print(view(result, folder))
+        sys.stdout.write(draw(result, folder, max(console.width, PLAIN_WIDTH)))
 
 
 def view(result: Result, folder: str = "") -> RenderableType:
@@ -61,57 +74,89 @@ def view(result: Result, folder: str = "") -> RenderableType:
 
 
 def _headline(target: TargetResult, folder: str) -> RenderableType:
-    """What was chosen, where it lies, how fast, how good, how large, and why."""
+    """What was chosen, where it lies, how fast, how good, how large, its bounds, and why."""
     word, style = HEADLINES[target.verdict]
-    shown = target.chosen or target.nearest_miss
+    candidate = shown(target)
     title = Text.assemble((word, style), " ", (printable(target.target), "bold"))
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="dim", no_wrap=True)
     grid.add_column(overflow="fold")
-    if shown is not None:
-        candidate = target.candidate(shown)
-        measured = candidate.measurements
+    if candidate is not None:
         role = "artifact" if target.chosen else "nearest miss"
         grid.add_row(role, _text(target.named(candidate)))
         if target.path:
             path = f"{folder.rstrip('/')}/{target.path}" if folder else target.path
             grid.add_row("path", _text(path))
-        for label, text in _figures(target.metric, target.speed, measured):
-            grid.add_row(label, text)
+        rows = [*_reference(target, candidate), *_figures(target, candidate.measurements),
+                *_groups(target), *_bounds(target)]  # fmt: skip
+        for label, text in rows:
+            grid.add_row(label, _text(text))
         if converted := _converted(candidate):
             grid.add_row("converted", _text(converted))
-        for split in list(target.slices)[-1:]:
-            grid.add_row("worst group", _worst(target, split))
     grid.add_row("why", _text(target.sentence))
     return Group(title, Padding(grid, (0, 0, 0, 2)))
 
 
-def _figures(metric: str, speed: str, measured: dict[str, Measurement]) -> list[tuple[str, str]]:
-    found = []
+def _reference(target: TargetResult, shown: CandidateResult) -> list[tuple[str, str]]:
+    """What ratios are against, and how long it takes and how large it is itself."""
+    if not target.reference or target.reference == shown.id:
+        return []
+    reference = target.candidate(target.reference)
+    own = [reference.measurements.get(quantity) for quantity in (target.speed, "size")]
+    parts = [target.named(reference), *(whole(figure) for figure in own if figure)]
+    return [("reference", "; ".join(parts))]
+
+
+def _figures(target: TargetResult, measured: dict[str, Measurement]) -> list[tuple[str, str]]:
+    found, speed = [], target.speed
     own, ratio = measured.get(speed), measured.get(f"ratio.{speed}")
     if own and ratio:
         name = "p50 latency" if speed == "latency.p50" else speed
-        found.append((name, f"{_whole(ratio)} the reference; {_whole(own)}"))
-    if metric in measured:
-        difference = measured.get(f"difference.{metric}")
-        against = f"; {_whole(difference)} against source" if difference else ""
-        found.append((metric, _whole(measured[metric]) + against))
+        found.append((name, f"{whole(ratio)} the reference; {whole(own)}"))
+    for split, figure, difference in by_split(target, target.metric):
+        against = f"; {whole(difference)} against source" if difference else ""
+        found.append((f"{target.metric} ({split})", whole(figure) + against))
     if "size" in measured:
         share = measured.get("ratio.size")
-        told = f"; {_told(share)} the reference" if share else ""
-        found.append(("size", _told(measured["size"]) + told))
+        against = f"; {told(share)} the reference" if share else ""
+        found.append(("size", told(measured["size"]) + against))
     if "memory.peak" in measured:
-        found.append(("peak memory", _whole(measured["memory.peak"])))
+        found.append(("peak memory", whole(measured["memory.peak"])))
     return found
 
 
-def _worst(target: TargetResult, split: str) -> str:
-    """The class or slice that lost most against the source, or is worst where none is known."""
-    sign = 1.0 if target.metric in ("mse", "mae") else -1.0
-    figures = target.slices[split]
-    worst = max(figures, key=lambda f: sign * (f.difference or f.figure).value)
-    against = f"; {_whole(worst.difference)} against source" if worst.difference else ""
-    return f"{worst.column} {worst.value} ({split}): {_whole(worst.figure)}{against}"
+def _groups(target: TargetResult) -> list[tuple[str, str]]:
+    """The group that lost most against the source, and the one whose own figure is worst."""
+    split = group_split(target)
+    if not split:
+        return []
+    figures, found = target.slices[split], []
+    quantity = figures[0].figure.quantity
+    name = "" if quantity == target.metric else f"{quantity} "
+    if any(figure.difference for figure in figures):
+        text, lost = "none: no group lost", largest_drop(figures)
+        if lost and lost.difference:
+            text = (
+                f"{lost.column} {lost.value}: {name}{whole(lost.difference)} against source, "
+                f"to {told(lost.figure)}"
+            )
+        found.append((f"largest drop ({split})", text))
+    worst = worst_group(figures)
+    kind = "class" if worst.column == "class" else "group"
+    text = f"{worst.column} {worst.value}: {name}{whole(worst.figure)}"
+    return [*found, (f"worst {kind} ({split})", text)]
+
+
+def _bounds(target: TargetResult) -> list[tuple[str, str]]:
+    """One line a constraint: its verdict and the figure it was reached on, split by split."""
+    found = []
+    for text, verdicts in bounds(target):
+        parts = [
+            f"{verdict.verdict}, {held(verdict)}{f' on {split}' if split else ''}"
+            for split, verdict in verdicts
+        ]
+        found.append(("bound", f"{text}: {'; '.join(parts) or 'not measured'}"))
+    return found
 
 
 def _table(target: TargetResult) -> Table:
@@ -120,13 +165,16 @@ def _table(target: TargetResult) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     table.add_column("status", no_wrap=True)
     table.add_column("candidate and reason", overflow="fold", ratio=1)
-    for name in (f"{metric.rpartition('.')[2]}", f"{short} / ref", short, "size"):
-        table.add_column(name, justify="right", no_wrap=True)
+    title = metric.removeprefix("fidelity.").removeprefix("metric.")
+    measured = any(metric in candidate.measurements for candidate in target.candidates)
+    title = f"{title}\n(validation)" if measured else title
+    for name in (title, f"{short} / ref", short, "size"):
+        table.add_column(_text(name, "bold"), justify="right", no_wrap=True)
     for candidate in sorted(target.candidates, key=lambda c: _place(c, speed)):
         table.add_row(
             Text(candidate.status, STYLES[candidate.status]),
             _Story(target.named(candidate), candidate.reason, _converted(candidate)),
-            _cell(candidate, metric, f"difference.{metric}"),
+            _quality(target, candidate),
             _cell(candidate, f"ratio.{speed}"),
             _cell(candidate, speed),
             _cell(candidate, "size"),
@@ -142,7 +190,7 @@ def _split(target: TargetResult) -> list[RenderableType]:
     for side in sides:
         table.add_column("reference" if side.reference else "chosen", justify="right")
     for quantity, name in SPLIT.items():
-        row = [_told(side.measurements[quantity]) for side in sides
+        row = [told(side.measurements[quantity]) for side in sides
                if quantity in side.measurements]  # fmt: skip
         if len(row) == len(sides):
             table.add_row(name, *row)
@@ -157,7 +205,7 @@ def _stages(target: TargetResult) -> RenderableType:
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("so it is", style="dim")
     for each in target.stages:
-        table.add_row(_text(each.stage), each.form, _whole(each.ratio), each.word)
+        table.add_row(_text(each.stage), each.form, whole(each.ratio), each.word)
     return table
 
 
@@ -180,39 +228,27 @@ def _place(candidate: CandidateResult, speed: str) -> tuple[int, float]:
     return list(STYLES).index(candidate.status), ratio.value if ratio else float("inf")
 
 
-def _cell(candidate: CandidateResult, quantity: str, below: str = "") -> Text:
-    """A figure; below it its interval, or another figure."""
+def _cell(candidate: CandidateResult, quantity: str) -> Text:
+    """A figure and, below it, its interval."""
     found = candidate.measurements.get(quantity)
     if found is None:
         return Text("-", "dim")
-    other = candidate.measurements.get(below)
-    second = _told(other) if other else _span(found)
-    return Text.assemble(_told(found), ("\n" + second if second else "", "dim"), justify="right")
+    within = interval(found)
+    return Text.assemble(told(found), ("\n" + within if within else "", "dim"), justify="right")
 
 
-def _whole(measurement: Measurement) -> str:
-    interval = _span(measurement)
-    return _told(measurement) + (f" ({interval})" if interval else "")
-
-
-def _told(measurement: Measurement) -> str:
-    unit, digits = _shown(measurement)
-    text = figure(measurement.value, unit, digits)
-    return f"+{text}" if unit == "pt" and measurement.value > 0 else text
-
-
-def _span(measurement: Measurement) -> str:
-    if measurement.low is None or measurement.high is None:
-        return ""
-    unit, digits = _shown(measurement)
-    return span(measurement.low, measurement.high, unit, digits)
-
-
-def _shown(measurement: Measurement) -> tuple[str, int]:
-    """Unit and significant digits to show a figure with."""
-    if measurement.unit != "fraction":
-        return measurement.unit, 3
-    return ("pt", 3) if measurement.quantity.startswith("difference.") else ("fraction", 4)
+def _quality(target: TargetResult, candidate: CandidateResult) -> Text:
+    """The first metric: below it what it lost, or its interval; of the test split before that."""
+    lines: list[tuple[str, str]] = []
+    for split, figure, difference in by_split(target, target.metric, candidate):
+        mark = f" ({split})" if split == "test" else ""
+        below = told(difference) if difference else interval(figure)
+        lines += [(told(figure) + mark, ""), *([(below, "dim")] if below else [])]
+    if not lines:
+        return Text("-", "dim")
+    text = Text("\n", justify="right").join(Text(line, style) for line, style in lines)
+    text.justify = "right"
+    return text
 
 
 def _text(text: str, style: str = "") -> Text:

@@ -46,7 +46,10 @@ class ComparedPair(Noun):
 
 
 class Comparison(Noun):
-    """The whole document. ``exit_code``: 0, or 3 failed, 4 inconclusive by ``verdicts``."""
+    """The whole document. ``exit_code``: 0, or 3 failed, 4 inconclusive by ``verdicts``.
+
+    It is 4, too, where bounds are required and a target is ``undecided``.
+    """
 
     schema_version: int = 1
     edgeopt: str
@@ -56,5 +59,6 @@ class Comparison(Noun):
     samples: str = ""  # what the models were fed
     required: tuple[str, ...] = ()
     pairs: tuple[ComparedPair, ...]
+    undecided: dict[str, str] = {}  # target that A alone chose for -> what became of it in B
     notes: tuple[str, ...] = ()
     exit_code: int = 0

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import PrivateAttr
+from pydantic import PrivateAttr, model_validator
 
 from edgeopt.schema.artifact import Artifact, Description
 from edgeopt.schema.base import Noun
 from edgeopt.schema.constraint import Verdict
 from edgeopt.schema.conversion import Conversion
 from edgeopt.schema.errors import UsageError
+from edgeopt.schema.job import ArrayRef
 from edgeopt.schema.measurement import Measurement
 from edgeopt.schema.parity import Parity
 
@@ -26,6 +28,17 @@ CandidateStatus = Literal[
     "unmeasured",
     "reference",  # measured against, and no choice of the recipe's
 ]
+TargetVerdict = Literal[
+    "chosen",
+    "unmet",
+    "inconclusive",
+    "refused-on-test",
+    "built",
+    "unreachable",
+    "failed",  # its reference could not be made or scored, or every candidate failed
+]
+Scores = dict[str, dict[str, ArrayRef]]  # split -> output, in the signature's order -> raw values
+USUAL = ("accuracy", "mse", "fidelity.agreement")  # shown first where nothing else is asked for
 
 
 SPLIT = {  # where instructions and bytes go: quantity -> in words
@@ -69,6 +82,8 @@ class CandidateResult(Noun):
     description: Description | None = None
     measurements: dict[str, Measurement] = {}  # quantity -> figure; "ratio.latency.p50" too
     verdicts: tuple[Verdict, ...] = ()
+    unjudged: tuple[str, ...] = ()  # bounds whose quantity was not measured of it
+    scores: Scores = {}  # what it answered, as kept in the store
     placement: dict[str, int] = {}
     conversion: Conversion | None = None  # where a pass changed the number format
     parity: tuple[Parity, ...] = ()  # with the host, or of the host with another CPU
@@ -113,18 +128,26 @@ class StageFigure(Noun):
         return "faster" if self.ratio.interval[1] < 1.0 else "as fast"
 
 
+def usual_metric(measured: Iterable[str]) -> str:
+    """Of measured quantities the one that is shown first where nobody says otherwise."""
+    known = list(measured)
+    others = (quantity for quantity in known if quantity.startswith("fidelity."))
+    return next((quantity for quantity in (*USUAL, *others) if quantity in known), USUAL[0])
+
+
 class TargetResult(Noun):
     """What was decided for one target."""
 
     target: str
     objective: str
+    metric: str = ""  # the quantity shown first: what is bounded, sought, listed or usual
     machine: dict[str, Any]
     reference: str = ""  # candidate id
     source: dict[str, Measurement] = {}
     candidates: tuple[CandidateResult, ...] = ()
     chosen: str | None = None
     path: str | None = None  # of the chosen files, relative to the result's folder
-    verdict: Literal["chosen", "unmet", "inconclusive", "refused-on-test", "built", "unreachable"]
+    verdict: TargetVerdict
     sentence: str
     nearest_miss: str | None = None  # candidate id
     test: dict[str, Any] = {}  # split "test": measurements, verdicts, or why not tested
@@ -132,13 +155,13 @@ class TargetResult(Noun):
     stages: tuple[StageFigure, ...] = ()  # what each stage did to speed
     exit_code: int = 0
 
-    @property
-    def metric(self) -> str:
-        """The metric shown first: accuracy, mean squared error, agreement, any fidelity."""
-        known = {name: None for c in self.candidates for name in c.measurements}
-        leading = ("accuracy", "mse", "fidelity.agreement")
-        others = (name for name in known if name.startswith("fidelity."))
-        return next((name for name in (*leading, *others) if name in known), leading[0])
+    @model_validator(mode="after")
+    def _metric_of_old(self) -> Self:
+        """Results of schema version 1 do not say what they show first."""
+        if not self.metric:
+            known = dict.fromkeys(name for c in self.candidates for name in c.measurements)
+            object.__setattr__(self, "metric", usual_metric(known))
+        return self
 
     @property
     def speed(self) -> str:
@@ -211,7 +234,7 @@ class Best(Noun):
 class Result(Noun):
     """A whole run: what was asked, what was measured, what was chosen."""
 
-    schema_version: int = 1
+    schema_version: int = 2
     edgeopt: str
     started: str  # ISO 8601, UTC
     seconds: float

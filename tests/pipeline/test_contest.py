@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
-from edgeopt.pipeline.contest import Contest, Decision
+from edgeopt.decide.proof import inverse
+from edgeopt.pipeline.contest import Contest
+from edgeopt.pipeline.decision import Decision
 from edgeopt.pipeline.measure import Entry
 from edgeopt.recipe import make_recipe
 from edgeopt.schema.artifact import Description, Signature
@@ -90,8 +92,14 @@ class Given:
         given = self.figures[entry.plan.id]
         figures = given.get(name) or given.get("full") or given["short"]
         entry.raced = name
-        entry.measured.update(measurements(figures))
+        found = measurements(figures)
+        entry.measured.update(found)
+        entry.ratios[protocol] = {q: m for q, m in found.items() if q.startswith("ratio.")}
         return True
+
+    def time_alone(self, reference: Entry, protocol: str) -> None:
+        self.done.append(("alone", reference.plan.id))
+        reference.measured.update(measurements(self.figures[reference.plan.id]["short"]))
 
     def memory(self, entry: Entry, _other: Entry) -> None:
         self.done.append(("memory", entry.plan.id))
@@ -99,12 +107,11 @@ class Given:
             quantity="memory.peak", value=self.figures[entry.plan.id]["memory"], unit="bytes"
         )
 
-    def duel(self, entry: Entry, other: Entry) -> Measurement | None:
+    def duel(self, entry: Entry, other: Entry, quantity: str) -> None:
         self.done.append(("duel", entry.plan.id))
         found = self.figures[entry.plan.id].get("duel", (1.0, 0.98, 1.02))
-        made = measurements({"ratio.latency.p50": found})["ratio.latency.p50"]
-        entry.duels[other.plan.id] = made
-        return made
+        made = measurements({f"ratio.{quantity}": found})[f"ratio.{quantity}"]
+        entry.duels[other.plan.id], other.duels[entry.plan.id] = made, inverse(made)
 
 
 def contest(bench: Given, *, deadline: float | None = None, quick: bool = False) -> Contest:
@@ -303,7 +310,7 @@ def test_of_several_runtimes_one_is_chosen_and_named_and_bounds_may_name_one() -
     figures = {
         "reference": REFERENCE,
         "in litert": candidate(0.3, test=accurate(0)),
-        "in openvino": candidate(0.5, test=accurate(0)),
+        "in openvino": candidate(0.5, test=accurate(0), duel=(1.67, 1.65, 1.69)),
     }
     bench = Given(figures, targets=["local/*"])
     bench.target = parse_target("local/*")

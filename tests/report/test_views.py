@@ -7,11 +7,12 @@ import json
 import re
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from edgeopt.report import VIEWS, draw
+from edgeopt.schema.result import TargetVerdict
 
 spec = importlib.util.spec_from_file_location(
     "result_sample", Path(__file__).with_name("result_sample.py")
@@ -81,11 +82,11 @@ def test_a_terminal_never_gets_control_characters() -> None:
     assert "\x1b" not in drawn and "\u202e" not in drawn
 
 
-@pytest.mark.parametrize("verdict", ["chosen", "unmet", "inconclusive", "refused-on-test", "built"])
+@pytest.mark.parametrize("verdict", get_args(TargetVerdict))
 @pytest.mark.parametrize("view", VIEWS)
 def test_every_verdict_can_be_drawn(view: str, verdict: str) -> None:
     changed: dict[str, Any] = {"verdict": verdict}
-    if verdict in ("unmet", "inconclusive", "built"):
+    if verdict not in ("chosen", "refused-on-test"):
         changed |= {"chosen": None, "path": None}
     assert draw(sample.sample_result(sample.sample_target(**changed)), view)
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from edgeopt.schema.comparison import Answers, ComparedPair
-from edgeopt.schema.measurement import Measurement, figure, span
+from edgeopt.schema.measurement import Measurement
+from edgeopt.schema.shown import told, whole
 
 HEADERS = ("", "A", "B", "B against A")
 LAST = ("fidelity.",)
@@ -17,10 +18,10 @@ def rows(pair: ComparedPair) -> list[tuple[str, ...]]:
     for quantity in named:
         against = [pair.against.get(f"{kind}.{quantity}") for kind in ("ratio", "difference")]
         sides = (pair.a.measurements.get(quantity), pair.b.measurements.get(quantity))
-        told = "; ".join(whole(each) for each in against if each)
+        text = "; ".join(whole(each) for each in against if each)
         if quantity.startswith(LAST) and sides[0] is None:  # of B to A
-            sides, told = (None, None), whole(sides[1]) if sides[1] else ""
-        found.append((quantity, *(_value(m) for m in sides), told))
+            sides, text = (None, None), whole(sides[1]) if sides[1] else ""
+        found.append((quantity, *(_value(m) for m in sides), text))
     return found
 
 
@@ -35,27 +36,5 @@ def answered(answers: Answers) -> str:
     return f"{text}; outputs lie furthest apart for sample {answers.worst}"
 
 
-def whole(measurement: Measurement) -> str:
-    """A figure with its interval."""
-    unit = _unit(measurement)
-    text = figure(measurement.value, unit, _digits(unit))
-    if unit == "pt" and measurement.value > 0:
-        text = f"+{text}"
-    if measurement.low is None or measurement.high is None:
-        return text
-    return f"{text} ({span(measurement.low, measurement.high, unit, _digits(unit))})"
-
-
 def _value(measurement: Measurement | None) -> str:
-    if measurement is None:
-        return ""
-    return figure(measurement.value, measurement.unit, _digits(measurement.unit))
-
-
-def _unit(measurement: Measurement) -> str:
-    apart = measurement.quantity.startswith("difference.")
-    return "pt" if apart and measurement.unit == "fraction" else measurement.unit
-
-
-def _digits(unit: str) -> int:
-    return 4 if unit == "fraction" else 3
+    return "" if measurement is None else told(measurement)

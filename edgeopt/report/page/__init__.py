@@ -8,15 +8,13 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from edgeopt.report.page.networks import pruned, searched
 from edgeopt.report.page.pareto import Plot, plotted
 from edgeopt.report.page.rows import (
-    NAMES,
     Row,
     checks,
     groups,
-    pruned,
     rows_of,
-    searched,
     split,
     stages,
     tiles,
@@ -24,6 +22,7 @@ from edgeopt.report.page.rows import (
 from edgeopt.report.page.tree import forest
 from edgeopt.schema.base import printable
 from edgeopt.schema.result import Result, TargetResult
+from edgeopt.schema.shown import shown
 
 VERDICTS = {
     "chosen": ("Chosen", "good"),
@@ -32,6 +31,7 @@ VERDICTS = {
     "refused-on-test": ("Refused on test", "bad"),
     "inconclusive": ("Inconclusive", "warn"),
     "unreachable": ("Unreachable", "warn"),
+    "failed": ("Failed", "bad"),
 }
 MACHINE = {
     "cpu": "CPU",
@@ -84,7 +84,6 @@ def _section(target: TargetResult) -> dict[str, Any]:
     """What the template needs of one target."""
     rows = rows_of(target)
     word, tone = VERDICTS[target.verdict]
-    shown = target.chosen or target.nearest_miss
     plot: Plot | None = plotted(target, rows)
     return {
         "target": target,
@@ -96,8 +95,7 @@ def _section(target: TargetResult) -> dict[str, Any]:
         "groups": groups(target),
         "split": split(target) if target.speed == "instructions" else [],
         "stages": stages(target),
-        "metric": NAMES.get(target.metric, target.metric),
-        "shown": next((row for row in rows if row.candidate.id == shown), None),
+        "shown": shown(target),
         "plot": plot,
         "tree": forest(rows),
         "machine": _machine(target.machine),

@@ -6,9 +6,10 @@ import math
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from edgeopt.report.page.rows import NAMES, Row
+from edgeopt.report.page.rows import Row, name_of
 from edgeopt.schema.measurement import Measurement, figure
 from edgeopt.schema.result import TargetResult
+from edgeopt.schema.shown import less_is_better
 
 WIDTH, HEIGHT = 760.0, 430.0
 LEFT, RIGHT, TOP, BOTTOM = 86.0, 736.0, 22.0, 362.0
@@ -98,6 +99,7 @@ class Plot:
     points: list[Point]
     front: str
     lines: list[Line]
+    better: str  # where the good corner is: "up" or "down"
 
 
 def plotted(target: TargetResult, rows: list[Row]) -> Plot | None:
@@ -123,7 +125,9 @@ def plotted(target: TargetResult, rows: list[Row]) -> Plot | None:
         for text, name, b in bounds
         if (x if name == x_name else y).holds(b)
     ]
-    return Plot(x, y, points, _front(points), lines)
+    leading = shown[0].candidate.measurements[y_name]
+    better = "down" if less_is_better(y_name, leading) else "up"
+    return Plot(x, y, points, _front(points), lines, better)
 
 
 def _first(rows: list[Row], names: tuple[str, ...]) -> str:
@@ -132,13 +136,14 @@ def _first(rows: list[Row], names: tuple[str, ...]) -> str:
 
 
 def _x_title(name: str) -> str:
-    plain = NAMES.get(name.removeprefix("ratio."), name)
+    plain = name_of(name.removeprefix("ratio."))
     return f"{plain}, x reference" if name.startswith("ratio.") else plain
 
 
 def _y_title(name: str) -> str:
-    plain = NAMES.get(name.removeprefix("difference."), name)
-    return f"{plain}, difference to source" if name.startswith("difference.") else plain
+    plain = name_of(name.removeprefix("difference."))
+    told = f"{plain}, difference to source" if name.startswith("difference.") else plain
+    return f"{told} (validation)"
 
 
 def _bounds(target: TargetResult, x_name: str, y_name: str) -> list[tuple[str, str, float]]:

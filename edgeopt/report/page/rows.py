@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 from edgeopt.schema.constraint import Verdict
-from edgeopt.schema.measurement import Measurement, figure, span
-from edgeopt.schema.result import SPLIT, CandidateResult, Result, TargetResult
+from edgeopt.schema.measurement import Measurement
+from edgeopt.schema.result import SPLIT, CandidateResult, SliceFigure, TargetResult
+from edgeopt.schema.shown import (
+    Split,
+    bounds,
+    by_split,
+    interval,
+    is_metric,
+    largest_drop,
+    shown,
+    tested,
+    told,
+    whole,
+    worst_group,
+)
 
 ORDER = (
     "chosen", "lost", "screened", "reference", "inconclusive", "infeasible", "unmeasured", "failed",
@@ -67,8 +79,8 @@ def rows_of(target: TargetResult) -> list[Row]:
             number,
             candidate,
             candidate.runtime if several else "",
-            _cells(target.metric, speed, candidate),
-            _extra(target.metric, speed, candidate),
+            _cells(target, candidate),
+            _extra(target, candidate),
         )
         for number, candidate in enumerate(sorted(target.candidates, key=place), 1)
     ]
@@ -76,52 +88,75 @@ def rows_of(target: TargetResult) -> list[Row]:
 
 def tiles(target: TargetResult) -> list[Cell]:
     """The four figures that matter of the chosen one, or of the nearest miss."""
-    shown = target.chosen or target.nearest_miss
-    if shown is None:
+    candidate = shown(target)
+    if candidate is None:
         return []
-    measured = target.candidate(shown).measurements
+    measured = candidate.measurements
+    found = [_tile(measured, target.speed)]
+    splits = by_split(target, target.metric)
+    if splits:
+        first, *others = splits
+        more = [f"{split.name} {told(split.figure)}" for split in others]
+        name = f"{name_of(target.metric)} ({first.name})"
+        found.append(Cell(name, told(first.figure), (*_compared(first), *more)))
+    found += [_tile(measured, "size"), _tile(measured, "memory.peak")]
+    return [tile for tile in found if tile.value]
+
+
+def _tile(measured: dict[str, Measurement], quantity: str) -> Cell:
+    value, ratio = measured.get(quantity), measured.get(f"ratio.{quantity}")
+    if value is None or ratio is None:
+        return _cell(measured, quantity)
+    name = f"{name_of(quantity)}, x reference"
+    return Cell(name, told(ratio), (*_interval(ratio), told(value)))
+
+
+def checks(target: TargetResult) -> list[tuple[str, Verdict]]:
+    """Verdicts on the one shown, constraint by constraint, each with the split it is of."""
+    return [pair for bound in bounds(target) for pair in bound.verdicts]
+
+
+@dataclass(frozen=True)
+class Groups:
+    """A metric by class and slice on one split, and the two that stand out."""
+
+    split: str
+    quantity: str
+    rows: list[list[Cell]]
+    standing_out: list[tuple[str, str]]  # "Largest drop", "Worst class", and the group in words
+
+
+def groups(target: TargetResult) -> list[Groups]:
+    """By split, a metric of the one shown for each class and slice; test first."""
     found = []
-    for quantity in (target.speed, target.metric, "size", "memory.peak"):
-        value, ratio = measured.get(quantity), measured.get(f"ratio.{quantity}")
-        if value is None:
-            continue
-        name = NAMES.get(quantity, quantity)
-        if ratio is not None:
-            found.append(
-                Cell(f"{name}, x reference", _told(ratio), (*_interval(ratio), _told(value)))
-            )
-        else:
-            found.append(Cell(name, _told(value), _compared(measured, quantity)))
-    return found
-
-
-def checks(target: TargetResult) -> list[tuple[str, list[Verdict]]]:
-    """Verdicts on the one shown, split by split."""
-    shown = target.chosen or target.nearest_miss
-    if shown is None:
-        return []
-    tested = [Verdict.model_validate(raw) for raw in target.test.get("verdicts", [])]
-    found = [("validation", list(target.candidate(shown).verdicts)), ("test", tested)]
-    return [(split, verdicts) for split, verdicts in found if verdicts]
-
-
-def groups(target: TargetResult) -> list[tuple[str, list[list[Cell]]]]:
-    """By split, the first metric of the one shown for each class and slice."""
-    found = []
-    for split, figures in target.slices.items():
+    for split in sorted(target.slices, key=lambda name: name != "test"):
+        figures = target.slices[split]
         rows = [
             [
                 Cell("Group", f"{each.column} {each.value}"),
                 Cell("Samples", f"{each.n:,}"),
-                Cell("Figure", _told(each.figure), _interval(each.figure)),
-                Cell("To source", _told(each.difference), _interval(each.difference))
+                Cell("Figure", told(each.figure), _interval(each.figure)),
+                Cell("To source", told(each.difference), _interval(each.difference))
                 if each.difference
                 else Cell("To source"),
             ]
             for each in figures
         ]
-        found.append((split, rows))
+        name = name_of(figures[0].figure.quantity)
+        found.append(Groups(split, name, rows, _standing_out(figures)))
     return found
+
+
+def _standing_out(figures: tuple[SliceFigure, ...]) -> list[tuple[str, str]]:
+    found, worst = [], worst_group(figures)
+    if any(each.difference for each in figures):
+        lost = largest_drop(figures)
+        drop = "none: no group lost"
+        if lost and lost.difference:
+            drop = f"{lost.column} {lost.value}: {whole(lost.difference)} to source"
+        found.append(("Largest drop", drop))
+    kind = "class" if worst.column == "class" else "group"
+    return [*found, (f"Worst {kind}", f"{worst.column} {worst.value}: {whole(worst.figure)}")]
 
 
 def split(target: TargetResult) -> list[list[Cell]]:
@@ -147,65 +182,18 @@ def stages(target: TargetResult) -> list[list[Cell]]:
             Cell("Stage", each.stage),
             Cell("Chain beside it", target.candidate(each.before).label),
             Cell("Form", each.form),
-            Cell("With it, x without", _told(each.ratio), _interval(each.ratio), strong=True),
+            Cell("With it, x without", told(each.ratio), _interval(each.ratio), strong=True),
             Cell("So it is", each.word),
         ]
         for each in target.stages
     ]
 
 
-def searched(result: Result) -> list[list[Cell]]:
-    """What a search tried, the widest first."""
-    points = sorted(result.search, key=lambda p: (p.target, -p.fraction))
-    return [
-        [
-            Cell("Target", p.target),
-            Cell("MACs kept", f"{p.fraction:.3g}"),
-            Cell("x reference", "" if p.ratio is None else figure(p.ratio, "x"), strong=True),
-            Cell("Margin to the constraints", "" if p.margin is None else f"{p.margin:+.2%}",
-                 strong=True),
-            Cell("So it is", p.word),
-        ]
-        for p in points
-    ]  # fmt: skip
-
-
-def pruned(result: Result) -> list[tuple[str, list[list[Cell]]]]:
-    """By pass, what it left of each layer, or why it left the layer alone."""
-    records = {
-        step.job: step
-        for target in result.targets
-        for candidate in target.candidates
-        for step in candidate.chain
-        if step.found.get("layers")
-    }
-    return [
-        (
-            step.label,
-            [
-                [
-                    Cell("Layer", each["path"]),
-                    Cell("Kind", each["kind"]),
-                    Cell("Kept", _kept(each), strong=True),
-                    Cell("Goes with", each["group"] if each["group"] != each["path"] else ""),
-                    Cell("Left alone because", each["reason"]),
-                ]
-                for each in step.found["layers"]
-            ],
-        )
-        for step in records.values()
-    ]
-
-
-def _kept(layer: dict[str, Any]) -> str:
-    return f"{layer['kept']} of {layer['units']} {layer['unit']}s" if layer["units"] else ""
-
-
-def _cells(metric: str, speed: str, candidate: CandidateResult) -> list[Cell]:
-    measured = candidate.measurements
+def _cells(target: TargetResult, candidate: CandidateResult) -> list[Cell]:
+    measured, speed = candidate.measurements, target.speed
     placement = ", ".join(f"{name} {n}" for name, n in sorted(candidate.placement.items()))
     return [
-        Cell(NAMES.get(metric, metric), *_pair(measured, metric), strong=True),
+        _quality(target, candidate),
         _cell(measured, f"ratio.{speed}", f"{SHORT[speed]}, x reference", strong=True),
         _cell(measured, speed),
         _cell(measured, "size"),
@@ -215,49 +203,56 @@ def _cells(metric: str, speed: str, candidate: CandidateResult) -> list[Cell]:
     ]
 
 
-def _extra(metric: str, speed: str, candidate: CandidateResult) -> list[Cell]:
+def _extra(target: TargetResult, candidate: CandidateResult) -> list[Cell]:
     """All that was measured and stands in no column."""
-    shown = {metric, f"difference.{metric}", f"ratio.{speed}", speed, "size",
-             "memory.peak", "load_time"}  # fmt: skip
-    measured = candidate.measurements
-    return [_cell(measured, name, name) for name in sorted(measured) if name not in shown]
+    metric, speed = target.metric, target.speed
+    columns = {metric, f"difference.{metric}", f"ratio.{speed}", speed, "size",
+               "memory.peak", "load_time"}  # fmt: skip
+    sides = [("validation", candidate.measurements)]
+    if candidate.id == target.chosen:
+        sides.append(("test", {q: m for q, m in tested(target).items() if q not in columns}))
+    found = []
+    for split, measured in sides:
+        for name in sorted(set(measured) - columns):
+            mark = f" ({split})" if is_metric(name.removeprefix("ratio.")) else ""
+            found.append(_cell(measured, name, f"{name}{mark}"))
+    return found
+
+
+def name_of(quantity: str) -> str:
+    """A quantity as the page names it: ``Accuracy``, ``Cosine of boxes``."""
+    plain, _, output = quantity.partition("@")
+    name = NAMES.get(plain, plain)
+    return f"{name} of {output}" if output else name
 
 
 def _cell(
     measured: dict[str, Measurement], quantity: str, name: str = "", strong: bool = False
 ) -> Cell:
     found = measured.get(quantity)
-    title = name or NAMES.get(quantity, quantity)
-    return Cell(title, _told(found), _interval(found), strong) if found else Cell(title)
+    title = name or name_of(quantity)
+    return Cell(title, told(found), _interval(found), strong) if found else Cell(title)
 
 
-def _pair(measured: dict[str, Measurement], metric: str) -> tuple[str, tuple[str, ...]]:
-    """A metric and below it the paired difference to the source, or its own interval."""
-    found = measured.get(metric)
-    return (_told(found), _compared(measured, metric)) if found else ("", ())
+def _quality(target: TargetResult, candidate: CandidateResult) -> Cell:
+    """The first metric, and what it lost; of the test split before the validation split."""
+    metric, lines = target.metric, list[str]()
+    name = name_of(metric)
+    splits = by_split(target, metric, candidate)
+    for split in splits:
+        mark = f" ({split.name})" if len(splits) > 1 else ""
+        lines += [told(split.figure) + mark, *_compared(split)]
+    title = f"{name} (validation)"
+    return Cell(title, lines[0], tuple(lines[1:]), strong=True) if lines else Cell(title)
 
 
-def _compared(measured: dict[str, Measurement], metric: str) -> tuple[str, ...]:
-    difference = measured.get(f"difference.{metric}")
-    if difference is None:
-        return _interval(measured[metric])
-    return (f"{_told(difference)} to source", *_interval(difference))
-
-
-def _unit(measurement: Measurement) -> str:
-    difference = measurement.quantity.startswith("difference.")
-    return "pt" if difference and measurement.unit == "fraction" else measurement.unit
-
-
-def _told(measurement: Measurement) -> str:
-    unit = _unit(measurement)
-    text = figure(measurement.value, unit, 4 if unit == "fraction" else 3)
-    return f"+{text}" if unit == "pt" and measurement.value > 0 else text
+def _compared(split: Split) -> tuple[str, ...]:
+    if split.difference is None:
+        return _interval(split.figure)
+    return (f"{told(split.difference)} to source", *_interval(split.difference))
 
 
 def _interval(measurement: Measurement) -> tuple[str, ...]:
     """The 95% interval; nothing where the figure is exact."""
-    if measurement.low is None or measurement.high is None:
-        return ()
-    unit = _unit(measurement)
-    return (span(measurement.low, measurement.high, unit, 4 if unit == "fraction" else 3),)
+    within = interval(measurement)
+    return (within,) if within else ()

@@ -1,0 +1,136 @@
+"""What was proven of two candidates: that one is better, that they tie, or neither.
+
+Two that raced side by side tie where the interval of their ratio holds 1, or where the ratio is
+within 0.5% of it. Two that only raced against the same third are told apart by intervals that
+share no value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Literal, NamedTuple
+
+from edgeopt.schema.measurement import Measurement, figure
+from edgeopt.schema.shown import less_is_better
+
+TIE = 0.005  # of a ratio: below that, the smaller file wins
+NAMED = 2  # rivals that a sentence names
+RACED = ("latency.", "instructions")
+Proof = Literal["proven", "tie", "open"]
+
+
+class Rival(NamedTuple):
+    """Another that meets the constraints, as seen from the chosen one."""
+
+    name: str
+    proof: Proof  # that the chosen is better
+    smaller: bool | None  # whether the chosen is; None where both are of one size
+    raced: bool  # whether its objective was measured at all
+
+
+def is_raced(objective: str) -> bool:
+    """Whether an objective is measured by a race, where ratios stand for it."""
+    return objective.startswith(RACED)
+
+
+def is_tie(ratio: Measurement) -> bool:
+    """Whether a direct race leaves two candidates level."""
+    low, high = ratio.interval
+    return low <= 1.0 <= high or abs(ratio.value - 1.0) < TIE
+
+
+def inverse(ratio: Measurement) -> Measurement:
+    """The other over the one."""
+    ends: dict[str, float | None] = {"low": None, "high": None}
+    if ratio.low is not None and ratio.high is not None:
+        ends = {"low": 1 / ratio.high, "high": 1 / ratio.low}
+    return ratio.model_copy(update={"value": 1 / ratio.value, **ends})
+
+
+def proof(
+    objective: str,
+    direct: Measurement | None,
+    mine: Measurement | None,
+    theirs: Measurement | None,
+) -> Proof:
+    """Whether mine is proven better.
+
+    ``direct`` is mine over theirs from a race side by side; without one, ``mine`` and ``theirs``
+    are the figures of the objective from the same kind of race.
+    """
+    if direct is not None:
+        return "tie" if is_tie(direct) else "proven" if direct.interval[1] < 1.0 else "open"
+    if mine is None or theirs is None:
+        return "open"
+    apart = abs(mine.value - theirs.value)
+    if apart == 0 or (is_raced(objective) and apart < TIE * abs(theirs.value)):
+        return "tie"
+    if less_is_better(objective, mine):
+        return "proven" if mine.interval[1] < theirs.interval[0] else "open"
+    return "proven" if mine.interval[0] > theirs.interval[1] else "open"
+
+
+def praise(name: str, objective: str, rivals: Sequence[Rival]) -> str:
+    """What may be said of the chosen: that it is the best measured only where that is proven."""
+    ties = [rival for rival in rivals if rival.proof == "tie"]
+    level = [rival.name for rival in rivals if rival.proof == "open" and rival.raced]
+    absent = [rival.name for rival in rivals if rival.proof == "open" and not rival.raced]
+    if not ties and not level and not absent:
+        return f"{name} is the best measured artifact"
+    parts = []
+    if ties:
+        sizes = {rival.smaller for rival in ties}
+        known = {True: ", and smaller", None: ", and of the same size"}
+        size = known.get(next(iter(sizes)), "") if len(sizes) == 1 else ""
+        parts.append(f"in a tie with {_listed([rival.name for rival in ties])}{size}")
+    else:
+        parts.append(f"ahead by {objective}")
+    if level:
+        parts.append(f"not proven better than {_listed(level)}: their intervals overlap")
+    if absent:
+        parts.append(f"not compared with {_listed(absent)}, for want of time")
+    return f"{name} is {'; '.join(parts)}"
+
+
+def lost_to(
+    objective: str,
+    mine: Mapping[str, Measurement],
+    theirs: Mapping[str, Measurement],
+    direct: Measurement | None,
+    found: Proof,
+) -> str:
+    """Why a feasible candidate is not the chosen one.
+
+    ``direct`` is the race of the two side by side, this one over the chosen, where there was one;
+    ``found`` what is proven of the chosen.
+    """
+    told = f"{objective} {_told(objective, mine)} against {_told(objective, theirs)} of the chosen"
+    race = ""
+    if direct is not None:
+        low, high = direct.interval
+        race = f"{direct.value:.3f}x in their direct race (95% interval {low:.3f} to {high:.3f})"
+    if found == "tie":
+        return f"a tie with the chosen{_by_size(mine, theirs)}: {race or told}"
+    if found == "open" and not race:
+        return f"{told}; not proven, for their intervals overlap"
+    return f"{told}; {race}" if race else told
+
+
+def _by_size(mine: Mapping[str, Measurement], theirs: Mapping[str, Measurement]) -> str:
+    if "size" not in mine or "size" not in theirs or mine["size"].value < theirs["size"].value:
+        return ""
+    same = mine["size"].value == theirs["size"].value
+    return ", which is of the same size" if same else ", which is smaller"
+
+
+def _told(objective: str, measured: Mapping[str, Measurement]) -> str:
+    found = measured.get(f"ratio.{objective}") or measured.get(objective)
+    return figure(found.value, found.unit) if found else "not measured"
+
+
+def _listed(names: Sequence[str]) -> str:
+    """``a, b and 3 more``."""
+    shown, more = list(names[:NAMED]), len(names) - NAMED
+    if more > 0:
+        shown.append(f"{more} more")
+    return " and ".join([", ".join(shown[:-1]), shown[-1]] if len(shown) > 1 else shown)

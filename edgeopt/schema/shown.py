@@ -1,0 +1,183 @@
+"""What is shown of a result, arranged for any view: figures by split, bounds, groups.
+
+Nothing is computed here that the document does not hold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from edgeopt.schema.constraint import Verdict, quantity_unit
+from edgeopt.schema.measurement import Measurement, figure, span
+from edgeopt.schema.result import CandidateResult, SliceFigure, TargetResult
+
+NO_METRIC = (  # quantities that are measured of a file or a race, on no split
+    "latency.", "load_time", "memory.", "size", "instructions", "bytes.",
+)  # fmt: skip
+MOST_DIGITS = 5
+BESIDE = ("difference.", "ratio.")  # prefixes of figures that are against another
+
+
+class Split(NamedTuple):
+    """A quantity on one split: its name, the figure, and the difference to the source."""
+
+    name: str
+    figure: Measurement
+    difference: Measurement | None
+
+
+class Bound(NamedTuple):
+    """A constraint and its verdicts, each with the split it is of; none where none was reached."""
+
+    text: str
+    verdicts: list[tuple[str, Verdict]]  # the split is empty for what belongs to none
+
+
+def is_metric(quantity: str) -> bool:
+    """Whether a quantity is computed from a model's answers, rather than of its file or a race."""
+    return not quantity.startswith(NO_METRIC)
+
+
+def less_is_better(quantity: str, measurement: Measurement | None = None) -> bool:
+    """Which way is better, as a figure says itself or else as is usual for the quantity.
+
+    Prefixes (``difference.``) and the name of an output (``@scores``) change nothing. Raises
+    UsageError for an unknown quantity.
+    """
+    if measurement is not None and measurement.better:
+        return measurement.better == "less"
+    plain = quantity.partition("@")[0]
+    for prefix in BESIDE:
+        plain = plain.removeprefix(prefix)
+    return quantity_unit(plain)[1]
+
+
+# -- figures
+
+
+def told(measurement: Measurement) -> str:
+    """A figure, signed where it is a difference: ``-0.31pt``; what it is the worst of behind it."""
+    unit, digits = _shown(measurement)
+    text = figure(measurement.value, unit, digits)
+    if measurement.quantity.startswith("difference.") and measurement.value > 0:
+        text = f"+{text}"
+    where = getattr(measurement, "where", "")
+    return f"{text} [{where}]" if where else text
+
+
+def interval(measurement: Measurement) -> str:
+    """The 95% interval; empty where the figure is exact."""
+    if measurement.low is None or measurement.high is None:
+        return ""
+    return span(measurement.low, measurement.high, *_shown(measurement))
+
+
+def whole(measurement: Measurement) -> str:
+    """A figure and, in brackets, its interval."""
+    within = interval(measurement)
+    return told(measurement) + (f" ({within})" if within else "")
+
+
+def _shown(measurement: Measurement) -> tuple[str, int]:
+    """Unit and significant digits to show a figure with.
+
+    A ratio gets as many, up to 5, as tell the ends of its interval apart.
+    """
+    unit, digits = measurement.unit, 3
+    if unit == "fraction":
+        apart = measurement.quantity.startswith("difference.")
+        return ("pt", 3) if apart else ("fraction", 4)
+    low, high = measurement.interval
+    while unit == "x" and low != high and digits < MOST_DIGITS:
+        if figure(low, unit, digits) != figure(high, unit, digits):
+            break
+        digits += 1
+    return unit, digits
+
+
+def held(verdict: Verdict) -> str:
+    """What a verdict was reached on: the figure that was held against the bound."""
+    unit = verdict.unit
+    if unit == "fraction" and verdict.basis == "difference":
+        unit = "pt"
+    digits = 4 if unit == "fraction" else 3
+    text = figure(verdict.value, unit, digits)
+    if verdict.basis == "difference" and verdict.value > 0:
+        text = f"+{text}"
+    if verdict.low == verdict.high:
+        return text
+    return f"{text} ({span(verdict.low, verdict.high, unit, digits)})"
+
+
+# -- splits and bounds
+
+
+def tested(target: TargetResult) -> dict[str, Measurement]:
+    """The figures of the test split, of the one that was scored on it."""
+    raw = target.test.get("measurements", {})
+    return {quantity: Measurement.model_validate(each) for quantity, each in raw.items()}
+
+
+def shown(target: TargetResult) -> CandidateResult | None:
+    """The one that a target is about: the chosen, or else the nearest miss."""
+    id = target.chosen or target.nearest_miss
+    return target.candidate(id) if id else None
+
+
+def by_split(
+    target: TargetResult, quantity: str, candidate: CandidateResult | None = None
+) -> list[Split]:
+    """A metric split by split, of a candidate or of the one shown: test first, if it was scored."""
+    of = candidate or shown(target)
+    if of is None:
+        return []
+    sides = [("validation", of.measurements)]
+    if of.id == target.chosen:
+        sides.insert(0, ("test", tested(target)))
+    return [
+        Split(name, measured[quantity], measured.get(f"difference.{quantity}"))
+        for name, measured in sides
+        if quantity in measured
+    ]
+
+
+def bounds(target: TargetResult) -> list[Bound]:
+    """Each constraint on the one shown: its verdicts on test and validation, or none as yet."""
+    of = shown(target)
+    if of is None:
+        return []
+    found: dict[str, Bound] = {}
+    ended = [("test", Verdict.model_validate(raw)) for raw in target.test.get("verdicts", ())]
+    ended += [("validation" if is_metric(v.quantity) else "", v) for v in of.verdicts]
+    for split, verdict in ended:
+        text = verdict.constraint
+        found.setdefault(text, Bound(text, [])).verdicts.append((split, verdict))
+    order = [*(v.constraint for v in of.verdicts), *found, *of.unjudged]
+    return [found.get(text, Bound(text, [])) for text in dict.fromkeys(order)]
+
+
+# -- groups
+
+
+def group_split(target: TargetResult) -> str:
+    """The split whose groups are told of first: test, or else validation; empty without any."""
+    return next((name for name in ("test", *target.slices) if name in target.slices), "")
+
+
+def largest_drop(figures: Iterable[SliceFigure]) -> SliceFigure | None:
+    """The group that lost most against the source; None where none lost."""
+    losses = [(_worse(f.difference), f) for f in figures if f.difference is not None]
+    loss, group = max(losses, key=lambda pair: pair[0], default=(0.0, None))
+    return group if loss > 0 else None
+
+
+def worst_group(figures: Sequence[SliceFigure]) -> SliceFigure:
+    """The group whose own figure is the worst. Raises ValueError without any."""
+    return max(figures, key=lambda f: _worse(f.figure))
+
+
+def _worse(measurement: Measurement) -> float:
+    """Larger is worse."""
+    less = less_is_better(measurement.quantity, measurement)
+    return measurement.value if less else -measurement.value

@@ -1,0 +1,256 @@
+"""What a decision says of itself: races, ties, proof, and targets on which nothing worked."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+import edgeopt
+from edgeopt.report import draw
+from edgeopt.schema.artifact import Artifact
+from edgeopt.schema.result import Result
+
+spec = importlib.util.spec_from_file_location(
+    "contest_parts", Path(__file__).parents[1] / "pipeline" / "test_contest.py"
+)
+assert spec and spec.loader
+parts: Any = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(parts)
+
+TORCH_NET = """
+import torch
+
+class Net(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.fc = torch.nn.Linear(9, 3)
+
+    def forward(self, x):
+        return self.fc(x.flatten(1)) + torch.linalg.det(x)[:, None]
+"""
+
+
+def contest(figures: dict[str, Any], sizes: dict[str, int], *, quick: bool = False) -> Any:
+    """A contest on given figures, whose entries have files of given sizes."""
+    made = parts.contest(parts.Given(figures), quick=quick)
+    for entry in made.entries:
+        size = sizes.get(entry.plan.id, 1000)
+        entry.artifact = Artifact(format="onnx", files={"m.onnx": "0" * 64}, size_bytes=size)
+    return made
+
+
+# -- the reference
+
+
+def eligible_reference(made: Any) -> Any:
+    """The reference, as where one of the recipe's own chains ends in it."""
+    reference = made.reference
+    reference.plan = reference.plan.model_copy(update={"eligible": True})
+    return reference
+
+
+def test_the_reference_is_not_raced_against_itself_and_stands_at_one() -> None:
+    """Guards against a reference that shows the noise of a race as if it were a ratio."""
+    made = contest({"reference": parts.REFERENCE, "slow": parts.candidate(1.4)}, {})
+    reference = eligible_reference(made)
+    decision = made.run()
+    assert not [done for done in made.bench.done if done[0] in ("short", "full", "final")
+                and done[1] == "reference"]  # fmt: skip
+    ratio = reference.measured["ratio.latency.p50"]
+    assert (ratio.value, ratio.low, ratio.high) == (1.0, None, None)
+    assert decision.chosen is reference, "it contends like any other"
+
+
+def test_the_reference_wins_or_loses_a_tie_by_size() -> None:
+    """Guards against a tie with the reference that noise decides."""
+    for smaller, larger in (("reference", "same"), ("same", "reference")):
+        figures = {"reference": parts.REFERENCE, "same": parts.candidate(0.995)}
+        made = contest(figures, {smaller: 500, larger: 1000})
+        eligible_reference(made)
+        decision = made.run()
+        assert decision.chosen.plan.id == smaller
+        assert f"{smaller} is in a tie with {larger}, and smaller" in decision.sentence
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """``det.onnx`` and ``Net``, with an operator that OpenVINO and TFLite lack; ``plain.onnx``."""
+    place = tmp_path_factory.mktemp("models")
+    rng = np.random.default_rng(0)
+    weights = numpy_helper.from_array(rng.normal(size=(9, 3)).astype(np.float32), "w")
+    axes = numpy_helper.from_array(np.array([1], np.int64), "axes")
+    linear = [
+        helper.make_node("Flatten", ["x"], ["f"]), helper.make_node("MatMul", ["f", "w"], ["m"])
+    ]  # fmt: skip
+    tails = {
+        "plain": [helper.make_node("Relu", ["m"], ["r"]), helper.make_node("Relu", ["r"], ["y"])],
+        "det": [
+            helper.make_node("Det", ["x"], ["d"]),
+            helper.make_node("Unsqueeze", ["d", "axes"], ["u"]),
+            helper.make_node("Add", ["m", "u"], ["y"]),
+        ],
+    }
+    for name, tail in tails.items():
+        graph = helper.make_graph(
+            [*linear, *tail],
+            name,
+            [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", 3, 3])],
+            [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["batch", 3])],
+            [weights, axes],
+        )
+        opset = [helper.make_opsetid("", 17)]
+        onnx.save(
+            helper.make_model(graph, opset_imports=opset, ir_version=9), place / f"{name}.onnx"
+        )
+    x = rng.normal(size=(120, 3, 3)).astype(np.float32)
+    np.savez(place / "s.npz", **{"validation.x": x[:60], "test.x": x[60:]})
+    (place / "net.py").write_text(TORCH_NET)
+    return place
+
+
+def optimized(folder: Path, model: Any, targets: list[str], **fields: Any) -> Result:
+    return edgeopt.optimize(
+        model,
+        data={
+            "source": str(folder / "s.npz"),
+            "splits": {"validation": "validation", "test": "test"},
+        },
+        targets=targets, constraints=["fidelity.cosine >= 0.99"], store=folder / "store",
+        **{"passes": ["simplify-onnx"], "quick": True, "out": folder / "out", **fields},
+    )  # fmt: skip
+
+
+def test_a_row_s_time_and_ratio_are_of_one_race(folder: Path) -> None:
+    """Guards against 1.00x beside a time that belongs to another race."""
+    passes = [{"one_of": ["none", "simplify-onnx", "fp16"]}]
+    result = optimized(folder, folder / "plain.onnx", ["local/onnxruntime"], passes=passes)
+    (target,) = result.targets
+    reference = next(c for c in target.candidates if c.reference)
+    raced = [c for c in target.candidates if "ratio.latency.p50" in c.measurements]
+    assert reference in raced and len(raced) > 1
+    for candidate in raced:
+        time, ratio = (candidate.measurements[q] for q in ("latency.p50", "ratio.latency.p50"))
+        if candidate is reference:
+            assert (ratio.value, ratio.low, ratio.high) == (1.0, None, None)
+            beside = target.chosen if target.chosen != reference.id else None
+            if beside:
+                other = target.candidate(beside).measurements["latency.p50"]
+                assert time.samples == other.samples and "beside" in time.protocol
+        else:
+            assert time.samples == ratio.samples
+
+
+# -- proof
+
+
+def test_best_measured_is_said_only_where_it_is_proven() -> None:
+    """Guards against a winner by noise that is called the best."""
+    figures = {
+        "reference": parts.REFERENCE,
+        "first": parts.candidate(0.50),
+        "second": parts.candidate(0.505, duel=(1.0, 0.98, 1.02)),
+    }
+    made = contest(figures, {"first": 1000, "second": 400})
+    decision = made.run()
+    assert decision.chosen.plan.id == "second"
+    assert "second is in a tie with first, and smaller" in decision.sentence
+    assert "best measured" not in decision.sentence
+    loser = next(e for e in made.entries if e.plan.id == "first")
+    status, reason = made.standing_of(loser, decision)
+    assert status == "lost" and "tie" in reason and "smaller" in reason
+
+
+def test_a_winner_that_is_proven_is_called_the_best_measured() -> None:
+    """Guards against doubt where there is none."""
+    figures = {
+        "reference": parts.REFERENCE,
+        "first": parts.candidate(0.50),
+        "second": parts.candidate(0.6, duel=(1.2, 1.19, 1.21)),
+    }
+    decision = contest(figures, {"first": 1000, "second": 400}).run()
+    assert decision.chosen.plan.id == "first"
+    assert decision.sentence.startswith("first is the best measured artifact")
+
+
+def test_short_races_whose_intervals_overlap_prove_nothing() -> None:
+    """Guards against a quick run that claims what only direct races can show."""
+    figures = {
+        "reference": parts.REFERENCE,
+        "first": parts.candidate(0.50),
+        "second": parts.candidate(0.51),
+    }
+    decision = contest(figures, {}, quick=True).run()
+    assert decision.chosen.plan.id == "first"
+    assert "best measured" not in decision.sentence
+    assert "not proven" in decision.sentence and "second" in decision.sentence
+
+
+def test_a_difference_below_half_a_percent_goes_to_the_smaller_file() -> None:
+    """Guards against a larger file that wins by a hair."""
+    figures = {
+        "reference": parts.REFERENCE,
+        "first": parts.candidate(0.500),
+        "second": parts.candidate(0.501),
+    }
+    decision = contest(figures, {"first": 1000, "second": 400}, quick=True).run()
+    assert decision.chosen.plan.id == "second"
+    assert "tie with first, and smaller" in decision.sentence
+
+
+# -- targets that failed
+
+
+def words(result: Result) -> dict[str, str]:
+    return {target.target: target.verdict for target in result.targets}
+
+
+def test_a_reference_that_cannot_be_scored_fails_its_target_alone(folder: Path) -> None:
+    """Guards against a broken target that reads as one that only lacks proof."""
+    targets = ["local/onnxruntime", "local/openvino"]
+    result = optimized(folder, folder / "det.onnx", targets)
+    assert words(result) == {"local/onnxruntime": "chosen", "local/openvino": "failed"}
+    assert result.exit_code == 5
+    broken = result.target("local/openvino")
+    assert "OpenVINO cannot load the model" in broken.sentence
+    assert "\n" not in broken.sentence
+    for view in ("terminal", "html"):
+        assert "failed" in draw(result, view).lower()
+    kept = json.loads((folder / "out" / "result.json").read_text())
+    assert [t["verdict"] for t in kept["targets"]] == ["chosen", "failed"]
+
+
+def test_where_no_target_is_decided_a_failed_run_exits_1(folder: Path) -> None:
+    """Guards against a run without any result that reads as partly done."""
+    result = optimized(folder, folder / "det.onnx", ["local/openvino"])
+    assert words(result) == {"local/openvino": "failed"} and result.exit_code == 1
+    assert (folder / "out" / "result.json").is_file()
+
+
+@pytest.mark.parametrize("bench", [True, False], ids=["measured", "built"])
+def test_a_reference_that_cannot_be_made_fails_its_target_alone(folder: Path, bench: bool) -> None:
+    """Guards against one target's missing operator that costs the others their result."""
+    model = {"format": "torch", "factory": f"{folder}/net.py:Net"}
+    result = optimized(
+        folder, model, ["local/onnxruntime", "local/litert"], bench=bench,
+        passes=[{"one_of": ["export-onnx", "export-tflite"]}],
+    )  # fmt: skip
+    first = "chosen" if bench else "built"
+    assert words(result) == {"local/onnxruntime": first, "local/litert": "failed"}
+    assert result.exit_code == 5
+    assert "Lowering not found" in result.target("local/litert").sentence
+
+
+def test_candidates_that_all_failed_are_a_failed_target_which_names_the_first_error() -> None:
+    """Guards against a verdict of doubt where nothing could be measured."""
+    figures = {"reference": parts.REFERENCE, "one": {}, "two": {}}
+    decision = contest(figures, {}).run()
+    assert decision.verdict == "failed"
+    assert "one: it broke" in decision.sentence
