@@ -7,8 +7,6 @@ from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field
 
-from edgeopt.quantization.biases_tflite import quantized
-from edgeopt.quantization.ranges_tflite import extremes
 from edgeopt.schema.artifact import Description, Signature, Tensor
 from edgeopt.schema.errors import DataError, PassError
 from edgeopt.schema.target import TargetFacts
@@ -75,6 +73,7 @@ class QuantizeInt8(Pass):
         from edgeopt.formats.tflite import files
         from edgeopt.formats.tflite.conversion import unquantized
         from edgeopt.formats.tflite.describe import quantization_form
+        from edgeopt.quantization.biases_tflite import quantized
 
         if self.scheme == "auto":
             raise PassError("'auto' stands for several schemes and cannot run itself")
@@ -117,6 +116,7 @@ class QuantizeInt8(Pass):
 
     def _calibrated(self, made: Any, model: bytes, ctx: PassContext) -> Any:
         from edgeopt.formats.tflite import files
+        from edgeopt.quantization.ranges_tflite import extremes
 
         graph = files.unpack(model, "the parent")
         keys = [files.text(s.signatureKey) for s in graph.signatureDefs or []]

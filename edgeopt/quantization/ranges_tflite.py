@@ -38,18 +38,22 @@ def _give_zeros_a_range(model: Any, ranges: Ranges) -> None:
     The quantizer gives them 1e-9. XNNPACK refuses layers with such outputs, LiteRT's own kernels
     abort the process on such sums, and the bias of a layer behind has no room in 32 bits.
     """
-    graph = model.subgraphs[0]
+    graph, float32 = model.subgraphs[0], files.schema().TensorType.FLOAT32
+
+    def known(index: int) -> dict[str, Any]:
+        if index < 0 or graph.tensors[index].type != float32:
+            return {}
+        return ranges.get(files.text(graph.tensors[index].name), {})
 
     def reach(index: int) -> float:
-        known = ranges.get(files.text(graph.tensors[index].name), {}) if index >= 0 else {}
-        return max((float(np.abs(known[end]).max()) for end in ("min", "max") if end in known),
-                   default=0.0)  # fmt: skip
+        ends = [known(index)[end] for end in ("min", "max") if end in known(index)]
+        return max((float(np.abs(end).max()) for end in ends), default=0.0)
 
     made: list[tuple[list[int], list[int]]] = [([], [int(i) for i in graph.inputs])]
     made += [([int(i) for i in op.inputs], [int(i) for i in op.outputs]) for op in graph.operators]
     for inputs, outputs in made:
         largest = max(map(reach, inputs), default=0.0) or 1.0
         for index in outputs:
-            name = files.text(graph.tensors[index].name)
-            if name in ranges and not reach(index):
-                ranges[name]["max"] = np.full_like(ranges[name]["max"], largest)
+            found = known(index)
+            if "max" in found and not reach(index):
+                found["max"] = np.full_like(found["max"], largest)
