@@ -49,8 +49,9 @@ def command(
     """Compare B with the baseline A: model files, or results (result.json, or its folder).
 
     Models race directly and, with samples, answer the same ones: ratios and differences are
-    paired. Exit codes: 0 all required bounds pass (or none was given), 3 one fails, 4 one is
-    inconclusive, 1 error, 2 wrong usage.
+    paired. Metrics of results are paired where the store keeps the answers of both, times never.
+    Exit codes: 0 all required bounds pass (or none was given), 3 one fails, 4 one is inconclusive
+    or a target is decided in A alone, 1 error, 2 wrong usage.
     """
     from edgeopt.api import compare, save_text
     from edgeopt.listeners import listening

@@ -68,8 +68,8 @@ def command(
     must keep one point of accuracy, or 9 dB of SQNR to the source where there are no labels.
 
     Exit codes: 0 chosen, 1 error, 2 wrong usage or recipe, 3 constraints unmet or refused on
-    the test split, 4 inconclusive, 5 some targets unreachable and the rest decided, 130
-    interrupted.
+    the test split, 4 inconclusive, 5 some targets unreachable or failed and the rest decided,
+    130 interrupted.
     """
     from edgeopt.api import optimize
     from edgeopt.listeners import listening
