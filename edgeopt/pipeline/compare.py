@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from edgeopt.bench.jobs import run_bench
 from edgeopt.data.outputs import kept_outputs
-from edgeopt.data.tensors import bind, make_tensors
+from edgeopt.data.tensors import bind, layouts_read, make_tensors
 from edgeopt.decide.choose import judge_all
 from edgeopt.engine import Engine
 from edgeopt.metrics import FIDELITY, compute, default_metrics, difference, ratio
@@ -291,7 +291,8 @@ def _tensors(
     spec = samples.recipe.data
     assert spec is not None
     try:
-        binding = bind(samples.raw, spec.preprocess, d.signature, spec.inputs, spec.layout, d.codes)
+        layouts = layouts_read(samples.raw, first.signature, spec.inputs, spec.layout)
+        binding = bind(samples.raw, spec.preprocess, d.signature, spec.inputs, layouts, d.codes)
     except DataError as error:
         raise UsageError(error.what, where=str(path), hint=error.hint) from None
     return make_tensors(samples.raw, {"bind": binding}, store, d.signature)

@@ -78,7 +78,8 @@ def run_recipe(
         search = Search(work, kinds_of)
         recipe = work.recipe = search.closed(measuring=bench)
         plan = plan_jobs(recipe, known)
-        for note in [*plan.notes, *(str(error) for error in known.unreachable.values())]:
+        away = [str(error) for error in known.unreachable.values()]
+        for note in [*known.notes, *plan.notes, *away]:
             on_event(Event(what="note", text=note))
         count = sum(c.eligible for c in plan.candidates)
         on_event(Event(what="phase", text=f"Building {count} candidates"))
@@ -87,7 +88,7 @@ def run_recipe(
             raise from_record(unsound.error)
         checked = check_saturation(work, plan) if bench and not quick else Checked(plan)
         plan, contests = checked.plan, []
-        notes = [*search.notes, *plan.notes, *checked.notes]
+        notes = [*known.notes, *search.notes, *plan.notes, *checked.notes]
         for group in known.groups:
             entries, reference, merged = entries_of(plan, group, outcomes)
             checked.keep(entries)
@@ -144,7 +145,7 @@ def make_plan(
         known, outcomes = prepare(recipe, engine)
     plan = plan_jobs(recipe, known)
     lost = [f"out of reach: {error}" for error in known.unreachable.values()]
-    plan = plan.model_copy(update={"notes": (*plan.notes, *lost)})
+    plan = plan.model_copy(update={"notes": (*known.notes, *plan.notes, *lost)})
     found: dict[str, Outcome] = dict(outcomes)
     seconds = 0.0
     for job in plan.jobs:

@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple
 from edgeopt.data.sources.folder import folder_digest
 from edgeopt.data.sources.npz import members_digest
 from edgeopt.data.splits import parse_selection
-from edgeopt.data.tensors import sample_inputs
+from edgeopt.data.tensors import doubts, sample_inputs
 from edgeopt.devices import device_named
 from edgeopt.engine import Engine
 from edgeopt.formats import format_named, format_of
@@ -216,6 +216,10 @@ def prepare(recipe: Recipe, engine: Engine) -> tuple[Known, dict[str, Outcome]]:
     outcomes |= run_or_raise(engine, [open_job(recipe, samples)], outcomes)
     source = Description.model_validate(outcomes[OPEN].value["description"])
     _check_labels(recipe, raw, source, engine.store)
+    notes: list[str] = []
+    if recipe.data.layout is None:
+        also = outcomes[OPEN].value.get("also", {})
+        notes += doubts(raw["validation"], source.signature, recipe.data.inputs, also)
     known = Known(
         source=source,
         source_job=OPEN,
@@ -226,6 +230,7 @@ def prepare(recipe: Recipe, engine: Engine) -> tuple[Known, dict[str, Outcome]]:
         version=installed_version,
         unreachable=lost,
         code=lambda named: _user_code(recipe, named),
+        notes=tuple(notes),
     )
     return known, outcomes
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from edgeopt.bench.jobs import run_bench
-from edgeopt.data.tensors import bind, make_tensors
+from edgeopt.data.tensors import bind, layouts_read, make_tensors
 from edgeopt.devices import works_here
 from edgeopt.engine import Engine
 from edgeopt.pipeline.prepare import open_job, run_or_raise
@@ -101,12 +101,12 @@ def fed(
     names, own = [t.name for t in first.inputs], [t.name for t in d.signature.inputs]
     by_name = set(names) == set(own)
     inputs = {name: name if by_name else other for name, other in zip(own, names, strict=False)}
-    layouts = {t.layout for t in first.inputs if t.layout}
-    layout = layouts.pop() if len(layouts) == 1 else None
+    by_first = layouts_read(raw, first, None, None)
+    layouts = {name: by_first[array] for name, array in inputs.items()}
     try:
         if len(names) != len(own):
             raise DataError(f"{len(own)} inputs against {len(names)}")
-        binding = bind(raw, [], d.signature, inputs, layout, d.codes)
+        binding = bind(raw, [], d.signature, inputs, layouts, d.codes)
         return make_tensors(raw, {"bind": binding}, store, d.signature)
     except DataError as error:
         raise UsageError(

@@ -81,7 +81,7 @@ class DataSpec(Noun):
     )
     timeout: StrictStr = Field("10 min", description="most time that FILE.py:FUNCTION may take")
     layout: Literal["NHW", "NCHW", "NHWC"] | None = Field(
-        None, description="layout of image arrays; read from shape and dtype when left out"
+        None, description="how image arrays lie; left out, an array is fed as it is where it fits"
     )
     splits: dict[Literal["calibration", "validation", "test", "train"], StrictStr | StrictInt] = (
         Field(

@@ -99,19 +99,15 @@ def fed(store: Store, array: Any, signature: Signature, **how: Any) -> np.ndarra
     [
         pytest.param(
             counted("float32", 2, 1, 128, 3), ("batch", 1, 128, 3), id="a spectrum of 3 columns",
-            marks=pytest.mark.xfail(strict=True, reason="the last axis is taken for channels"),
         ),
         pytest.param(
             counted("float32", 2, 4, 4, 4), ("batch", 4, 4, 4), id="a square that fits both ways",
-            marks=pytest.mark.xfail(strict=True, reason="the last axis is taken for channels"),
         ),
         pytest.param(
             counted("float32", 2, 3, 3, 3), (2, 3, 3, 3), id="a square with a fixed batch",
-            marks=pytest.mark.xfail(strict=True, reason="the last axis is taken for channels"),
         ),
         pytest.param(
             counted("float32", 2, 4, 6, 3), ("batch", 4, "height", "width"), id="free sizes",
-            marks=pytest.mark.xfail(strict=True, reason="the last axis is taken for channels"),
         ),
         pytest.param(counted("uint8", 2, 40, 12), ("batch", 40, 12), id="bytes over time"),
         pytest.param(counted("float32", 2, 12, 40), ("batch", 12, 40), id="a signal of channels"),
@@ -122,7 +118,7 @@ def fed(store: Store, array: Any, signature: Signature, **how: Any) -> np.ndarra
 def test_an_array_that_fits_as_it_is_stays_as_it_is(
     store: Store, array: np.ndarray[Any, Any], shape: tuple[Any, ...]
 ) -> None:
-    """Guards arrays whose shape equals the input's from being moved, whatever channels they show."""
+    """Guards arrays of the input's own shape from being moved, whatever channels they show."""
     np.testing.assert_array_equal(fed(store, array, taking(shape)), array.astype("float32"))
 
 
@@ -139,7 +135,6 @@ def test_image_readings_follow_where_an_array_does_not_fit(store: Store) -> None
         np.testing.assert_array_equal(fed(store, array, taking(shape)), expected)
 
 
-@pytest.mark.xfail(strict=True, reason="data.layout is not asked for what is no image by its shape")
 def test_the_layout_that_is_said_wins_over_shapes(store: Store) -> None:
     """Guards ``data.layout``: it moves what would fit as it is, and holds for any channel count."""
     square, spectrum = counted("float32", 2, 4, 4, 4), counted("float32", 2, 1, 128, 3)
@@ -154,7 +149,6 @@ def test_the_layout_that_is_said_wins_over_shapes(store: Store) -> None:
     np.testing.assert_array_equal(pairs, two.transpose(0, 3, 1, 2))
 
 
-@pytest.mark.xfail(strict=True, reason="the error does not name data.layout")
 def test_what_fits_in_no_reading_names_the_key_that_helps() -> None:
     """Guards that an error about a shape names array, input, both shapes and ``data.layout``."""
     raw = Arrays(
@@ -170,7 +164,6 @@ def test_what_fits_in_no_reading_names_the_key_that_helps() -> None:
     assert "data.layout" in f"{caught.value.what} {caught.value.hint}"
 
 
-@pytest.mark.xfail(strict=True, reason="each artifact reads the array anew, by its own shape")
 def test_an_artifact_reads_an_array_as_the_source_does(store: Store) -> None:
     """Guards a conversion to NHWC of a square input: what the source took as NCHW must move."""
     array = counted("float32", 2, 4, 4, 4)
@@ -214,15 +207,12 @@ def read_by_torch(
     [
         pytest.param(
             "spectra", counted("float32", 5, 1, 128, 3), (1, 128, 3),
-            marks=pytest.mark.xfail(strict=True, reason="the last axis is taken for channels"),
         ),
         pytest.param(
             "signals", counted("uint8", 5, 40, 12), (40, 12),
-            marks=pytest.mark.xfail(strict=True, reason="bytes of three axes are taken for images"),
         ),
         pytest.param(
             "gray", counted("float32", 5, 28, 28), (1, 28, 28),
-            marks=pytest.mark.xfail(strict=True, reason="floats of three axes are never images"),
         ),
         pytest.param("signals", counted("float32", 5, 40, 12), (40, 12)),
         pytest.param("gray", counted("uint8", 5, 28, 28), (1, 28, 28)),
@@ -244,7 +234,6 @@ def test_a_torch_source_takes_the_first_reading_that_its_network_runs_on(
     ("factory", "array"),
     [("squares", counted("float32", 5, 4, 4, 4)), ("table", counted("float32", 5, 8, 8, 3))],
 )
-@pytest.mark.xfail(strict=True, reason="no note is made of a reading")
 def test_a_note_says_which_of_two_readings_was_taken(
     engine: Engine, tmp_path: Path, factory: str, array: Any
 ) -> None:
@@ -264,7 +253,6 @@ def test_no_note_is_made_of_a_layout_that_is_said(engine: Engine, tmp_path: Path
     assert not getattr(known, "notes", ())
 
 
-@pytest.mark.xfail(strict=True, reason="only one reading is tried, and data.layout is not named")
 def test_a_torch_source_that_runs_on_no_reading_says_which_were_tried(
     engine: Engine, tmp_path: Path
 ) -> None:
@@ -275,7 +263,6 @@ def test_a_torch_source_that_runs_on_no_reading_says_which_were_tried(
     assert "[2, 9, 7]" in told and "[2, 1, 9, 7]" in told and "data.layout" in told
 
 
-@pytest.mark.xfail(strict=True, reason="no note is made of a reading")
 def test_a_note_of_an_onnx_source_reaches_the_plan(tmp_path: Path) -> None:
     """Guards the note of a model whose signature is known, as ``edgeopt plan`` shows it."""
     shape = ["batch", 4, 4, 4]
@@ -300,7 +287,6 @@ def test_a_note_of_an_onnx_source_reaches_the_plan(tmp_path: Path) -> None:
     assert not [note for note in notes if "data.layout" in note]
 
 
-@pytest.mark.xfail(strict=True, reason="the last axis is taken for channels")
 def test_a_tflite_source_takes_a_square_as_it_is(store: Store) -> None:
     """Guards sources whose format is NHWC: nothing there is moved either."""
     tensor = Tensor(name="x", dtype="float32", shape=(1, 3, 3, 3), layout="NHWC")
