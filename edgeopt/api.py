@@ -122,7 +122,7 @@ def compare(
     targets: Sequence[str] = ("local/*",),
     require: Sequence[str] = (),
     recipe: str | Path | Recipe | None = None,
-    split: str = "validation",
+    split: str | None = None,
     data: str | Path | None = None,
     label: str | None = None,
     quick: bool = False,
@@ -132,8 +132,9 @@ def compare(
 ) -> Comparison:
     """B against the baseline A: two model files, or two results.
 
-    Files race directly on ``targets`` and answer the same samples: those of a recipe's ``split``,
-    or of an .npz with an array for each input of A and one called ``label``. Of two results the
+    Files race directly on ``targets`` and answer the same samples: those of a recipe's ``split``
+    (``validation`` unless said), or of an .npz with an array for each input of A and one called
+    ``label``, plain or named SPLIT.ARRAY. Of two results the
     chosen artifacts are compared by the figures they hold; ``rerace`` races their files now.
     ``require`` holds constraints in which ``source`` means A. Raises EdgeoptError.
     """

@@ -23,10 +23,12 @@ from edgeopt.cli.commands import json_option
 @click.option(
     "--recipe", type=click.Path(path_type=Path), help="A recipe whose samples both models answer."
 )
-@click.option("--split", default="validation", show_default=True, help="Which of its splits.")
+@click.option(
+    "--split", help="Which of its splits, or of those in --data; validation where there is one."
+)
 @click.option(
     "--data", type=click.Path(path_type=Path),
-    help="An .npz with an array for each input, in place of a recipe.",
+    help="An .npz with an array for each input, named ARRAY or SPLIT.ARRAY, in place of a recipe.",
 )  # fmt: skip
 @click.option("--label", metavar="NAME", help="The array of labels in --data.")
 @click.option("--quick", is_flag=True, help="Short races only: wider intervals.")
@@ -43,7 +45,7 @@ from edgeopt.cli.commands import json_option
 @click.option("--quiet", is_flag=True, help="No progress.")
 def command(
     a: Path, b: Path, targets: tuple[str, ...], require: tuple[str, ...], recipe: Path | None,
-    split: str, data: Path | None, label: str | None, quick: bool, rerace: bool, view: str,
+    split: str | None, data: Path | None, label: str | None, quick: bool, rerace: bool, view: str,
     out: Path | None, as_json: bool, quiet: bool,
 ) -> int:  # fmt: skip
     """Compare B with the baseline A: model files, or results (result.json, or its folder).

@@ -13,8 +13,9 @@ from edgeopt.decide.choose import judge_all
 from edgeopt.engine import Engine
 from edgeopt.metrics import FIDELITY, compute, default_metrics, difference, ratio
 from edgeopt.metrics.answers import answers
+from edgeopt.pipeline.archives import samples_for
 from edgeopt.pipeline.prepare import data_jobs, run_or_raise
-from edgeopt.pipeline.single import fed, opened, samples_for
+from edgeopt.pipeline.single import fed, opened
 from edgeopt.pipeline.targets import target_group
 from edgeopt.recipe import Recipe
 from edgeopt.schema.artifact import Description
@@ -46,7 +47,7 @@ def compare_files(
     targets: Sequence[str] = ("local/*",),
     require: Sequence[str] = (),
     recipe: Recipe | None = None,
-    split: str = "validation",
+    split: str | None = None,
     data: Path | None = None,
     label: str | None = None,
     quick: bool = False,
@@ -55,10 +56,11 @@ def compare_files(
 ) -> Comparison:
     """Race B against A in every runtime that reads both, and score both on the same samples.
 
-    Samples are those of a recipe's ``split``, prepared as it says; or the arrays of ``data``
-    (.npz), one for each input of A and one called ``label``; or random ones, which are raced
-    and not scored. Where no runtime reads both, each runs in the first that reads it. In
-    ``require`` the word ``source`` means A. Raises UsageError, DataError, ModelError, DeviceError.
+    Samples are those of a recipe's ``split`` (``validation`` where None), prepared as it says; or
+    the arrays of ``data`` (.npz), one for each input of A and one called ``label``, of ``split``
+    where it has several; or random ones, which are raced and not scored. Where no runtime reads
+    both, each runs in the first that reads it. In ``require`` the word ``source`` means A.
+    Raises UsageError, DataError, ModelError, DeviceError.
     """
     required = [parse_constraint(text, where="--require") for text in require]
     groups = [target_group(parse_target(text)) for text in targets]
@@ -250,36 +252,21 @@ def _placed(
 
 
 def _samples(
-    engine: Engine, d: Description, recipe: Recipe | None, split: str, data: Path | None,
+    engine: Engine, d: Description, recipe: Recipe | None, split: str | None, data: Path | None,
     label: str | None, store: Store,
 ) -> Samples:  # fmt: skip
     if recipe is not None and data is not None:
         raise UsageError("give --recipe or --data, not both")
     if recipe is not None:
+        split = split or "validation"
         jobs = [job for job in data_jobs(recipe) if job.params.get("split") == split]
         if not jobs:
             raise UsageError(f"the recipe has no split '{split}'", where="--split")
         outcome = run_or_raise(engine, jobs, {})[jobs[0].id]
         name = f"{split} of {recipe.path or 'the recipe'}"
         return Samples(Arrays.model_validate(outcome.value), recipe, name)
-    raw = samples_for(d, data, store)
-    if data is not None and label is not None:
-        raw = raw.model_copy(update={"labels": _labels_of(data, label, raw.n, store)})
+    raw = samples_for(d, data, store, split, label)
     return Samples(raw, None, str(data) if data else "random")
-
-
-def _labels_of(data: Path, label: str, n: int, store: Store) -> Any:
-    import numpy as np
-
-    with np.load(data, allow_pickle=False) as archive:
-        if label not in archive.files:
-            raise DataError(
-                f"no array '{label}'", where=str(data), hint=f"it has: {', '.join(archive.files)}"
-            )
-        labels = archive[label]
-    if len(labels) != n:
-        raise DataError(f"{len(labels)} labels for {n} samples", where=str(data))
-    return store.put_array(labels)
 
 
 def _tensors(

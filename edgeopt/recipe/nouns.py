@@ -64,7 +64,7 @@ class DataSpec(Noun):
     """Where samples come from and what each split is for."""
 
     source: StrictStr = Field(
-        description=".npz file whose arrays are named SPLIT.ARRAY, folder of images in "
+        description=".npz file of arrays, plain or named SPLIT.ARRAY, folder of images in "
         "SPLIT/CLASS/, or FILE.py:FUNCTION that yields samples"
     )
     inputs: dict[str, StrictStr] | None = Field(

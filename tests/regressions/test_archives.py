@@ -59,7 +59,6 @@ def taking(*names: str) -> Description:
     return Description(format="onnx", signature=Signature(inputs=tuple(tensors), outputs=()))
 
 
-@pytest.mark.xfail(strict=True, reason="optimize reads arrays named SPLIT.ARRAY only")
 @pytest.mark.parametrize("name", ["x", "input.1"], ids=["a plain name", "a name with a dot"])
 def test_a_bare_model_takes_plain_arrays(tmp_path: Path, name: str) -> None:
     """Guards ``optimize MODEL --data FILE``: plain arrays are cut to calibrate and to validate."""
@@ -71,7 +70,6 @@ def test_a_bare_model_takes_plain_arrays(tmp_path: Path, name: str) -> None:
     assert "calibration" in note and "samples[:10]" in note and "samples[10:]" in note
 
 
-@pytest.mark.xfail(strict=True, reason="optimize reads arrays named SPLIT.ARRAY only")
 @pytest.mark.parametrize(
     "splits",
     [
@@ -92,7 +90,6 @@ def test_a_recipe_selects_of_plain_arrays(tmp_path: Path, splits: dict[str, str]
     assert plan.candidates and estimate["samples_scored"] > 0
 
 
-@pytest.mark.xfail(strict=True, reason="the error does not say what is there")
 def test_a_split_that_plain_arrays_lack_is_told_with_what_is_there(tmp_path: Path) -> None:
     """Guards the error for a second split of a file that has one."""
     data = saved(tmp_path / "plain.npz", x=rows(40))
@@ -108,7 +105,6 @@ def test_a_split_that_plain_arrays_lack_is_told_with_what_is_there(tmp_path: Pat
     assert "validation" in told and "samples" in told and "SPLIT.ARRAY" in told
 
 
-@pytest.mark.xfail(strict=True, reason="plain arrays are in no split's digest")
 def test_another_plain_array_makes_another_job(tmp_path: Path) -> None:
     """Guards the key of plain arrays: a change of any of them is seen."""
     from edgeopt.data.sources.npz import members_digest
@@ -120,7 +116,6 @@ def test_another_plain_array_makes_another_job(tmp_path: Path) -> None:
     assert all(after[split] != before[split] for split in before)
 
 
-@pytest.mark.xfail(strict=True, reason="compare and benchmark read plain arrays only")
 @pytest.mark.parametrize(
     ("names", "read"),
     [
@@ -144,7 +139,6 @@ def test_benchmark_and_compare_read_both_forms(
     np.testing.assert_array_equal(store.get_array(found.arrays["x"]), held[read])
 
 
-@pytest.mark.xfail(strict=True, reason="compare and benchmark read plain arrays only")
 def test_a_split_among_several_that_none_stands_out_of_is_asked_for(
     tmp_path: Path, store: Store
 ) -> None:
@@ -156,7 +150,6 @@ def test_a_split_among_several_that_none_stands_out_of_is_asked_for(
         samples_for(taking("x", "y"), saved(data, **{"test.x": rows(5), "test.z": rows(5)}), store)
 
 
-@pytest.mark.xfail(strict=True, reason="numpy reads the file, unguarded")
 def test_a_damaged_archive_is_named_however_it_is_read(tmp_path: Path, store: Store) -> None:
     """Guards that all read through the guarded reader: a cut file, a claim beyond memory."""
     data = saved(tmp_path / "cut.npz", x=rows(500), label=labels(500))
@@ -169,7 +162,6 @@ def test_a_damaged_archive_is_named_however_it_is_read(tmp_path: Path, store: St
         samples_for(taking("x"), saved(tmp_path / "nan.npz", x=holes), store)
 
 
-@pytest.mark.xfail(strict=True, reason="compare reads plain arrays only")
 def test_compare_takes_the_archive_that_optimize_takes(tmp_path: Path) -> None:
     """Guards the whole of it: ``compare --data --label --split`` on arrays named SPLIT.ARRAY."""
     data = saved(
@@ -190,7 +182,6 @@ def test_compare_takes_the_archive_that_optimize_takes(tmp_path: Path) -> None:
         edgeopt.compare(model, model, **{**how, "label": "kind"})
 
 
-@pytest.mark.xfail(strict=True, reason="a live model reads arrays named SPLIT.ARRAY only")
 def test_a_live_model_takes_plain_arrays(tmp_path: Path) -> None:
     """Guards ``optimize(module, data='plain.npz')``: cut in two, as arrays in memory are."""
     from edgeopt.live.samples import read
