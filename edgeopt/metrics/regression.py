@@ -56,6 +56,7 @@ def _errors(quantity: str, outputs: Outputs, labels: Array) -> Array:
     for array in outputs.values():
         if len(array) == len(values) and array.size == values.size:
             apart = np.asarray(array, np.float64).reshape(values.shape) - values
+            _check_finite(apart)
             errors: Array = (np.square(apart) if quantity == "mse" else np.abs(apart)).mean(axis=1)
             return errors
     told = ", ".join(f"'{name}' {list(array.shape)}" for name, array in outputs.items())
@@ -63,6 +64,13 @@ def _errors(quantity: str, outputs: Outputs, labels: Array) -> Array:
         f"no output has the shape of the labels, {list(labels.shape)}: {told}",
         hint="labels of classes must be whole numbers, not floats",
     )
+
+
+def _check_finite(errors: Array) -> None:
+    """Raise ModelError for an infinite error: labels are finite, so the output is not."""
+    bad = ~np.isfinite(errors).all(axis=1)
+    if bad.any():
+        raise ModelError(f"the output is infinite for sample {int(np.argmax(bad))}, its label not")
 
 
 def _made(

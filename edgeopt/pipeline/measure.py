@@ -8,6 +8,7 @@ from typing import Any
 
 from edgeopt.devices import works_here
 from edgeopt.engine import Engine
+from edgeopt.metrics.outputs import check_infinities
 from edgeopt.pipeline.figures import Figures
 from edgeopt.pipeline.own import measured_by, metric_jobs
 from edgeopt.planner import Known, tensors_job
@@ -154,6 +155,7 @@ class Bench:
             try:
                 outputs = self.figures.outputs(outcome, entry.made)
                 _check_shapes(entry.target, outputs, theirs)
+                check_infinities(outputs, theirs)
                 mine = self.figures.lead(outputs, labels)
             except EdgeoptError as error:
                 entry.error = error.record()

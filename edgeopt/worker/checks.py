@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from edgeopt.metrics.outputs import without_shared_infinities
 from edgeopt.schema.artifact import Tensor
 from edgeopt.schema.base import digest_of
 from edgeopt.schema.errors import ModelError, PassError
@@ -108,38 +109,49 @@ def _kept(job: Job, promise: Promise, gaps: list[Gap], n: int) -> dict[str, Any]
 
 
 def _check_numbers(name: str, tensor: Tensor, values: np.ndarray) -> None:
-    """Raise PassError for values that are no finite numbers."""
-    import numpy as np
-
+    """Raise PassError for NaN, and for what is no number at all."""
     if values.dtype.kind not in "biuf":
         raise PassError(f"output '{tensor.name}' of dtype {values.dtype} cannot be compared")
-    finite = np.isfinite(values).reshape(len(values), -1).all(axis=1)
-    if not finite.all():
-        sample = int(np.argmin(finite))
-        raise PassError(f"output '{tensor.name}' is not finite at sample {sample} ({name})")
+    sample = _first_nan(values)
+    if sample is not None:
+        raise PassError(f"output '{tensor.name}' is NaN at sample {sample} ({name})")
 
 
 def _check_source_numbers(tensor: Tensor, values: np.ndarray, where: str) -> None:
-    """Raise ModelError for floats of the source that are no finite numbers."""
-    import numpy as np
-
-    if values.dtype.kind == "f" and not np.isfinite(values).all():
-        finite = np.isfinite(values).reshape(len(values), -1).all(axis=1)
+    """Raise ModelError for NaN of the source; infinities may be masks."""
+    sample = _first_nan(values)
+    if sample is not None:
         raise ModelError(
-            f"the source gives NaN or infinity: output '{tensor.name}' at sample "
-            f"{int(np.argmin(finite))}",
+            f"the source gives NaN: output '{tensor.name}' at sample {sample}",
             where=where,
             hint="look at its weights, and at the preprocessing of the samples",
         )
 
 
+def _first_nan(values: np.ndarray) -> int | None:
+    import numpy as np
+
+    if values.dtype.kind != "f":
+        return None
+    bad = np.isnan(values).reshape(len(values), -1).any(axis=1)
+    return int(np.argmax(bad)) if bad.any() else None
+
+
 def _gap(name: str, promise: Promise, tensor: Tensor, a: np.ndarray, b: np.ndarray) -> Gap:
-    """The gap of parent's output ``a`` and child's ``b``. Raises PassError for other shapes."""
+    """The gap of parent's output ``a`` and child's ``b``.
+
+    Raises PassError for other shapes, and for an infinity that one of them alone has.
+    """
     import numpy as np
 
     if a.shape != b.shape:
         raise PassError(f"{name} changed output '{tensor.name}' from {a.shape} to {b.shape}")
-    wide_a, wide_b = a.astype(np.float64), b.astype(np.float64)
+    try:
+        wide_a, wide_b = without_shared_infinities(
+            a.astype(np.float64), b.astype(np.float64), tensor.name
+        )
+    except ModelError as error:
+        raise PassError(f"{name}: {error.what}", hint=error.hint) from None
     apart = np.abs(wide_a - wide_b).reshape(len(a), -1).max(axis=1, initial=0.0)
     largest, worst = float(np.abs(wide_a).max(initial=0.0)), int(np.argmax(apart))
     max_abs = float(apart[worst])

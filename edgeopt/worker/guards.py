@@ -60,7 +60,7 @@ def entangled(model: Answering, outputs: Sequence[np.ndarray]) -> Finding | None
     how = f"in a batch of {size or model.n} and alone"
     for tensor, whole, part in zip(model.tensors, outputs, others, strict=True):
         gap, sample = _apart(whole[:count], part[:: size or 1])
-        largest = float(np.abs(whole).max(initial=0.0))
+        largest = _largest(whole)
         if gap > _rounding(model) * largest + 1e-5:
             return Finding(
                 f"answers differently {how}: output '{tensor.name}' by {gap:.3g} at sample "
@@ -170,7 +170,8 @@ def _entries(before: np.ndarray, after: np.ndarray) -> list[int] | None:
 
     if before.ndim != 2 or before.shape != after.shape or not 2 <= before.shape[1] <= 1000:
         return None
-    a, b = (x.astype(np.float64) - x.mean(axis=0) for x in (before, after))
+    plain = (np.where(np.isinf(x), 0.0, x.astype(np.float64)) for x in (before, after))
+    a, b = (x - x.mean(axis=0) for x in plain)
     norms = np.linalg.norm(a, axis=0)[:, None] * np.linalg.norm(b, axis=0)[None]
     near = np.divide(a.T @ b, norms, out=np.zeros(norms.shape), where=norms > 0)
     _, columns = linear_sum_assignment(-near)
@@ -181,32 +182,46 @@ def _entries(before: np.ndarray, after: np.ndarray) -> list[int] | None:
 
 
 def _cosine(a: np.ndarray, b: np.ndarray) -> float:
-    """Cosine of all values together; 0 where shapes differ."""
+    """Cosine of all values together; 0 where shapes or infinities differ."""
     import numpy as np
 
     if a.shape != b.shape:
         return 0.0
-    x, y = a.astype(np.float64).ravel(), b.astype(np.float64).ravel()
+    x, y = (each.astype(np.float64).ravel() for each in (a, b))
+    infinite = np.isinf(x) | np.isinf(y)
+    if (x[infinite] != y[infinite]).any():
+        return 0.0
+    x, y = x[~infinite], y[~infinite]
     norm = float(np.linalg.norm(x) * np.linalg.norm(y))
     return float(x @ y) / norm if norm else float(not x.any() and not y.any())
+
+
+def _off(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """How far values are apart, float64: not at all where both are the same infinity."""
+    import numpy as np
+
+    x, y = a.astype(np.float64), b.astype(np.float64)
+    with np.errstate(invalid="ignore"):
+        return np.where(x == y, 0.0, np.abs(x - y))
 
 
 def _apart(a: np.ndarray, b: np.ndarray) -> tuple[float, int]:
     """The largest difference, and in which sample."""
     import numpy as np
 
-    gaps = np.abs(a.astype(np.float64) - b.astype(np.float64)).reshape(len(a), -1)
-    worst = gaps.max(axis=1, initial=0.0)
+    worst = _off(a, b).reshape(len(a), -1).max(axis=1, initial=0.0)
     return float(worst.max(initial=0.0)), int(np.argmax(worst))
 
 
-def _still(output: np.ndarray) -> bool:
+def _largest(output: np.ndarray) -> float:
+    """The largest finite value, without its sign."""
     import numpy as np
 
-    values = output.astype(np.float64)
-    return float(np.abs(values - values[:1]).max(initial=0.0)) <= 1e-6 * float(
-        np.abs(values).max(initial=0.0)
-    )
+    return float(np.abs(output[np.isfinite(output)]).max(initial=0.0))
+
+
+def _still(output: np.ndarray) -> bool:
+    return float(_off(output, output[:1]).max(initial=0.0)) <= 1e-6 * _largest(output)
 
 
 def _rounding(model: Answering) -> float:
