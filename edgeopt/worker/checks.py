@@ -73,7 +73,7 @@ def _check_pass(request: Request, store: Store, progress: Progress) -> tuple[str
     for found in (
         unsteady(child, after),
         entangled(child, after),
-        constant(child, after, before),
+        constant(child, after, parent, before),
         confused(child, parent.tensors, old, new),
     ):
         if found:

@@ -72,27 +72,42 @@ def entangled(model: Answering, outputs: Sequence[np.ndarray]) -> Finding | None
 
 
 def constant(
-    model: Answering, outputs: Sequence[np.ndarray], parent: Sequence[np.ndarray] | None = None
+    model: Answering,
+    outputs: Sequence[np.ndarray],
+    parent: Answering | None = None,
+    before: Sequence[np.ndarray] | None = None,
 ) -> Finding | None:
-    """The same answer to all samples: of an output that its parent varies, or of all."""
-    import numpy as np
+    """The same answer to all samples: of an output that its parent varies, or of all.
 
-    flat = [np.reshape(feed, (len(feed), -1)) for feed in model.feeds.values()]
-    if model.n < 2 or not any((feed[: model.n] != feed[0]).any() for feed in flat):
-        return None
-    still = [tensor for tensor, o in zip(model.tensors, outputs, strict=True) if _still(o)]
-    if parent is None:
-        blamed = still if len(still) == len(outputs) else []
-    else:
-        moved = [not _still(o) for o in parent]
-        blamed = [t for t, m in zip(model.tensors, moved, strict=False) if m and t in still]
-    if not blamed:
+    What the first samples do not move is asked more of them: events may be rare.
+    """
+    n, feeds = model.n, model.feeds
+    blamed = _unmoved(model.tensors, outputs, before)
+    more = min(map(len, model.pool.values()), default=0)
+    if (blamed or all(map(_still, outputs))) and more > n:
+        n, feeds = more, model.pool
+        outputs = model.outputs(feeds, size=model.n)
+        if parent is not None and any(map(_still, outputs)):
+            before = parent.outputs(parent.pool, size=parent.n)
+        blamed = _unmoved(model.tensors, outputs, before)
+    if not blamed or not any(_off(feed[:n], feed[:1]).any() for feed in feeds.values()):
         return None
     return Finding(
-        f"gives the same output '{blamed[0].name}' for all {model.n} samples, which differ",
+        f"gives the same output '{blamed[0].name}' for all {n} samples, which differ",
         "values may be saturated, or weights lost; compare preprocess with what the model was "
         "trained with",
     )
+
+
+def _unmoved(
+    tensors: Sequence[Tensor], outputs: Sequence[np.ndarray], before: Sequence[np.ndarray] | None
+) -> list[Tensor]:
+    """Outputs that are the same for all samples and should not be."""
+    still = [tensor for tensor, o in zip(tensors, outputs, strict=True) if _still(o)]
+    if before is None:
+        return still if len(still) == len(outputs) else []
+    moved = [not _still(o) for o in before]
+    return [t for t, m in zip(tensors, moved, strict=False) if m and t in still]
 
 
 def confused(

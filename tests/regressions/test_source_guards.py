@@ -169,7 +169,6 @@ def test_figures_of_outputs_cope_with_shared_infinities() -> None:
     assert gap(module, module, (), {}, {"input": torch.randn(3, 4)}).agrees
 
 
-@pytest.mark.xfail(strict=True, reason="16 samples decide")
 def test_a_rare_event_is_looked_for_in_more_samples(engine: Engine, tmp_path: Path) -> None:
     """Guards detectors that mostly answer 0: constant is what 256 samples could not move."""
     nodes = [node("MatMul", ["x", "w"], ["scores"]), node("Sub", ["scores", "high"], ["over"]),
