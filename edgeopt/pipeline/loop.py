@@ -86,9 +86,12 @@ def run_recipe(
         outcomes.update(engine.run(plan.jobs, outcomes))
         if (unsound := outcomes.get(SOURCE_CHECK)) and unsound.error:
             raise from_record(unsound.error)
+        of_source = unsound.value.get("notes", ()) if unsound else ()
+        for note in of_source:
+            on_event(Event(what="note", text=note))
         checked = check_saturation(work, plan) if bench and not quick else Checked(plan)
         plan, contests = checked.plan, []
-        notes = [*known.notes, *search.notes, *plan.notes, *checked.notes]
+        notes = [*known.notes, *of_source, *search.notes, *plan.notes, *checked.notes]
         for group in known.groups:
             entries, reference, merged = entries_of(plan, group, outcomes)
             checked.keep(entries)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from edgeopt.metrics.outputs import without_shared_infinities
@@ -15,6 +15,7 @@ from edgeopt.store import Store
 from edgeopt.worker.answers import answering
 from edgeopt.worker.guards import confused, constant, entangled, unsteady
 from edgeopt.worker.plain import node_by_node
+from edgeopt.worker.rounding import EXPLAINED, noise
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,13 +25,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Gap:
-    """The largest difference of one output: absolute, relative to max|parent|, and where."""
+    """The largest difference of one output: absolute, relative to max|parent|, and where.
+
+    ``rounded``: held only because the parent itself moves as far by rounding.
+    """
 
     tensor: str
     max_abs: float
     max_rel: float
     sample: int
     held: bool
+    rounded: bool = False
 
 
 def check(request: Request, store: Store, progress: Progress) -> tuple[str, dict[str, Any]]:
@@ -46,10 +51,15 @@ def check(request: Request, store: Store, progress: Progress) -> tuple[str, dict
     outputs = source.outputs()
     for tensor, values in zip(source.tensors, outputs, strict=True):
         _check_source_numbers(tensor, values, request.job.id)
+    notes = []
     for found in (unsteady(source, outputs), entangled(source, outputs), constant(source, outputs)):
-        if found:
+        if found and found.fatal:
             raise ModelError(f"the source {found.what}", where=request.job.id, hint=found.hint)
-    value = {"n": source.n, "sentence": f"steady, and the same alone and in a batch of {source.n}"}
+        if found:
+            notes.append(f"the source {found.what}: {found.hint}")
+    same = "" if notes else f", and the same alone and in a batch of {source.n}"
+    value: dict[str, Any] = {"n": source.n, "sentence": f"steady{same}"}
+    value |= {"notes": notes} if notes else {}
     return digest_of(value), value
 
 
@@ -76,7 +86,7 @@ def _check_pass(request: Request, store: Store, progress: Progress) -> tuple[str
         constant(child, after, parent, before),
         confused(child, parent.tensors, old, new),
     ):
-        if found:
+        if found and found.fatal:
             raise PassError(
                 f"{job.name} made a model that {found.what}", where=job.id, hint=found.hint
             )
@@ -84,8 +94,18 @@ def _check_pass(request: Request, store: Store, progress: Progress) -> tuple[str
     gaps = [
         _gap(job.name, promise, t, a, b) for t, a, b in zip(child.tensors, old, new, strict=True)
     ]
+    if promise.kind == "close" and not all(gap.held for gap in gaps):
+        gaps = _rounded(gaps, noise(parent, before))
     value = _kept(job, promise, gaps, len(after[0]))
     return digest_of(value), value
+
+
+def _rounded(gaps: list[Gap], steps: list[float]) -> list[Gap]:
+    """Gaps, of which those are held that the rounding of the parent's inputs makes too."""
+    return [
+        gap if gap.held or gap.max_abs > EXPLAINED * step else replace(gap, held=True, rounded=True)
+        for gap, step in zip(gaps, steps, strict=True)
+    ]
 
 
 def _kept(job: Job, promise: Promise, gaps: list[Gap], n: int) -> dict[str, Any]:
@@ -100,6 +120,8 @@ def _kept(job: Job, promise: Promise, gaps: list[Gap], n: int) -> dict[str, Any]
             )
     max_abs, max_rel = max(gap.max_abs for gap in gaps), max(gap.max_rel for gap in gaps)
     apart = f"at most {max_abs:.3g} apart" if max_abs else "all values equal"
+    if lost := [gap.tensor for gap in gaps if gap.rounded]:
+        apart += f", which is what rounding does to '{lost[0]}' of its parent"
     return {
         "max_abs": max_abs,
         "max_rel": max_rel,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from edgeopt.schema.artifact import Tensor
 from edgeopt.worker.answers import Answering
+from edgeopt.worker.rounding import EXPLAINED, noise
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,11 +23,26 @@ SAME, OTHER = 0.99, 0.9  # cosines from which on, and below which, answers are o
 ROUNDING = {"int8": 5e-2, "fake-quantized": 5e-2, "float16": 2e-2, "float32": 1e-3}
 
 
+TOUCHING = (
+    "samples of a batch must not touch each other: look for norms in training mode, and for "
+    "reshapes and means over the first axis"
+)
+SIZED = (
+    "the other samples do not matter, the size of the batch does: look for a size that is "
+    "computed with"
+)
+CANCELLING = (
+    "large numbers cancel there: take off what they have in common before they are multiplied and "
+    "summed, or expect no artifact to agree more closely"
+)
+
+
 class Finding(NamedTuple):
-    """What a model does wrong, and what to do next."""
+    """What a model does wrong, and what to do next; what is not ``fatal`` is only told."""
 
     what: str
     hint: str
+    fatal: bool = True
 
 
 def unsteady(model: Answering, outputs: Sequence[np.ndarray]) -> Finding | None:
@@ -48,7 +64,11 @@ def unsteady(model: Answering, outputs: Sequence[np.ndarray]) -> Finding | None:
 
 
 def entangled(model: Answering, outputs: Sequence[np.ndarray]) -> Finding | None:
-    """A few samples alone, or among copies of themselves where the batch is fixed."""
+    """A few samples alone, or among copies of themselves where the batch is fixed.
+
+    What differs is asked again in a batch of the same size, of copies: answers that stay show
+    that other samples do not matter, and rounding may explain the rest, which is not ``fatal``.
+    """
     import numpy as np
 
     size = model.description.signature.batch
@@ -57,18 +77,43 @@ def entangled(model: Answering, outputs: Sequence[np.ndarray]) -> Finding | None
     count = min(model.n, ALONE)
     rows = np.repeat(np.arange(count), size or 1)
     others = model.outputs({name: feed[rows] for name, feed in model.feeds.items()}, size=1)
-    how = f"in a batch of {size or model.n} and alone"
-    for tensor, whole, part in zip(model.tensors, outputs, others, strict=True):
+    copies: list[np.ndarray] | None = None
+    found = None
+    for place, (tensor, whole, part) in enumerate(zip(model.tensors, outputs, others, strict=True)):
         gap, sample = _apart(whole[:count], part[:: size or 1])
         largest = _largest(whole)
-        if gap > _rounding(model) * largest + 1e-5:
-            return Finding(
-                f"answers differently {how}: output '{tensor.name}' by {gap:.3g} at sample "
-                f"{sample}",
-                "samples of a batch must not touch each other: look for norms in training mode, "
-                "and for reshapes and means over the first axis",
-            )
-    return None
+        allowed = _rounding(model) * largest + 1e-5
+        if gap <= allowed:
+            continue
+        copies = copies or _among_copies(model, count)
+        how = f"in a batch of {size or model.n} and alone: output '{tensor.name}' by {gap:.3g}"
+        what = f"answers differently {how} at sample {sample}"
+        if _apart(whole[:count], copies[place])[0] > allowed:
+            return Finding(what, TOUCHING)
+        step = noise(model, outputs)[place]
+        if gap > EXPLAINED * step:
+            return Finding(what, SIZED)
+        share = gap / (largest or 1.0)
+        lost = (
+            f"loses the digits of output '{tensor.name}' in float32: in a batch of "
+            f"{size or model.n} and alone they are {gap:.2g} apart, {share:.2g} of its "
+            f"largest value, and one rounding step of the inputs moves them by {step:.2g}"
+        )
+        found = found or Finding(lost, CANCELLING, fatal=False)
+    return found
+
+
+def _among_copies(model: Answering, count: int) -> list[np.ndarray]:
+    """The first samples, each at its place in a batch of copies of itself: (count, ...) each."""
+    import numpy as np
+
+    size = model.description.signature.batch or model.n
+    parts = []
+    for sample in range(count):
+        rows = np.full(size, sample)
+        made = model.outputs({name: feed[rows] for name, feed in model.feeds.items()})
+        parts.append([output[sample % size] for output in made])
+    return [np.stack(each) for each in zip(*parts, strict=True)]
 
 
 def constant(

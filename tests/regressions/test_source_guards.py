@@ -206,7 +206,6 @@ class Touches(Cancels):  # and samples of a batch touch each other
 """
 
 
-@pytest.mark.xfail(strict=True, reason="samples are said to touch each other")
 def test_digits_lost_to_cancellation_are_told_as_that(tmp_path: Path) -> None:
     """Guards a network whose float32 sums cancel: steady, but other in a batch by rounding."""
     (tmp_path / "nets.py").write_text(CANCELS)
@@ -220,8 +219,8 @@ def test_digits_lost_to_cancellation_are_told_as_that(tmp_path: Path) -> None:
     (note,) = [note for note in result.notes if "float32" in note]
     assert "'output'" in note and "cancel" in note and "of its largest value" in note
     (candidate,) = result.targets[0].candidates
-    assert candidate.error is None, candidate.error
-    with pytest.raises(ModelError, match=r"in a batch of 16 and alone.*touch each other"):
+    assert candidate.status == "unmeasured", candidate
+    with pytest.raises(ModelError, match=r"(?s)in a batch of 16 and alone.*touch each other"):
         edgeopt.optimize({"factory": f"{tmp_path}/nets.py:Touches"}, **fields)
 
 
