@@ -112,7 +112,10 @@ class Jobs:
                     "model": self.known.source_job,
                     "samples": self._tensors("validation", source, self.known.source_job, "source"),
                 },
-                key={"versions": {name: self.known.version(name) for name in kind.uses}},
+                key={
+                    "versions": {name: self.known.version(name) for name in kind.uses},
+                    "isa": self.known.host_isa,
+                },
             ),
         )
         return SOURCE_CHECK

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgeopt.metrics.outputs import without_shared_infinities
 from edgeopt.schema.artifact import Tensor
 from edgeopt.schema.base import digest_of
 from edgeopt.schema.errors import ModelError, PassError
@@ -14,7 +14,7 @@ from edgeopt.step import Promise
 from edgeopt.store import Store
 from edgeopt.worker.answers import answering
 from edgeopt.worker.guards import confused, constant, entangled, unsteady
-from edgeopt.worker.plain import node_by_node
+from edgeopt.worker.plain import leaves_its_graph, node_by_node
 from edgeopt.worker.rounding import EXPLAINED, noise
 
 if TYPE_CHECKING:
@@ -58,6 +58,9 @@ def check(request: Request, store: Store, progress: Progress) -> tuple[str, dict
         if found:
             notes.append(f"the source {found.what}: {found.hint}")
     same = "" if notes else f", and the same alone and in a batch of {source.n}"
+    if source.description.format == "onnx":
+        told = leaves_its_graph(source, outputs, Path(request.workdir) / "model")
+        notes += [told] if told else []
     value: dict[str, Any] = {"n": source.n, "sentence": f"steady{same}"}
     value |= {"notes": notes} if notes else {}
     return digest_of(value), value
@@ -165,6 +168,8 @@ def _gap(name: str, promise: Promise, tensor: Tensor, a: np.ndarray, b: np.ndarr
     Raises PassError for other shapes, and for an infinity that one of them alone has.
     """
     import numpy as np
+
+    from edgeopt.metrics.outputs import without_shared_infinities
 
     if a.shape != b.shape:
         raise PassError(f"{name} changed output '{tensor.name}' from {a.shape} to {b.shape}")

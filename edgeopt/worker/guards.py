@@ -53,7 +53,7 @@ def unsteady(model: Answering, outputs: Sequence[np.ndarray]) -> Finding | None:
     again = model.outputs(first)
     for tensor, a, b in zip(model.tensors, before, again, strict=True):
         if a.tobytes() != b.tobytes():
-            gap, sample = _apart(a, b)
+            gap, sample = apart(a, b)
             return Finding(
                 f"answers differently from run to run: output '{tensor.name}' by {gap:.3g} at "
                 f"sample {sample}",
@@ -80,15 +80,15 @@ def entangled(model: Answering, outputs: Sequence[np.ndarray]) -> Finding | None
     copies: list[np.ndarray] | None = None
     found = None
     for place, (tensor, whole, part) in enumerate(zip(model.tensors, outputs, others, strict=True)):
-        gap, sample = _apart(whole[:count], part[:: size or 1])
-        largest = _largest(whole)
-        allowed = _rounding(model) * largest + 1e-5
-        if gap <= allowed:
+        gap, sample = apart(whole[:count], part[:: size or 1])
+        largest = largest_of(whole)
+        most = allowed(model, largest)
+        if gap <= most:
             continue
         copies = copies or _among_copies(model, count)
         how = f"in a batch of {size or model.n} and alone: output '{tensor.name}' by {gap:.3g}"
         what = f"answers differently {how} at sample {sample}"
-        if _apart(whole[:count], copies[place])[0] > allowed:
+        if apart(whole[:count], copies[place])[0] > most:
             return Finding(what, TOUCHING)
         step = noise(model, outputs)[place]
         if gap > EXPLAINED * step:
@@ -265,7 +265,7 @@ def _off(a: np.ndarray, b: np.ndarray) -> np.ndarray:
         return np.where(x == y, 0.0, np.abs(x - y))
 
 
-def _apart(a: np.ndarray, b: np.ndarray) -> tuple[float, int]:
+def apart(a: np.ndarray, b: np.ndarray) -> tuple[float, int]:
     """The largest difference, and in which sample."""
     import numpy as np
 
@@ -273,7 +273,7 @@ def _apart(a: np.ndarray, b: np.ndarray) -> tuple[float, int]:
     return float(worst.max(initial=0.0)), int(np.argmax(worst))
 
 
-def _largest(output: np.ndarray) -> float:
+def largest_of(output: np.ndarray) -> float:
     """The largest finite value, without its sign."""
     import numpy as np
 
@@ -281,10 +281,11 @@ def _largest(output: np.ndarray) -> float:
 
 
 def _still(output: np.ndarray) -> bool:
-    return float(_off(output, output[:1]).max(initial=0.0)) <= 1e-6 * _largest(output)
+    return float(_off(output, output[:1]).max(initial=0.0)) <= 1e-6 * largest_of(output)
 
 
-def _rounding(model: Answering) -> float:
-    """How far sums in another order may take the answers of a model of these facts."""
-    return next((share for fact, share in ROUNDING.items() if fact in model.description.facts),
-                ROUNDING["float32"])  # fmt: skip
+def allowed(model: Answering, largest: float) -> float:
+    """How far sums in another order may take an output of a model of these facts."""
+    facts = model.description.facts
+    share = next((s for fact, s in ROUNDING.items() if fact in facts), ROUNDING["float32"])
+    return share * largest + 1e-5

@@ -263,7 +263,6 @@ def rebiased() -> onnx.ModelProto:
     return network(nodes, ["y"], **held)
 
 
-@pytest.mark.xfail(strict=True, reason="nobody compares the source with its graph")
 @pytest.mark.parametrize(
     ("source", "said"), [(coarse_then_fine(0.05), "steps"), (rebiased(), "of its largest value")],
     ids=["qdq", "float32"],
