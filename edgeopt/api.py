@@ -122,9 +122,9 @@ def compare(
     targets: Sequence[str] = ("local/*",),
     require: Sequence[str] = (),
     recipe: str | Path | Recipe | None = None,
-    split: str = "validation",
+    split: str | None = None,
     data: str | Path | None = None,
-    label: str | None = None,
+    label: str | Mapping[str, str] | None = None,
     quick: bool = False,
     rerace: bool = False,
     store: Store | str | Path | None = None,
@@ -132,10 +132,11 @@ def compare(
 ) -> Comparison:
     """B against the baseline A: two model files, or two results.
 
-    Files race directly on ``targets`` and answer the same samples: those of a recipe's ``split``,
-    or of an .npz with an array for each input of A and one called ``label``. Of two results the
-    chosen artifacts are compared by the figures they hold, and by the answers that the store keeps
-    of them; ``rerace`` races their files now.
+    Files race directly on ``targets`` and answer the same samples: those of a recipe's ``split``
+    (``validation`` unless said), or of an .npz with an array for each input of A and one called
+    ``label``, plain or named SPLIT.ARRAY; ``label`` may be a map of output to array. Of two results
+    the chosen artifacts are compared by the figures they hold, and by the answers that the store
+    keeps of them; ``rerace`` races their files now.
     ``require`` holds constraints in which ``source`` means A. Raises EdgeoptError.
     """
     from edgeopt.pipeline import compare_files, compare_results

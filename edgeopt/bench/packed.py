@@ -126,7 +126,7 @@ def race_value(result: PackedResult, job: PackedJob, index: int, samples: str) -
 
 
 def outputs_of(score: PackedScore, job: PackedJob, index: int) -> dict[str, Any]:
-    """Arrays by output name, (n, ...) each, finite. Raises DataError, PlacementError."""
+    """Arrays by output name, (n, ...) each, without NaN. Raises DataError, PlacementError."""
     import numpy as np
 
     model = job.models[index]
@@ -141,8 +141,8 @@ def outputs_of(score: PackedScore, job: PackedJob, index: int) -> dict[str, Any]
             array = np.frombuffer(data, np.dtype(told.dtype)).reshape(told.shape)
         except (binascii.Error, ValueError) as error:
             raise DataError(f"output's bytes do not fit its shape: {error}", where=where) from None
-        if array.dtype.kind == "f" and not np.isfinite(array).all():
-            raise DataError("output is not finite", where=where)
+        if array.dtype.kind == "f" and np.isnan(array).any():
+            raise DataError("output holds NaN", where=where)
         found[told.name] = array
     if len(found) != len(model.outputs):
         raise DataError(f"{len(found)} outputs, not {len(model.outputs)}", where=model.name)

@@ -105,7 +105,7 @@ class Outputs:
                     where=name,
                     hint="outputs must have one shape for all samples",
                 )
-            _check_finite(name, array, start)
+            _check_numbers(name, array, start)
             kept[start:stop] = array
 
     def _check_room(self, name: str, size: int) -> None:
@@ -118,10 +118,8 @@ class Outputs:
             )  # fmt: skip
 
 
-def _check_finite(name: str, array: np.ndarray[Any, Any], start: int) -> None:
+def _check_numbers(name: str, array: np.ndarray[Any, Any], start: int) -> None:
     if array.dtype.kind == "f":
-        bad = ~np.isfinite(array).reshape(len(array), -1).all(axis=1)
+        bad = np.isnan(array).reshape(len(array), -1).any(axis=1)
         if bad.any():
-            raise ModelError(
-                f"output '{name}' is not finite for sample {start + int(bad.argmax())}"
-            )
+            raise ModelError(f"output '{name}' is NaN for sample {start + int(bad.argmax())}")

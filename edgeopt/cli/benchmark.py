@@ -35,7 +35,8 @@ COUNTED = (
 )  # fmt: skip
 @click.option(
     "--data", type=click.Path(path_type=Path),
-    help="An .npz with an array for each model input; random samples otherwise.",
+    help="An .npz with an array for each model input, named ARRAY or SPLIT.ARRAY; random samples "
+    "otherwise.",
 )  # fmt: skip
 @devices_option
 @click.option(

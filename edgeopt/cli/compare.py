@@ -23,12 +23,20 @@ from edgeopt.cli.commands import json_option
 @click.option(
     "--recipe", type=click.Path(path_type=Path), help="A recipe whose samples both models answer."
 )
-@click.option("--split", default="validation", show_default=True, help="Which of its splits.")
+@click.option(
+    "--split", help="Which of its splits, or of those in --data; validation where there is one."
+)
 @click.option(
     "--data", type=click.Path(path_type=Path),
-    help="An .npz with an array for each input, in place of a recipe.",
+    help="An .npz with an array for each input, named ARRAY or SPLIT.ARRAY, in place of a recipe.",
 )  # fmt: skip
-@click.option("--label", metavar="NAME", help="The array of labels in --data.")
+@click.option(
+    "--label",
+    "labels",
+    multiple=True,
+    metavar="[OUTPUT=]ARRAY",
+    help="An array of labels in --data, or of one output of several.",
+)
 @click.option("--quick", is_flag=True, help="Short races only: wider intervals.")
 @click.option("--rerace", is_flag=True, help="Race the files that two results chose, now.")
 @click.option(
@@ -43,8 +51,8 @@ from edgeopt.cli.commands import json_option
 @click.option("--quiet", is_flag=True, help="No progress.")
 def command(
     a: Path, b: Path, targets: tuple[str, ...], require: tuple[str, ...], recipe: Path | None,
-    split: str, data: Path | None, label: str | None, quick: bool, rerace: bool, view: str,
-    out: Path | None, as_json: bool, quiet: bool,
+    split: str | None, data: Path | None, labels: tuple[str, ...], quick: bool, rerace: bool,
+    view: str, out: Path | None, as_json: bool, quiet: bool,
 ) -> int:  # fmt: skip
     """Compare B with the baseline A: model files, or results (result.json, or its folder).
 
@@ -61,7 +69,7 @@ def command(
     with listening(*([] if quiet else [progress()])) as tell:
         found = compare(
             a, b, targets=targets, require=require, recipe=recipe, split=split, data=data,
-            label=label, quick=quick, rerace=rerace, on_event=tell,
+            label=_labels_of(labels), quick=quick, rerace=rerace, on_event=tell,
         )  # fmt: skip
     view = "json" if as_json else view
     if out is not None:
@@ -73,3 +81,17 @@ def command(
     else:
         click.echo(draw(found, view), nl=False)
     return found.exit_code
+
+
+def _labels_of(given: tuple[str, ...]) -> str | dict[str, str] | None:
+    """What ``--label`` says. Raises BadParameter where outputs and a lone array are mixed."""
+    if not given:
+        return None
+    if len(given) == 1 and "=" not in given[0]:
+        return given[0]
+    pairs = [text.rpartition("=") for text in given]
+    if not all(output and array for output, _, array in pairs):
+        raise click.BadParameter(
+            "several arrays of labels are OUTPUT=ARRAY each", param_hint="'--label'"
+        )
+    return {output: array for output, _, array in pairs}

@@ -22,7 +22,8 @@ def command() -> None:
 )
 @click.option(
     "--data", type=click.Path(path_type=Path),
-    help="An .npz with an array for each model input; random samples otherwise.",
+    help="An .npz with an array for each model input, named ARRAY or SPLIT.ARRAY; random samples "
+    "otherwise.",
 )  # fmt: skip
 @click.option(
     "--processes", type=click.IntRange(3, 15), default=7, show_default=True,

@@ -16,12 +16,13 @@ from edgeopt.data.sources.folder import Folder
 from edgeopt.data.sources.function import Function
 from edgeopt.data.sources.kept import Kept
 from edgeopt.data.sources.npz import Npz
-from edgeopt.data.splits import parse_selection
+from edgeopt.data.splits import PLAIN, parse_selection
 from edgeopt.schema.errors import DataError, did_you_mean
 from edgeopt.schema.job import Arrays
 from edgeopt.store import Store
 
 Array = np.ndarray[Any, Any]
+NAMING = f"arrays are named SPLIT.ARRAY; plain ones are one split, {' or '.join(PLAIN)}"
 
 
 def load_split(
@@ -50,9 +51,9 @@ def load_split(
         read = [*names, *(name for name in extra if name not in names)]
         chosen, rows = source.take(selection, read)
         for name in names:
-            _check_finite(source.path, f"{selection.split}.{name}", chosen[name], rows)
+            check_finite(source.path, f"{selection.split}.{name}", chosen[name], rows)
         for name in labels:
-            _check_finite(
+            check_finite(
                 source.path, f"{selection.split}.{name}", chosen[name], rows, kind="label array"
             )
         for name in slices:
@@ -107,10 +108,11 @@ def _wanted(
         owner, _, name = member.partition(".")
         known.setdefault(owner, []).append(name)
     if split not in known:
+        near = did_you_mean(split, known)
         raise DataError(
-            f"no split '{split}': arrays are named SPLIT.ARRAY",
+            f"no split '{split}'; it has {', '.join(known) or 'none'}",
             where=str(source.path),
-            hint=did_you_mean(split, known),
+            hint=near if near.startswith("Did") else NAMING,
         )
     found = [n for n in known[split] if n not in extra] if inputs is None else list(inputs.values())
     for name in [*found, *extra]:
@@ -125,7 +127,7 @@ def _wanted(
     return list(dict.fromkeys(found))
 
 
-def _check_finite(path: Path, name: str, array: Array, rows: range, kind: str = "array") -> None:
+def check_finite(path: Path, name: str, array: Array, rows: range, kind: str = "array") -> None:
     if array.dtype.kind == "U":
         raise DataError(
             f"{kind} '{name}' is of text, which no model takes",

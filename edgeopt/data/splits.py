@@ -1,8 +1,9 @@
-"""Selections: which samples of a split are meant, ``train[:512]``."""
+"""Splits of an archive, by the names of its arrays, and selections of one, ``train[:512]``."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 from edgeopt.schema.base import Noun
 from edgeopt.schema.errors import UsageError
@@ -12,6 +13,9 @@ _SELECTION = re.compile(
     rf"(?P<split>[A-Za-z_][\w-]*)(?:\s*\[{_BOUND}:{_BOUND}(?::{_BOUND})?\])?", re.ASCII
 )
 _ONE = re.compile(r"(?P<split>[A-Za-z_][\w-]*)\s*\[\s*(?P<index>[0-9]+)\s*\]", re.ASCII)
+_IN_SPLIT = re.compile(r"(?P<split>[A-Za-z_][\w-]*)\.(?P<array>.+)", re.ASCII)
+USUAL = ("calibration", "validation", "test", "train", "val", "valid")
+PLAIN = ("validation", "samples")  # what the one split of plain arrays is called
 EXAMPLE = "a selection is SPLIT or SPLIT[start:stop:step], e.g. 'train[:512]'"
 
 
@@ -38,6 +42,27 @@ class Selection(Noun):
             return self.split
         text = ["" if bound is None else str(bound) for bound in bounds]
         return f"{self.split}[{':'.join(text if self.step is not None else text[:2])}]"
+
+
+def by_split(names: Iterable[str]) -> dict[str, dict[str, str]]:
+    """Split -> array -> name in the archive, of arrays named ``SPLIT.ARRAY``.
+
+    An archive in which no array is named so is one split, of the names in ``PLAIN``. A number
+    after the dot is part of a plain name, such as ``input.1``, unless a usual split precedes it.
+    """
+    given, found = list(names), dict[str, dict[str, str]]()
+    for name in given:
+        match = _IN_SPLIT.fullmatch(name)
+        if match and (match["split"] in USUAL or not match["array"].isdigit()):
+            found.setdefault(match["split"], {})[match["array"]] = name
+    if found or not given:
+        return found
+    return {split: {name: name for name in given} for split in PLAIN}
+
+
+def is_plain(names: Iterable[str]) -> bool:
+    """Whether no array of an archive is named ``SPLIT.ARRAY``."""
+    return set(by_split(names)) == set(PLAIN)
 
 
 def parse_selection(text: str, where: str = "") -> Selection:

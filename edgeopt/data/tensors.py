@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from edgeopt.data.layouts import SAID, doubt, for_torch, given_for, reading_of
 from edgeopt.data.preprocess import Step, preprocessed, steps_for
 from edgeopt.data.quantized import quantized
 from edgeopt.schema.artifact import Signature, Tensor
@@ -16,14 +17,13 @@ from edgeopt.schema.errors import DataError, did_you_mean
 from edgeopt.schema.job import ArrayRef, Arrays
 from edgeopt.store import Store
 
-CHANNELS = (1, 3, 4)  # what makes an axis a channel axis: gray, RGB, RGBA
-RAW_RANK = {"NHW": 3, "NCHW": 4, "NHWC": 4}
+Layout = str | Mapping[str, str] | None
 
 
 class Binding(Noun):
     """How one model input is made of one raw array; ``shape`` is that of a sample.
 
-    ``raw_layout`` and ``layout`` are empty where the input is no image. Values of a
+    ``raw_layout`` and ``layout`` are empty where the axes mean nothing in particular. Values of a
     ``quantized`` input become codes, by the scale and zero point of the model that was made.
     """
 
@@ -42,17 +42,18 @@ def bind(
     preprocess: Any,
     signature: Signature,
     inputs: Mapping[str, str] | None = None,
-    layout: str | None = None,
+    layout: Layout = None,
     codes: Collection[str] = (),
 ) -> list[dict[str, Any]]:
     """One Binding, as JSON, for each input of ``signature``; pure, no sample is read.
 
     ``inputs`` maps model inputs to raw arrays; where None, arrays are taken by equal names,
-    or the only array for the only input. ``layout`` of raw images is read from their shapes
-    where None. ``codes`` names the quantized inputs: real values become codes there, and an
-    array that has the input's own dtype and no steps is taken for codes already.
-    Raises DataError for a shape or dtype that does not fit, naming input and
-    array; UsageError for a preprocess step that cannot be read.
+    or the only array for the only input. ``layout`` is that of the raw arrays, one for all or
+    by input; where there is none, an array is fed as it is if it fits, else as images.
+    ``codes`` names the quantized inputs: real values become codes there, and an array that
+    has the input's own dtype and no steps is taken for codes already. Raises DataError for a
+    shape or dtype that does not fit, naming input and array; UsageError for a preprocess step
+    that cannot be read.
     """
     names = [tensor.name for tensor in signature.inputs]
     chosen = _arrays_of(raw, names, inputs)
@@ -67,11 +68,44 @@ def bind(
             chosen[tensor.name],
             raw.arrays[chosen[tensor.name]],
             steps_for(preprocess, tensor.name),
-            layout,
+            given_for(layout, tensor.name),
             tensor.name in codes,
         ).to_json()
         for tensor in signature.inputs
     ]
+
+
+def layouts_read(
+    raw: Arrays, signature: Signature, inputs: Mapping[str, str] | None, layout: str | None
+) -> dict[str, str]:
+    """The layout of the raw array of each input as ``signature``, the source's, takes it.
+
+    Artifacts made of the source read arrays so, whatever layout they take themselves; empty
+    where the axes mean nothing in particular. Raises DataError as ``bind`` does.
+    """
+    chosen = _arrays_of(raw, [tensor.name for tensor in signature.inputs], inputs)
+    return {
+        t.name: reading_of(chosen[t.name], raw.arrays[chosen[t.name]], t, layout).raw
+        for t in signature.inputs
+    }
+
+
+def doubts(
+    raw: Arrays,
+    signature: Signature,
+    inputs: Mapping[str, str] | None,
+    also: Mapping[str, str],
+) -> list[str]:
+    """What to tell of arrays that are fed as they are and could be read otherwise.
+
+    ``also`` are layouts by input in which a network without a signature ran, too.
+    """
+    chosen = _arrays_of(raw, [tensor.name for tensor in signature.inputs], inputs)
+    told = [
+        doubt(chosen[t.name], raw.arrays[chosen[t.name]], t, also.get(t.name, ""))
+        for t in signature.inputs
+    ]
+    return [each for each in told if each]
 
 
 def sample_inputs(
@@ -80,26 +114,16 @@ def sample_inputs(
     inputs: Mapping[str, str] | None = None,
     layout: str | None = None,
 ) -> dict[str, dict[str, Any]]:
-    """What the raw arrays make of a model that has no signature yet (torch).
+    """What the raw arrays make of a model that has no signature yet (torch), by input.
 
-    For each input ``{"shape": of a sample, "dtype", "layout"}``: images float32 NCHW, other
-    floats and all that is preprocessed float32, integers as they are.
-    Raises DataError for an array that is not there or not of ``layout``.
+    ``layouts.for_torch`` says what is in each. Raises DataError for an array that is not there.
     """
     mapping = {name: name for name in raw.arrays} if inputs is None else dict(inputs)
     _arrays_of(raw, list(mapping), mapping)
-    found: dict[str, dict[str, Any]] = {}
-    for name, array in mapping.items():
-        ref = raw.arrays[array]
-        raw_layout = _raw_layout(array, ref, layout, image=False)
-        shape = list(ref.shape[1:])
-        dtype = ref.dtype
-        if raw_layout:
-            shape = list(_sample_shape(ref.shape, raw_layout, "NCHW"))
-        if raw_layout or dtype.startswith("float") or steps_for(preprocess, name):
-            dtype = "float32"
-        found[name] = {"shape": shape, "dtype": dtype, "layout": "NCHW" if raw_layout else ""}
-    return found
+    return {
+        name: for_torch(raw.arrays[array], preprocess, name, layout)
+        for name, array in mapping.items()
+    }
 
 
 def make_tensors(
@@ -165,37 +189,25 @@ def _bound(
             f"input '{tensor.name}' is a single number; it takes no samples",
             hint="give it an axis for the batch, (batch,) or (batch, 1), or make it a constant",
         )
-    raw_layout = _raw_layout(array, ref, layout, image=True) if tensor.layout else ""
-    shape = ref.shape[1:]
-    if raw_layout:
-        shape = _sample_shape(ref.shape, raw_layout, tensor.layout)
-    wanted = tensor.shape[1:]
-    fits = len(shape) == len(wanted) and all(
-        isinstance(want, str) or want == got for want, got in zip(wanted, shape, strict=True)
-    )
-    if not fits:
-        as_what = f" ({raw_layout}, {list(shape)} as {tensor.layout})" if raw_layout else ""
-        raise DataError(
-            f"array '{array}' does not fit input '{tensor.name}': samples are "
-            f"{list(ref.shape[1:])}{as_what}, the input takes {list(wanted)}"
-        )
+    reading = reading_of(array, ref, tensor, layout)
     codes = codes and (bool(steps) or ref.dtype != tensor.dtype)
     if not codes:
         _check_dtypes(tensor, array, ref, steps)
-    channels = (shape or (1,))[0 if raw_layout and tensor.layout == "NCHW" else -1]
+    channels = (reading.shape or (1,))[0 if reading.layout == "NCHW" else -1]
     for step in steps:
         if step.channels not in (1, channels):
             raise DataError(
                 f"{step.kind} of input '{tensor.name}' has {step.channels} numbers, "
-                f"array '{array}' has {channels} channels"
+                f"array '{array}' has {channels} channels",
+                hint=SAID if reading.layout else "the last axis is that of the channels",
             )
     return Binding(
         input=tensor.name,
         array=array,
         dtype=tensor.dtype,
-        shape=shape,
-        layout=tensor.layout if raw_layout else "",
-        raw_layout=raw_layout,
+        shape=reading.shape,
+        layout=reading.layout,
+        raw_layout=reading.raw,
         steps=steps,
         quantized=codes,
     )
@@ -216,39 +228,6 @@ def _check_dtypes(tensor: Tensor, array: str, ref: ArrayRef, steps: tuple[Step, 
             f"array '{array}'",
             hint="leave preprocess out for this input",
         )
-
-
-def _raw_layout(array: str, ref: ArrayRef, given: str | None, *, image: bool) -> str:
-    """Layout of a raw array; empty for no image. ``image``: the model's input is one.
-
-    Raises DataError where an image is needed, or a layout is given, and the rank is another.
-    """
-    rank = len(ref.shape)
-    if given:
-        if rank == RAW_RANK[given]:
-            return given
-        if image:
-            raise DataError(f"array '{array}' is {list(ref.shape)}, which is not {given}")
-        return ""
-    if rank == 3 and (image or ref.dtype == "uint8"):
-        return "NHW"
-    if rank == 4 and ref.shape[3] in CHANNELS:
-        return "NHWC"
-    if rank == 4 and ref.shape[1] in CHANNELS:
-        return "NCHW"
-    if image:
-        raise DataError(
-            f"array '{array}' is {list(ref.shape)}, in which no axis looks like channels",
-            hint="images are (n, height, width), (n, height, width, channels) or "
-            "(n, channels, height, width), with 1, 3 or 4 channels; data.layout overrides",
-        )
-    return ""
-
-
-def _sample_shape(shape: tuple[int, ...], raw_layout: str, layout: str) -> tuple[int, ...]:
-    """Shape of one sample in ``layout``."""
-    sizes = {"C": 1, **dict(zip(raw_layout, shape, strict=True))}
-    return tuple(sizes[axis] for axis in layout[1:])
 
 
 def _made(array: np.ndarray[Any, Any], binding: Binding) -> np.ndarray[Any, Any]:

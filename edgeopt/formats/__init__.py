@@ -58,11 +58,13 @@ class Format(Protocol):
         root: Path,
         into: Path,
         samples: Mapping[str, Mapping[str, Any]],
-    ) -> None:
+    ) -> Mapping[str, str]:
         """Build an artifact folder of the user's files, fully checked.
 
         ``samples`` ({input: {"shape", "dtype", "layout"}}, shape without the batch) says
-        what the data are, for formats that do not say it themselves.
+        what the data are, for formats that do not say it themselves; under ``else``, what to try
+        where the model does not run so. Gives the layouts, by input, in which the model was seen
+        to run beside the one that was taken, answering otherwise.
         """
         ...
 

@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader, IterableDataset
 
 from edgeopt.data.gather import LABEL, Array, Tell, blamed, check_counts, joined, named, spread
 from edgeopt.data.sources.npz import Npz
+from edgeopt.data.splits import by_split, is_plain
 from edgeopt.schema.errors import DataError
 
 __all__ = ["FORMS", "LABEL", "MOST_SAMPLES", "read"]
@@ -35,7 +36,7 @@ def read(data: Any, inputs: Sequence[str], tell: Tell) -> dict[str, dict[str, Ar
     """
     data = _called(data)
     if isinstance(data, str | Path):
-        return _archive(Path(data))
+        data = _archive(Path(data))
     if isinstance(data, Mapping) and data and set(data) <= set(SPLITS):
         if "validation" not in data:
             raise DataError("no validation split: candidates are chosen on it", where="data")
@@ -67,13 +68,16 @@ def _called(data: Any) -> Any:
         raise blamed(error, "the callable") from error
 
 
-def _archive(path: Path) -> dict[str, dict[str, Array]]:
-    found: dict[str, dict[str, Array]] = {}
+def _archive(path: Path) -> dict[str, Any]:
+    """Arrays by split, or plain ones by name. Raises DataError."""
     with Npz(path) as archive:
-        for name in archive.names:
-            split, dot, array = name.partition(".")
-            if dot and split in SPLITS:
-                found.setdefault(split, {})[array] = archive.read(name)
+        if is_plain(archive.members):
+            return {name: archive.read(name) for name in archive.members}
+        found = {
+            split: {array: archive.read(name) for array, name in arrays.items()}
+            for split, arrays in by_split(archive.members).items()
+            if split in SPLITS
+        }
     if "validation" not in found:
         raise DataError(
             "no array is named validation.ARRAY: candidates are chosen on it", where=str(path)

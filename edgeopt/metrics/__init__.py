@@ -11,8 +11,15 @@ from typing import Any
 
 from edgeopt.metrics import classification, custom, decisions, fidelity, regression
 from edgeopt.metrics.labels import Labels, form_of, measured_of, placed
-from edgeopt.metrics.outputs import Array, Outputs, check_outputs, paired
-from edgeopt.metrics.profile import profile
+from edgeopt.metrics.outputs import (
+    Array,
+    Outputs,
+    check_infinities,
+    check_outputs,
+    finite,
+    paired,
+)
+from edgeopt.metrics.profile import Profile, profile
 from edgeopt.schema.constraint import of_output, quantity_unit
 from edgeopt.schema.errors import DataError, UsageError
 from edgeopt.schema.measurement import Measurement
@@ -39,7 +46,7 @@ def default_metrics(outputs: Outputs, labels: Given = None) -> tuple[str, ...]:
         found |= dict.fromkeys(measured)
         if "accuracy" in measured and outputs[name].shape[1] > MANY_CLASSES:
             found["top5"] = None
-    decides = any(decisions.decides(array, profile(array)) for array in outputs.values())
+    decides = any(decisions.decides(array, _profile(array)) for array in outputs.values())
     return (*found, *(FIDELITY if decides else FIDELITY[:2]))
 
 
@@ -65,7 +72,7 @@ def outputs_with(quantity: str, outputs: Outputs, labels: Given = None) -> list[
     if not needs_labels(quantity):
         if base != "fidelity.agreement":
             return [named] if named else list(outputs)
-        deciding = [n for n in outputs if decisions.decides(outputs[n], profile(outputs[n]))]
+        deciding = [n for n in outputs if decisions.decides(outputs[n], _profile(outputs[n]))]
         return [named] if named else deciding or list(outputs)[:1]
     if labels is None:
         raise DataError(f"{quantity} needs labels", hint="name the label array under data.label")
@@ -150,7 +157,11 @@ def figures(
 
 
 def aligned(outputs: Outputs, source: Outputs) -> Outputs:
-    """A candidate's outputs by the source's names. Raises ModelError where they do not match."""
+    """A candidate's outputs by the source's names.
+
+    Raises ModelError where they do not match, and for an infinity that only one side has.
+    """
+    check_infinities(outputs, source)
     by_name = set(outputs) == set(source)
     pairs = paired(outputs, source)
     names = [name for name, _, _ in pairs] if by_name else list(source)
@@ -163,7 +174,7 @@ def check_moves(outputs: Outputs, source: Outputs) -> None:
     Both by the same names.
     """
     for name, theirs in source.items():
-        fidelity.check_moves(name, outputs[name], profile(theirs))
+        fidelity.check_moves(name, finite(outputs[name]), _profile(theirs))
 
 
 Parts = dict[str, Measurement]  # by output
@@ -171,10 +182,17 @@ Parts = dict[str, Measurement]  # by output
 
 def _near(quantity: str, mine: Outputs, source: Outputs) -> Parts:
     base = of_output(quantity)[0]
-    return {
-        name: fidelity.measure(base, name, mine[name], source[name], profile(source[name]))
-        for name in outputs_with(quantity, source)
-    }
+    found = {}
+    for name in outputs_with(quantity, source):
+        sides = (mine[name], source[name])
+        if base != "fidelity.agreement":  # which is decided by infinities, too
+            sides = (finite(sides[0]), finite(sides[1]))
+        found[name] = fidelity.measure(base, name, *sides, _profile(source[name]))
+    return found
+
+
+def _profile(theirs: Array) -> Profile:
+    return profile(finite(theirs))
 
 
 def _labelled(way: str, quantity: str, sides: tuple[Outputs, ...], labels: Given) -> Parts:

@@ -7,7 +7,14 @@ import numpy as np
 from edgeopt.metrics import aligned, outputs_with
 from edgeopt.metrics.decisions import agreeing
 from edgeopt.metrics.labels import Labels
-from edgeopt.metrics.outputs import Array, Outputs, check_labels, class_scores
+from edgeopt.metrics.outputs import (
+    Array,
+    Outputs,
+    check_labels,
+    class_scores,
+    finite,
+    without_shared_infinities,
+)
 from edgeopt.metrics.profile import profile
 from edgeopt.schema.comparison import Answers
 from edgeopt.schema.errors import DataError
@@ -18,15 +25,17 @@ def answers(a: Outputs, b: Outputs, labels: Labels) -> Answers:
     """Changed decisions, McNemar's test where labels are classes, and the worst sample.
 
     A sample counts as changed where any output decides otherwise. Of several outputs with classes
-    the test is of the first. Raises ModelError for outputs that do not match.
+    the test is of the first. Raises ModelError for outputs that do not
+    match, or where one has an infinity that the other has not.
     """
     mine = aligned(b, a)
     n = len(next(iter(a.values())))
     same, apart = np.ones(n, bool), np.zeros(n)
     for name, theirs in a.items():
-        for _, rows in agreeing(mine[name], theirs, profile(theirs)):
+        for _, rows in agreeing(mine[name], theirs, profile(finite(theirs))):
             same &= rows == 1.0
         x, y = (np.asarray(each, np.float64).reshape(n, -1) for each in (mine[name], theirs))
+        x, y = without_shared_infinities(x, y, name)
         largest = float(np.abs(y).max(initial=0.0)) or 1.0
         apart = np.maximum(apart, np.abs(x - y).max(axis=1, initial=0.0) / largest)
     found = {"n": n, "changed": int((~same).sum()), "worst": int(apart.argmax())}

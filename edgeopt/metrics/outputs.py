@@ -25,8 +25,8 @@ def blocks(array: Array) -> Iterator[slice]:
 def check_outputs(outputs: Outputs) -> int:
     """The count of samples, which all outputs must share.
 
-    Raises ModelError for no output, no sample, counts that differ, and for NaN or infinity,
-    naming tensor and first sample.
+    Raises ModelError for no output, no sample, counts that differ, and for NaN, naming tensor
+    and first sample. Infinities pass: masked scores are -inf.
     """
     if not outputs:
         raise ModelError("the model gave no output")
@@ -37,11 +37,49 @@ def check_outputs(outputs: Outputs) -> int:
         if array.dtype.kind != "f":
             continue
         for block in blocks(array):
-            bad = ~np.isfinite(array[block]).all(axis=tuple(range(1, array.ndim)))
+            bad = np.isnan(array[block]).any(axis=tuple(range(1, array.ndim)))
             if bad.any():
                 sample = block.start + int(np.argmax(bad))
-                raise ModelError(f"output '{name}' is not finite for sample {sample}")
+                raise ModelError(f"output '{name}' is NaN for sample {sample}")
     return next(iter(counts.values()))
+
+
+def finite(array: Array) -> Array:
+    """An output with 0 in place of infinities, which its pair shares (``check_infinities``)."""
+    infinite = [np.isinf(array[block]).any() for block in blocks(array)]
+    return np.where(np.isinf(array), array.dtype.type(0), array) if any(infinite) else array
+
+
+def without_shared_infinities(mine: Array, theirs: Array, name: str = "") -> tuple[Array, Array]:
+    """Two outputs of one shape with 0 where both hold the same infinity; else as they are.
+
+    For what is added or subtracted: an arg max needs the infinities. Raises ModelError, naming
+    output and first sample, for an infinity that the other has not, or with the other sign.
+    """
+    infinite = np.isinf(mine) | np.isinf(theirs)
+    if not infinite.any():
+        return mine, theirs
+    _check_shared(mine, theirs, name, 0)
+    zero = mine.dtype.type(0)
+    return np.where(infinite, zero, mine), np.where(infinite, theirs.dtype.type(0), theirs)
+
+
+def check_infinities(outputs: Outputs, source: Outputs) -> None:
+    """Raise ModelError, naming output and sample, for an infinity that the other side has not."""
+    for name, mine, theirs in paired(outputs, source):
+        for block in blocks(mine):
+            _check_shared(mine[block], theirs[block], name, block.start)
+
+
+def _check_shared(mine: Array, theirs: Array, name: str, start: int) -> None:
+    alone = (np.isinf(mine) | np.isinf(theirs)) & (mine != theirs)
+    if alone.any():
+        bad = alone.reshape(len(mine), -1).any(axis=1)
+        raise ModelError(
+            f"output '{name}' is infinite at sample {start + int(np.argmax(bad))} where the "
+            "source's is not, or the other way round",
+            hint="a number may have overflowed, or a mask have become a finite number",
+        )
 
 
 def class_scores(name: str, array: Array) -> Array:

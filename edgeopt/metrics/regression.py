@@ -63,8 +63,18 @@ def _errors(quantity: str, name: str, output: Array, labels: Array) -> Array:
             hint="labels of classes must be whole numbers, not floats",
         )
     apart = np.asarray(output, np.float64).reshape(values.shape) - values
+    _check_finite(name, apart)
     errors: Array = (np.square(apart) if quantity == "mse" else np.abs(apart)).mean(axis=1)
     return errors
+
+
+def _check_finite(name: str, errors: Array) -> None:
+    """Raise ModelError for an infinite error: labels are finite, so the output is not."""
+    bad = ~np.isfinite(errors).all(axis=1)
+    if bad.any():
+        raise ModelError(
+            f"output '{name}' is infinite for sample {int(np.argmax(bad))}, its label not"
+        )
 
 
 def _made(

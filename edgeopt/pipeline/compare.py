@@ -8,14 +8,15 @@ from typing import Any, NamedTuple
 
 from edgeopt.bench.jobs import run_bench
 from edgeopt.data.outputs import kept_outputs
-from edgeopt.data.tensors import bind, make_tensors
+from edgeopt.data.tensors import bind, layouts_read, make_tensors
 from edgeopt.decide.choose import judge_all
 from edgeopt.engine import Engine
 from edgeopt.metrics import default_metrics, figures
 from edgeopt.metrics.answers import answers
 from edgeopt.metrics.labels import Labels, check_output, placed
+from edgeopt.pipeline.archives import samples_for
 from edgeopt.pipeline.prepare import data_jobs, run_or_raise
-from edgeopt.pipeline.single import fed, opened, samples_for
+from edgeopt.pipeline.single import fed, opened
 from edgeopt.pipeline.targets import target_group
 from edgeopt.recipe import Recipe
 from edgeopt.schema.artifact import Description
@@ -48,19 +49,20 @@ def compare_files(
     targets: Sequence[str] = ("local/*",),
     require: Sequence[str] = (),
     recipe: Recipe | None = None,
-    split: str = "validation",
+    split: str | None = None,
     data: Path | None = None,
-    label: str | None = None,
+    label: str | Mapping[str, str] | None = None,
     quick: bool = False,
     store: Store,
     on_event: OnEvent = lambda _event: None,
 ) -> Comparison:
     """Race B against A in every runtime that reads both, and score both on the same samples.
 
-    Samples are those of a recipe's ``split``, prepared as it says; or the arrays of ``data``
-    (.npz), one for each input of A and one called ``label``; or random ones, which are raced
-    and not scored. Where no runtime reads both, each runs in the first that reads it. In
-    ``require`` the word ``source`` means A. Raises UsageError, DataError, ModelError, DeviceError.
+    Samples are those of a recipe's ``split`` (``validation`` where None), prepared as it says; or
+    the arrays of ``data`` (.npz), one for each input of A and one called ``label``, of ``split``
+    where it has several; or random ones, which are raced and not scored. Where no runtime reads
+    both, each runs in the first that reads it. In ``require`` the word ``source`` means A.
+    Raises UsageError, DataError, ModelError, DeviceError.
     """
     required = [parse_constraint(text, where="--require") for text in require]
     groups = [target_group(parse_target(text)) for text in targets]
@@ -260,12 +262,13 @@ def _placed(
 
 
 def _samples(
-    engine: Engine, d: Description, recipe: Recipe | None, split: str, data: Path | None,
-    label: str | None, store: Store,
+    engine: Engine, d: Description, recipe: Recipe | None, split: str | None, data: Path | None,
+    label: str | Mapping[str, str] | None, store: Store,
 ) -> Samples:  # fmt: skip
     if recipe is not None and data is not None:
         raise UsageError("give --recipe or --data, not both")
     if recipe is not None:
+        split = split or "validation"
         jobs = [job for job in data_jobs(recipe) if job.params.get("split") == split]
         if not jobs:
             raise UsageError(f"the recipe has no split '{split}'", where="--split")
@@ -273,24 +276,9 @@ def _samples(
         name = f"{split} of {recipe.path or 'the recipe'}"
         said = recipe.data.label if recipe.data else None
         return Samples(Arrays.model_validate(outcome.value), recipe, name, said)
-    raw = samples_for(d, data, store)
-    if data is not None and label is not None:
-        raw = raw.model_copy(update={"labels": {label: _labels_of(data, label, raw.n, store)}})
+    named = [label] if isinstance(label, str) else (label or {}).values()
+    raw = samples_for(d, data, store, split, list(dict.fromkeys(named)))
     return Samples(raw, None, str(data) if data else "random", label if data else None)
-
-
-def _labels_of(data: Path, label: str, n: int, store: Store) -> Any:
-    import numpy as np
-
-    with np.load(data, allow_pickle=False) as archive:
-        if label not in archive.files:
-            raise DataError(
-                f"no array '{label}'", where=str(data), hint=f"it has: {', '.join(archive.files)}"
-            )
-        labels = archive[label]
-    if len(labels) != n:
-        raise DataError(f"{len(labels)} labels for {n} samples", where=str(data))
-    return store.put_array(labels)
 
 
 def _tensors(
@@ -302,7 +290,8 @@ def _tensors(
     spec = samples.recipe.data
     assert spec is not None
     try:
-        binding = bind(samples.raw, spec.preprocess, d.signature, spec.inputs, spec.layout, d.codes)
+        layouts = layouts_read(samples.raw, first.signature, spec.inputs, spec.layout)
+        binding = bind(samples.raw, spec.preprocess, d.signature, spec.inputs, layouts, d.codes)
     except DataError as error:
         raise UsageError(error.what, where=str(path), hint=error.hint) from None
     return make_tensors(samples.raw, {"bind": binding}, store, d.signature)

@@ -78,20 +78,20 @@ def run_recipe(
         search = Search(work, kinds_of)
         recipe = work.recipe = search.closed(measuring=bench)
         plan = plan_jobs(recipe, known)
-        for note in [
-            *known.notes,
-            *plan.notes,
-            *(str(error) for error in known.unreachable.values()),
-        ]:
+        away = [str(error) for error in known.unreachable.values()]
+        for note in [*known.notes, *plan.notes, *away]:
             on_event(Event(what="note", text=note))
         count = sum(c.eligible for c in plan.candidates)
         on_event(Event(what="phase", text=f"Building {count} candidates"))
         outcomes.update(engine.run(plan.jobs, outcomes))
         if (unsound := outcomes.get(SOURCE_CHECK)) and unsound.error:
             raise from_record(unsound.error)
+        of_source = unsound.value.get("notes", ()) if unsound else ()
+        for note in of_source:
+            on_event(Event(what="note", text=note))
         checked = check_saturation(work, plan) if bench and not quick else Checked(plan)
         plan, contests = checked.plan, []
-        notes = [*known.notes, *search.notes, *plan.notes, *checked.notes]
+        notes = [*known.notes, *of_source, *search.notes, *plan.notes, *checked.notes]
         for group in known.groups:
             entries, reference, merged = entries_of(plan, group, outcomes)
             checked.keep(entries)

@@ -25,7 +25,8 @@ from edgeopt.data.quantized import dequantized
 from edgeopt.devices.pack import JOB_MAIN, archive
 from edgeopt.engine import Engine
 from edgeopt.metrics import compute, default_metrics
-from edgeopt.pipeline.single import fed, opened, samples_for
+from edgeopt.pipeline.archives import samples_for
+from edgeopt.pipeline.single import fed, opened
 from edgeopt.schema.artifact import Artifact, Description, Tensor
 from edgeopt.schema.base import digest_of
 from edgeopt.schema.errors import DataError, UsageError

@@ -132,7 +132,7 @@ def _labels(result: Result, store: Store | None) -> Labels | None:
     held = result.data.get(SPLIT, {})
     if store is None or not held.get("labelled"):
         return None
-    refs = {name: ArrayRef.model_validate(raw) for name, raw in held["labels"].items()}
+    refs = {name: ArrayRef.model_validate(raw) for name, raw in held.get("labels", {}).items()}
     try:
         return {output: store.get_array(refs[array]) for output, array in held["labelled"].items()}
     except StoreError:

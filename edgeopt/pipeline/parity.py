@@ -11,6 +11,7 @@ from edgeopt.schema.parity import TOLERANCE, Parity
 if TYPE_CHECKING:
     import numpy as np
 
+LARGEST = 3.4028235e38  # of float32
 SAMPLES_MAX = 256  # of a split, the first: what is compared on every device
 
 
@@ -23,7 +24,8 @@ def compared(
     """Parity of a device's outputs, (n, ...) each, with the first of the host's.
 
     The arg max is taken of outputs with scores of classes, (n, classes). One that flips counts
-    unless it was a near tie: the two scores as far apart as is tolerated of each.
+    unless it was a near tie: the two scores as far apart as is tolerated of each. Equal infinities
+    are no difference; one that the other side has not is the largest that float32 holds.
     """
     import numpy as np
 
@@ -31,9 +33,8 @@ def compared(
     for tensor, given in device.items():
         n = min(len(given), len(host[tensor]), SAMPLES_MAX)
         mine, theirs = host[tensor][:n], given[:n]
-        off = np.abs(mine.astype(np.float64) - theirs.astype(np.float64))
-        by_sample = off.reshape(n, -1).max(axis=1, initial=0.0)
-        peak = float(np.abs(mine).max(initial=0.0))
+        by_sample = _off(mine, theirs).reshape(n, -1).max(axis=1, initial=0.0)
+        peak = float(np.abs(mine[np.isfinite(mine)]).max(initial=0.0))
         flips = _flips(mine, theirs, 2 * TOLERANCE * peak) if theirs.ndim == 2 else 0
         sample = int(by_sample.argmax())
         parity = Parity(
@@ -50,6 +51,16 @@ def compared(
     return max(found, key=lambda parity: (parity.flips, parity.worst / (parity.peak or 1.0)))
 
 
+def _off(mine: np.ndarray, theirs: np.ndarray) -> np.ndarray:
+    """How far each value is off, float64."""
+    import numpy as np
+
+    a, b = mine.astype(np.float64), theirs.astype(np.float64)
+    with np.errstate(invalid="ignore"):
+        off = np.where(a == b, 0.0, np.abs(a - b))
+    return np.nan_to_num(off, nan=LARGEST, posinf=LARGEST)
+
+
 def _flips(mine: np.ndarray, theirs: np.ndarray, near: float) -> int:
     """Samples of another arg max, (n, classes) each, that are no ties within ``near``."""
     import numpy as np
@@ -58,7 +69,8 @@ def _flips(mine: np.ndarray, theirs: np.ndarray, near: float) -> int:
         return 0
     rows = np.arange(len(mine))
     best, other = mine.argmax(axis=1), theirs.argmax(axis=1)
-    margin = mine[rows, best].astype(np.float64) - mine[rows, other]
+    with np.errstate(invalid="ignore"):  # two scores that are both masked
+        margin = mine[rows, best].astype(np.float64) - mine[rows, other]
     return int(((best != other) & (margin > near)).sum())
 
 

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from edgeopt.data.sources.folder import folder_digest
-from edgeopt.data.sources.npz import members_digest
-from edgeopt.data.splits import parse_selection
-from edgeopt.data.tensors import sample_inputs
+from edgeopt.data.sources.npz import Npz, members_digest
+from edgeopt.data.splits import is_plain, parse_selection
+from edgeopt.data.tensors import doubts, sample_inputs
 from edgeopt.devices import device_named
 from edgeopt.engine import Engine
 from edgeopt.formats import format_named, format_of
@@ -143,7 +143,7 @@ def _source_of(recipe: Recipe) -> _Source:
     raise UsageError(
         f"cannot read data source '{text}'" if path.exists() else f"no such data source '{text}'",
         where=recipe.line("data", "source"),
-        hint="it is an .npz file whose arrays are named SPLIT.ARRAY, a folder of images in "
+        hint="it is an .npz file of arrays, plain or named SPLIT.ARRAY, a folder of images in "
         "SPLIT/CLASS/, or FILE.py:FUNCTION",
     )
 
@@ -214,7 +214,14 @@ def prepare(recipe: Recipe, engine: Engine) -> tuple[Known, dict[str, Outcome]]:
     )
     outcomes |= run_or_raise(engine, [open_job(recipe, samples)], outcomes)
     source = Description.model_validate(outcomes[OPEN].value["description"])
-    labelled, notes = labels_of(recipe, raw, source, engine.store)
+    labelled, told = labels_of(recipe, raw, source, engine.store)
+    notes = list(told)
+    if recipe.data.layout is None:
+        also = outcomes[OPEN].value.get("also", {})
+        notes += doubts(raw["validation"], source.signature, recipe.data.inputs, also)
+    if jobs[0].name == "npz" and is_plain(Npz(jobs[0].where["path"]).members):
+        chosen = ", ".join(f"{role} is {rows}" for role, rows in recipe.data.selections.items())
+        notes.append(f"{recipe.data.source} has plain arrays, which are one split: {chosen}")
     known = Known(
         source=source,
         source_job=OPEN,
@@ -225,8 +232,8 @@ def prepare(recipe: Recipe, engine: Engine) -> tuple[Known, dict[str, Outcome]]:
         version=installed_version,
         unreachable=lost,
         labelled=labelled,
-        notes=notes,
         code=lambda named: _user_code(recipe, named),
+        notes=tuple(notes),
     )
     return known, outcomes
 

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from edgeopt.bench.jobs import run_bench
-from edgeopt.data.tensors import bind, make_tensors
+from edgeopt.data.tensors import bind, layouts_read, make_tensors
 from edgeopt.devices import works_here
 from edgeopt.engine import Engine
+from edgeopt.pipeline.archives import samples_for
 from edgeopt.pipeline.conversion import conversions_of
 from edgeopt.pipeline.prepare import open_job, run_or_raise
 from edgeopt.pipeline.targets import target_groups
@@ -29,7 +30,6 @@ from edgeopt.schema.target import Target, TargetFacts, TargetGroup, parse_target
 from edgeopt.store import Store
 
 OnEvent = Callable[[Event], None]
-RANDOM_SAMPLES = 16
 
 
 def inspect_model(
@@ -57,8 +57,8 @@ def benchmark_files(
     file in the first of them is what all race against. A runtime that fails with a file is told
     of under ``lost``, as long as another one ran it. Inputs are matched by name, or else by
     position; images may be NCHW in one file and NHWC in another. ``data`` is an .npz with an
-    array for each input of the first file; random samples otherwise (normal, or zeros and ones
-    for integers). Targets out of reach are named under ``unreachable`` and the others go on.
+    array for each input of the first file, as ``samples_for`` reads it; random samples otherwise.
+    Targets out of reach are named under ``unreachable`` and the others go on.
     Raises UsageError, ModelError, DeviceError.
     """
     if not paths:
@@ -99,16 +99,22 @@ def benchmark_files(
 def fed(
     path: Path, first_path: Path, raw: Arrays, first: Signature, d: Description, store: Store
 ) -> Arrays:
-    """The samples as a file takes them. Raises UsageError where its inputs are others."""
+    """The samples as a file takes them, read as the first one reads them.
+
+    Raises DataError where they do not fit the first, UsageError where the file's inputs are others.
+    """
     names, own = [t.name for t in first.inputs], [t.name for t in d.signature.inputs]
     by_name = set(names) == set(own)
     inputs = {name: name if by_name else other for name, other in zip(own, names, strict=False)}
-    layouts = {t.layout for t in first.inputs if t.layout}
-    layout = layouts.pop() if len(layouts) == 1 else None
+    try:
+        by_first = layouts_read(raw, first, None, None)
+    except DataError as error:
+        raise DataError(error.what, where=str(first_path)) from None
+    layouts = {name: by_first[array] for name, array in inputs.items()}
     try:
         if len(names) != len(own):
             raise DataError(f"{len(own)} inputs against {len(names)}")
-        binding = bind(raw, [], d.signature, inputs, layout, d.codes)
+        binding = bind(raw, [], d.signature, inputs, layouts, d.codes)
         return make_tensors(raw, {"bind": binding}, store, d.signature)
     except DataError as error:
         raise UsageError(
@@ -222,43 +228,3 @@ def opened(engine: Engine, path: Path, index: int) -> Outcome:
     recipe = make_recipe({"model": {"path": path.name}}, root=path.parent)
     job = open_job(recipe, {}).model_copy(update={"id": f"open:{index}:{path}"})
     return run_or_raise(engine, [job], {})[job.id]
-
-
-def samples_for(d: Description, data: Path | None, store: Store) -> Arrays:
-    """Samples for a model's inputs, (n, ...) each, put into the store."""
-    import numpy as np
-
-    signature = d.signature
-    arrays = {}
-    if data is not None:
-        try:
-            with np.load(data, allow_pickle=False) as archive:
-                given = {name: archive[name] for name in archive.files}
-        except (OSError, ValueError, EOFError) as error:
-            raise DataError(f"cannot read: {error}", where=str(data)) from None
-        for tensor in signature.inputs:
-            if tensor.name not in given:
-                raise DataError(
-                    f"no array for the input '{tensor.name}'",
-                    where=str(data),
-                    hint=f"it has: {', '.join(given)}",
-                )
-            arrays[tensor.name] = given[tensor.name]
-    else:
-        rng = np.random.default_rng(0)
-        for tensor in signature.inputs:
-            fixed = [dim for dim in tensor.shape[1:] if isinstance(dim, int)]
-            if len(fixed) < len(tensor.shape[1:]):
-                raise UsageError(
-                    f"input '{tensor.name}' has free dimensions {list(tensor.shape)}",
-                    hint="give real samples with --data FILE.npz",
-                )
-            shape = (RANDOM_SAMPLES, *fixed)
-            dtype = np.dtype("float32" if tensor.name in d.codes else tensor.dtype)
-            values = rng.standard_normal(shape) if dtype.kind == "f" else rng.integers(0, 2, shape)
-            arrays[tensor.name] = values.astype(dtype)
-    counts = {len(array) for array in arrays.values()}
-    if len(counts) != 1 or 0 in counts:
-        raise DataError("the arrays differ in their count of samples", where=str(data or ""))
-    refs = {name: store.put_array(array) for name, array in arrays.items()}
-    return Arrays(split="benchmark", n=counts.pop(), arrays=refs)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from edgeopt.data.tensors import bind
+from edgeopt.data.tensors import bind, layouts_read
 from edgeopt.formats import format_named
 from edgeopt.planner.known import Known, UserCode
 from edgeopt.recipe import Recipe
@@ -126,7 +126,10 @@ class Jobs:
                     "model": self.known.source_job,
                     "samples": self._tensors("validation", source, self.known.source_job, "source"),
                 },
-                key={"versions": {name: self.known.version(name) for name in kind.uses}},
+                key={
+                    "versions": {name: self.known.version(name) for name in kind.uses},
+                    "isa": self.known.host_isa,
+                },
             ),
         )
         return SOURCE_CHECK
@@ -184,16 +187,17 @@ def needed(jobs: Iterable[Job], candidates: Iterable[Candidate]) -> list[Job]:
 def tensors_job(recipe: Recipe, known: Known, split: str, d: Description, model: str) -> Job:
     """The job that makes a split's samples ready for a model that ``d`` describes.
 
-    Where inputs are quantized it waits for ``model``, the job that makes it: only then are
-    scales known. Raises DataError where shapes or dtypes do not fit, naming input and array.
+    Arrays are read as the source reads them. Where inputs are quantized it waits for
+    ``model``, the job that makes it: only then are scales known. Raises DataError where
+    shapes or dtypes do not fit, naming input and array.
     """
     assert recipe.data is not None
-    preprocess = recipe.data.preprocess
+    raw, inputs, preprocess = known.raw[split], recipe.data.inputs, recipe.data.preprocess
     binding = bind(
-        known.raw[split],
-        inputs=recipe.data.inputs,
+        raw,
+        inputs=inputs,
         preprocess=preprocess,
-        layout=recipe.data.layout,
+        layout=layouts_read(raw, known.source.signature, inputs, recipe.data.layout),
         signature=d.signature,
         codes=d.codes,
     )

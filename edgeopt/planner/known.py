@@ -28,6 +28,7 @@ class Known:
     ``raw`` the arrays of each split and ``raw_jobs`` the jobs that loaded them; ``version``
     gives the version of an installed library, ``code`` what a pass names of the user's;
     ``host_isa`` is where passes run. Targets that could not be reached are in no group.
+    ``notes`` tell how the data was read.
     """
 
     source: Description
@@ -39,5 +40,5 @@ class Known:
     version: Callable[[str], str]
     unreachable: Mapping[str, UnreachableError] = field(default_factory=dict)  # by target
     labelled: Mapping[str, str] = field(default_factory=dict)  # output -> array of its labels
-    notes: tuple[str, ...] = ()
     code: Callable[[str], UserCode] = lambda named: UserCode({}, "", named)
+    notes: tuple[str, ...] = ()

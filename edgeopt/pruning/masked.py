@@ -70,8 +70,10 @@ def gap(
             raise OtherOutput(name)
         if not values.is_floating_point():
             continue
-        apart = float((other - values).abs().max()) if values.numel() else 0.0
-        each = Gap(apart if apart == apart else float("inf"), float(values.abs().max()))
+        off = (other - values).abs().masked_fill(other == values, 0.0)  # equal infinities too
+        apart = float(off.max()) if values.numel() else 0.0
+        largest = float(values.abs().masked_fill(values.isinf(), 0.0).max())
+        each = Gap(apart if apart == apart else float("inf"), largest)
         if worst is None or each.excess > worst.excess:
             worst = each
     return worst or Gap(0.0, 0.0)

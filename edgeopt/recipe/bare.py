@@ -6,6 +6,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+from edgeopt.data.splits import PLAIN, by_split
 from edgeopt.schema.errors import DataError
 
 ROLES = {
@@ -16,10 +17,11 @@ ROLES = {
 LABELS = ("label", "labels")
 CALIBRATION_SAMPLES = 512
 NEAR = "fidelity.sqnr >= 9 dB"  # where nothing is labelled; found by measuring: docs/measuring.md
+STREAM = "samples"  # the one split of plain arrays
 
 
 def bare_fields(model: Path, data: Path | None) -> dict[str, Any]:
-    """Fields of a recipe for a model file and an archive of arrays named SPLIT.ARRAY.
+    """Fields of a recipe for a model file and an archive of arrays, plain or named SPLIT.ARRAY.
 
     Constraints: ``accuracy >= source - 1.0pt`` with labels, else ``NEAR``.
     Passes: simplify or not; INT8 where there are samples to calibrate with; FP16; none of these.
@@ -41,9 +43,12 @@ def bare_fields(model: Path, data: Path | None) -> dict[str, Any]:
 def data_fields(path: Path, *, train: bool = False) -> dict[str, Any]:
     """``data`` of a recipe, by the names of an archive's arrays. Raises DataError.
 
-    ``train``: also the split to train on, which a network with a factory can use.
+    Plain arrays are cut in two: their first quarter, at most 512 samples, to calibrate with, the
+    rest to validate. ``train``: also the split to train on, which a network with a factory can use.
     """
     arrays = _arrays(path)
+    if STREAM in arrays and set(arrays) == set(PLAIN):
+        return _plain_fields(path, arrays[STREAM])
     splits: dict[str, str] = {}
     for role, names in ROLES.items():
         name = next((name for name in names if name in arrays), None)
@@ -63,18 +68,28 @@ def data_fields(path: Path, *, train: bool = False) -> dict[str, Any]:
     return {"source": str(path.absolute()), "label": label, "splits": splits}
 
 
+def _plain_fields(path: Path, names: set[str]) -> dict[str, Any]:
+    """``data`` for plain arrays; too few to be cut in two only validate."""
+    from edgeopt.data.sources.npz import Npz
+
+    with Npz(path) as archive:
+        n = min(archive.length(name) for name in names)
+    cut = min(CALIBRATION_SAMPLES, n // 4)
+    splits = {"validation": f"{STREAM}[{cut}:]" if cut else STREAM}
+    if cut:
+        splits["calibration"] = f"{STREAM}[:{cut}]"
+    label = next((name for name in LABELS if name in names), None)
+    return {"source": str(path.absolute()), "label": label, "splits": splits}
+
+
 def _arrays(path: Path) -> dict[str, set[str]]:
     """Array names by split; nothing but the archive's table of contents is read."""
     try:
         with zipfile.ZipFile(path) as archive:
-            names = [name.removesuffix(".npy") for name in archive.namelist()]
+            names = [name for name in archive.namelist() if name.endswith(".npy")]
     except OSError as error:
         raise DataError(error.strerror or str(error), where=str(path)) from None
     except zipfile.BadZipFile:
         raise DataError("not an .npz archive, or a truncated one", where=str(path)) from None
-    found: dict[str, set[str]] = {}
-    for name in names:
-        split, dot, array = name.partition(".")
-        if dot:
-            found.setdefault(split, set()).add(array)
-    return found
+    splits = by_split(name.removesuffix(".npy") for name in names)
+    return {split: set(held) for split, held in splits.items()}

@@ -64,7 +64,7 @@ class DataSpec(Noun):
     """Where samples come from and what each split is for."""
 
     source: StrictStr = Field(
-        description=".npz file whose arrays are named SPLIT.ARRAY, folder of images in "
+        description=".npz file of arrays, plain or named SPLIT.ARRAY, folder of images in "
         "SPLIT/CLASS/, or FILE.py:FUNCTION that yields samples"
     )
     inputs: dict[str, StrictStr] | None = Field(
@@ -83,7 +83,7 @@ class DataSpec(Noun):
     )
     timeout: StrictStr = Field("10 min", description="most time that FILE.py:FUNCTION may take")
     layout: Literal["NHW", "NCHW", "NHWC"] | None = Field(
-        None, description="layout of image arrays; read from shape and dtype when left out"
+        None, description="how image arrays lie; left out, an array is fed as it is where it fits"
     )
     splits: dict[Literal["calibration", "validation", "test", "train"], StrictStr | StrictInt] = (
         Field(

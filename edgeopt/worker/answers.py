@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from edgeopt.schema.artifact import Artifact, Description, Tensor
 from edgeopt.schema.job import Arrays, Outcome, Request
@@ -16,14 +16,17 @@ if TYPE_CHECKING:
 
     from edgeopt.formats import Runner
 
+POOL = 256  # samples that are looked at where the first few do not settle a question
+
 
 @dataclass(frozen=True)
 class Answering:
-    """A loaded model and n samples by input."""
+    """A loaded model and n samples by input; ``pool`` holds more, for what n cannot settle."""
 
     description: Description
     run: Runner
     feeds: Mapping[str, np.ndarray]
+    pool: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def tensors(self) -> Sequence[Tensor]:
@@ -69,5 +72,6 @@ def answering(request: Request, role: str, samples: str, store: Store) -> Answer
     store.checkout(Artifact.model_validate(outcome.value["artifact"]), folder)
     arrays = Arrays.model_validate(request.inputs[samples].value).arrays
     n = int(request.job.params["n"])
-    feeds: dict[str, Any] = {name: store.get_array(ref)[:n] for name, ref in arrays.items()}
-    return Answering(description, format_named(description.format).runner(folder), feeds)
+    whole = {name: store.get_array(ref) for name, ref in arrays.items()}
+    feeds, pool = ({name: a[:most] for name, a in whole.items()} for most in (n, POOL))
+    return Answering(description, format_named(description.format).runner(folder), feeds, pool)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgeopt.schema.artifact import Tensor
@@ -13,7 +14,8 @@ from edgeopt.step import Promise
 from edgeopt.store import Store
 from edgeopt.worker.answers import answering
 from edgeopt.worker.guards import confused, constant, entangled, unsteady
-from edgeopt.worker.plain import node_by_node
+from edgeopt.worker.plain import leaves_its_graph, node_by_node
+from edgeopt.worker.rounding import EXPLAINED, noise
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,13 +25,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Gap:
-    """The largest difference of one output: absolute, relative to max|parent|, and where."""
+    """The largest difference of one output: absolute, relative to max|parent|, and where.
+
+    ``rounded``: held only because the parent itself moves as far by rounding.
+    """
 
     tensor: str
     max_abs: float
     max_rel: float
     sample: int
     held: bool
+    rounded: bool = False
 
 
 def check(request: Request, store: Store, progress: Progress) -> tuple[str, dict[str, Any]]:
@@ -45,10 +51,18 @@ def check(request: Request, store: Store, progress: Progress) -> tuple[str, dict
     outputs = source.outputs()
     for tensor, values in zip(source.tensors, outputs, strict=True):
         _check_source_numbers(tensor, values, request.job.id)
+    notes = []
     for found in (unsteady(source, outputs), entangled(source, outputs), constant(source, outputs)):
-        if found:
+        if found and found.fatal:
             raise ModelError(f"the source {found.what}", where=request.job.id, hint=found.hint)
-    value = {"n": source.n, "sentence": f"steady, and the same alone and in a batch of {source.n}"}
+        if found:
+            notes.append(f"the source {found.what}: {found.hint}")
+    same = "" if notes else f", and the same alone and in a batch of {source.n}"
+    if source.description.format == "onnx":
+        told = leaves_its_graph(source, outputs, Path(request.workdir) / "model")
+        notes += [told] if told else []
+    value: dict[str, Any] = {"n": source.n, "sentence": f"steady{same}"}
+    value |= {"notes": notes} if notes else {}
     return digest_of(value), value
 
 
@@ -72,10 +86,10 @@ def _check_pass(request: Request, store: Store, progress: Progress) -> tuple[str
     for found in (
         unsteady(child, after),
         entangled(child, after),
-        constant(child, after, before),
+        constant(child, after, parent, before),
         confused(child, parent.tensors, old, new),
     ):
-        if found:
+        if found and found.fatal:
             raise PassError(
                 f"{job.name} made a model that {found.what}", where=job.id, hint=found.hint
             )
@@ -83,8 +97,18 @@ def _check_pass(request: Request, store: Store, progress: Progress) -> tuple[str
     gaps = [
         _gap(job.name, promise, t, a, b) for t, a, b in zip(child.tensors, old, new, strict=True)
     ]
+    if promise.kind == "close" and not all(gap.held for gap in gaps):
+        gaps = _rounded(gaps, noise(parent, before))
     value = _kept(job, promise, gaps, len(after[0]))
     return digest_of(value), value
+
+
+def _rounded(gaps: list[Gap], steps: list[float]) -> list[Gap]:
+    """Gaps, of which those are held that the rounding of the parent's inputs makes too."""
+    return [
+        gap if gap.held or gap.max_abs > EXPLAINED * step else replace(gap, held=True, rounded=True)
+        for gap, step in zip(gaps, steps, strict=True)
+    ]
 
 
 def _kept(job: Job, promise: Promise, gaps: list[Gap], n: int) -> dict[str, Any]:
@@ -99,6 +123,8 @@ def _kept(job: Job, promise: Promise, gaps: list[Gap], n: int) -> dict[str, Any]
             )
     max_abs, max_rel = max(gap.max_abs for gap in gaps), max(gap.max_rel for gap in gaps)
     apart = f"at most {max_abs:.3g} apart" if max_abs else "all values equal"
+    if lost := [gap.tensor for gap in gaps if gap.rounded]:
+        apart += f", which is what rounding does to '{lost[0]}' of its parent"
     return {
         "max_abs": max_abs,
         "max_rel": max_rel,
@@ -108,38 +134,51 @@ def _kept(job: Job, promise: Promise, gaps: list[Gap], n: int) -> dict[str, Any]
 
 
 def _check_numbers(name: str, tensor: Tensor, values: np.ndarray) -> None:
-    """Raise PassError for values that are no finite numbers."""
-    import numpy as np
-
+    """Raise PassError for NaN, and for what is no number at all."""
     if values.dtype.kind not in "biuf":
         raise PassError(f"output '{tensor.name}' of dtype {values.dtype} cannot be compared")
-    finite = np.isfinite(values).reshape(len(values), -1).all(axis=1)
-    if not finite.all():
-        sample = int(np.argmin(finite))
-        raise PassError(f"output '{tensor.name}' is not finite at sample {sample} ({name})")
+    sample = _first_nan(values)
+    if sample is not None:
+        raise PassError(f"output '{tensor.name}' is NaN at sample {sample} ({name})")
 
 
 def _check_source_numbers(tensor: Tensor, values: np.ndarray, where: str) -> None:
-    """Raise ModelError for floats of the source that are no finite numbers."""
-    import numpy as np
-
-    if values.dtype.kind == "f" and not np.isfinite(values).all():
-        finite = np.isfinite(values).reshape(len(values), -1).all(axis=1)
+    """Raise ModelError for NaN of the source; infinities may be masks."""
+    sample = _first_nan(values)
+    if sample is not None:
         raise ModelError(
-            f"the source gives NaN or infinity: output '{tensor.name}' at sample "
-            f"{int(np.argmin(finite))}",
+            f"the source gives NaN: output '{tensor.name}' at sample {sample}",
             where=where,
             hint="look at its weights, and at the preprocessing of the samples",
         )
 
 
-def _gap(name: str, promise: Promise, tensor: Tensor, a: np.ndarray, b: np.ndarray) -> Gap:
-    """The gap of parent's output ``a`` and child's ``b``. Raises PassError for other shapes."""
+def _first_nan(values: np.ndarray) -> int | None:
     import numpy as np
+
+    if values.dtype.kind != "f":
+        return None
+    bad = np.isnan(values).reshape(len(values), -1).any(axis=1)
+    return int(np.argmax(bad)) if bad.any() else None
+
+
+def _gap(name: str, promise: Promise, tensor: Tensor, a: np.ndarray, b: np.ndarray) -> Gap:
+    """The gap of parent's output ``a`` and child's ``b``.
+
+    Raises PassError for other shapes, and for an infinity that one of them alone has.
+    """
+    import numpy as np
+
+    from edgeopt.metrics.outputs import without_shared_infinities
 
     if a.shape != b.shape:
         raise PassError(f"{name} changed output '{tensor.name}' from {a.shape} to {b.shape}")
-    wide_a, wide_b = a.astype(np.float64), b.astype(np.float64)
+    try:
+        wide_a, wide_b = without_shared_infinities(
+            a.astype(np.float64), b.astype(np.float64), tensor.name
+        )
+    except ModelError as error:
+        raise PassError(f"{name}: {error.what}", hint=error.hint) from None
     apart = np.abs(wide_a - wide_b).reshape(len(a), -1).max(axis=1, initial=0.0)
     largest, worst = float(np.abs(wide_a).max(initial=0.0)), int(np.argmax(apart))
     max_abs = float(apart[worst])

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from edgeopt.schema.artifact import Tensor
 from edgeopt.worker.answers import Answering
+from edgeopt.worker.rounding import EXPLAINED, noise
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,11 +23,26 @@ SAME, OTHER = 0.99, 0.9  # cosines from which on, and below which, answers are o
 ROUNDING = {"int8": 5e-2, "fake-quantized": 5e-2, "float16": 2e-2, "float32": 1e-3}
 
 
+TOUCHING = (
+    "samples of a batch must not touch each other: look for norms in training mode, and for "
+    "reshapes and means over the first axis"
+)
+SIZED = (
+    "the other samples do not matter, the size of the batch does: look for a size that is "
+    "computed with"
+)
+CANCELLING = (
+    "large numbers cancel there: take off what they have in common before they are multiplied and "
+    "summed, or expect no artifact to agree more closely"
+)
+
+
 class Finding(NamedTuple):
-    """What a model does wrong, and what to do next."""
+    """What a model does wrong, and what to do next; what is not ``fatal`` is only told."""
 
     what: str
     hint: str
+    fatal: bool = True
 
 
 def unsteady(model: Answering, outputs: Sequence[np.ndarray]) -> Finding | None:
@@ -37,7 +53,7 @@ def unsteady(model: Answering, outputs: Sequence[np.ndarray]) -> Finding | None:
     again = model.outputs(first)
     for tensor, a, b in zip(model.tensors, before, again, strict=True):
         if a.tobytes() != b.tobytes():
-            gap, sample = _apart(a, b)
+            gap, sample = apart(a, b)
             return Finding(
                 f"answers differently from run to run: output '{tensor.name}' by {gap:.3g} at "
                 f"sample {sample}",
@@ -48,7 +64,11 @@ def unsteady(model: Answering, outputs: Sequence[np.ndarray]) -> Finding | None:
 
 
 def entangled(model: Answering, outputs: Sequence[np.ndarray]) -> Finding | None:
-    """A few samples alone, or among copies of themselves where the batch is fixed."""
+    """A few samples alone, or among copies of themselves where the batch is fixed.
+
+    What differs is asked again in a batch of the same size, of copies: answers that stay show
+    that other samples do not matter, and rounding may explain the rest, which is not ``fatal``.
+    """
     import numpy as np
 
     size = model.description.signature.batch
@@ -57,42 +77,82 @@ def entangled(model: Answering, outputs: Sequence[np.ndarray]) -> Finding | None
     count = min(model.n, ALONE)
     rows = np.repeat(np.arange(count), size or 1)
     others = model.outputs({name: feed[rows] for name, feed in model.feeds.items()}, size=1)
-    how = f"in a batch of {size or model.n} and alone"
-    for tensor, whole, part in zip(model.tensors, outputs, others, strict=True):
-        gap, sample = _apart(whole[:count], part[:: size or 1])
-        largest = float(np.abs(whole).max(initial=0.0))
-        if gap > _rounding(model) * largest + 1e-5:
-            return Finding(
-                f"answers differently {how}: output '{tensor.name}' by {gap:.3g} at sample "
-                f"{sample}",
-                "samples of a batch must not touch each other: look for norms in training mode, "
-                "and for reshapes and means over the first axis",
-            )
-    return None
+    copies: list[np.ndarray] | None = None
+    found = None
+    for place, (tensor, whole, part) in enumerate(zip(model.tensors, outputs, others, strict=True)):
+        gap, sample = apart(whole[:count], part[:: size or 1])
+        largest = largest_of(whole)
+        most = allowed(model, largest)
+        if gap <= most:
+            continue
+        copies = copies or _among_copies(model, count)
+        how = f"in a batch of {size or model.n} and alone: output '{tensor.name}' by {gap:.3g}"
+        what = f"answers differently {how} at sample {sample}"
+        if apart(whole[:count], copies[place])[0] > most:
+            return Finding(what, TOUCHING)
+        step = noise(model, outputs)[place]
+        if gap > EXPLAINED * step:
+            return Finding(what, SIZED)
+        share = gap / (largest or 1.0)
+        lost = (
+            f"loses the digits of output '{tensor.name}' in float32: in a batch of "
+            f"{size or model.n} and alone they are {gap:.2g} apart, {share:.2g} of its "
+            f"largest value, and one rounding step of the inputs moves them by {step:.2g}"
+        )
+        found = found or Finding(lost, CANCELLING, fatal=False)
+    return found
+
+
+def _among_copies(model: Answering, count: int) -> list[np.ndarray]:
+    """The first samples, each at its place in a batch of copies of itself: (count, ...) each."""
+    import numpy as np
+
+    size = model.description.signature.batch or model.n
+    parts = []
+    for sample in range(count):
+        rows = np.full(size, sample)
+        made = model.outputs({name: feed[rows] for name, feed in model.feeds.items()})
+        parts.append([output[sample % size] for output in made])
+    return [np.stack(each) for each in zip(*parts, strict=True)]
 
 
 def constant(
-    model: Answering, outputs: Sequence[np.ndarray], parent: Sequence[np.ndarray] | None = None
+    model: Answering,
+    outputs: Sequence[np.ndarray],
+    parent: Answering | None = None,
+    before: Sequence[np.ndarray] | None = None,
 ) -> Finding | None:
-    """The same answer to all samples: of an output that its parent varies, or of all."""
-    import numpy as np
+    """The same answer to all samples: of an output that its parent varies, or of all.
 
-    flat = [np.reshape(feed, (len(feed), -1)) for feed in model.feeds.values()]
-    if model.n < 2 or not any((feed[: model.n] != feed[0]).any() for feed in flat):
-        return None
-    still = [tensor for tensor, o in zip(model.tensors, outputs, strict=True) if _still(o)]
-    if parent is None:
-        blamed = still if len(still) == len(outputs) else []
-    else:
-        moved = [not _still(o) for o in parent]
-        blamed = [t for t, m in zip(model.tensors, moved, strict=False) if m and t in still]
-    if not blamed:
+    What the first samples do not move is asked more of them: events may be rare.
+    """
+    n, feeds = model.n, model.feeds
+    blamed = _unmoved(model.tensors, outputs, before)
+    more = min(map(len, model.pool.values()), default=0)
+    if (blamed or all(map(_still, outputs))) and more > n:
+        n, feeds = more, model.pool
+        outputs = model.outputs(feeds, size=model.n)
+        if parent is not None and any(map(_still, outputs)):
+            before = parent.outputs(parent.pool, size=parent.n)
+        blamed = _unmoved(model.tensors, outputs, before)
+    if not blamed or not any(_off(feed[:n], feed[:1]).any() for feed in feeds.values()):
         return None
     return Finding(
-        f"gives the same output '{blamed[0].name}' for all {model.n} samples, which differ",
+        f"gives the same output '{blamed[0].name}' for all {n} samples, which differ",
         "values may be saturated, or weights lost; compare preprocess with what the model was "
         "trained with",
     )
+
+
+def _unmoved(
+    tensors: Sequence[Tensor], outputs: Sequence[np.ndarray], before: Sequence[np.ndarray] | None
+) -> list[Tensor]:
+    """Outputs that are the same for all samples and should not be."""
+    still = [tensor for tensor, o in zip(tensors, outputs, strict=True) if _still(o)]
+    if before is None:
+        return still if len(still) == len(outputs) else []
+    moved = [not _still(o) for o in before]
+    return [t for t, m in zip(tensors, moved, strict=False) if m and t in still]
 
 
 def confused(
@@ -170,7 +230,8 @@ def _entries(before: np.ndarray, after: np.ndarray) -> list[int] | None:
 
     if before.ndim != 2 or before.shape != after.shape or not 2 <= before.shape[1] <= 1000:
         return None
-    a, b = (x.astype(np.float64) - x.mean(axis=0) for x in (before, after))
+    plain = (np.where(np.isinf(x), 0.0, x.astype(np.float64)) for x in (before, after))
+    a, b = (x - x.mean(axis=0) for x in plain)
     norms = np.linalg.norm(a, axis=0)[:, None] * np.linalg.norm(b, axis=0)[None]
     near = np.divide(a.T @ b, norms, out=np.zeros(norms.shape), where=norms > 0)
     _, columns = linear_sum_assignment(-near)
@@ -181,35 +242,50 @@ def _entries(before: np.ndarray, after: np.ndarray) -> list[int] | None:
 
 
 def _cosine(a: np.ndarray, b: np.ndarray) -> float:
-    """Cosine of all values together; 0 where shapes differ."""
+    """Cosine of all values together; 0 where shapes or infinities differ."""
     import numpy as np
 
     if a.shape != b.shape:
         return 0.0
-    x, y = a.astype(np.float64).ravel(), b.astype(np.float64).ravel()
+    x, y = (each.astype(np.float64).ravel() for each in (a, b))
+    infinite = np.isinf(x) | np.isinf(y)
+    if (x[infinite] != y[infinite]).any():
+        return 0.0
+    x, y = x[~infinite], y[~infinite]
     norm = float(np.linalg.norm(x) * np.linalg.norm(y))
     return float(x @ y) / norm if norm else float(not x.any() and not y.any())
 
 
-def _apart(a: np.ndarray, b: np.ndarray) -> tuple[float, int]:
+def _off(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """How far values are apart, float64: not at all where both are the same infinity."""
+    import numpy as np
+
+    x, y = a.astype(np.float64), b.astype(np.float64)
+    with np.errstate(invalid="ignore"):
+        return np.where(x == y, 0.0, np.abs(x - y))
+
+
+def apart(a: np.ndarray, b: np.ndarray) -> tuple[float, int]:
     """The largest difference, and in which sample."""
     import numpy as np
 
-    gaps = np.abs(a.astype(np.float64) - b.astype(np.float64)).reshape(len(a), -1)
-    worst = gaps.max(axis=1, initial=0.0)
+    worst = _off(a, b).reshape(len(a), -1).max(axis=1, initial=0.0)
     return float(worst.max(initial=0.0)), int(np.argmax(worst))
 
 
-def _still(output: np.ndarray) -> bool:
+def largest_of(output: np.ndarray) -> float:
+    """The largest finite value, without its sign."""
     import numpy as np
 
-    values = output.astype(np.float64)
-    return float(np.abs(values - values[:1]).max(initial=0.0)) <= 1e-6 * float(
-        np.abs(values).max(initial=0.0)
-    )
+    return float(np.abs(output[np.isfinite(output)]).max(initial=0.0))
 
 
-def _rounding(model: Answering) -> float:
-    """How far sums in another order may take the answers of a model of these facts."""
-    return next((share for fact, share in ROUNDING.items() if fact in model.description.facts),
-                ROUNDING["float32"])  # fmt: skip
+def _still(output: np.ndarray) -> bool:
+    return float(_off(output, output[:1]).max(initial=0.0)) <= 1e-6 * largest_of(output)
+
+
+def allowed(model: Answering, largest: float) -> float:
+    """How far sums in another order may take an output of a model of these facts."""
+    facts = model.description.facts
+    share = next((s for fact, s in ROUNDING.items() if fact in facts), ROUNDING["float32"])
+    return share * largest + 1e-5

@@ -33,13 +33,14 @@ def open_model(request: Request, store: Store, progress: Progress) -> tuple[str,
     params, root = request.job.params, Path(request.job.where["root"])
     fmt = format_named(params["spec"]["format"])
     folder = made_folder(request, "artifact")
-    fmt.gather(params["spec"], root, folder, params.get("samples", {}))
+    also = fmt.gather(params["spec"], root, folder, params.get("samples", {}))
     description, inspection = fmt.describe(folder), fmt.inspect(folder)
     artifact = store.put_artifact(folder, fmt.name)
     return artifact.digest, {
         "artifact": artifact.to_json(),
         "description": description.to_json(),
         "inspection": inspection.to_json(),
+        **({"also": dict(also)} if also else {}),
     }
 
 

@@ -2,20 +2,30 @@
 
 With all optimizations of ONNX Runtime off, a DequantizeLinear, a float32 operator and a
 QuantizeLinear stay three nodes, so no sum of 8-bit products is made and none can saturate.
+A source is scored as ONNX Runtime fuses it; where that leaves its graph, a note says so.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from edgeopt.schema.artifact import Artifact, Description
 from edgeopt.schema.base import digest_of
+from edgeopt.schema.errors import ModelError
 from edgeopt.schema.job import Arrays, Request
 from edgeopt.store import Store
 from edgeopt.worker.answers import Answering
+from edgeopt.worker.guards import allowed, apart, largest_of
+from edgeopt.worker.rounding import EXPLAINED, noise
+
+if TYPE_CHECKING:
+    import numpy as np
 
 BATCH = 32
+STEPS = 4  # of quantization, that fused kernels may be off
+STEP = 0.01  # of an output's largest value, where the output itself is not quantized
 
 
 def node_by_node(request: Request, store: Store) -> tuple[str, dict[str, Any]]:
@@ -38,3 +48,43 @@ def node_by_node(request: Request, store: Store) -> tuple[str, dict[str, Any]]:
     outputs = zip(model.tensors, model.outputs(size=BATCH), strict=True)
     refs = {tensor.name: store.put_array(values).to_json() for tensor, values in outputs}
     return digest_of(refs), {"outputs": refs, "n": model.n}
+
+
+def leaves_its_graph(source: Answering, outputs: Sequence[np.ndarray], folder: Path) -> str:
+    """What to tell of an ONNX source whose fused session answers otherwise than its graph.
+
+    Quantized ones are compared on all samples that there are, in quantization steps: of the
+    output, or else of 1% of its largest value; others on the first, within what float32 sums may
+    differ by, unless the rounding of the inputs explains it. Empty where they agree, and where the
+    graph cannot be run node by node.
+    """
+    from edgeopt.formats.onnx import FORMAT, files
+    from edgeopt.formats.onnx.format import MODEL
+    from edgeopt.formats.onnx.steps import output_steps
+
+    quantized = bool(source.description.facts & {"qdq", "int8"})
+    feeds = source.pool if quantized and source.pool else source.feeds
+    try:
+        plain = Answering(source.description, FORMAT.runner(folder, fused=False), feeds)
+        there = plain.outputs(size=BATCH)
+    except ModelError:
+        return ""
+    here = source.outputs(feeds, size=BATCH) if quantized else outputs
+    steps = output_steps(files.read(folder / MODEL, small_data=True)) if quantized else {}
+    for place, (tensor, a, b) in enumerate(zip(source.tensors, here, there, strict=True)):
+        off, sample = apart(a, b)
+        largest = largest_of(b)
+        step = steps.get(tensor.name, STEP * largest)
+        if off <= (STEPS * step if quantized else allowed(source, largest)):
+            continue
+        if not quantized and off <= EXPLAINED * noise(source, outputs)[place]:
+            continue
+        measure = f"{off / (step or 1.0):.1f} quantization steps" if quantized else (
+            f"{off / (largest or 1.0):.2g} of its largest value"
+        )  # fmt: skip
+        return (
+            f"the source as ONNX Runtime runs it, its nodes fused, answers otherwise than its "
+            f"graph run node by node: output '{tensor.name}' by {off:.3g} ({measure}) at sample "
+            f"{sample}. All candidates are compared with the fused answers"
+        )
+    return ""

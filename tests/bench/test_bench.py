@@ -115,7 +115,7 @@ def test_sides_with_other_threads_cannot_race(ask: Ask) -> None:
 def test_outputs_that_are_no_numbers_name_output_and_sample(ask: Ask) -> None:
     x = samples(40)
     x[33] = np.inf
-    with pytest.raises(ModelError, match="output 'y' is not finite for sample 33"):
+    with pytest.raises(ModelError, match="output 'y' is NaN for sample 33"):
         ask("score", model=network(), x=x)
 
 

@@ -82,12 +82,14 @@ def test_colours_are_normalized_and_moved(store: Store, raw_layout: str, layout:
 
 
 def test_the_recipes_layout_overrides_what_the_shape_suggests(store: Store) -> None:
-    x = np.random.default_rng(0).random((2, 4, 5, 3), np.float32)  # four channels, width three
-    signature = image(shape=("batch", 4, 5, 3))
-    with pytest.raises(DataError, match="does not fit"):
-        bind(kept(store, images=x), [], signature)
+    x = np.random.default_rng(0).random((2, 4, 4, 4), np.float32)  # fits however it is read
+    signature = image(shape=("batch", 4, 4, 4))
     found = made(store, kept(store, images=x), [], signature, layout="NCHW")["image"]
     np.testing.assert_array_equal(found, x)
+    found = made(store, kept(store, images=x), [], signature, layout="NHWC")["image"]
+    np.testing.assert_array_equal(found, x.transpose(0, 3, 1, 2))
+    with pytest.raises(DataError, match=r"as NHWC: samples are \[4, 5, 3\]"):
+        bind(shaped("float32", 2, 4, 5, 3), [], image(shape=("batch", 4, 5, 2)), layout="NHWC")
 
 
 def test_tables_are_fed_as_they_are(store: Store) -> None:
@@ -173,8 +175,8 @@ def test_what_is_no_image_is_said_as_it_is() -> None:
     ("raw", "signature", "how", "told"),
     [
         (shaped("uint8", 9, 4, 6), image(), {}, r"'images' does not fit input 'image'.*\[4, 6\]"),
-        (shaped("uint8", 9, 3, 4, 5), image(), {}, r"\[3, 4, 5\] as NCHW\), .* takes \[1, 4, 5\]"),
-        (shaped("uint8", 9, 20), image(), {}, "'images' is .* no axis looks like channels"),
+        (shaped("uint8", 9, 3, 4, 5), image(), {}, r"image: .* \[3, 4, 5\], .* takes \[1, 4, 5\]"),
+        (shaped("uint8", 9, 20), image(), {}, r"'images' does not fit input 'image'.*\[20\]"),
         (shaped("uint8", 9, 4, 5), image(), {"layout": "NHWC"}, "which is not NHWC"),
         (shaped("uint8", 9, 4, 5), image(), {"inputs": {"imag": "images"}}, "no input 'imag'"),
         (shaped("uint8", 9, 4, 5), image(), {"inputs": {"image": "x"}}, "no array 'x' for input"),

@@ -108,9 +108,9 @@ def test_outputs_that_do_not_match_are_named() -> None:
 def test_an_output_that_is_not_finite_is_named_with_its_sample(quantity: str) -> None:
     good, bad = np.zeros((4, 3)), np.zeros((4, 3))
     bad[2, 0] = np.nan
-    with pytest.raises(ModelError, match="output 'o' is not finite for sample 2"):
+    with pytest.raises(ModelError, match="output 'o' is NaN for sample 2"):
         compute(quantity, {"o": bad}, None, {"o": good})
-    with pytest.raises(ModelError, match="output 'o' is not finite for sample 2"):
+    with pytest.raises(ModelError, match="output 'o' is NaN for sample 2"):
         compute(quantity, {"o": good}, None, {"o": bad})
 
 

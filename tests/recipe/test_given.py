@@ -71,7 +71,7 @@ def test_what_contradicts_itself_is_refused(archive: Path, tmp_path: Path) -> No
         recipe_for(recipe, fields={"data": archive})
     with pytest.raises(RecipeError, match="unknown key 'sed'"):
         edgeopt.optimize("m.onnx", sed=1)
-    np.savez(tmp_path / "odd.npz", x=np.zeros(3))
+    np.savez(tmp_path / "odd.npz", **{"summer.x": np.zeros(3)})
     with pytest.raises(DataError, match="no validation split"):
         recipe_for("m.onnx", fields={"data": tmp_path / "odd.npz"})
     with pytest.raises(DataError, match=r"[Nn]o such"):

@@ -22,7 +22,7 @@ from typing import IO, Any
 import numpy as np
 
 from edgeopt.data.source import cut
-from edgeopt.data.splits import Selection
+from edgeopt.data.splits import Selection, by_split
 from edgeopt.schema.errors import DataError, did_you_mean
 
 NUMBERS = "biuf"  # dtype kinds: bool, integers, real floats
@@ -73,20 +73,25 @@ class Npz:
         self._zip.close()
 
     @property
-    def names(self) -> tuple[str, ...]:
+    def members(self) -> tuple[str, ...]:
         """Names of the arrays, in the order of the file."""
-        members = [name for name in self._zip.namelist() if name.endswith(".npy")]
-        return tuple(dict.fromkeys(name.removesuffix(".npy") for name in members))
+        return _arrays_in(self._zip)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The arrays as ``SPLIT.ARRAY``; plain ones under each name of their one split."""
+        splits = by_split(self.members)
+        return tuple(f"{split}.{array}" for split, arrays in splits.items() for array in arrays)
 
     def read(self, name: str) -> np.ndarray[Any, Any]:
-        """One array, in native byte order and C order.
+        """One array by its name in the file, in native byte order and C order.
 
         Raises DataError naming file and member: no such member, damaged, not of numbers, or
         larger than the limit.
         """
-        if name not in self.names:
+        if name not in self.members:
             raise DataError(
-                f"no array '{name}'", where=str(self.path), hint=did_you_mean(name, self.names)
+                f"no array '{name}'", where=str(self.path), hint=did_you_mean(name, self.members)
             )
         member = self._zip.getinfo(f"{name}.npy")
         if member.file_size > self.limit_bytes:
@@ -106,14 +111,26 @@ class Npz:
         self, selection: Selection, arrays: Sequence[str]
     ) -> tuple[dict[str, np.ndarray[Any, Any]], range]:
         """The selected samples. Raises DataError."""
-        whole = {name: self.read(f"{selection.split}.{name}") for name in arrays}
+        members = by_split(self.members)[selection.split]
+        whole = {name: self.read(members[name]) for name in arrays}
         return cut(self.path, whole, selection)
 
-    def _array(self, name: str, stream: IO[bytes], member_bytes: int) -> np.ndarray[Any, Any]:
+    def length(self, name: str) -> int:
+        """How many samples an array's header claims; nothing else is read. Raises DataError."""
+        with self._blamed(name), self._zip.open(f"{name}.npy") as stream:
+            shape, _, _ = self._header(stream)
+        return int(shape[0]) if shape else 0
+
+    def _header(self, stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+        """Shape, whether in Fortran order, and dtype, as claimed."""
         version = np.lib.format.read_magic(stream)
         if version not in _HEADERS:
             raise ValueError(f"unknown .npy version {version}")
-        shape, fortran, dtype = _HEADERS[version](stream)
+        found: tuple[tuple[int, ...], bool, np.dtype[Any]] = _HEADERS[version](stream)
+        return found
+
+    def _array(self, name: str, stream: IO[bytes], member_bytes: int) -> np.ndarray[Any, Any]:
+        shape, fortran, dtype = self._header(stream)
         if dtype.kind not in NUMBERS + TEXT:
             raise DataError(
                 f"array '{name}' is of dtype {dtype}, not of numbers", where=str(self.path)
@@ -159,8 +176,13 @@ def _half_of_free_memory() -> int:
     return int(psutil.virtual_memory().available) // 2
 
 
+def _arrays_in(archive: zipfile.ZipFile) -> tuple[str, ...]:
+    members = [name for name in archive.namelist() if name.endswith(".npy")]
+    return tuple(dict.fromkeys(name.removesuffix(".npy") for name in members))
+
+
 def members_digest(path: Path, split: str) -> str:
-    """SHA-256 over the compressed members of a split, ``SPLIT.ARRAY``, by name.
+    """SHA-256 over the compressed members of a split, ``SPLIT.ARRAY``, or all plain ones, by name.
 
     What a split's job depends on: another split's change leaves it as it is. A file that is
     no archive is digested whole, for the job to complain about. Raises OSError.
@@ -169,7 +191,8 @@ def members_digest(path: Path, split: str) -> str:
     with path.open("rb") as stream:
         try:
             with zipfile.ZipFile(stream) as archive:
-                infos = [i for i in archive.infolist() if i.filename.startswith(f"{split}.")]
+                held = by_split(_arrays_in(archive)).get(split, {}).values()
+                infos = [i for i in archive.infolist() if i.filename.removesuffix(".npy") in held]
             for info in sorted(infos, key=lambda i: i.filename):
                 stream.seek(info.header_offset + 26)
                 name_size, extra_size = struct.unpack("<HH", stream.read(4))

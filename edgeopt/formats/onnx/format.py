@@ -35,13 +35,14 @@ class OnnxFormat:
         root: Path,
         into: Path,
         samples: Mapping[str, Mapping[str, Any]],
-    ) -> None:
+    ) -> Mapping[str, str]:
         """Copy the model and its external data, byte for byte, once both are checked."""
         from edgeopt.formats.onnx import files
 
         path = root / spec["path"]
         files.copy_model(path, into / MODEL)
         files.check(into / MODEL, shown=path)
+        return {}
 
     def describe(self, folder: Path) -> Description:
         """Signature and facts; weights in external files are not read."""

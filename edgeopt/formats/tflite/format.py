@@ -38,13 +38,14 @@ class TfliteFormat:
         root: Path,
         into: Path,
         samples: Mapping[str, Mapping[str, Any]],
-    ) -> None:
+    ) -> Mapping[str, str]:
         """Copy the model, byte for byte, once it is checked."""
         from edgeopt.formats.tflite import files
 
         path = root / spec["path"]
         files.check(path)
         shutil.copyfile(path, into / MODEL)
+        return {}
 
     def describe(self, folder: Path) -> Description:
         """Signature and facts, read from the file."""

@@ -44,13 +44,14 @@ class TorchFormat:
         root: Path,
         into: Path,
         samples: Mapping[str, Mapping[str, Any]],
-    ) -> None:
-        """Copy the code, build the module, fit the weights, run it once, write it all."""
+    ) -> Mapping[str, str]:
+        """Copy the code, build the module, fit the weights, try it on the samples, write it all."""
         from edgeopt.formats.torch import code, module, weights
+        from edgeopt.formats.torch.readings import first_that_runs
 
         if spec.get("path"):
             self._gather_program(program_file(root / spec["path"]), into)
-            return
+            return {}
         file, name = factory_of(spec)
         for key, path in source_files(spec, root).items():
             if key.startswith(f"{CODE}/"):
@@ -63,11 +64,11 @@ class TorchFormat:
             weights.fit(made, weights.read_state(path), str(path))
         _refuse_other_floats(made, where)
         order = module.check_inputs(made, list(samples), where)
-        inputs = {name: _with_batch(samples[name]) for name in order}
-        outputs = module.run(made, module.example(inputs, 2), where)
+        found = first_that_runs(made, {name: samples[name] for name in order}, where)
         weights.write_state(made, into / WEIGHTS)
-        said = {"factory": spec["factory"], "inputs": inputs, "outputs": list(outputs)}
+        said = {"factory": spec["factory"], "inputs": found.inputs, "outputs": found.outputs}
         (into / MODEL).write_text(json.dumps(said, indent=1) + "\n")
+        return found.also
 
     def _gather_program(self, path: Path, into: Path) -> None:
         """Copy an exported program without what could run code, and run it once."""
@@ -205,12 +206,6 @@ def _refuse_other_floats(made: Any, where: str) -> None:
                 where=where,
                 hint="Let the factory return module.float().",
             )
-
-
-def _with_batch(sample: Mapping[str, Any]) -> dict[str, Any]:
-    shape = ["batch", *sample["shape"]]
-    layout = sample.get("layout") or image_layout(shape)
-    return {"shape": shape, "dtype": sample["dtype"], "layout": layout}
 
 
 def _output(name: str, two: np.ndarray, three: np.ndarray) -> Tensor:

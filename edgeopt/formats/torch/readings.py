@@ -1,0 +1,99 @@
+"""How a network takes its samples, where only running it can tell."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice, product
+from typing import Any, NamedTuple
+
+import numpy as np
+from torch import nn
+
+from edgeopt.formats.layout import image_layout
+from edgeopt.formats.torch import module
+from edgeopt.schema.errors import ModelError
+
+Said = Mapping[str, Any]
+BATCHES = (2, 3)  # two counts of samples, so that no batch is taken for channels
+MOST_TRIED = 64  # readings of all inputs together
+MOST_TOLD = 3  # of those that failed
+HINT = (
+    "data.layout says how images lie in the file (NHW, NCHW or NHWC); left out, arrays are tried "
+    "as they are, then as images"
+)
+
+
+class Found(NamedTuple):
+    """The reading that was taken, and what else the network runs on.
+
+    ``inputs``: ``{"shape", "dtype", "layout"}`` by input, the batch first; ``also``: by input the
+    array's layout in which the network runs as well, and answers otherwise.
+    """
+
+    inputs: dict[str, dict[str, Any]]
+    outputs: list[str]
+    also: dict[str, str]
+
+
+def first_that_runs(made: nn.Module, samples: Mapping[str, Said], where: str) -> Found:
+    """The first reading of the samples with which a network runs, for 2 samples and for 3.
+
+    ``samples`` by input: ``{"shape", "dtype", "layout"}``, the shape without the batch, and under
+    ``else`` further ones with ``read``, the array's layout. Raises ModelError with the network's
+    own words for what was tried where none runs.
+    """
+    failed: list[ModelError] = []
+    for choice in islice(_choices(samples), MOST_TRIED):
+        inputs = {name: _with_batch(said) for name, said in choice.items()}
+        try:
+            outputs = [module.run(made, module.example(inputs, n), where) for n in BATCHES]
+        except ModelError as error:
+            failed.append(error)
+            continue
+        return Found(inputs, list(outputs[0]), _also(made, samples, choice, where))
+    told = list(dict.fromkeys(error.what for error in failed))
+    if len(failed) == 1:
+        raise failed[0]
+    what = "; ".join(told[:MOST_TOLD]) + ("; ..." if len(told) > MOST_TOLD else "")
+    raise ModelError(what, where=where, hint=HINT)
+
+
+def _choices(samples: Mapping[str, Said]) -> Iterator[dict[str, Said]]:
+    """One reading for each input, those that are nearest to the arrays as they are first."""
+    each: list[Sequence[Said]] = [(said, *said.get("else", ())) for said in samples.values()]
+    places = sorted(product(*(range(len(ways)) for ways in each)), key=lambda at: (sum(at), at))
+    for at in places:
+        yield {name: ways[place] for name, ways, place in zip(samples, each, at, strict=True)}
+
+
+def _also(
+    made: nn.Module, samples: Mapping[str, Said], taken: Mapping[str, Said], where: str
+) -> dict[str, str]:
+    """Layouts of arrays that were taken as they are in which the network answers otherwise."""
+    found = {}
+    for name, said in taken.items():
+        others = [other for other in samples[name].get("else", ()) if other.get("read")]
+        if said.get("read") or not others or said["dtype"] != others[0]["dtype"]:
+            continue
+        inputs = {each: _with_batch(other) for each, other in taken.items()}
+        feeds = module.example(inputs, BATCHES[0])
+        array = np.random.default_rng(0).random(feeds[name].shape, np.float32)
+        moved = array[:, np.newaxis] if array.ndim == 3 else array.transpose(0, 3, 1, 2)
+        try:
+            here = module.run(made, {**feeds, name: array}, where)
+            there = module.run(made, {**feeds, name: np.ascontiguousarray(moved)}, where)
+        except ModelError:
+            continue
+        if not all(_alike(here[output], there[output]) for output in here):
+            found[name] = str(others[0]["read"])
+    return found
+
+
+def _alike(a: np.ndarray[Any, Any], b: np.ndarray[Any, Any]) -> bool:
+    return a.shape == b.shape and np.allclose(a, b, rtol=1e-3, atol=1e-5, equal_nan=True)
+
+
+def _with_batch(said: Said) -> dict[str, Any]:
+    shape = ["batch", *said["shape"]]
+    layout = said.get("layout") or image_layout(shape)
+    return {"shape": shape, "dtype": said["dtype"], "layout": layout}

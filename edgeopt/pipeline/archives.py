@@ -1,0 +1,126 @@
+"""Samples for model files that come without a recipe: arrays of an archive, or random ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from edgeopt.data.load import check_finite
+from edgeopt.data.sources.npz import Npz
+from edgeopt.data.splits import by_split
+from edgeopt.schema.artifact import Description
+from edgeopt.schema.errors import DataError, UsageError
+from edgeopt.schema.job import ArrayRef, Arrays
+from edgeopt.store import Store
+
+RANDOM_SAMPLES = 16
+PREFERRED = ("validation", "test")
+LABELS = ("label", "labels")
+
+
+def samples_for(
+    d: Description,
+    data: Path | None,
+    store: Store,
+    split: str | None = None,
+    labels: Sequence[str] = (),
+) -> Arrays:
+    """Samples for a model's inputs, (n, ...) each, put into the store.
+
+    ``data`` is an archive of plain arrays, or of arrays named SPLIT.ARRAY, of which ``split`` is
+    read: where None, ``validation``, else ``test``, else the only one. Each input takes the array
+    of its name; a single input also the only array that is no label. Without ``data``, random
+    samples: normal, or zeros and ones for integers. Raises DataError, naming file and array, and
+    UsageError where random samples would have free sizes.
+    """
+    if data is None:
+        return _random(d, store)
+    names = [tensor.name for tensor in d.signature.inputs]
+    with Npz(data) as archive:
+        members = _members(archive, names, split)
+        arrays = {}
+        for name, member in _by_input(members, names, labels, data).items():
+            arrays[name] = archive.read(member)
+            check_finite(data, member, arrays[name], range(len(arrays[name])))
+        labelled = {name: _labels(archive, members, name) for name in labels}
+    counts = {name: len(array) for name, array in arrays.items()}
+    counts |= {name: len(array) for name, array in labelled.items()}
+    if len(set(counts.values())) != 1 or 0 in counts.values():
+        raise DataError(f"arrays differ in their count of samples: {counts}", where=str(data))
+    return Arrays(
+        split="benchmark",
+        n=next(iter(counts.values())),
+        arrays={name: store.put_array(array) for name, array in arrays.items()},
+        labels={name: store.put_array(array) for name, array in labelled.items()},
+    )
+
+
+def _members(archive: Npz, names: Sequence[str], split: str | None) -> Mapping[str, str]:
+    """Array -> name in the file, of the split that is meant. Raises DataError."""
+    splits = by_split(archive.members)
+    if split is None and set(names) <= set(archive.members):
+        return {name: name for name in archive.members}
+    chosen = split or next((each for each in PREFERRED if each in splits), None)
+    if chosen is None and len(splits) == 1:
+        chosen = next(iter(splits))
+    if chosen in splits:
+        return splits[str(chosen)]
+    told = f"; it has {', '.join(splits) or 'none'}"
+    if chosen is not None:
+        raise DataError(f"no split '{chosen}'{told}", where=str(archive.path))
+    raise DataError(
+        f"which split is meant? none is called {' or '.join(PREFERRED)}{told}",
+        where=str(archive.path),
+        hint="name its arrays validation.ARRAY, or plainly ARRAY",
+    )
+
+
+def _by_input(
+    members: Mapping[str, str], names: Sequence[str], labels: Sequence[str], path: Path
+) -> dict[str, str]:
+    """Model input -> name in the file. Raises DataError, listing what is there."""
+    free = [name for name in members if name not in (*labels, *LABELS)]
+    if len(names) == len(free) == 1 and names[0] not in members:
+        return {names[0]: members[free[0]]}
+    for name in names:
+        if name not in members:
+            raise DataError(
+                f"no array for the input '{name}'; it has {', '.join(members.values())}",
+                where=str(path),
+                hint=f"name it {name}, or validation.{name}",
+            )
+    return {name: members[name] for name in names}
+
+
+def _labels(archive: Npz, members: Mapping[str, str], label: str) -> Any:
+    """The array of labels. Raises DataError, listing what is there."""
+    if label not in members:
+        raise DataError(
+            f"no array '{label}' for labels; it has {', '.join(members.values())}",
+            where=str(archive.path),
+        )
+    found = archive.read(members[label])
+    if found.dtype.kind not in "biuf":
+        raise DataError(f"label array '{members[label]}' is of text", where=str(archive.path))
+    check_finite(archive.path, members[label], found, range(len(found)))
+    return found
+
+
+def _random(d: Description, store: Store) -> Arrays:
+    import numpy as np
+
+    rng = np.random.default_rng(0)
+    refs: dict[str, ArrayRef] = {}
+    for tensor in d.signature.inputs:
+        fixed = [dim for dim in tensor.shape[1:] if isinstance(dim, int)]
+        if len(fixed) < len(tensor.shape[1:]):
+            raise UsageError(
+                f"input '{tensor.name}' has free dimensions {list(tensor.shape)}",
+                hint="give real samples with --data FILE.npz",
+            )
+        shape = (RANDOM_SAMPLES, *fixed)
+        dtype = np.dtype("float32" if tensor.name in d.codes else tensor.dtype)
+        values = rng.standard_normal(shape) if dtype.kind == "f" else rng.integers(0, 2, shape)
+        refs[tensor.name] = store.put_array(values.astype(dtype))
+    return Arrays(split="benchmark", n=RANDOM_SAMPLES, arrays=refs)
