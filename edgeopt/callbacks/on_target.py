@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from edgeopt.api import optimize
+from edgeopt.schema.errors import ModelError
 from edgeopt.schema.result import CandidateResult, Result, TargetResult
 
 PREFIX = "edgeopt/"
@@ -47,7 +48,7 @@ class OnTarget:
         """``edgeopt/latency_p50_ms`` and more of the best form, ``edgeopt/int8_...`` of the best
         INT8 one. The module, its gradients and all random states stay as they are.
 
-        Raises EdgeoptError.
+        Raises EdgeoptError, where nothing could be measured, too.
         """
         part = self.part
         meant = getattr(module, part) if isinstance(part, str) else part(module) if part else module
@@ -59,6 +60,8 @@ class OnTarget:
             quick=True,
             **self.fields,
         )
+        if result.targets[0].verdict == "failed":
+            raise ModelError(result.targets[0].sentence, where=self.target)
         found = figures_of(result)
         self.history.append(found)
         return found

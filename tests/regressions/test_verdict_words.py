@@ -13,8 +13,11 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 import edgeopt
+from edgeopt.callbacks import OnTarget
+from edgeopt.pipeline.counted import CountedContest
 from edgeopt.report import draw
 from edgeopt.schema.artifact import Artifact
+from edgeopt.schema.errors import EdgeoptError, WorkerError
 from edgeopt.schema.result import Result
 
 spec = importlib.util.spec_from_file_location(
@@ -212,6 +215,7 @@ def words(result: Result) -> dict[str, str]:
     return {target.target: target.verdict for target in result.targets}
 
 
+@pytest.mark.extras
 def test_a_reference_that_cannot_be_scored_fails_its_target_alone(folder: Path) -> None:
     """Guards against a broken target that reads as one that only lacks proof."""
     targets = ["local/onnxruntime", "local/openvino"]
@@ -227,6 +231,7 @@ def test_a_reference_that_cannot_be_scored_fails_its_target_alone(folder: Path) 
     assert [t["verdict"] for t in kept["targets"]] == ["chosen", "failed"]
 
 
+@pytest.mark.extras
 def test_where_no_target_is_decided_a_failed_run_exits_1(folder: Path) -> None:
     """Guards against a run without any result that reads as partly done."""
     result = optimized(folder, folder / "det.onnx", ["local/openvino"])
@@ -234,6 +239,7 @@ def test_where_no_target_is_decided_a_failed_run_exits_1(folder: Path) -> None:
     assert (folder / "out" / "result.json").is_file()
 
 
+@pytest.mark.extras
 @pytest.mark.parametrize("bench", [True, False], ids=["measured", "built"])
 def test_a_reference_that_cannot_be_made_fails_its_target_alone(folder: Path, bench: bool) -> None:
     """Guards against one target's missing operator that costs the others their result."""
@@ -254,3 +260,59 @@ def test_candidates_that_all_failed_are_a_failed_target_which_names_the_first_er
     decision = contest(figures, {}).run()
     assert decision.verdict == "failed"
     assert "one: it broke" in decision.sentence
+
+
+@pytest.mark.extras
+def test_a_callback_raises_where_nothing_could_be_measured(folder: Path) -> None:
+    """Guards against a training loop that logs nothing and does not say why."""
+    scope: dict[str, Any] = {}
+    exec(TORCH_NET, scope)
+    x = np.random.default_rng(0).normal(size=(40, 3, 3)).astype(np.float32)
+    on_target = OnTarget((x, np.arange(40) % 3), target="local/litert", store=folder / "store")
+    with pytest.raises(EdgeoptError, match="Lowering not found"):
+        on_target.measured(scope["Net"]())
+
+
+def test_a_winner_whose_worker_was_lost_on_test_is_not_tested() -> None:
+    """Guards against a crash that reads as a refusal of the model."""
+    made = contest({"reference": parts.REFERENCE, "good": parts.candidate(0.5)}, {})
+    made.bench.known.raw["test"] = made.bench.known.raw["validation"]
+    plain = made.bench.score
+
+    def score(entries: Any, split: str) -> Any:
+        asked = list(entries)
+        found = plain(asked, split)
+        if split == "test":
+            asked[0].error = WorkerError("the worker died of signal 9").record()
+        return found
+
+    made.bench.score = score
+    decision = made.run()
+    assert (decision.verdict, decision.exit_code) == ("inconclusive", 4)
+    assert "not tested: the worker died of signal 9" in decision.sentence
+
+
+# -- devices without time
+
+
+def counted(ratio: float) -> dict[str, Any]:
+    figures = {"instructions": (1e6 * ratio,) * 3, "ratio.instructions": (ratio,) * 3}
+    return {"validation": parts.accurate(0), "count": figures}
+
+
+def test_counts_that_tie_go_to_the_smaller_file_and_the_reference_is_not_counted_twice() -> None:
+    """Guards against counted contests that speak otherwise than timed ones."""
+    figures = {"reference": counted(1.0), "first": counted(0.500), "second": counted(0.501)}
+    bench = parts.Given(figures, objective="instructions")
+    entries = parts.contest(bench).entries
+    made = CountedContest(bench, entries, entries[0], lambda _event: None, None)
+    for entry, size in zip(made.entries, (1000, 1000, 400), strict=True):
+        entry.artifact = Artifact(format="onnx", files={"m.onnx": "0" * 64}, size_bytes=size)
+    eligible_reference(made)
+    decision = made.run()
+    assert ("count", "reference") not in bench.done
+    assert made.reference.measured["ratio.instructions"].interval == (1.0, 1.0)
+    assert decision.chosen is not None and decision.chosen.plan.id == "second"
+    assert decision.sentence.startswith("second is in a tie with first, and smaller")
+    first = next(e for e in made.entries if e.plan.id == "first")
+    assert "a tie with the chosen, which is smaller" in made.standing_of(first, decision)[1]
