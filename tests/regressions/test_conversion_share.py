@@ -19,6 +19,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 from passes_bench import Context, network, samples
+from qat_parts import observed, run_onnx, samples_of, source_of, to_onnx
 
 import edgeopt
 from edgeopt.cli.commands import run
@@ -224,6 +225,18 @@ def test_what_a_runtime_cannot_run_is_told_by_the_file(tmp_path: Path) -> None:
     assert found.by == "the file" and "onnxruntime" in found.note.lower()
     assert found.weights == 1.0 and found.macs == 1.0
     assert found.sentence.endswith("by the file")
+
+
+def test_an_export_of_a_module_on_grids_is_told_as_any_other(tmp_path: Path) -> None:
+    """What ``qat`` trained becomes INT8 in the export, which is asked about, too."""
+    signals, _ = samples_of("imu", "train", 32)
+    parent = format_named("torch").load(source_of("imu", tmp_path / "torch"))
+    made = observed(parent, "signal", signals, "u8s8", outputs=7)
+    path = to_onnx(made, tmp_path / "onnx")
+    found = told(path.parent, ORT, signal=signals[:1])
+    _, ran = run_onnx(path, signals[:1])
+    assert found.form == "int8" and found.weights > 0.99 and found.macs > 0.99
+    assert set(found.float_operators) <= set(ran)
 
 
 # -- TFLite
