@@ -7,6 +7,7 @@ from typing import Any
 
 from edgeopt.data.gather import blamed
 from edgeopt.data.outputs import kept_outputs
+from edgeopt.decide.leading import leading_metric
 from edgeopt.metrics import custom, default_metrics, figures, outputs_with
 from edgeopt.metrics.chance import Lead, lead, other_names
 from edgeopt.metrics.labels import Labels
@@ -137,10 +138,15 @@ class Figures:
     def sliced(
         self, outputs: Mapping[str, Any], source: Mapping[str, Any], split: str
     ) -> Iterable[SliceFigure]:
-        """The first metric by class and by the values of each metadata column."""
+        """The leading metric by class and by the values of each metadata column."""
         labels, refs = self.labels(split), self.known.raw[split].slices
         columns = {name: as_text(self.store.get_array(ref)) for name, ref in refs.items()}
-        return sliced(self.metrics(source, labels)[0], outputs, source, labels, columns)
+        measured = self.metrics(source, labels)
+        asked = [c for c in self.recipe.parsed_constraints() if is_of_outputs(c.quantity)]
+        objective, listed = self.recipe.objective_for(self.target), self.recipe.listed_metrics
+        first = leading_metric(asked, objective, listed, measured)
+        quantity = first if is_of_outputs(first) else measured[0]
+        return sliced(quantity, outputs, source, labels, columns)
 
 
 def _first(labels: Any, n: int) -> Any:
