@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -84,11 +84,7 @@ def run_recipe(
         count = sum(c.eligible for c in plan.candidates)
         on_event(Event(what="phase", text=f"Building {count} candidates"))
         outcomes.update(engine.run(plan.jobs, outcomes))
-        if (unsound := outcomes.get(SOURCE_CHECK)) and unsound.error:
-            raise from_record(unsound.error)
-        of_source = unsound.value.get("notes", ()) if unsound else ()
-        for note in of_source:
-            on_event(Event(what="note", text=note))
+        of_source = _notes_of_source(outcomes, on_event)
         checked = check_saturation(work, plan) if bench and not quick else Checked(plan)
         plan, contests = checked.plan, []
         notes = [*known.notes, *of_source, *search.notes, *plan.notes, *checked.notes]
@@ -136,6 +132,19 @@ def run_recipe(
         exit_code=exit_code_of(results),
     )
     return write_result(result, store, out) if out is not None else result
+
+
+def _notes_of_source(outcomes: Mapping[str, Outcome], on_event: OnEvent) -> tuple[str, ...]:
+    """What the source's check tells. Raises the error that it ended in."""
+    checked = outcomes.get(SOURCE_CHECK)
+    if checked is None:
+        return ()
+    if checked.error:
+        raise from_record(checked.error)
+    notes = tuple(map(str, checked.value.get("notes", ())))
+    for note in notes:
+        on_event(Event(what="note", text=note))
+    return notes
 
 
 def make_plan(
