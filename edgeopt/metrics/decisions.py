@@ -40,6 +40,8 @@ def agreeing(mine: Array, theirs: Array, source: Profile) -> Iterator[tuple[str,
         kept = np.flatnonzero(~source.axes[axis].odd) if apart else np.arange(a.shape[axis])
         main, other = (np.take(each, kept, axis) for each in (a, b))
         found = _tops(main, other, axis) if len(kept) > 1 else _sides(main, other)
+        if found is None and a.shape[axis] > 1:
+            found = _tops(a, b, axis)
         if found is not None:
             yield "", found
     for group in apart:

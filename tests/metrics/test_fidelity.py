@@ -29,7 +29,8 @@ def pairs(draw: st.DrawFn) -> tuple[Array, Array]:
 @given(pairs())
 def test_figures_are_those_of_their_definitions(pair: tuple[Array, Array]) -> None:
     found = {q: compute(q, {"o": pair[0]}, None, {"p": pair[1]}) for q in FIDELITY}
-    if not any(found[q].where for q in FIDELITY):
+    alone = len(profile(pair[1]).groups) == 1
+    if alone and not any(found[q].where for q in FIDELITY):
         scale = np.maximum(pair[1].std(axis=0, dtype=np.float64), 1e-3 * np.ptp(pair[1]))
         mean = pair[1].mean(axis=0, dtype=np.float64)
         if np.ptp(pair[1]) > 1e-3:
@@ -42,7 +43,7 @@ def test_figures_are_those_of_their_definitions(pair: tuple[Array, Array]) -> No
             if noise > 1e-3:
                 sqnr = 10 * np.log10((s**2).sum() / noise)
                 assert found["fidelity.sqnr"].value == pytest.approx(sqnr, rel=1e-5)
-    if pair[0].ndim == 2 and len(profile(pair[1]).groups) == 1:
+    if pair[0].ndim == 2 and alone:
         same = pair[0].argmax(axis=1) == pair[1].argmax(axis=1)
         assert found["fidelity.agreement"].value == np.mean(same)
     for measurement in found.values():
