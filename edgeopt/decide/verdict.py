@@ -132,6 +132,8 @@ def _sentence(
             what = f"{quantity} {told} equals source"
     else:
         what, shown = f"{quantity} {told}", unit
+    if value.where:
+        what += f" in {value.where}"
     if not ground.exact:
         what += f" (95% interval {_span(ground, shown, digits)})"
     return f"{what}; {_asked(constraint, shown)}: {word}"

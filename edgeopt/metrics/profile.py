@@ -20,7 +20,7 @@ APART = 10.0  # how much a spread differs from the median of slices to make a gr
 FLOOR = 1e-3  # of the output's range: no value counts as if it varied by less
 MOVES = 0.05  # share of samples in which a slice must move, to be judged by itself
 NOTICED = 0.05  # of a slice's spread: what counts as a move
-RESOLUTION = 1e-6  # of a slice's largest value: below, float32 itself varies
+RESOLUTION = 1e-6  # of the output's largest value: below, sums in float32 vary themselves
 FEW_SAMPLES = 256  # that medians are taken of
 SCORE_STEP = 1 / 255  # of scores from 0 to 1: the finest that 8 bits tell
 
@@ -187,7 +187,7 @@ def _moving(values: Array, spread: Array, axis: int) -> Array:
         count += (np.abs(part - median).max(axis=others) > NOTICED * spread).sum(axis=0)
         low = np.minimum(low, part.min(axis=(0, *others)))
         high = np.maximum(high, part.max(axis=(0, *others)))
-    real = spread > RESOLUTION * np.maximum(np.abs(low), np.abs(high))
+    real = spread > RESOLUTION * max(np.abs(low).max(), np.abs(high).max())
     scores = (low >= 0) & (high <= 1)
     faint = scores & (high < SCORE_STEP) if (scores & (high >= 0.5)).any() else False
     found: Array = real & ~np.asarray(faint) & (count >= MOVES * len(values))

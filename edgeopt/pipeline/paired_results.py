@@ -132,10 +132,10 @@ def _labels(result: Result, store: Store | None) -> Labels | None:
     held = result.data.get(SPLIT, {})
     if store is None or not held.get("labelled"):
         return None
-    refs = {name: ArrayRef.model_validate(raw) for name, raw in held.get("labels", {}).items()}
     try:
+        refs = {name: ArrayRef.model_validate(raw) for name, raw in held["labels"].items()}
         return {output: store.get_array(refs[array]) for output, array in held["labelled"].items()}
-    except StoreError:
+    except (StoreError, KeyError, ValueError):  # gone, or a document that was changed
         return None
 
 

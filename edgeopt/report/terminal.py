@@ -242,8 +242,8 @@ def _quality(target: TargetResult, candidate: CandidateResult) -> Text:
     lines: list[tuple[str, str]] = []
     for split, figure, difference in by_split(target, target.metric, candidate):
         mark = f" ({split})" if split == "test" else ""
-        below = told(difference) if difference else interval(figure)
-        lines += [(told(figure) + mark, ""), *([(below, "dim")] if below else [])]
+        below = told(difference, short=True) if difference else interval(figure)
+        lines += [(told(figure, short=True) + mark, ""), *([(below, "dim")] if below else [])]
     if not lines:
         return Text("-", "dim")
     text = Text("\n", justify="right").join(Text(line, style) for line, style in lines)

@@ -56,13 +56,14 @@ def less_is_better(quantity: str, measurement: Measurement | None = None) -> boo
 # -- figures
 
 
-def told(measurement: Measurement) -> str:
-    """A figure, signed where it is a difference: ``-0.31pt``; what it is the worst of behind it."""
+def told(measurement: Measurement, *, short: bool = False) -> str:
+    """A figure, signed where it is a difference: ``-0.31pt``; what it is the worst of behind it,
+    unless it is to be ``short``."""
     unit, digits = _shown(measurement)
     text = figure(measurement.value, unit, digits)
     if measurement.quantity.startswith("difference.") and measurement.value > 0:
         text = f"+{text}"
-    where = getattr(measurement, "where", "")
+    where = "" if short else measurement.where
     return f"{text} [{where}]" if where else text
 
 

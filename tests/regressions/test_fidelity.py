@@ -143,3 +143,12 @@ def test_damage_that_keeps_the_sign_is_refused(damage: str) -> None:
         "halved": b / 2,
     }[damage]
     assert not accepted({"a": source["a"], "b": made}, source)
+
+
+def test_channels_that_are_dead_but_for_rounding_are_no_groups() -> None:
+    """A trained encoder has channels of 1e-33 beside others of 0.1: an artifact may make them 0."""
+    source = {"embedding": np.random.default_rng(0).normal(0, 0.05, size=(200, 384))}
+    source["embedding"][:, [7, 127]] *= 1e-31
+    made = {"embedding": source["embedding"].astype(np.float16).astype(np.float64)}
+    assert not made["embedding"][:, 127].any()
+    assert accepted(made, source)
