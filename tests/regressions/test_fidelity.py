@@ -65,12 +65,27 @@ def test_rows_that_stand_still_beside_large_ones_are_refused() -> None:
         figures(["fidelity.cosine"], damaged, source)
 
 
+@pytest.mark.extras
 def test_one_value_a_sample_is_held_to_how_it_varies() -> None:
     """Prices from 9,000 to 34,000, wrong by more than half of that range, are all positive."""
     source, damaged = answers("price.tflite", "price"), answers("price_int8.tflite", "price")
     apart = np.abs(source["value"] - damaged["value"]).max()
     assert apart > 0.5 * np.ptp(source["value"])
     assert not accepted(damaged, source)
+
+
+@pytest.mark.extras
+def test_the_same_network_with_ranges_of_all_samples_is_accepted(tmp_path: Path) -> None:
+    """The bound refuses the damage and not INT8: calibrated by extremes the prices hold."""
+    from tflite_networks import answers as ran
+    from tflite_networks import applied
+
+    from edgeopt.passes.quantize_int8_tflite import QuantizeInt8
+
+    x = np.load(FIXTURES / "price.npz")["x"]
+    content = (FIXTURES / "price.tflite").read_bytes()
+    made = applied(QuantizeInt8(scheme="static"), content, tmp_path, x)
+    assert accepted({"value": ran(made, x)}, {"value": ran(content, x)})
 
 
 def test_one_score_a_sample_is_held_to_the_decisions_it_makes() -> None:
