@@ -170,8 +170,9 @@ def _choices(
         others = [n for n, form in forms.items() if n != output and fit(told[array].form, form)]
         if isinstance(data.label, str) and array != output and others:
             yield (
-                f"the labels '{array}' are taken for those of output '{output}', by the classes they "
-                f"name; they would fit '{others[0]}' too. To say it: data.label: {{OUTPUT: {array}}}"
+                f"the labels '{array}' are taken for those of output '{output}', by the classes "
+                f"they name, though they would fit '{others[0]}' too; a map says it: data.label: "
+                f"{{OUTPUT: {array}}}"
             )
     bounds = [c.quantity for c in recipe.parsed_constraints() if is_of_outputs(c.quantity)]
     held = {of_output(quantity)[1] for quantity in bounds}
