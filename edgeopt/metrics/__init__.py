@@ -11,12 +11,12 @@ from typing import Any
 
 from edgeopt.metrics import classification, custom, decisions, fidelity, regression
 from edgeopt.metrics.labels import Labels, form_of, measured_of, placed
+from edgeopt.metrics.masks import masked, unmasked
 from edgeopt.metrics.outputs import (
     Array,
     Outputs,
     check_infinities,
     check_outputs,
-    finite,
     paired,
 )
 from edgeopt.metrics.profile import Profile, profile
@@ -174,7 +174,8 @@ def check_moves(outputs: Outputs, source: Outputs) -> None:
     Both by the same names.
     """
     for name, theirs in source.items():
-        fidelity.check_moves(name, finite(outputs[name]), _profile(theirs))
+        mine, _ = unmasked(name, outputs[name], theirs)
+        fidelity.check_moves(name, mine, _profile(theirs))
 
 
 Parts = dict[str, Measurement]  # by output
@@ -185,14 +186,14 @@ def _near(quantity: str, mine: Outputs, source: Outputs) -> Parts:
     found = {}
     for name in outputs_with(quantity, source):
         sides = (mine[name], source[name])
-        if base != "fidelity.agreement":  # which is decided by infinities, too
-            sides = (finite(sides[0]), finite(sides[1]))
+        if base != "fidelity.agreement":  # which masks decide, too
+            sides = unmasked(name, *sides)
         found[name] = fidelity.measure(base, name, *sides, _profile(source[name]))
     return found
 
 
 def _profile(theirs: Array) -> Profile:
-    return profile(finite(theirs))
+    return profile(masked(theirs).values)
 
 
 def _labelled(way: str, quantity: str, sides: tuple[Outputs, ...], labels: Given) -> Parts:
@@ -272,7 +273,7 @@ def _unfit(quantity: str, named: str, outputs: Outputs, labels: Given) -> DataEr
         (f"those of output '{name}' are " if name else "the labels are ")
         + f"{array.dtype}{list(array.shape)}"
         for name, array in arrays.items() if array is not None
-    )  # fmt: skip
+    ) or "no labels fit an output"  # fmt: skip
     shapes = ", ".join(f"'{name}' {list(array.shape)}" for name, array in outputs.items())
     where = f" of output '{named}'" if named else ""
     values = of_output(quantity)[0] in regression.QUANTITIES

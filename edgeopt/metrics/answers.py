@@ -7,12 +7,12 @@ import numpy as np
 from edgeopt.metrics import aligned, outputs_with
 from edgeopt.metrics.decisions import agreeing
 from edgeopt.metrics.labels import Labels
+from edgeopt.metrics.masks import masked
 from edgeopt.metrics.outputs import (
     Array,
     Outputs,
     check_labels,
     class_scores,
-    finite,
     without_shared_infinities,
 )
 from edgeopt.metrics.profile import profile
@@ -32,7 +32,7 @@ def answers(a: Outputs, b: Outputs, labels: Labels) -> Answers:
     n = len(next(iter(a.values())))
     same, apart = np.ones(n, bool), np.zeros(n)
     for name, theirs in a.items():
-        for _, rows in agreeing(mine[name], theirs, profile(finite(theirs))):
+        for _, rows in agreeing(mine[name], theirs, profile(masked(theirs).values)):
             same &= rows == 1.0
         x, y = (np.asarray(each, np.float64).reshape(n, -1) for each in (mine[name], theirs))
         x, y = without_shared_infinities(x, y, name)

@@ -1,10 +1,11 @@
 """What an output decides: the class with the highest score, or on which side of a threshold.
 
-The axis of the classes is the one after the samples of (n, classes); of more axes it is the
-shorter of the one after the samples and the last where there are images, (n, c, h, w), and else the
-last, unless values along the first differ in kind (``profile``). A single score decides at one
-half where it lies between 0 and 1, and at zero where it has both signs. Whole numbers decide
-by what they are.
+The axis of the classes is the one after the samples of (n, classes). Of images, (n, c, h, w) or
+(n, h, w, c), it is the one that is no side of a square, else the shorter of the two; of three axes
+the last, unless values along the first differ in kind (``profile``), as rows of detections do.
+Scores from 0 to 1 that are no shares of 1, (n, labels), decide each by itself at one half. A single
+score decides at one half, too, and at zero where it has both signs. Numbers that name classes
+decide by what they are.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ import numpy as np
 
 from edgeopt.metrics.outputs import Array
 from edgeopt.metrics.profile import Profile
+
+WHOLE = 0.05  # off 1, where scores of classes are shares of one whole
 
 
 def decides(theirs: Array, source: Profile) -> bool:
@@ -27,13 +30,16 @@ def agreeing(mine: Array, theirs: Array, source: Profile) -> Iterator[tuple[str,
 
     Of (n, classes) the highest of all scores counts too, whatever groups they fall into.
     """
-    if theirs.dtype.kind in "biu":
+    if source.whole:
         same = (np.asarray(mine) == np.asarray(theirs)).reshape(len(theirs), -1)
         yield "", same.mean(axis=1)
         return
     a, b = (np.asarray(each).reshape(len(each), *source.mean.shape) for each in (mine, theirs))
     axis = class_axis(source)
     apart = [group for group in source.groups if group.mask is None]
+    if a.ndim == 2 and _are_several(b):
+        yield "", ((a > 0.5) == (b > 0.5)).mean(axis=1)
+        return
     if a.ndim == 2 and a.shape[1] > 1:
         yield "", _tops(a, b, 1)
     if a.ndim > 2 or a.shape[1] == 1 or apart:
@@ -59,7 +65,16 @@ def class_axis(source: Profile) -> int:
         return 1
     if len(shape) == 2:
         return 2
+    if len(shape) == 3 and (shape[0] == shape[1]) != (shape[1] == shape[2]):
+        return 3 if shape[0] == shape[1] else 1  # squares are images
     return 1 if shape[0] <= shape[-1] else len(shape)
+
+
+def _are_several(scores: Array) -> bool:
+    """Whether (n, labels) scores from 0 to 1 are each a decision: no share of one whole."""
+    if scores.shape[1] < 2 or scores.min() < 0 or scores.max() > 1:
+        return False
+    return bool((np.abs(scores.sum(axis=1) - 1) > WHOLE).mean() > 0.5)
 
 
 def _sides(mine: Array, theirs: Array) -> Array | None:

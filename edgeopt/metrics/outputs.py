@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+import weakref
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping
+from functools import wraps
+from typing import Any, TypeVar
 
 import numpy as np
 
 from edgeopt.schema.errors import DataError, ModelError
 
 Array = np.ndarray[Any, Any]
+T = TypeVar("T")
+MOST_KEPT = 32  # arrays
 Outputs = Mapping[str, Array]
 
 _BLOCK_ELEMENTS = 1 << 22
@@ -34,6 +39,8 @@ def check_outputs(outputs: Outputs) -> int:
     if len(set(counts.values())) != 1 or 0 in counts.values():
         raise ModelError(f"outputs without one entry for each sample: {counts}")
     for name, array in outputs.items():
+        if array.dtype.kind not in "biuf" or not array.size:
+            raise ModelError(f"output '{name}' is {array.dtype}{list(array.shape)}: no numbers")
         if array.dtype.kind != "f":
             continue
         for block in blocks(array):
@@ -44,10 +51,22 @@ def check_outputs(outputs: Outputs) -> int:
     return next(iter(counts.values()))
 
 
-def finite(array: Array) -> Array:
-    """An output with 0 in place of infinities, which its pair shares (``check_infinities``)."""
-    infinite = [np.isinf(array[block]).any() for block in blocks(array)]
-    return np.where(np.isinf(array), array.dtype.type(0), array) if any(infinite) else array
+def kept(function: Callable[[Array], T]) -> Callable[[Array], T]:
+    """What a function makes of an array, kept for as long as the array lives: many ask for it."""
+    held: OrderedDict[int, tuple[weakref.ref[Array], T]] = OrderedDict()
+
+    @wraps(function)
+    def of(array: Array) -> T:
+        found = held.get(id(array))
+        if found is not None and found[0]() is array:
+            return found[1]
+        made = function(array)
+        held[id(array)] = (weakref.ref(array), made)
+        while len(held) > MOST_KEPT:
+            held.popitem(last=False)
+        return made
+
+    return of
 
 
 def without_shared_infinities(mine: Array, theirs: Array, name: str = "") -> tuple[Array, Array]:

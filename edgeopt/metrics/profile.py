@@ -1,20 +1,18 @@
 """What an output of the source is like over samples: means, spreads, and groups of values.
 
-A group of its own is a slice along the axis after the samples, or along the last one, whose spread
-differs more than tenfold from the median of the slices. What is left is one group.
+A group of its own is a slice along one of the axes after the samples whose spread differs more than
+tenfold from the median of the slices. What is left is one group.
 """
 
 from __future__ import annotations
 
-import weakref
-from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
-from edgeopt.metrics.outputs import Array, blocks
+from edgeopt.metrics.outputs import Array, blocks, kept
 
 APART = 10.0  # how much a spread differs from the median of slices to make a group
 FLOOR = 1e-3  # of the output's range: no value counts as if it varied by less
@@ -22,15 +20,21 @@ MOVES = 0.05  # share of samples in which a slice must move, to be judged by its
 NOTICED = 0.05  # of a slice's spread: what counts as a move
 RESOLUTION = 1e-6  # of the output's largest value: below, sums in float32 vary themselves
 FEW_SAMPLES = 256  # that medians are taken of
-SCORE_STEP = 1 / 255  # of scores from 0 to 1: the finest that 8 bits tell
+FAINT = 0.05  # of scores from 0 to 1: below, a score decides nothing beside larger ones
+WIDE, FEW_NAMES = 4, 32  # bytes of an index; narrower numbers are amounts, unless there are few
+EVENTS = 5  # samples in which a slice moves, for its error to be looked at
+STEADY = 1e-2  # of the output's range: what counts as the spread of a value that has none
+FLAT = 0.1  # of the largest value: what counts as the spread of an output that has none
 
 
 @dataclass(frozen=True)
 class Slices:
-    """The slices along one axis, (d,) each: rms spread over samples, and whether it counts."""
+    """The slices along one axis, (d,) each: rms spread over samples, whether it moves often, or
+    at least sometimes, and whether it makes a group of its own."""
 
     spread: Array
     moves: Array
+    events: Array
     odd: Array
 
 
@@ -62,6 +66,7 @@ class Profile:
     low: float
     high: float
     axes: dict[int, Slices]
+    whole: bool = False  # numbers that name something, and are right or wrong
 
     @cached_property
     def groups(self) -> list[Group]:
@@ -83,7 +88,15 @@ class Profile:
         return found
 
     def products(self, mine: Array, theirs: Array) -> Sequence[Array]:
-        """s^2, (s - c)^2, c^2 and s c of each value, centred and scaled."""
+        """s^2, (s - c)^2, c^2 and s c of each value, centred and scaled.
+
+        A number that names something counts 1, and its error 1 where it is another.
+        """
+        if self.whole:
+            wrong = (np.asarray(mine) != np.asarray(theirs)).astype(np.float64)
+            wrong = wrong.reshape(len(wrong), *self.mean.shape)
+            one = np.ones_like(wrong)
+            return one, wrong, one, one - wrong
         c, s = (
             (np.asarray(x, np.float64).reshape(len(x), *self.mean.shape) - self.mean) / self.scale
             for x in (mine, theirs)
@@ -91,52 +104,50 @@ class Profile:
         return s * s, np.square(s - c), c * c, s * c
 
 
-_KEPT: OrderedDict[int, tuple[weakref.ref[Array], Profile]] = OrderedDict()
-MOST_KEPT = 32
-
-
 def channel(axis: int, index: int) -> Group:
     """One slice as a group."""
     return Group(f"channel {index} of axis {axis}", axis, index, None)
 
 
+@kept
 def profile(theirs: Array) -> Profile:
     """The profile of (n, ...) answers; kept for as long as the array lives, as many ask for it."""
-    held = _KEPT.get(id(theirs))
-    if held is not None and held[0]() is theirs:
-        return held[1]
-    found = _profiled(theirs)
-    _KEPT[id(theirs)] = (weakref.ref(theirs), found)
-    while len(_KEPT) > MOST_KEPT:
-        _KEPT.popitem(last=False)
-    return found
+    return profiled(theirs)
 
 
-def _profiled(theirs: Array) -> Profile:
+def profiled(theirs: Array) -> Profile:
     """The profile of (n, ...) answers. Outputs of one number a sample, (n,), count as (n, 1).
 
-    Where the output as a whole does not vary, nothing is centred and values count as they are.
+    Where the output as a whole does not vary, a tenth of its largest value stands for its spread.
+    What does not vary beside what does, counts as if it varied by a hundredth of the range.
     """
     shaped = theirs.reshape(len(theirs), -1) if theirs.ndim < 3 else theirs
-    mean, variance = _moments(shaped)
     low, high = _extremes(shaped)
-    constant = high - low <= RESOLUTION * max(abs(low), abs(high))
-    if constant:
-        flat = np.zeros_like(mean)
-        return Profile(flat, np.ones_like(mean), low, high, {})
-    scale = np.maximum(np.sqrt(variance), FLOOR * (high - low))
-    axes = {axis: _slices(shaped, variance, axis) for axis in _axes(shaped)}
-    return Profile(mean, scale, low, high, axes)
+    if names_something(theirs):
+        flat = np.zeros(shaped.shape[1:])
+        return Profile(flat, np.ones_like(flat), low, high, {}, whole=True)
+    mean, variance = _moments(shaped)
+    largest = max(abs(low), abs(high))
+    if high - low <= RESOLUTION * largest:
+        scale = np.full_like(mean, largest * FLAT or 1.0)
+        return Profile(mean - scale * bool(largest), scale, low, high, {})
+    spread = np.sqrt(variance)
+    floor = np.where(spread > RESOLUTION * largest, FLOOR, STEADY) * (high - low)
+    axes = {axis: _slices(shaped, variance, axis) for axis in range(1, shaped.ndim)}
+    return Profile(mean, np.maximum(spread, floor), low, high, axes)
+
+
+def names_something(theirs: Array) -> bool:
+    """Whether whole numbers are names, of classes or places, rather than amounts, as pixels are."""
+    if theirs.dtype.kind not in "biu":
+        return False
+    return theirs.dtype.itemsize >= WIDE or len(np.unique(theirs)) <= FEW_NAMES
 
 
 def spreads(values: Array, axis: int) -> Array:
     """Root mean square over a slice's values of their spread over samples, (d,)."""
     shaped = values.reshape(len(values), -1) if values.ndim < 3 else values
     return np.sqrt(_by_slice(_moments(shaped)[1], axis))
-
-
-def _axes(values: Array) -> tuple[int, ...]:
-    return (1,) if values.ndim == 2 else (1, values.ndim - 1)
 
 
 def _by_slice(of_values: Array, axis: int) -> Array:
@@ -164,18 +175,20 @@ def _extremes(values: Array) -> tuple[float, float]:
 
 def _slices(values: Array, variance: Array, axis: int) -> Slices:
     spread = np.sqrt(_by_slice(variance, axis))
-    moves = _moving(values, spread, axis)
+    events, often = _moving(values, spread, axis)
+    moves = events & often
     median = float(np.median(spread[moves])) if moves.any() else 0.0
     odd = moves & ((spread > APART * median) | (spread * APART < median))
-    return Slices(spread, moves, odd if moves.any() and len(spread) > 1 else np.zeros_like(moves))
+    alone = not moves.any() or len(spread) < 2
+    return Slices(spread, moves, events, np.zeros_like(moves) if alone else odd)
 
 
-def _moving(values: Array, spread: Array, axis: int) -> Array:
-    """Which slices move in enough samples to be judged by themselves, (d,) bool.
+def _moving(values: Array, spread: Array, axis: int) -> tuple[Array, Array]:
+    """Which slices move in a few samples, and which in many of them, (d,) bool each.
 
     A sample moves where a value lies off its median by more than a little of the slice's spread.
-    What float32 itself varies by is no move, and neither is a score that 8 bits cannot tell from
-    none, beside scores that they can.
+    What sums in float32 vary by is no move, and neither is a score of a few hundredths beside
+    others of ten times that: it decides nothing, and 8 bits cannot tell it.
     """
     others = tuple(each for each in range(1, values.ndim) if each != axis)
     few = values[:: -(-len(values) // FEW_SAMPLES)]
@@ -189,6 +202,6 @@ def _moving(values: Array, spread: Array, axis: int) -> Array:
         high = np.maximum(high, part.max(axis=(0, *others)))
     real = spread > RESOLUTION * max(np.abs(low).max(), np.abs(high).max())
     scores = (low >= 0) & (high <= 1)
-    faint = scores & (high < SCORE_STEP) if (scores & (high >= 0.5)).any() else False
-    found: Array = real & ~np.asarray(faint) & (count >= MOVES * len(values))
-    return found
+    most = float(high[scores].max(initial=0.0))
+    faint = scores & (high < FAINT) & (10 * high < most)
+    return real & ~faint & (count >= EVENTS), count >= MOVES * len(values)

@@ -145,6 +145,7 @@ def _notes(
     recipe: Recipe, labelled: Mapping[str, str], told: Mapping[str, Given],
     forms: Mapping[str, Form],
 ) -> Iterator[str]:  # fmt: skip
+    yield from _choices(recipe, labelled, told, forms)
     if recipe.own_metrics or recipe.listed_metrics:
         return
     for name, each in told.items():
@@ -155,6 +156,35 @@ def _notes(
                 "measured is how near answers are to the source's; a metric of your own can "
                 "read them (metrics)"
             )
+
+
+def _choices(
+    recipe: Recipe, labelled: Mapping[str, str], told: Mapping[str, Given],
+    forms: Mapping[str, Form],
+) -> Iterator[str]:  # fmt: skip
+    """What was taken for granted of a lone array, and outputs that nothing bounds."""
+    data = recipe.data
+    if data is None or not labelled:
+        return
+    for output, array in labelled.items():
+        others = [n for n, form in forms.items() if n != output and fit(told[array].form, form)]
+        if isinstance(data.label, str) and array != output and others:
+            yield (
+                f"the labels '{array}' are taken for those of output '{output}', by the classes "
+                f"they name, though they would fit '{others[0]}' too; a map says it: data.label: "
+                f"{{OUTPUT: {array}}}"
+            )
+    bounds = [c.quantity for c in recipe.parsed_constraints() if is_of_outputs(c.quantity)]
+    held = {of_output(quantity)[1] for quantity in bounds}
+    if not bounds or any(not needs_labels(q) and not of_output(q)[1] for q in bounds):
+        return
+    free = [name for name in forms if name not in labelled and name not in held]
+    if free:
+        yield (
+            f"no bound holds for the output{'s' if len(free) > 1 else ''} "
+            f"{', '.join(map(repr, free))}, which no label speaks of: add e.g. "
+            f"'fidelity.sqnr@{free[0]} >= 9 dB'"
+        )
 
 
 def _line(recipe: Recipe) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+from pydantic import field_validator
+
 from edgeopt.schema.base import Noun, digest_of
 
 Kind = Literal["open", "data", "pass", "check", "analysis", "score", "race"]
@@ -105,6 +107,12 @@ class Arrays(Noun):
     labels: dict[str, ArrayRef] = {}
     hashes: str = ""
     slices: dict[str, ArrayRef] = {}  # metadata columns, (n,) each
+
+    @field_validator("labels", mode="before")
+    @classmethod
+    def _kept_before(cls, labels: Any) -> Any:
+        """Outcomes that were kept when there was one array or none: tensors, which have none."""
+        return {} if labels is None else labels
 
     @property
     def digest(self) -> str:

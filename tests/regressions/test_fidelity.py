@@ -167,3 +167,76 @@ def test_channels_that_are_dead_but_for_rounding_are_no_groups() -> None:
     made = {"embedding": source["embedding"].astype(np.float16).astype(np.float64)}
     assert not made["embedding"][:, 127].any()
     assert accepted(made, source)
+
+
+def drawn(*shape: int, seed: int = 0) -> np.ndarray[Any, Any]:
+    return np.random.default_rng(seed).normal(size=shape)
+
+
+def damaged(kind: str) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """(source, damaged copy) of an output."""
+    rows = np.arange(400)
+    if kind == "scores on an axis in the middle":
+        source = np.random.default_rng(0).random((64, 3, 8, 5, 5))
+        source *= np.array([640] * 4 + [1] * 4)[:, None, None]
+        return source, np.round(source / 2.5) * 2.5
+    if kind == "values behind a mask of a finite number":
+        masked = drawn(400, 9, seed=1) > 0.5
+        values = drawn(400, 9)
+        return np.where(masked, -1e9, values), np.where(masked, -1e9, -values)
+    if kind == "values behind infinities":
+        masked, values = drawn(400, 9, seed=1) > 0.5, 8 + 0.2 * drawn(400, 9)
+        return np.where(masked, -np.inf, values), np.where(masked, -np.inf, 8.0)
+    if kind == "differences below what all share":
+        common, apart = 12 * drawn(400, 1), drawn(400, 10, seed=1)
+        return common + apart, np.round((common + apart) / 3) * 3
+    if kind == "a channel that hardly moves":
+        source = drawn(400, 12)
+        return source, source * np.array([0.02 if i == 3 else 1 for i in range(12)])
+    if kind == "a rare event":
+        source = drawn(400, 30)
+        source[:, 7] = np.where(rows % 40 == 0, 8.0, -4 + 0.01 * source[:, 7])
+        copy = source.copy()
+        copy[:, 7] = np.minimum(copy[:, 7], -3.9)
+        return source, copy
+    if kind == "names of classes":
+        source = np.random.default_rng(0).integers(0, 20, (400, 1))
+        return source, source + 1
+    source = 0.1 * drawn(400, 1)
+    source[rows % 50 == 0] *= 2000
+    return source, np.where(np.abs(source) < 1, -source, source)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["scores on an axis in the middle", "values behind a mask of a finite number",
+     "values behind infinities", "differences below what all share", "a channel that hardly moves",
+     "a rare event", "names of classes", "most samples beside few large ones"],
+)  # fmt: skip
+def test_damage_that_the_rest_outweighs_is_refused(kind: str) -> None:
+    """Whatever the error of an output is measured against must not be what hides it."""
+    source, copy = damaged(kind)
+    assert not accepted({"o": copy}, {"o": source})
+
+
+def quantized(values: np.ndarray[Any, Any], steps: int = 255) -> np.ndarray[Any, Any]:
+    """To a grid over the range of all values, zero on it, as static INT8 has it."""
+    finite = values[np.isfinite(values) & (values > -1e6)]
+    step = (max(finite.max(), 0) - min(finite.min(), 0)) / steps
+    return np.where(np.isfinite(values) & (values > -1e6), np.round(values / step) * step, values)
+
+
+@pytest.mark.parametrize("kind", ["softmax", "rare classes", "masked", "sigmoids", "heavy", "dead"])
+def test_honest_int8_is_accepted(kind: str) -> None:
+    """What 255 steps over the range of an output do to it is no damage."""
+    logits = 3 * drawn(500, 20)
+    made = {
+        "softmax": np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True),
+        "rare classes": np.exp(2 * logits - np.arange(20))
+        / np.exp(2 * logits - np.arange(20)).sum(axis=1, keepdims=True),
+        "masked": np.where(drawn(500, 20, seed=1) > 0.5, -1e9, logits),
+        "sigmoids": 1 / (1 + np.exp(-logits)),
+        "heavy": np.sinh(drawn(500, 20)),
+        "dead": logits * (np.arange(20) != 4),
+    }[kind]
+    assert accepted({"o": quantized(made)}, {"o": made})
