@@ -27,7 +27,7 @@ def standing_of(contest: Contest, entry: Entry, decision: Decision) -> tuple[Can
     """Status and reason; the reference's tells which race its time is of."""
     status, reason = _standing(contest, entry, decision)
     if entry is contest.reference and entry.timed_beside and status != "failed":
-        reason += f"; its time is of the race beside {entry.timed_beside}"
+        reason += f"; its time is from its race against {entry.timed_beside}"
     return status, reason
 
 
@@ -49,9 +49,10 @@ def _standing(contest: Contest, entry: Entry, decision: Decision) -> tuple[Candi
         return "unmeasured", "not raced: the time limit was reached"
     if entry.raced == "short" and not contest.quick:
         if entry is contest.reference:
-            return "screened", f"{AGAINST}; {contest.finalists} others were ahead of it"
+            return "screened", f"{AGAINST}; not among the fastest {contest.finalists}"
         told = _told(entry.measured["ratio.latency.p50"])
-        return "screened", f"{contest.finalists} others were ahead in the short race: {told}"
+        ahead = f"not among the fastest {contest.finalists} in the short race"
+        return "screened", f"{ahead}, so not raced in full: {told}"
     chosen = decision.chosen
     direct, found = contest.direct(entry, chosen), contest.proven(chosen, entry)
     return "lost", lost_to(contest.objective, entry.measured, chosen.measured, direct, found)
