@@ -90,8 +90,8 @@ def _headline(target: TargetResult, folder: str) -> RenderableType:
         if target.path:
             path = f"{folder.rstrip('/')}/{target.path}" if folder else target.path
             grid.add_row("path", _text(path))
-        rows = [*_source(target), *_reference(target, candidate),
-                *_figures(target, candidate.measurements), *_groups(target), *_bounds(target)]  # fmt: skip
+        rows = [*_source(target), *_reference(target, candidate)]
+        rows += [*_figures(target, candidate.measurements), *_groups(target), *_bounds(target)]
         for label, text in rows:
             grid.add_row(label, _text(text))
         if converted := _converted(candidate):
