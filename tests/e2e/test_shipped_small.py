@@ -27,3 +27,17 @@ def test_shipped_files_have_the_accuracy_that_is_stated(task: str) -> None:
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.count(f"{task}/") == len(names)
+
+
+def test_shipped_tflite_files_are_those_that_the_passes_make() -> None:
+    """Of a network over one axis, whose norms stay: made again, it scores as the shipped one."""
+    asked = ["--task", "imu", "--row", "pruned + distilled", "--seed", "0", "--keep"]
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "benchmarks" / "requantize.py"), *asked],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    (told,) = [line for line in done.stdout.splitlines() if "| pruned + distilled |" in line]
+    pairs = [cell.split(" -> ") for cell in told.strip("| ").split(" | ")[2:]]
+    assert len(pairs) == 4
+    assert all(before == after for before, after in pairs)
