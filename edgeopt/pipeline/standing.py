@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from edgeopt.decide.choose import worst
 from edgeopt.decide.proof import lost_to
+from edgeopt.pipeline.contending import Contending
 from edgeopt.pipeline.decision import Decision, told_error
 from edgeopt.pipeline.measure import Entry
 from edgeopt.schema.measurement import Measurement
 from edgeopt.schema.result import CandidateStatus
 from edgeopt.schema.shown import whole
-
-if TYPE_CHECKING:
-    from edgeopt.pipeline.contest import Contest
 
 AGAINST = "the reference, which all others race against"
 UNMEASURED = {
@@ -23,7 +19,9 @@ UNMEASURED = {
 }
 
 
-def standing_of(contest: Contest, entry: Entry, decision: Decision) -> tuple[CandidateStatus, str]:
+def standing_of(
+    contest: Contending, entry: Entry, decision: Decision
+) -> tuple[CandidateStatus, str]:
     """Status and reason; the reference's tells which race its time is of."""
     status, reason = _standing(contest, entry, decision)
     if entry is contest.reference and entry.timed_beside and status != "failed":
@@ -31,7 +29,7 @@ def standing_of(contest: Contest, entry: Entry, decision: Decision) -> tuple[Can
     return status, reason
 
 
-def _standing(contest: Contest, entry: Entry, decision: Decision) -> tuple[CandidateStatus, str]:
+def _standing(contest: Contending, entry: Entry, decision: Decision) -> tuple[CandidateStatus, str]:
     if entry.error is not None:
         return "failed", told_error(entry.error)
     if decision.verdict in UNMEASURED:
