@@ -104,11 +104,15 @@ def lost_to(
     ``direct`` is the race of the two side by side, this one over the chosen, where there was one;
     ``found`` what is proven of the chosen.
     """
-    told = f"{objective} {_told(objective, mine)} against {_told(objective, theirs)} of the chosen"
+    what = " the reference's" if f"ratio.{objective}" in mine else ""
+    told = f"{objective} {_told(objective, mine)}{what}, the chosen has {_told(objective, theirs)}"
     race = ""
     if direct is not None:
         low, high = direct.interval
-        race = f"{direct.value:.3f}x in their direct race (95% interval {low:.3f} to {high:.3f})"
+        race = (
+            f"raced head to head it took {direct.value:.3f}x as long as the chosen (95% interval "
+            f"{low:.3f} to {high:.3f})"
+        )
     if found == "tie":
         return f"a tie with the chosen{_by_size(mine, theirs)}: {race or told}"
     if found == "open" and not race:

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from edgeopt.decide.choose import judge_all, nearest_miss, standing, worst
 from edgeopt.decide.proof import Rival, praise
+from edgeopt.pipeline.contending import Contending
 from edgeopt.pipeline.decision import Decision, one_line, told_error
 from edgeopt.pipeline.measure import Entry
 from edgeopt.schema.errors import DeviceError, PlacementError, WorkerError
 from edgeopt.schema.result import TargetVerdict
 
-if TYPE_CHECKING:
-    from edgeopt.pipeline.contest import Contest
-
 LOST = {WorkerError.__name__, DeviceError.__name__, PlacementError.__name__}  # not the model's own
 
 
-def failed(contest: Contest) -> Decision | None:
+def failed(contest: Contending) -> Decision | None:
     """A decision where nothing can be chosen, because of errors; None where something can."""
     broken = contest.reference.error
     if broken is not None:
@@ -37,7 +35,7 @@ def _told(error: dict[str, str]) -> str:
     return one_line(told_error(error) + (f" ({hint})" if hint else ""))
 
 
-def praised(contest: Contest, chosen: Entry) -> str:
+def praised(contest: Contending, chosen: Entry) -> str:
     """What is proven of the chosen, against all that meet the constraints or may meet them."""
     rivals = []
     for entry in contest.standing_as("feasible", "pending"):
@@ -52,7 +50,7 @@ def praised(contest: Contest, chosen: Entry) -> str:
     return praise(contest.name(chosen), contest.objective, rivals)
 
 
-def tested(contest: Contest, chosen: Entry) -> Decision:
+def tested(contest: Contending, chosen: Entry) -> Decision:
     """The choice, scored once on the test split where there is one."""
     split, bench = "test", contest.bench
     told = praised(contest, chosen)
@@ -94,7 +92,7 @@ def _unscored(told: str, chosen: Entry) -> Decision:
     return Decision("refused-on-test", sentence, chosen, test={"error": error})
 
 
-def nobody(contest: Contest) -> Decision:
+def nobody(contest: Contending) -> Decision:
     """Nothing meets the constraints: what came nearest, or why nothing could be measured."""
     missed = {e.plan.id: contest.verdicts.get(e.plan.id, ()) for e in contest.eligible()}
     near = nearest_miss(missed)
@@ -112,7 +110,7 @@ def nobody(contest: Contest) -> Decision:
     return Decision("unmet", f"{told}: {name}: {bad.sentence}", nearest_miss=near)
 
 
-def _why(contest: Contest) -> str:
+def _why(contest: Contending) -> str:
     if contest.late():
         return "time ran out"
     broken = next((e for e in contest.eligible() if e.error), None)

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from edgeopt.decide.choose import worst
 from edgeopt.decide.proof import lost_to
+from edgeopt.pipeline.contending import Contending
 from edgeopt.pipeline.decision import Decision, told_error
 from edgeopt.pipeline.measure import Entry
 from edgeopt.schema.measurement import Measurement
 from edgeopt.schema.result import CandidateStatus
 from edgeopt.schema.shown import whole
-
-if TYPE_CHECKING:
-    from edgeopt.pipeline.contest import Contest
 
 AGAINST = "the reference, which all others race against"
 UNMEASURED = {
@@ -23,15 +19,17 @@ UNMEASURED = {
 }
 
 
-def standing_of(contest: Contest, entry: Entry, decision: Decision) -> tuple[CandidateStatus, str]:
+def standing_of(
+    contest: Contending, entry: Entry, decision: Decision
+) -> tuple[CandidateStatus, str]:
     """Status and reason; the reference's tells which race its time is of."""
     status, reason = _standing(contest, entry, decision)
     if entry is contest.reference and entry.timed_beside and status != "failed":
-        reason += f"; its time is of the race beside {entry.timed_beside}"
+        reason += f"; its time is from its race against {entry.timed_beside}"
     return status, reason
 
 
-def _standing(contest: Contest, entry: Entry, decision: Decision) -> tuple[CandidateStatus, str]:
+def _standing(contest: Contending, entry: Entry, decision: Decision) -> tuple[CandidateStatus, str]:
     if entry.error is not None:
         return "failed", told_error(entry.error)
     if decision.verdict in UNMEASURED:
@@ -49,9 +47,10 @@ def _standing(contest: Contest, entry: Entry, decision: Decision) -> tuple[Candi
         return "unmeasured", "not raced: the time limit was reached"
     if entry.raced == "short" and not contest.quick:
         if entry is contest.reference:
-            return "screened", f"{AGAINST}; {contest.finalists} others were ahead of it"
+            return "screened", f"{AGAINST}; not among the fastest {contest.finalists}"
         told = _told(entry.measured["ratio.latency.p50"])
-        return "screened", f"{contest.finalists} others were ahead in the short race: {told}"
+        ahead = f"not among the fastest {contest.finalists} in the short race"
+        return "screened", f"{ahead}, so not raced in full: {told}"
     chosen = decision.chosen
     direct, found = contest.direct(entry, chosen), contest.proven(chosen, entry)
     return "lost", lost_to(contest.objective, entry.measured, chosen.measured, direct, found)

@@ -79,7 +79,7 @@ class _Planner:
                 found.append(candidate.model_copy(update={"group": str(group)}))
         if not found:
             raise refusals[0][1]
-        self.notes += [f"{target} takes no part: {error.what}" for target, error in refusals]
+        self.notes += [f"{target} is left out: {error.what}" for target, error in refusals]
         return found
 
     def _for_target(self, target: Target, facts: TargetFacts) -> list[Candidate]:

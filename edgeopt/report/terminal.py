@@ -25,6 +25,7 @@ from edgeopt.schema.shown import (
     whole,
     worst_group,
 )
+from edgeopt.schema.target import parse_target
 
 STYLES = {
     "chosen": "bold green", "lost": "blue", "screened": "dim", "reference": "bold",
@@ -64,7 +65,7 @@ def view(result: Result, folder: str = "") -> RenderableType:
     parts: list[RenderableType] = []
     for target in result.targets:
         parts += [_headline(target, folder), Text()]
-        parts += [_table(target), Text()] if target.candidates else []
+        parts += [_table(target), *_caption(target), Text()] if target.candidates else []
         if target.speed == "instructions":
             parts += [*_split(target), Text()]
         if target.stages:
@@ -77,7 +78,9 @@ def _headline(target: TargetResult, folder: str) -> RenderableType:
     """What was chosen, where it lies, how fast, how good, how large, its bounds, and why."""
     word, style = HEADLINES[target.verdict]
     candidate = shown(target)
-    title = Text.assemble((word, style), " ", (printable(target.target), "bold"))
+    title = Text.assemble(
+        (word, style), " ", (printable(target.target), "bold"), (_setting(target), "dim")
+    )
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="dim", no_wrap=True)
     grid.add_column(overflow="fold")
@@ -87,14 +90,41 @@ def _headline(target: TargetResult, folder: str) -> RenderableType:
         if target.path:
             path = f"{folder.rstrip('/')}/{target.path}" if folder else target.path
             grid.add_row("path", _text(path))
-        rows = [*_reference(target, candidate), *_figures(target, candidate.measurements),
-                *_groups(target), *_bounds(target)]  # fmt: skip
+        rows = [*_source(target), *_reference(target, candidate)]
+        rows += [*_figures(target, candidate.measurements), *_groups(target), *_bounds(target)]
         for label, text in rows:
             grid.add_row(label, _text(text))
         if converted := _converted(candidate):
             grid.add_row("converted", _text(converted))
     grid.add_row("why", _text(target.sentence))
     return Group(title, Padding(grid, (0, 0, 0, 2)))
+
+
+def _caption(target: TargetResult) -> list[RenderableType]:
+    """Why times of two rows do not divide to the ratio of a third column."""
+    if sum(f"ratio.{target.speed}" in c.measurements for c in target.candidates) < 2:
+        return []
+    return [_text(
+        "Each row is of one race against the reference, whose own time differs a little from race "
+        "to race: compare the ratios.", "dim",
+    )]  # fmt: skip
+
+
+def _setting(target: TargetResult) -> str:
+    """Under which settings figures were taken, and what brackets hold."""
+    asked = parse_target(target.target)
+    threads = f"{asked.threads} thread{'s' if asked.threads > 1 else ''}"
+    return f"   {threads}, batch {asked.batch}; brackets hold 95% intervals"
+
+
+def _source(target: TargetResult) -> list[tuple[str, str]]:
+    """The model as it was given: what differences are against."""
+    held = {"test": target.test.get("source", {}).get(target.metric),
+            "validation": target.source.get(target.metric)}  # fmt: skip
+    parts = [
+        f"{whole(Measurement.model_validate(raw))} ({split})" for split, raw in held.items() if raw
+    ]
+    return [("source", f"{target.metric} {'; '.join(parts)}")] if parts else []
 
 
 def _reference(target: TargetResult, shown: CandidateResult) -> list[tuple[str, str]]:
@@ -240,8 +270,9 @@ def _cell(candidate: CandidateResult, quantity: str) -> Text:
 def _quality(target: TargetResult, candidate: CandidateResult) -> Text:
     """The first metric: below it what it lost, or its interval; of the test split before that."""
     lines: list[tuple[str, str]] = []
-    for split, figure, difference in by_split(target, target.metric, candidate):
-        mark = f" ({split})" if split == "test" else ""
+    found = by_split(target, target.metric, candidate)
+    for split, figure, difference in found:
+        mark = f" ({split})" if len(found) > 1 else ""
         below = told(difference, short=True) if difference else interval(figure)
         lines += [(told(figure, short=True) + mark, ""), *([(below, "dim")] if below else [])]
     if not lines:

@@ -46,7 +46,8 @@ def chosen(target: dict[str, Any]) -> dict[str, Any]:
 
 def span(candidate: dict[str, Any], quantity: str) -> tuple[float, float]:
     found = candidate["measurements"][quantity]
-    return found["low"], found["high"]
+    exact = found["value"]  # the reference's own ratio has no interval
+    return found["low"] or exact, found["high"] or exact
 
 
 def test_each_target_gets_its_own_choice_and_its_reason(everywhere: Project) -> None:

@@ -1,0 +1,36 @@
+"""What the end of a contest may ask of it: figures, standings and proofs, and no races."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from edgeopt.decide.proof import Proof
+from edgeopt.pipeline.measure import Bench, Entry
+from edgeopt.schema.constraint import Constraint, Verdict
+from edgeopt.schema.measurement import Measurement
+
+
+class Contending(Protocol):
+    """A contest as what decides and words its end sees it."""
+
+    bench: Bench
+    entries: list[Entry]
+    reference: Entry
+    objective: str
+    quick: bool
+    finalists: int
+    verdicts: dict[str, tuple[Verdict, ...]]
+
+    def name(self, entry: Entry) -> str: ...
+    def eligible(self) -> list[Entry]: ...
+    def standing_as(self, *words: str) -> list[Entry]: ...
+    def stands(self, entry: Entry) -> str: ...
+    def constraints(self, entry: Entry) -> list[Constraint]: ...
+    def size(self, entry: Entry) -> float: ...
+    def direct(self, one: Entry, other: Entry) -> Measurement | None: ...
+    def in_one_kind_of_race(
+        self, one: Entry, other: Entry
+    ) -> tuple[Measurement | None, Measurement | None]: ...
+    def proven(self, one: Entry, other: Entry) -> Proof: ...
+    def late(self) -> bool: ...
+    def phase(self, text: str, jobs: int | None = None) -> None: ...
