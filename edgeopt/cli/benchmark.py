@@ -85,7 +85,7 @@ def show(found: dict[str, Any]) -> None:
 def _show(raced: dict[str, Any], data: str) -> None:
     from edgeopt.report.layout import show_line, show_table
     from edgeopt.schema.errors import from_record
-    from edgeopt.schema.measurement import Measurement, figure, span
+    from edgeopt.schema.measurement import MARKS, Measurement, figure, span
     from edgeopt.schema.target import parse_target
 
     facts = raced["machine"]
@@ -120,11 +120,3 @@ def _show(raced: dict[str, Any], data: str) -> None:
     for row in raced["lost"]:
         error = from_record(row["error"])
         show_line(f"note: {row['path']} takes no part in {row['target']}: {error.what}", "yellow")
-
-
-MARKS = {
-    "fallback": "fallback: nodes ran elsewhere than on the accelerator asked for, as allowed",
-    "contended": "contended: the threads leave no core for anything else",
-    "throttled": "throttled: the device slowed down from its own heat, and did not cool in time",
-    "wide": "wide: the interval of a ratio is wider than 3% to each side",
-}

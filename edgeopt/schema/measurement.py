@@ -7,6 +7,14 @@ from typing import Literal
 
 from edgeopt.schema.base import Noun
 
+MARKS = {  # what may be said of a figure, in words
+    "fallback": "fallback: nodes ran elsewhere than on the accelerator asked for, as allowed",
+    "contended": "contended: the threads leave no core for anything else",
+    "throttled": "throttled: the device slowed down from its own heat, and did not cool in time",
+    "wide": "wide: the interval of a ratio is wider than 3% to each side",
+    "no-spread": "no-spread: no resample changes the figure, so its interval is a point",
+}
+
 
 class Measurement(Noun):
     """One figure. ``low`` and ``high`` bound the 95% interval; None where it is exact.

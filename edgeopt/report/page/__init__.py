@@ -21,6 +21,7 @@ from edgeopt.report.page.rows import (
 )
 from edgeopt.report.page.tree import forest
 from edgeopt.schema.base import printable
+from edgeopt.schema.measurement import MARKS
 from edgeopt.schema.result import Result, TargetResult
 from edgeopt.schema.shown import shown
 
@@ -131,7 +132,9 @@ def _protocols(rows: list[Row]) -> list[tuple[str, str]]:
 
 def _marks(rows: list[Row]) -> list[str]:
     measurements = [m for row in rows for m in row.candidate.measurements.values()]
-    return sorted({mark for m in measurements for mark in m.marks})
+    return [
+        MARKS.get(mark, mark) for mark in sorted({mark for m in measurements for mark in m.marks})
+    ]
 
 
 def _title(result: Result) -> str:
