@@ -20,12 +20,12 @@ from edgeopt.schema.shown import (
     held,
     interval,
     largest_drop,
+    setting,
     shown,
     told,
     whole,
     worst_group,
 )
-from edgeopt.schema.target import parse_target
 
 STYLES = {
     "chosen": "bold green", "lost": "blue", "screened": "dim", "reference": "bold",
@@ -78,9 +78,8 @@ def _headline(target: TargetResult, folder: str) -> RenderableType:
     """What was chosen, where it lies, how fast, how good, how large, its bounds, and why."""
     word, style = HEADLINES[target.verdict]
     candidate = shown(target)
-    title = Text.assemble(
-        (word, style), " ", (printable(target.target), "bold"), (_setting(target), "dim")
-    )
+    taken = printable(f"   {setting(target)}; brackets hold 95% intervals")
+    title = Text.assemble((word, style), " ", (printable(target.target), "bold"), (taken, "dim"))
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="dim", no_wrap=True)
     grid.add_column(overflow="fold")
@@ -108,13 +107,6 @@ def _caption(target: TargetResult) -> list[RenderableType]:
         "Each row is of one race against the reference, whose own time differs a little from race "
         "to race: compare the ratios.", "dim",
     )]  # fmt: skip
-
-
-def _setting(target: TargetResult) -> str:
-    """Under which settings figures were taken, and what brackets hold."""
-    asked = parse_target(target.target)
-    threads = f"{asked.threads} thread{'s' if asked.threads > 1 else ''}"
-    return f"   {threads}, batch {asked.batch}; brackets hold 95% intervals"
 
 
 def _source(target: TargetResult) -> list[tuple[str, str]]:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from edgeopt.schema.constraint import Verdict, quantity_unit
 from edgeopt.schema.measurement import Measurement, figure, span
 from edgeopt.schema.result import CandidateResult, SliceFigure, TargetResult
+from edgeopt.schema.target import parse_target
 
 NO_METRIC = (  # quantities that are measured of a file or a race, on no split
     "latency.", "load_time", "memory.", "size", "instructions", "bytes.",
@@ -109,6 +110,15 @@ def held(verdict: Verdict) -> str:
     if verdict.low == verdict.high:
         return text
     return f"{text} ({span(verdict.low, verdict.high, unit, digits)})"
+
+
+def setting(target: TargetResult) -> str:
+    """Where and under which settings a target's figures were taken."""
+    asked, machine = parse_target(target.target), target.machine
+    threads = f"{asked.threads} thread{'s' if asked.threads > 1 else ''}"
+    cpu, isa = machine.get("cpu"), machine.get("isa")
+    place = f"{cpu} ({isa})" if cpu and isa else cpu or isa
+    return f"{threads}, batch {asked.batch}" + (f", on {place}" if place else "")
 
 
 # -- splits and bounds

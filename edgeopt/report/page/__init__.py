@@ -23,7 +23,7 @@ from edgeopt.report.page.tree import forest
 from edgeopt.schema.base import printable
 from edgeopt.schema.measurement import MARKS
 from edgeopt.schema.result import Result, TargetResult
-from edgeopt.schema.shown import shown
+from edgeopt.schema.shown import setting, shown
 
 VERDICTS = {
     "chosen": ("Chosen", "good"),
@@ -102,6 +102,7 @@ def _section(target: TargetResult) -> dict[str, Any]:
         "machine": _machine(target.machine),
         "protocols": _protocols(rows),
         "marks": _marks(rows),
+        "setting": setting(target),
     }
 
 
