@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 
 from edgeopt.decide.choose import judge_all
 from edgeopt.pipeline.compare import exit_code
-from edgeopt.pipeline.paired_results import Chosen, facts_of, paired
+from edgeopt.pipeline.paired_results import Chosen, paired, same_samples
 from edgeopt.schema.comparison import ComparedPair, ComparedSide, Comparison
 from edgeopt.schema.constraint import Constraint, parse_constraint
 from edgeopt.schema.errors import UsageError
@@ -186,5 +186,5 @@ def _changes(a: Result, b: Result) -> Iterator[str]:
     if a.source.get("digest") != b.source.get("digest"):
         yield "the source models differ"
     for split in sorted({*a.data, *b.data}):
-        if facts_of(a, split) != facts_of(b, split):
+        if not same_samples(a, b, split):
             yield f"the samples of '{split}' differ"

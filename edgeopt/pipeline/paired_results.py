@@ -18,8 +18,6 @@ from edgeopt.store import Store
 
 SPLIT = "validation"
 SAME = "exact: the same answers to the same samples"
-AGAINST = ("difference.", "ratio.", "fidelity.")  # what is against another model already
-FACTS = ("n", "digest", "labels", "labelled")  # of a split: what two runs must share to be paired
 
 
 class Chosen(NamedTuple):
@@ -41,8 +39,10 @@ def paired(a: Chosen, b: Chosen, store: Store | None, ratios: set[str]) -> Paire
     """What is known of B against A beyond their two intervals; ``ratios`` is wanted of which.
 
     Metrics of B and A are paired where both answered the same samples and the store still keeps
-    what; nothing is where it does not, and then ``how`` says why.
+    what; nothing is where they did not or it does not, and then ``how`` says why.
     """
+    if not same_samples(a.result, b.result, SPLIT):
+        return Paired({}, f"not paired: the samples of '{SPLIT}' differ")
     mine, theirs = b.candidate.measurements, a.candidate.measurements
     shared = [
         q
@@ -64,15 +64,11 @@ def paired(a: Chosen, b: Chosen, store: Store | None, ratios: set[str]) -> Paire
     return Paired(found, f"metrics are paired, sample by sample, on {SPLIT}" if found else "")
 
 
-def same_samples(a: Result, b: Result) -> bool:
-    """Whether both validated on the same samples with the same labels."""
-    return facts_of(a, SPLIT) == facts_of(b, SPLIT) and all(facts_of(a, SPLIT)[:2])
-
-
-def facts_of(result: Result, split: str) -> list[Any]:
-    """How many samples a split has, their digest, and that of their labels."""
-    held = result.data.get(split, {})
-    return [held.get(fact) for fact in FACTS]
+def same_samples(a: Result, b: Result, split: str) -> bool:
+    """Whether a split held the same samples, with the same labels where both results tell them."""
+    one, other = a.data.get(split, {}), b.data.get(split, {})
+    told = [fact for fact in ("labels", "labelled") if fact in one and fact in other]
+    return all(one.get(fact) == other.get(fact) for fact in ("n", "digest", *told))
 
 
 def same_answers(a: Chosen, b: Chosen) -> bool:

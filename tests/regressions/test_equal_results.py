@@ -116,6 +116,35 @@ def test_other_samples_are_never_paired(folder: Path, plain: Result) -> None:
     assert "not paired" in difference(found).protocol
 
 
+def test_as_many_other_samples_are_never_paired(folder: Path) -> None:
+    """Guards against pairs of samples that only share their count."""
+    first = optimized(folder, "simplify-onnx", validation="validation[:290]")
+    last = optimized(folder, "fp16", validation="validation[10:]")
+    found = edgeopt.compare(first, last, store=folder / "store")
+    assert "not paired" in difference(found).protocol
+    (pair,) = found.pairs
+    assert "not paired: the samples of 'validation' differ" in pair.notes
+
+
+def test_the_same_file_on_other_samples_is_not_taken_as_equal(
+    tmp_path: Path, plain: Result
+) -> None:
+    """Guards against equality of answers to other questions."""
+    raw = without_scores(plain).to_json()
+    raw["data"]["validation"]["digest"] = "0" * 64
+    found = edgeopt.compare(
+        without_scores(plain), Result.model_validate(raw), store=tmp_path / "empty"
+    )
+    assert "not paired" in difference(found).protocol
+
+
+def test_a_result_of_before_labels_were_told_is_paired_still(folder: Path, plain: Result) -> None:
+    """Guards against samples that differ in what an older document did not say."""
+    found = edgeopt.compare(without_scores(plain), plain, store=folder / "store")
+    assert not any("samples" in note for note in found.notes)
+    assert difference(found).interval == (0.0, 0.0)
+
+
 def test_the_same_file_on_another_instruction_set_is_not_taken_as_equal(
     tmp_path: Path, plain: Result
 ) -> None:
