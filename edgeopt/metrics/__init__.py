@@ -10,16 +10,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from edgeopt.metrics import classification, custom, decisions, fidelity, regression
-from edgeopt.metrics.labels import Labels, form_of, measured_of, placed
-from edgeopt.metrics.masks import masked, unmasked
-from edgeopt.metrics.outputs import (
-    Array,
-    Outputs,
-    check_infinities,
-    check_outputs,
-    paired,
-)
-from edgeopt.metrics.profile import Profile, profile
+from edgeopt.metrics.labels import Labels, form_of, measured_of, measures, placed
+from edgeopt.metrics.masks import unmasked
+from edgeopt.metrics.outputs import Array, Outputs, aligned, check_outputs
+from edgeopt.metrics.profile import profile
 from edgeopt.schema.constraint import of_output, quantity_unit
 from edgeopt.schema.errors import DataError, UsageError
 from edgeopt.schema.measurement import Measurement
@@ -46,7 +40,7 @@ def default_metrics(outputs: Outputs, labels: Given = None) -> tuple[str, ...]:
         found |= dict.fromkeys(measured)
         if "accuracy" in measured and outputs[name].shape[1] > MANY_CLASSES:
             found["top5"] = None
-    decides = any(decisions.decides(array, _profile(array)) for array in outputs.values())
+    decides = any(decisions.decides(array, profile(array)) for array in outputs.values())
     return (*found, *(FIDELITY if decides else FIDELITY[:2]))
 
 
@@ -72,16 +66,14 @@ def outputs_with(quantity: str, outputs: Outputs, labels: Given = None) -> list[
     if not needs_labels(quantity):
         if base != "fidelity.agreement":
             return [named] if named else list(outputs)
-        deciding = [n for n in outputs if decisions.decides(outputs[n], _profile(outputs[n]))]
+        deciding = [n for n in outputs if decisions.decides(outputs[n], profile(outputs[n]))]
         return [named] if named else deciding or list(outputs)[:1]
     if labels is None:
         raise DataError(f"{quantity} needs labels", hint="name the label array under data.label")
     own = placed(labels, outputs)
-    wanted = "accuracy" if base.startswith("top") else base
     found = [
         name for name, array in own.items()
-        if wanted in measured_of(form_of(array), form_of(outputs[name]))
-        and named in ("", name)
+        if named in ("", name) and measures(quantity, form_of(array), form_of(outputs[name]))
     ]  # fmt: skip
     if not found:
         raise _unfit(quantity, named, outputs, own or labels)
@@ -156,18 +148,6 @@ def figures(
     return found
 
 
-def aligned(outputs: Outputs, source: Outputs) -> Outputs:
-    """A candidate's outputs by the source's names.
-
-    Raises ModelError where they do not match, and for an infinity that only one side has.
-    """
-    check_infinities(outputs, source)
-    by_name = set(outputs) == set(source)
-    pairs = paired(outputs, source)
-    names = [name for name, _, _ in pairs] if by_name else list(source)
-    return {name: mine for name, (_, mine, _) in zip(names, pairs, strict=True)}
-
-
 def check_moves(outputs: Outputs, source: Outputs) -> None:
     """Raise ModelError for an output, or a channel of one, that stands still unlike the source's.
 
@@ -175,7 +155,7 @@ def check_moves(outputs: Outputs, source: Outputs) -> None:
     """
     for name, theirs in source.items():
         mine, _ = unmasked(name, outputs[name], theirs)
-        fidelity.check_moves(name, mine, _profile(theirs))
+        fidelity.check_moves(name, mine, profile(theirs))
 
 
 Parts = dict[str, Measurement]  # by output
@@ -188,12 +168,8 @@ def _near(quantity: str, mine: Outputs, source: Outputs) -> Parts:
         sides = (mine[name], source[name])
         if base != "fidelity.agreement":  # which masks decide, too
             sides = unmasked(name, *sides)
-        found[name] = fidelity.measure(base, name, *sides, _profile(source[name]))
+        found[name] = fidelity.measure(base, name, *sides, profile(source[name]))
     return found
-
-
-def _profile(theirs: Array) -> Profile:
-    return profile(masked(theirs).values)
 
 
 def _labelled(way: str, quantity: str, sides: tuple[Outputs, ...], labels: Given) -> Parts:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from edgeopt.metrics import aligned, outputs_with
+from edgeopt.metrics import outputs_with
 from edgeopt.metrics.decisions import agreeing
 from edgeopt.metrics.labels import Labels
-from edgeopt.metrics.masks import masked
 from edgeopt.metrics.outputs import (
     Array,
     Outputs,
+    aligned,
     check_labels,
     class_scores,
     without_shared_infinities,
@@ -32,7 +32,7 @@ def answers(a: Outputs, b: Outputs, labels: Labels) -> Answers:
     n = len(next(iter(a.values())))
     same, apart = np.ones(n, bool), np.zeros(n)
     for name, theirs in a.items():
-        for _, rows in agreeing(mine[name], theirs, profile(masked(theirs).values)):
+        for _, rows in agreeing(mine[name], theirs, profile(theirs)):
             same &= rows == 1.0
         x, y = (np.asarray(each, np.float64).reshape(n, -1) for each in (mine[name], theirs))
         x, y = without_shared_infinities(x, y, name)

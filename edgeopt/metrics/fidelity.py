@@ -66,10 +66,10 @@ def check_moves(name: str, mine: Array, source: Profile) -> None:
     It does where it varies by less than ``STILL`` of what the source's varies by, and the source's
     is no rare event: it moves in at least 5% of the samples.
     """
-    if len(mine) < 2:
+    if len(mine) < 2 or not source.axes:
         return
-    for axis, told in source.axes.items():
-        own = spreads(mine, axis)
+    for axis, own in spreads(mine, source.axes).items():
+        told = source.axes[axis]
         still = np.flatnonzero(told.moves & (own < STILL * told.spread))
         if not len(still):
             continue

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from edgeopt.metrics.outputs import Array
 from edgeopt.schema.artifact import Tensor
+from edgeopt.schema.constraint import of_output
 from edgeopt.schema.errors import DataError, did_you_mean
 
 Labels = Mapping[str, Array]  # output -> labels
@@ -139,6 +140,12 @@ def check_output(name: str, outputs: Iterable[str]) -> None:
 def measured_of(labels: Form, output: Form) -> tuple[str, ...]:
     """Quantities that can be measured with labels of an output; ``topK`` goes with accuracy."""
     return MEASURED.get(fit(labels, output), ())
+
+
+def measures(quantity: str, labels: Form, output: Form) -> bool:
+    """Whether a quantity, of any or no output by name, can be measured with labels of an output."""
+    base = of_output(quantity)[0]
+    return ("accuracy" if base.startswith("top") else base) in measured_of(labels, output)
 
 
 def _alike(a: list[int | None], b: list[int | None]) -> bool:

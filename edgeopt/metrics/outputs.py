@@ -83,13 +83,6 @@ def without_shared_infinities(mine: Array, theirs: Array, name: str = "") -> tup
     return np.where(infinite, zero, mine), np.where(infinite, theirs.dtype.type(0), theirs)
 
 
-def check_infinities(outputs: Outputs, source: Outputs) -> None:
-    """Raise ModelError, naming output and sample, for an infinity that the other side has not."""
-    for name, mine, theirs in paired(outputs, source):
-        for block in blocks(mine):
-            _check_shared(mine[block], theirs[block], name, block.start)
-
-
 def _check_shared(mine: Array, theirs: Array, name: str, start: int) -> None:
     alone = (np.isinf(mine) | np.isinf(theirs)) & (mine != theirs)
     if alone.any():
@@ -139,22 +132,25 @@ def check_range(labels: Array, classes: int, name: str, where: str = "") -> None
         )
 
 
-def paired(outputs: Outputs, source: Outputs) -> list[tuple[str, Array, Array]]:
-    """(name, output, the source's) for each output: by equal names, else by position.
+def aligned(outputs: Outputs, source: Outputs) -> Outputs:
+    """A candidate's outputs by the source's names: by equal names, else by position.
 
-    Raises ModelError where count or shapes differ, naming the outputs.
+    Raises ModelError, naming output and sample, where count or shapes differ, and for an infinity
+    that only one side has.
     """
     check_outputs(outputs)
     check_outputs(source)
     if len(outputs) != len(source):
         raise ModelError(f"{len(outputs)} outputs against {len(source)} of the source")
     names = outputs if set(outputs) == set(source) else source
-    found = []
+    found = {}
     for (name, array), other in zip(outputs.items(), names, strict=True):
         if array.shape != source[other].shape:
             raise ModelError(
                 f"output '{name}' is {list(array.shape)}, '{other}' of the source is "
                 f"{list(source[other].shape)}"
             )
-        found.append((name, array, source[other]))
+        for block in blocks(array):
+            _check_shared(array[block], source[other][block], name, block.start)
+        found[other] = array
     return found

@@ -6,12 +6,13 @@ tenfold from the median of the slices. What is left is one group.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
+from edgeopt.metrics.masks import masked
 from edgeopt.metrics.outputs import Array, blocks, kept
 
 APART = 10.0  # how much a spread differs from the median of slices to make a group
@@ -111,8 +112,9 @@ def channel(axis: int, index: int) -> Group:
 
 @kept
 def profile(theirs: Array) -> Profile:
-    """The profile of (n, ...) answers; kept for as long as the array lives, as many ask for it."""
-    return profiled(theirs)
+    """The profile of (n, ...) answers but for what they mask; kept for as long as the array lives,
+    as many ask for it."""
+    return profiled(masked(theirs).values)
 
 
 def profiled(theirs: Array) -> Profile:
@@ -133,7 +135,9 @@ def profiled(theirs: Array) -> Profile:
         return Profile(mean - scale * bool(largest), scale, low, high, {})
     spread = np.sqrt(variance)
     floor = np.where(spread > RESOLUTION * largest, FLOOR, STEADY) * (high - low)
-    axes = {axis: _slices(shaped, variance, axis) for axis in range(1, shaped.ndim)}
+    few = shaped[:: -(-len(shaped) // FEW_SAMPLES)]
+    median = np.median(np.asarray(few, np.float64), axis=0)
+    axes = {axis: _slices(shaped, variance, median, axis) for axis in range(1, shaped.ndim)}
     return Profile(mean, np.maximum(spread, floor), low, high, axes)
 
 
@@ -144,10 +148,11 @@ def names_something(theirs: Array) -> bool:
     return theirs.dtype.itemsize >= WIDE or len(np.unique(theirs)) <= FEW_NAMES
 
 
-def spreads(values: Array, axis: int) -> Array:
-    """Root mean square over a slice's values of their spread over samples, (d,)."""
+def spreads(values: Array, axes: Iterable[int]) -> dict[int, Array]:
+    """By axis, the root mean square over a slice's values of their spread over samples, (d,)."""
     shaped = values.reshape(len(values), -1) if values.ndim < 3 else values
-    return np.sqrt(_by_slice(_moments(shaped)[1], axis))
+    variance = _moments(shaped)[1]
+    return {axis: np.sqrt(_by_slice(variance, axis)) for axis in axes}
 
 
 def _by_slice(of_values: Array, axis: int) -> Array:
@@ -173,17 +178,17 @@ def _extremes(values: Array) -> tuple[float, float]:
     return min(low for low, _ in ends), max(high for _, high in ends)
 
 
-def _slices(values: Array, variance: Array, axis: int) -> Slices:
+def _slices(values: Array, variance: Array, median: Array, axis: int) -> Slices:
     spread = np.sqrt(_by_slice(variance, axis))
-    events, often = _moving(values, spread, axis)
+    events, often = _moving(values, spread, median, axis)
     moves = events & often
-    median = float(np.median(spread[moves])) if moves.any() else 0.0
-    odd = moves & ((spread > APART * median) | (spread * APART < median))
+    usual = float(np.median(spread[moves])) if moves.any() else 0.0
+    odd = moves & ((spread > APART * usual) | (spread * APART < usual))
     alone = not moves.any() or len(spread) < 2
     return Slices(spread, moves, events, np.zeros_like(moves) if alone else odd)
 
 
-def _moving(values: Array, spread: Array, axis: int) -> tuple[Array, Array]:
+def _moving(values: Array, spread: Array, median: Array, axis: int) -> tuple[Array, Array]:
     """Which slices move in a few samples, and which in many of them, (d,) bool each.
 
     A sample moves where a value lies off its median by more than a little of the slice's spread.
@@ -191,8 +196,6 @@ def _moving(values: Array, spread: Array, axis: int) -> tuple[Array, Array]:
     others of ten times that: it decides nothing, and 8 bits cannot tell it.
     """
     others = tuple(each for each in range(1, values.ndim) if each != axis)
-    few = values[:: -(-len(values) // FEW_SAMPLES)]
-    median = np.median(np.asarray(few, np.float64), axis=0)
     count = np.zeros(len(spread))
     low, high = np.full(len(spread), np.inf), np.full(len(spread), -np.inf)
     for block in blocks(values):

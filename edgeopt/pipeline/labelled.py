@@ -14,6 +14,7 @@ from edgeopt.metrics.labels import (
     form_of_tensor,
     given,
     measured_of,
+    measures,
     place,
 )
 from edgeopt.metrics.outputs import check_range
@@ -87,9 +88,6 @@ def _check_measurable(
     forms: Mapping[str, Form],
 ) -> None:  # fmt: skip
     """Raise DataError for a metric that is asked for and that the labels do not allow."""
-    measured = {
-        output: measured_of(told[array].form, forms[output]) for output, array in labelled.items()
-    }
     for line, quantity in _asked(recipe):
         base, named = of_output(quantity)
         if named and named not in forms:
@@ -100,8 +98,10 @@ def _check_measurable(
             )
         if not needs_labels(quantity):
             continue
-        wanted = "accuracy" if base.startswith("top") else base
-        if any(wanted in has for output, has in measured.items() if named in ("", output)):
+        if any(
+            named in ("", output) and measures(quantity, told[array].form, forms[output])
+            for output, array in labelled.items()
+        ):
             continue
         if not told:
             raise DataError(

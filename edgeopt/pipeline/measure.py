@@ -9,7 +9,6 @@ from edgeopt.decide.proof import inverse
 from edgeopt.devices import works_here
 from edgeopt.engine import Engine
 from edgeopt.metrics import aligned
-from edgeopt.metrics.outputs import check_infinities
 from edgeopt.pipeline.entry import Entry, at_one
 from edgeopt.pipeline.figures import Figures
 from edgeopt.pipeline.own import measured_by, metric_jobs
@@ -131,7 +130,6 @@ class Bench:
             try:
                 outputs = self.figures.outputs(outcome, entry.made)
                 _check_shapes(entry.target, outputs, theirs)
-                check_infinities(outputs, theirs)
                 mine = self.figures.lead(aligned(outputs, theirs), labels)
             except EdgeoptError as error:
                 entry.error = error.record()
