@@ -1,4 +1,4 @@
-"""What a score kept, as arrays by the names of a model's outputs: real values, no codes."""
+"""What the store keeps of a split: a score's outputs, real values and no codes, and labels."""
 
 from __future__ import annotations
 
@@ -30,3 +30,18 @@ def kept_outputs(
         tensor.name: dequantized(array, tensor)
         for tensor, array in zip(tensors, arrays, strict=True)
     }
+
+
+def kept_labels(
+    named: str | Mapping[str, str] | None, refs: Mapping[str, ArrayRef], store: Store
+) -> Any:
+    """Labels as they are named: the array, (n, ...), or arrays by output; None where none are.
+
+    ``refs`` are a split's label arrays. Raises KeyError for an array that it has not, StoreError
+    for one that is gone.
+    """
+    if named is None:
+        return None
+    if isinstance(named, str):
+        return store.get_array(refs[named])
+    return {output: store.get_array(refs[array]) for output, array in named.items()}

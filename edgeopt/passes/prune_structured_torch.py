@@ -134,12 +134,10 @@ class PruneStructured(ModulePass):
         import numpy as np
         import torch
 
+        from edgeopt.training.samples import targets_of
+
         arrays, signature = ctx.data("calibration"), ctx.description.signature
-        names = [tensor.name for tensor in signature.outputs]
-        labels = {
-            names.index(output) if output in names else 0: array
-            for output, array in ctx.labelled("calibration").items()
-        }
+        labels = {target.position: target.labels for target in targets_of(ctx, "calibration")}
         for tensor in signature.inputs:
             if tensor.name not in arrays:
                 raise DataError(f"no calibration data for the model's input '{tensor.name}'")

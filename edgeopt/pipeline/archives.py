@@ -9,6 +9,7 @@ from typing import Any
 from edgeopt.data.load import check_finite
 from edgeopt.data.sources.npz import Npz
 from edgeopt.data.splits import by_split
+from edgeopt.recipe.bare import LABELS
 from edgeopt.schema.artifact import Description
 from edgeopt.schema.errors import DataError, UsageError
 from edgeopt.schema.job import ArrayRef, Arrays
@@ -16,7 +17,6 @@ from edgeopt.store import Store
 
 RANDOM_SAMPLES = 16
 PREFERRED = ("validation", "test")
-LABELS = ("label", "labels")
 
 
 def samples_for(
@@ -101,9 +101,7 @@ def _labels(archive: Npz, members: Mapping[str, str], label: str) -> Any:
             where=str(archive.path),
         )
     found = archive.read(members[label])
-    if found.dtype.kind not in "biuf":
-        raise DataError(f"label array '{members[label]}' is of text", where=str(archive.path))
-    check_finite(archive.path, members[label], found, range(len(found)))
+    check_finite(archive.path, members[label], found, range(len(found)), kind="label array")
     return found
 
 

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from edgeopt.bench.jobs import run_bench
-from edgeopt.data.outputs import kept_outputs
+from edgeopt.data.outputs import kept_labels, kept_outputs
 from edgeopt.data.tensors import bind, layouts_read, make_tensors
 from edgeopt.decide.choose import judge_all
 from edgeopt.engine import Engine
 from edgeopt.metrics import default_metrics, figures
 from edgeopt.metrics.answers import answers
-from edgeopt.metrics.labels import Labels, check_output, placed
+from edgeopt.metrics.labels import Labels, placed
 from edgeopt.pipeline.archives import samples_for
 from edgeopt.pipeline.prepare import data_jobs, run_or_raise
 from edgeopt.pipeline.single import fed, opened
@@ -211,13 +211,8 @@ class _Duel:
     def _labels(self, outputs: Mapping[str, Any]) -> Labels:
         """Labels by the outputs of A that they speak of. Raises DataError."""
         refs, said = self._samples.raw.labels, self._samples.label
-        if said is None:
-            return {}
-        if isinstance(said, str):
-            return placed(self._store.get_array(refs[said]), outputs, said)
-        for output in said:
-            check_output(output, outputs)
-        return {output: self._store.get_array(refs[array]) for output, array in said.items()}
+        named = said if isinstance(said, str) else ""
+        return placed(kept_labels(said, refs, self._store), outputs, named)
 
 
 def _scored(

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from edgeopt.data.gather import blamed
-from edgeopt.data.outputs import kept_outputs
+from edgeopt.data.outputs import kept_labels, kept_outputs
 from edgeopt.decide.leading import leading_metric
 from edgeopt.metrics import custom, default_metrics, figures, outputs_with
 from edgeopt.metrics.chance import Lead, lead, other_names
@@ -36,17 +36,13 @@ class Figures:
 
     def labels(self, split: str) -> Labels:
         """The labels of a split by the output that they speak of."""
-        refs = self.known.raw[split].labels
-        return {o: self.store.get_array(refs[a]) for o, a in self.known.labelled.items()}
+        found: Labels = kept_labels(self.known.labelled, self.known.raw[split].labels, self.store)
+        return found
 
     def given(self, split: str) -> Any:
         """The labels as a metric of the user's own gets them: an array, or arrays by output."""
-        refs, data = self.known.raw[split].labels, self.recipe.data
-        if data is None or data.label is None:
-            return None
-        if isinstance(data.label, str):
-            return self.store.get_array(refs[data.label])
-        return {output: self.store.get_array(refs[a]) for output, a in data.label.items()}
+        label = self.recipe.data.label if self.recipe.data else None
+        return kept_labels(label, self.known.raw[split].labels, self.store)
 
     def outputs(self, outcome: Outcome, description: Description) -> dict[str, Any]:
         """What a score kept. Raises ModelError."""

@@ -37,7 +37,6 @@ from edgeopt.schema.target import parse_target
 from edgeopt.store import Store
 
 OnEvent = Callable[[Event], None]
-PROCESSES = 7
 FIDELITY = ("fidelity.cosine", "fidelity.sqnr")
 KEY = "offline job"
 

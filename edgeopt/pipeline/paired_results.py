@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from edgeopt.data.outputs import kept_labels
 from edgeopt.data.quantized import dequantized
 from edgeopt.metrics import difference, ratio
 from edgeopt.metrics.labels import Labels
@@ -130,9 +131,10 @@ def _labels(result: Result, store: Store | None) -> Labels | None:
         return None
     try:
         refs = {name: ArrayRef.model_validate(raw) for name, raw in held["labels"].items()}
-        return {output: store.get_array(refs[array]) for output, array in held["labelled"].items()}
+        found: Labels = kept_labels(held["labelled"], refs, store)
     except (StoreError, KeyError, ValueError):  # gone, or a document that was changed
         return None
+    return found
 
 
 def _of_pairs(

@@ -121,13 +121,16 @@ class Samples:
 
 def samples_of(ctx: PassContext, split: str) -> Samples:
     """What a pass may train on of a split, its labels at the outputs that they speak of."""
+    return Samples(ctx.data(split), None, targets_of(ctx, split))
+
+
+def targets_of(ctx: PassContext, split: str) -> tuple[Target, ...]:
+    """The labels of a split that a pass may see, each at the output that it speaks of."""
     places = [tensor.name for tensor in ctx.description.signature.outputs]
-    labelled = ctx.labelled(split)
-    targets = (
+    return tuple(
         Target(places.index(output) if output in places else 0, output, labels)
-        for output, labels in labelled.items()
+        for output, labels in ctx.labelled(split).items()
     )
-    return Samples(ctx.data(split), None, tuple(targets))
 
 
 def derived(seed: int, stream: str, number: int) -> int:

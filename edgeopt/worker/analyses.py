@@ -26,7 +26,7 @@ def analyse(request: Request, store: Store, progress: Progress) -> tuple[str, di
 def _own_metric(request: Request, store: Store, progress: Progress) -> tuple[str, dict[str, Any]]:
     """A metric of the recipe's own, alone and against the source. Raises DataError."""
     from edgeopt.data.gather import blamed
-    from edgeopt.data.outputs import kept_outputs
+    from edgeopt.data.outputs import kept_labels, kept_outputs
     from edgeopt.formats.torch.code import function_of
     from edgeopt.metrics import custom
 
@@ -38,12 +38,8 @@ def _own_metric(request: Request, store: Store, progress: Progress) -> tuple[str
                      store, request.job.id)
         for side in ("mine", "source")
     )  # fmt: skip
-    refs, named = Arrays.model_validate(request.inputs["raw"].value).labels, params["labels"]
-    labels: Any = None
-    if isinstance(named, str):
-        labels = store.get_array(refs[named])
-    elif named:
-        labels = {output: store.get_array(refs[array]) for output, array in named.items()}
+    refs = Arrays.model_validate(request.inputs["raw"].value).labels
+    labels = kept_labels(params["labels"], refs, store)
     try:
         found = custom.figures(params["name"], function, params["better"], mine, theirs, labels)
     except EdgeoptError:

@@ -113,10 +113,13 @@ class Context:
 
     def labelled(self, split: str) -> Mapping[str, Any]:
         """The split's labels by output. Raises PassError for a split that was not declared."""
+        from edgeopt.data.outputs import kept_labels
+
         if not self.kind.labels or split not in self.kind.splits or split == "test":
             raise PassError(f"{self.kind.name} may not see the labels of '{split}'")
         refs = Arrays.model_validate(self.inputs[f"labels:{split}"].value).labels
-        return {output: self.store.get_array(refs[a]) for output, a in self.labels_by.items()}
+        found: Mapping[str, Any] = kept_labels(self.labels_by, refs, self.store)
+        return found
 
     def teacher(self) -> Any:
         """The source as its format loads it. Raises PassError where it was not declared."""
