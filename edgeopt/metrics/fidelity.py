@@ -8,15 +8,14 @@ judged by itself (``profile``); the figure is that of the worst group, which it 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Callable
 
 import numpy as np
 
 from edgeopt.metrics.decisions import agreeing
-from edgeopt.metrics.outputs import Array, blocks
-from edgeopt.metrics.profile import Group, Profile, channel, spreads
-from edgeopt.metrics.views import View, views
+from edgeopt.metrics.outputs import Array
+from edgeopt.metrics.parts import judged
+from edgeopt.metrics.profile import Profile, spreads
 from edgeopt.schema.errors import DataError, ModelError
 from edgeopt.schema.measurement import Measurement
 from edgeopt.stats.bootstrap import PROTOCOL, bootstrap
@@ -24,16 +23,6 @@ from edgeopt.stats.proportions import WILSON, wilson
 
 CEILING_DB = 200.0  # beyond float32 and most of float64: where equal outputs would be infinite
 STILL = 0.01  # of the source's spread
-STRAY = 0.5  # of the source's energy, 3 dB: an error that is looked at by itself
-
-
-class Sums(NamedTuple):
-    """Sums over a group's values: s^2, (s - c)^2, c^2 and s c; of all samples or (n,) each."""
-
-    energy: Array
-    noise: Array
-    own: Array
-    dot: Array
 
 
 def measure(quantity: str, name: str, mine: Array, theirs: Array, source: Profile) -> Measurement:
@@ -51,13 +40,12 @@ def measure(quantity: str, name: str, mine: Array, theirs: Array, source: Profil
     if n < 2:
         raise DataError(f"{quantity} needs at least 2 samples to give an interval")
     statistic = _cosine if quantity == "fidelity.cosine" else _sqnr
-    judged = list(_judged(mine, theirs, source))
-    values = [float(statistic(*each.sums)) for each in judged]
+    parts = list(judged(mine, theirs, source))
+    values = [float(statistic(*each.sums)) for each in parts]
     worst = int(np.argmin(values))
-    rows = _rows(judged[worst].view, judged[worst].group)
-    interval = bootstrap(_vectorized(statistic), *rows)
+    interval = bootstrap(_vectorized(statistic), *parts[worst].rows())
     unit = "" if quantity == "fidelity.cosine" else "dB"
-    return _made(quantity, values[worst], unit, interval, n, PROTOCOL, judged[worst].name)
+    return _made(quantity, values[worst], unit, interval, n, PROTOCOL, parts[worst].name)
 
 
 def check_moves(name: str, mine: Array, source: Profile) -> None:
@@ -75,7 +63,7 @@ def check_moves(name: str, mine: Array, source: Profile) -> None:
             continue
         first = int(still[0])
         whole = len(still) == len(told.spread)
-        what = "" if whole else f"channel {first} of axis {axis} "
+        what = "" if whole else f"{source.channel(axis, first).name} "
         rest = len(still) - 1
         others = f" (and {rest} other{'s' if rest > 1 else ''})" if rest and not whole else ""
         raise ModelError(
@@ -113,65 +101,6 @@ def _agreement(name: str, mine: Array, theirs: Array, source: Profile) -> Measur
     else:
         interval, protocol = bootstrap(np.mean, rows), PROTOCOL
     return _made(quantity, value, "fraction", interval, n, protocol, group)
-
-
-class Judged(NamedTuple):
-    """A group of values in one view, and its sums over all samples."""
-
-    view: View
-    group: Group
-    sums: Sums
-
-    @property
-    def name(self) -> str:
-        """The view and the group; empty for all values as they are."""
-        return ", ".join(filter(None, (self.view.name, self.group.name)))
-
-
-def _judged(mine: Array, theirs: Array, source: Profile) -> Iterator[Judged]:
-    """The source's groups, and whatever else strays too far for a sum to hide it."""
-    plain = View("", mine, theirs, source)
-    yield from (Judged(plain, group, sums) for group, sums in _sums(plain, source.groups))
-    yield from _strays(plain)
-    for view in views(mine, theirs, source):
-        whole = Group("", 0, 0, np.ones(view.source.mean.shape, bool))
-        for group, sums in _sums(view, [whole]):
-            if sums.noise > STRAY * sums.energy:
-                yield Judged(view, group, sums)
-        yield from _strays(view)
-
-
-def _strays(view: View) -> Iterator[Judged]:
-    """Channels whose error is more than half of what the source's vary by."""
-    source = view.source
-    along = {axis: np.zeros((4, len(told.spread))) for axis, told in source.axes.items()}
-    for block in blocks(view.theirs):
-        products = source.products(view.mine[block], view.theirs[block])
-        for axis, found in along.items():
-            found += [source.along(each, axis) for each in products]
-    for axis, told in source.axes.items():
-        energy, noise, _, _ = along[axis]
-        for index in np.flatnonzero(told.events & (noise > STRAY * energy)):
-            yield Judged(view, channel(axis, int(index)), Sums(*along[axis][:, index]))
-
-
-def _sums(view: View, groups: Sequence[Group]) -> Iterator[tuple[Group, Sums]]:
-    """Sums of each group over all samples."""
-    found = np.zeros((len(groups), 4))
-    for block in blocks(view.theirs):
-        products = view.source.products(view.mine[block], view.theirs[block])
-        for number, group in enumerate(groups):
-            found[number] += [float(group.of(each).sum()) for each in products]
-    yield from ((group, Sums(*each)) for group, each in zip(groups, found, strict=True))
-
-
-def _rows(view: View, group: Group) -> Sums:
-    """Sums of one group for each sample, (n,) each."""
-    parts = []
-    for block in blocks(view.theirs):
-        products = view.source.products(view.mine[block], view.theirs[block])
-        parts.append([group.of(each).reshape(len(each), -1).sum(axis=1) for each in products])
-    return Sums(*(np.concatenate(each) for each in zip(*parts, strict=True)))
 
 
 def _vectorized(statistic: Callable[..., Array]) -> Callable[..., Array]:

@@ -1,7 +1,8 @@
 """What an output of the source is like over samples: means, spreads, and groups of values.
 
 A group of its own is a slice along one of the axes after the samples whose spread differs more than
-tenfold from the median of the slices. What is left is one group.
+tenfold from the median of the slices. What is left is one group. Where a sample has few values,
+each cell is looked at like a slice, though it makes no group.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from functools import cached_property
 import numpy as np
 
 from edgeopt.metrics.masks import masked
+from edgeopt.metrics.names import names_something
 from edgeopt.metrics.outputs import Array, blocks, kept
 
 APART = 10.0  # how much a spread differs from the median of slices to make a group
@@ -22,10 +24,12 @@ NOTICED = 0.05  # of a slice's spread: what counts as a move
 RESOLUTION = 1e-6  # of the output's largest value: below, sums in float32 vary themselves
 FEW_SAMPLES = 256  # that medians are taken of
 FAINT = 0.05  # of scores from 0 to 1: below, a score decides nothing beside larger ones
-WIDE, FEW_NAMES = 4, 32  # bytes of an index; narrower numbers are amounts, unless there are few
 EVENTS = 5  # samples in which a slice moves, for its error to be looked at
 STEADY = 1e-2  # of the output's range: what counts as the spread of a value that has none
 FLAT = 0.1  # of the largest value: what counts as the spread of an output that has none
+STEPS = 255  # of 8 bits over a range
+CELLS = 0  # in place of an axis: each value of a sample by itself
+MOST_CELLS = 1024
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,9 @@ class Group:
 
     def of(self, values: Array) -> Array:
         """The group's values out of (b, ...), the first axis kept."""
+        if self.mask is None and self.axis == CELLS:
+            cell: Array = values.reshape(len(values), -1)[:, self.index]
+            return cell
         if self.mask is None:
             found: Array = np.take(values, self.index, axis=self.axis)
             return found
@@ -66,7 +73,7 @@ class Profile:
     scale: Array
     low: float
     high: float
-    axes: dict[int, Slices]
+    axes: dict[int, Slices]  # and of cells
     whole: bool = False  # numbers that name something, and are right or wrong
 
     @cached_property
@@ -79,25 +86,24 @@ class Profile:
                 place: list[slice | int] = [slice(None)] * self.mean.ndim
                 place[axis - 1] = int(index)
                 mask[tuple(place)] = False
-                apart.append(channel(axis, int(index)))
+                apart.append(self.channel(axis, int(index)))
         return [*([Group("", 0, 0, mask)] if mask.any() else []), *apart]
 
     def along(self, values: Array, axis: int) -> Array:
         """Sums of (b, ...) values over all but one axis, (d,)."""
-        shaped = values.reshape(len(values), *self.mean.shape)
-        found: Array = shaped.sum(axis=tuple(a for a in range(shaped.ndim) if a != axis))
+        shaped, _, others = sliced(values.reshape(len(values), *self.mean.shape), axis)
+        found: Array = shaped.sum(axis=(0, *others))
         return found
 
-    def products(self, mine: Array, theirs: Array) -> Sequence[Array]:
-        """s^2, (s - c)^2, c^2 and s c of each value, centred and scaled.
+    def channel(self, axis: int, index: int) -> Group:
+        """One slice, or one cell, as a group."""
+        if axis != CELLS:
+            return Group(f"channel {index} of axis {axis}", axis, index, None)
+        place = ", ".join(str(each) for each in np.unravel_index(index, self.mean.shape))
+        return Group(f"value [{place}]", axis, index, None)
 
-        A number that names something counts 1, and its error 1 where it is another.
-        """
-        if self.whole:
-            wrong = (np.asarray(mine) != np.asarray(theirs)).astype(np.float64)
-            wrong = wrong.reshape(len(wrong), *self.mean.shape)
-            one = np.ones_like(wrong)
-            return one, wrong, one, one - wrong
+    def products(self, mine: Array, theirs: Array) -> Sequence[Array]:
+        """s^2, (s - c)^2, c^2 and s c of each value, centred and scaled."""
         c, s = (
             (np.asarray(x, np.float64).reshape(len(x), *self.mean.shape) - self.mean) / self.scale
             for x in (mine, theirs)
@@ -105,9 +111,11 @@ class Profile:
         return s * s, np.square(s - c), c * c, s * c
 
 
-def channel(axis: int, index: int) -> Group:
-    """One slice as a group."""
-    return Group(f"channel {index} of axis {axis}", axis, index, None)
+def sliced(values: Array, axis: int) -> tuple[Array, int, tuple[int, ...]]:
+    """(b, ...) values, the axis that their slices or cells lie along, and the other axes."""
+    if axis == CELLS:
+        return values.reshape(len(values), -1), 1, ()
+    return values, axis, tuple(each for each in range(1, values.ndim) if each != axis)
 
 
 @kept
@@ -134,18 +142,13 @@ def profiled(theirs: Array) -> Profile:
         scale = np.full_like(mean, largest * FLAT or 1.0)
         return Profile(mean - scale * bool(largest), scale, low, high, {})
     spread = np.sqrt(variance)
-    floor = np.where(spread > RESOLUTION * largest, FLOOR, STEADY) * (high - low)
+    least = 1 / STEPS if low >= 0 and high <= 1 else FLOOR
+    floor = np.where(spread > RESOLUTION * largest, least, STEADY) * (high - low)
     few = shaped[:: -(-len(shaped) // FEW_SAMPLES)]
     median = np.median(np.asarray(few, np.float64), axis=0)
-    axes = {axis: _slices(shaped, variance, median, axis) for axis in range(1, shaped.ndim)}
+    cells = [CELLS] if shaped.ndim > 2 and median.size <= MOST_CELLS else []
+    axes = {a: _slices(shaped, variance, median, a) for a in (*range(1, shaped.ndim), *cells)}
     return Profile(mean, np.maximum(spread, floor), low, high, axes)
-
-
-def names_something(theirs: Array) -> bool:
-    """Whether whole numbers are names, of classes or places, rather than amounts, as pixels are."""
-    if theirs.dtype.kind not in "biu":
-        return False
-    return theirs.dtype.itemsize >= WIDE or len(np.unique(theirs)) <= FEW_NAMES
 
 
 def spreads(values: Array, axes: Iterable[int]) -> dict[int, Array]:
@@ -157,8 +160,8 @@ def spreads(values: Array, axes: Iterable[int]) -> dict[int, Array]:
 
 def _by_slice(of_values: Array, axis: int) -> Array:
     """The mean over each slice along an axis of (n, ...) answers, (d,), of one of a sample's."""
-    others = tuple(each for each in range(of_values.ndim) if each != axis - 1)
-    found: Array = of_values.mean(axis=others)
+    shaped, _, others = sliced(of_values[np.newaxis], axis)
+    found: Array = shaped.mean(axis=others)[0]
     return found
 
 
@@ -184,7 +187,7 @@ def _slices(values: Array, variance: Array, median: Array, axis: int) -> Slices:
     moves = events & often
     usual = float(np.median(spread[moves])) if moves.any() else 0.0
     odd = moves & ((spread > APART * usual) | (spread * APART < usual))
-    alone = not moves.any() or len(spread) < 2
+    alone = axis == CELLS or not moves.any() or len(spread) < 2
     return Slices(spread, moves, events, np.zeros_like(moves) if alone else odd)
 
 
@@ -192,19 +195,20 @@ def _moving(values: Array, spread: Array, median: Array, axis: int) -> tuple[Arr
     """Which slices move in a few samples, and which in many of them, (d,) bool each.
 
     A sample moves where a value lies off its median by more than a little of the slice's spread.
-    What sums in float32 vary by is no move, and neither is a score of a few hundredths beside
-    others of ten times that: it decides nothing, and 8 bits cannot tell it.
+    What sums in float32 vary by is no move. Neither is a score of a few hundredths beside others of
+    ten times that, or one that varies by less than a step of 8 bits: it decides nothing.
     """
-    others = tuple(each for each in range(1, values.ndim) if each != axis)
     count = np.zeros(len(spread))
     low, high = np.full(len(spread), np.inf), np.full(len(spread), -np.inf)
     for block in blocks(values):
         part = np.asarray(values[block], np.float64)
-        count += (np.abs(part - median).max(axis=others) > NOTICED * spread).sum(axis=0)
-        low = np.minimum(low, part.min(axis=(0, *others)))
-        high = np.maximum(high, part.max(axis=(0, *others)))
+        off, _, others = sliced(np.abs(part - median), axis)
+        count += (off.max(axis=others) > NOTICED * spread).sum(axis=0)
+        shaped, _, others = sliced(part, axis)
+        low = np.minimum(low, shaped.min(axis=(0, *others)))
+        high = np.maximum(high, shaped.max(axis=(0, *others)))
     real = spread > RESOLUTION * max(np.abs(low).max(), np.abs(high).max())
     scores = (low >= 0) & (high <= 1)
     most = float(high[scores].max(initial=0.0))
-    faint = scores & (high < FAINT) & (10 * high < most)
+    faint = scores & (((high < FAINT) & (10 * high < most)) | (STEPS * spread < most))
     return real & ~faint & (count >= EVENTS), count >= MOVES * len(values)

@@ -12,16 +12,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from nearness import Outputs, accepted, drawn, quantized
 
 import edgeopt
-from edgeopt.decide.choose import judge_all
 from edgeopt.metrics import compute, figures
-from edgeopt.recipe.bare import bare_fields
-from edgeopt.schema.constraint import parse_constraint
 from edgeopt.schema.errors import EdgeoptError
 
 FIXTURES = Path(__file__).parent / "fixtures"
-Outputs = dict[str, np.ndarray[Any, Any]]
 
 
 def answers(name: str, samples: str) -> Outputs:
@@ -44,16 +41,6 @@ def answers(name: str, samples: str) -> Outputs:
         interpreter.invoke()
         rows.append(interpreter.get_tensor(out["index"]).copy())
     return {"value": np.concatenate(rows)}
-
-
-def accepted(outputs: Outputs, source: Outputs) -> bool:
-    """Whether the bounds that hold where nobody names any let a candidate pass."""
-    bounds = [parse_constraint(text) for text in bare_fields(Path("m.onnx"), None)["constraints"]]
-    try:
-        measured = figures([c.quantity for c in bounds], outputs, source)
-    except EdgeoptError:
-        return False
-    return all(v.verdict == "pass" for v in judge_all(bounds, measured, {}))
 
 
 def test_rows_that_stand_still_beside_large_ones_are_refused() -> None:
@@ -169,10 +156,6 @@ def test_channels_that_are_dead_but_for_rounding_are_no_groups() -> None:
     assert accepted(made, source)
 
 
-def drawn(*shape: int, seed: int = 0) -> np.ndarray[Any, Any]:
-    return np.random.default_rng(seed).normal(size=shape)
-
-
 def damaged(kind: str) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
     """(source, damaged copy) of an output."""
     rows = np.arange(400)
@@ -217,13 +200,6 @@ def test_damage_that_the_rest_outweighs_is_refused(kind: str) -> None:
     """Whatever the error of an output is measured against must not be what hides it."""
     source, copy = damaged(kind)
     assert not accepted({"o": copy}, {"o": source})
-
-
-def quantized(values: np.ndarray[Any, Any], steps: int = 255) -> np.ndarray[Any, Any]:
-    """To a grid over the range of all values, zero on it, as static INT8 has it."""
-    finite = values[np.isfinite(values) & (values > -1e6)]
-    step = (max(finite.max(), 0) - min(finite.min(), 0)) / steps
-    return np.where(np.isfinite(values) & (values > -1e6), np.round(values / step) * step, values)
 
 
 @pytest.mark.parametrize("kind", ["softmax", "rare classes", "masked", "sigmoids", "heavy", "dead"])

@@ -1,0 +1,194 @@
+"""No part of an output may be lost behind the rest of it.
+
+Each case was once accepted without labels: a class that is rare, a cell where two axes cross, the
+few samples that are answered with nothing, scores below a mask that is no single number.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from nearness import accepted, drawn, quantized
+
+from edgeopt.metrics import compute
+
+Array = np.ndarray[Any, Any]
+ROWS = np.arange(400)
+
+
+def uniform(*shape: int, seed: int = 0) -> Array:
+    return np.random.default_rng(seed).random(shape)
+
+
+def names(count: int, *shape: int, seed: int = 0) -> Array:
+    return np.random.default_rng(seed).integers(0, count, shape)
+
+
+def smooth(*shape: int, seed: int = 0) -> Array:
+    """Maps whose neighbours are alike: (n, ..., h, w)."""
+    found = drawn(*shape, seed=seed)
+    for axis in (-1, -2):
+        found = sum(np.roll(found, k, axis) for k in range(-3, 4))
+    return found
+
+
+def lowered_mask() -> tuple[Array, Array]:
+    masked, scores = drawn(400, 9, seed=1) > 0.5, drawn(400, 9)
+    return np.where(masked, scores - 1e4, scores), np.where(masked, scores - 1e4, 0.0)
+
+
+def mask_far_above() -> tuple[Array, Array]:
+    masked, costs = drawn(400, 9, seed=1) > 0.5, drawn(400, 9)
+    return np.where(masked, 1e9, costs), np.where(masked, 1e9, 0.0)
+
+
+def lost_padding() -> tuple[Array, Array]:
+    padded, amounts = drawn(400, 9, seed=1) > 1, 1 + 10 * uniform(400, 9)
+    return np.where(padded, -1.0, amounts), np.where(padded, 1.0, amounts)
+
+
+def two_kinds_of_prices() -> tuple[Array, Array]:
+    source = np.where(ROWS % 2 == 0, 10 + 10 * uniform(400), 1000 + 10 * uniform(400))[:, None]
+    return source, np.where(source < 500, 15.0, 1005.0)
+
+
+def rare_class() -> tuple[Array, Array]:
+    source = np.where(uniform(400, seed=1) < 0.08, 3, names(3, 400))
+    return source, np.where(source == 3, 0, source)
+
+
+def all_background() -> tuple[Array, Array]:
+    source = np.where(smooth(60, 16, 16) > 11.5, 1, 0)
+    assert 0.02 < source.mean() < 0.1
+    return source, np.zeros_like(source)
+
+
+def no_flag() -> tuple[Array, Array]:
+    source = (uniform(400) < 0.07).astype(np.int64)
+    return source, np.zeros_like(source)
+
+
+def no_flag_of_floats() -> tuple[Array, Array]:
+    source = (uniform(400, 3) < 0.07).astype(np.float32)
+    return source, np.where(np.arange(3) == 1, 0, source)
+
+
+def class_column() -> tuple[Array, Array]:
+    source = np.concatenate([640 * uniform(400, 20, 4), uniform(400, 20, 1, seed=1),
+                             names(80, 400, 20, 1)], axis=2)  # fmt: skip
+    copy = source.copy()
+    copy[:, :, 5] += 1
+    return source, copy
+
+
+def map_of_many_classes() -> tuple[Array, Array]:
+    source = smooth(40, 50, 12, 12).argmax(axis=1).astype(np.uint8)
+    return source, source + np.uint8(1)
+
+
+def one_cell() -> tuple[Array, Array]:
+    source = drawn(400, 8, 10)
+    copy = source.copy()
+    copy[:, 2, 3] = 0
+    return source, copy
+
+
+def depth_transposed() -> tuple[Array, Array]:
+    apart = smooth(400, 1, 16, 16)
+    source = 30 + 20 * drawn(400, 1, 1, 1, seed=1) + apart / apart.std()
+    return source, source.swapaxes(2, 3)
+
+
+def series_reversed() -> tuple[Array, Array]:
+    source = 20 * drawn(400, 1, 1, seed=1) + drawn(400, 24, 1)
+    return source, source[:, ::-1]
+
+
+def few_samples() -> tuple[Array, Array]:
+    source = drawn(400, 10)
+    return source, np.where(ROWS[:, None] < 16, 0, source)
+
+
+def small_prices() -> tuple[Array, Array]:
+    source = np.exp(2 * drawn(400, 1))
+    step = np.ptp(source) / 255
+    return source, np.where(source < 6 * step, 0, source)
+
+
+DAMAGED = [
+    lowered_mask, mask_far_above, lost_padding, two_kinds_of_prices, rare_class, all_background,
+    no_flag, no_flag_of_floats, class_column, map_of_many_classes, one_cell, depth_transposed,
+    series_reversed, few_samples, small_prices,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("damaged", DAMAGED, ids=lambda made: made.__name__)
+def test_what_the_rest_hides_is_refused(damaged: Callable[[], tuple[Array, Array]]) -> None:
+    source, copy = damaged()
+    assert accepted({"o": source}, {"o": source})
+    assert not accepted({"o": copy}, {"o": source})
+
+
+def shares(logits: Array) -> Array:
+    """Softmax along axis 1."""
+    found = np.exp(logits)
+    return found / found.sum(axis=1, keepdims=True)
+
+
+def sloped(*shape: int) -> Array:
+    """Heat maps whose borders hardly light up."""
+    rows = np.exp(-np.square(np.arange(shape[-1]) - shape[-1] / 2) / 10)
+    return 1 / (1 + np.exp(4 - smooth(*shape) * rows))
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        lambda: shares(3 * drawn(400, 200)),
+        lambda: shares(5 * drawn(400, 1000)),
+        lambda: sloped(100, 1, 16, 16),
+        lambda: np.exp(1.5 * drawn(400, 1)),
+        lambda: drawn(400, 8, 10) * np.linspace(0.02, 1, 80).reshape(8, 10),
+        lambda: np.where(drawn(400, 9, seed=1) > 1, -1.0, 1 + 10 * uniform(400, 9)),
+        lambda: 30 + 5 * drawn(400, 1, 1, 1, seed=1) + smooth(400, 1, 16, 16) / 7,
+        lambda: np.maximum(drawn(400, 30), 0),
+        lambda: np.where(uniform(400, 4, seed=1) < 0.05, 1.0, 0.0),
+    ],
+    ids=["softmax of 200", "softmax of 1000", "borders", "amounts", "cells", "padding", "depth",
+         "rectified", "flags"],
+)  # fmt: skip
+def test_honest_int8_of_such_outputs_is_accepted(made: Callable[[], Array]) -> None:
+    """What is looked at more closely still holds in 255 steps over its range."""
+    source = made()
+    assert accepted({"o": quantized(source)}, {"o": source})
+
+
+def test_images_that_are_off_by_one_are_near() -> None:
+    """Pixels are amounts: neighbours differ by less than any two of them do."""
+    picture = smooth(20, 1, 24, 24)
+    source = np.clip(128 + 12 * picture, 0, 255).astype(np.uint8)
+    copy = source ^ (uniform(*source.shape) < 0.3).astype(np.uint8)
+    assert compute("fidelity.sqnr", {"o": copy}, None, {"o": source}).value > 20
+
+
+def test_a_few_wrong_names_are_no_lost_class() -> None:
+    """A classifier that answers 3% of its samples otherwise is near."""
+    source = names(50, 400)
+    copy = np.where(uniform(400) < 0.03, names(50, 400, seed=2), source)
+    assert accepted({"o": copy}, {"o": source})
+
+
+def test_what_was_lost_is_named() -> None:
+    source, copy = rare_class()
+    found = compute("fidelity.sqnr", {"o": copy}, None, {"o": source})
+    assert "value 3" in found.where
+    source, copy = one_cell()
+    assert "value [2, 3]" in compute("fidelity.sqnr", {"o": copy + 1e-3 * source}, None,
+                                     {"o": source}).where  # fmt: skip
+    source, copy = few_samples()
+    where = compute("fidelity.sqnr", {"o": copy}, None, {"o": source}).where
+    assert re.search(r"the 1\d samples that are furthest off", where)
