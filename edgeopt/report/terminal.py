@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from edgeopt.schema.base import printable
+from edgeopt.schema.legend import MEMORY, memory_name
 from edgeopt.schema.measurement import Measurement
 from edgeopt.schema.result import SPLIT, CandidateResult, Result, TargetResult
 from edgeopt.schema.shown import (
@@ -143,7 +144,8 @@ def _figures(target: TargetResult, measured: dict[str, Measurement]) -> list[tup
         against = f"; {told(share)} the reference" if share else ""
         found.append(("size", told(measured["size"]) + against))
     if "memory.peak" in measured:
-        found.append(("peak memory", whole(measured["memory.peak"])))
+        name = memory_name(target)
+        found.append((name, f"{whole(measured['memory.peak'])}, {MEMORY[name]}"))
     return found
 
 

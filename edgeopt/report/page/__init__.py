@@ -21,6 +21,7 @@ from edgeopt.report.page.rows import (
 )
 from edgeopt.report.page.tree import forest
 from edgeopt.schema.base import printable
+from edgeopt.schema.legend import legend
 from edgeopt.schema.measurement import MARKS
 from edgeopt.schema.result import Result, TargetResult
 from edgeopt.schema.shown import setting, shown
@@ -91,6 +92,7 @@ def _section(target: TargetResult) -> dict[str, Any]:
         "word": word,
         "tone": tone,
         "rows": rows,
+        "legend": legend(target),
         "tiles": tiles(target),
         "checks": checks(target),
         "groups": groups(target),

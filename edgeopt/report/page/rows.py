@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from edgeopt.schema.constraint import Verdict
+from edgeopt.schema.legend import MEMORY, memory_name
 from edgeopt.schema.measurement import Measurement
 from edgeopt.schema.result import SPLIT, CandidateResult, SliceFigure, TargetResult
 from edgeopt.schema.shown import (
@@ -37,7 +38,6 @@ NAMES = {
     "latency.p90": "p90 latency",
     "latency.p99": "p99 latency",
     "size": "Size",
-    "memory.peak": "Peak memory",
     "load_time": "Load time",
     "instructions": "Instructions",
 }
@@ -99,7 +99,7 @@ def tiles(target: TargetResult) -> list[Cell]:
         more = [f"{split.name} {told(split.figure)}" for split in others]
         name = f"{name_of(target.metric)} ({first.name})"
         found.append(Cell(name, told(first.figure), (*_compared(first), *more)))
-    found += [_tile(measured, "size"), _tile(measured, "memory.peak")]
+    found += [_tile(measured, "size"), _memory(target, measured)]
     return [tile for tile in found if tile.value]
 
 
@@ -109,6 +109,12 @@ def _tile(measured: dict[str, Measurement], quantity: str) -> Cell:
         return _cell(measured, quantity)
     name = f"{name_of(quantity)}, x reference"
     return Cell(name, told(ratio), (*_interval(ratio), told(value)))
+
+
+def _memory(target: TargetResult, measured: dict[str, Measurement]) -> Cell:
+    """Peak memory, and what it is over."""
+    name, found = memory_name(target), measured.get("memory.peak")
+    return Cell(name.capitalize(), told(found), (MEMORY[name],)) if found else Cell("")
 
 
 def checks(target: TargetResult) -> list[tuple[str, Verdict]]:
@@ -197,7 +203,7 @@ def _cells(target: TargetResult, candidate: CandidateResult) -> list[Cell]:
         _cell(measured, f"ratio.{speed}", f"{SHORT[speed]}, x reference", strong=True),
         _cell(measured, speed),
         _cell(measured, "size"),
-        _cell(measured, "memory.peak"),
+        _cell(measured, "memory.peak", memory_name(target).capitalize()),
         _cell(measured, "load_time"),
         Cell("Placement", placement.replace("ExecutionProvider", "")),
     ]
