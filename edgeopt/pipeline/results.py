@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, cast
 
 from edgeopt.bench.rig import FALLBACK
 from edgeopt.pipeline.contest import Contest
@@ -13,12 +13,13 @@ from edgeopt.pipeline.measure import Bench
 from edgeopt.pipeline.prepare import OPEN
 from edgeopt.planner import Known
 from edgeopt.schema.job import Outcome
-from edgeopt.schema.measurement import figure, span
+from edgeopt.schema.measurement import Measurement, figure, span
 from edgeopt.schema.plan import Plan
 from edgeopt.schema.result import (
     CandidateResult,
     JobLists,
     PassRecord,
+    Raced,
     Scores,
     SliceFigure,
     TargetResult,
@@ -64,6 +65,8 @@ def target_result(
                 verdicts=contest.verdicts.get(entry.plan.id, ()),
                 unjudged=contest.unjudged(entry),
                 scores=_scores(contest, entry),
+                raced=cast(Raced, entry.raced),
+                against_chosen=_against_chosen(contest, decision, entry),
                 placement=entry.placement,
                 conversion=entry.conversion,
                 parity=tuple(entry.parity.values()),
@@ -87,6 +90,12 @@ def target_result(
         stages=contest.stages(),
         exit_code=decision.exit_code,
     )
+
+
+def _against_chosen(contest: Contest, decision: Decision, entry: Entry) -> Measurement | None:
+    """An entry over the chosen, from a race of the two side by side; None without one."""
+    chosen = decision.chosen
+    return None if chosen is None or entry is chosen else contest.direct(entry, chosen)
 
 
 def _slices(contest: Contest, decision: Decision) -> dict[str, tuple[SliceFigure, ...]]:

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from edgeopt.schema.base import printable
-from edgeopt.schema.legend import MEMORY, memory_name
+from edgeopt.schema.legend import MEMORY, legend, memory_name, races
 from edgeopt.schema.measurement import Measurement
 from edgeopt.schema.result import SPLIT, CandidateResult, Result, TargetResult
 from edgeopt.schema.shown import (
@@ -101,13 +101,15 @@ def _headline(target: TargetResult, folder: str) -> RenderableType:
 
 
 def _caption(target: TargetResult) -> list[RenderableType]:
-    """Why times of two rows do not divide to the ratio of a third column."""
-    if sum(f"ratio.{target.speed}" in c.measurements for c in target.candidates) < 2:
-        return []
-    return [_text(
-        "Each row is of one race against the reference, whose own time differs a little from race "
-        "to race: compare the ratios.", "dim",
-    )]  # fmt: skip
+    """What terms of the table mean, and why times of two rows do not divide to a third's ratio."""
+    found = [_text(f"{term}: {meaning}", "dim") for term, meaning in legend(target)
+             if term != memory_name(target)]  # fmt: skip
+    if sum(f"ratio.{target.speed}" in c.measurements for c in target.candidates) > 1:
+        found.append(_text(
+            "Each row is of one race against the reference, whose own time differs a little from "
+            "race to race: compare the ratios.", "dim",
+        ))  # fmt: skip
+    return [Text(), *found] if found else []
 
 
 def _source(target: TargetResult) -> list[tuple[str, str]]:
@@ -196,7 +198,7 @@ def _table(target: TargetResult) -> Table:
         table.add_column(_text(name, "bold"), justify="right", no_wrap=True)
     for candidate in sorted(target.candidates, key=lambda c: _place(c, speed)):
         table.add_row(
-            Text(candidate.status, STYLES[candidate.status]),
+            _status(candidate),
             _Story(target.named(candidate), candidate.reason, _converted(candidate)),
             _quality(target, candidate),
             _cell(candidate, f"ratio.{speed}"),
@@ -204,6 +206,13 @@ def _table(target: TargetResult) -> Table:
             _cell(candidate, "size"),
         )
     return table
+
+
+def _status(candidate: CandidateResult) -> Text:
+    """What became of a candidate and, below it, how it was raced."""
+    lines = ["reference"] if candidate.reference and candidate.status != "reference" else []
+    below = "".join(f"\n{line}" for line in [*lines, *races(candidate)])
+    return Text.assemble((candidate.status, STYLES[candidate.status]), (below, "dim"))
 
 
 def _split(target: TargetResult) -> list[RenderableType]:

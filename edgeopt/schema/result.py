@@ -28,6 +28,13 @@ CandidateStatus = Literal[
     "unmeasured",
     "reference",  # measured against, and no choice of the recipe's
 ]
+Raced = Literal[  # the race against the reference that a candidate's times are of
+    "",  # none
+    "short",
+    "full",
+    "final",  # in full once more, as the winner or runner-up
+    "count",  # on a device without time
+]
 TargetVerdict = Literal[
     "chosen",
     "unmet",
@@ -84,6 +91,8 @@ class CandidateResult(Noun):
     verdicts: tuple[Verdict, ...] = ()
     unjudged: tuple[str, ...] = ()  # bounds whose quantity was not measured of it
     scores: Scores = {}  # what it answered, as kept in the store
+    raced: Raced | None = None  # None: the result does not say
+    against_chosen: Measurement | None = None  # this over the chosen, where the two raced directly
     placement: dict[str, int] = {}
     conversion: Conversion | None = None  # where a pass changed the number format
     parity: tuple[Parity, ...] = ()  # with the host, or of the host with another CPU

@@ -7,10 +7,15 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import onnx
 import pytest
+from onnx import TensorProto, helper, numpy_helper
 
+import edgeopt
 from edgeopt.bench import peak
 from edgeopt.report import draw
+from edgeopt.schema.result import Result
 
 spec = importlib.util.spec_from_file_location(
     "result_sample", Path(__file__).with_name("result_sample.py")
@@ -75,3 +80,78 @@ def test_memory_of_an_accelerator_is_told_as_such(view: str) -> None:
     text = told(weighed(peak.ON_ACCELERATOR), view).lower()
     assert "peak memory on the accelerator" in text
     assert "peak memory added" not in text
+
+
+# -- races
+
+
+@VIEWS
+def test_every_row_says_how_it_was_raced_and_the_legend_what_that_is(view: str) -> None:
+    """Guards against figures of short and full races that look alike, side by side."""
+    target = sample.sample_target()
+    text = told(sample.sample_result(target), view)
+    table, legend = text.split("full race:", 1)
+    assert table.count("full race") == 2 and table.count("raced afresh") == 1
+    assert table.count("short race") >= 3  # reasons speak of it too
+    assert table.count("not raced") >= 2
+    assert table.count("head to head") == 1
+    assert "against the reference, in 5 fresh processes" in legend
+    for term in ("short race:", "raced afresh:", "head to head:"):
+        assert term in legend
+
+
+@VIEWS
+def test_a_result_that_does_not_say_how_it_raced_claims_nothing(view: str) -> None:
+    """Guards against results of earlier versions whose rows would all be called not raced."""
+    target = sample.sample_target()
+    old = [c.model_copy(update={"raced": None, "against_chosen": None}) for c in target.candidates]
+    text = told(sample.sample_result(target.model_copy(update={"candidates": tuple(old)})), view)
+    assert "full race" not in text and text.count("not raced") == 1  # in a reason
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A classifier of four numbers into three classes, with samples, in a folder of its own."""
+    folder = tmp_path_factory.mktemp("made")
+    rng = np.random.default_rng(0)
+    weights = rng.normal(size=(4, 3)).astype(np.float32)
+    graph = helper.make_graph(
+        [helper.make_node("MatMul", ["x", "w"], ["scores"])],
+        "linear",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", 4])],
+        [helper.make_tensor_value_info("scores", TensorProto.FLOAT, ["batch", 3])],
+        [numpy_helper.from_array(weights, "w")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    onnx.save(model, folder / "m.onnx")
+    x = rng.integers(0, 256, size=(300, 4), dtype=np.uint8)
+    label = ((x / 255 - 0.5) / 0.25 @ weights).argmax(axis=1)
+    label[::10] = rng.integers(0, 3, size=30)  # some are hard
+    np.savez(folder / "s.npz", **{"validation.pixels": x[:150], "validation.label": label[:150],
+                                  "test.pixels": x[150:], "test.label": label[150:]})  # fmt: skip
+    return folder
+
+
+def optimized(folder: Path, *, quick: bool = True, **fields: Any) -> Result:
+    """A real run in a store of the folder."""
+    data = {
+        "source": str(folder / "s.npz"), "inputs": {"x": "pixels"}, "label": "label",
+        "splits": {"validation": "validation", "test": "test"},
+        "preprocess": [{"scale": 255}, {"normalize": {"mean": 0.5, "std": 0.25}}],
+    }  # fmt: skip
+    given = {"passes": [{"one_of": ["simplify-onnx", "fp16"]}], **fields}
+    return edgeopt.optimize(
+        folder / "m.onnx", data=data | given.pop("data", {}), quick=quick,
+        constraints=["accuracy >= source - 20pt"], store=folder / "store", **given,
+    )  # fmt: skip
+
+
+def test_a_full_run_keeps_which_race_each_figure_is_of(made: Path) -> None:
+    """Guards against a document that leaves open how its own figures were made."""
+    (target,) = optimized(made, quick=False).to_json()["targets"]
+    raced = {c["id"]: c["raced"] for c in target["candidates"] if not c["reference"]}
+    assert raced[target["chosen"]] == "final"
+    assert set(raced.values()) <= {"final", "full"}, "no more than three: all race in full"
+    (other,) = (c for c in target["candidates"] if c["id"] in raced and c["id"] != target["chosen"])
+    assert other["against_chosen"]["quantity"] == "ratio.latency.p50"
+    assert other["against_chosen"]["n"] >= 5

@@ -21,7 +21,7 @@ from edgeopt.report.page.rows import (
 )
 from edgeopt.report.page.tree import forest
 from edgeopt.schema.base import printable
-from edgeopt.schema.legend import legend
+from edgeopt.schema.legend import legend, races
 from edgeopt.schema.measurement import MARKS
 from edgeopt.schema.result import Result, TargetResult
 from edgeopt.schema.shown import setting, shown
@@ -93,6 +93,7 @@ def _section(target: TargetResult) -> dict[str, Any]:
         "tone": tone,
         "rows": rows,
         "legend": legend(target),
+        "races": {row.number: races(row.candidate) for row in rows},
         "tiles": tiles(target),
         "checks": checks(target),
         "groups": groups(target),
