@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, cast
 
+from edgeopt.bench.race import SCHEDULES
 from edgeopt.bench.rig import FALLBACK
 from edgeopt.pipeline.contest import Contest
 from edgeopt.pipeline.decision import UNDECIDED, Decision
@@ -131,6 +132,17 @@ def _machine(group: TargetGroup) -> dict[str, Any]:
         "runtimes": runtimes,
         **facts.machine,
     }
+
+
+def quick_note() -> str:
+    """What a quick run leaves out, and what that means for its figures."""
+    short, full = SCHEDULES["short"], SCHEDULES["full"]
+    return (
+        f"quick run: every candidate was raced once, in {short.processes} fresh processes; without "
+        f"--quick the fastest race in {full.processes} to {full.most_processes}, and the winner "
+        "once more. Use it to try a recipe out: its times are not to be quoted. Accuracy and size "
+        "are those of a full run; memory was measured only if the recipe asks for it"
+    )
 
 
 def slower(found: TargetResult) -> str:

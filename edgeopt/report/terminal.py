@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from edgeopt.schema.base import printable
-from edgeopt.schema.legend import MEMORY, legend, memory_name, races
+from edgeopt.schema.legend import MEMORY, QUICK, legend, memory_name, races
 from edgeopt.schema.measurement import Measurement
 from edgeopt.schema.result import SPLIT, CandidateResult, Result, TargetResult
 from edgeopt.schema.shown import (
@@ -65,7 +65,7 @@ def view(result: Result, folder: str = "") -> RenderableType:
     """All targets, then the notes."""
     parts: list[RenderableType] = []
     for target in result.targets:
-        parts += [_headline(target, folder), Text()]
+        parts += [_headline(target, folder, result.quick), Text()]
         parts += [_table(target), *_caption(target), Text()] if target.candidates else []
         if target.speed == "instructions":
             parts += [*_split(target), Text()]
@@ -75,12 +75,13 @@ def view(result: Result, folder: str = "") -> RenderableType:
     return Group(*parts)
 
 
-def _headline(target: TargetResult, folder: str) -> RenderableType:
+def _headline(target: TargetResult, folder: str, quick: bool) -> RenderableType:
     """What was chosen, where it lies, how fast, how good, how large, its bounds, and why."""
     word, style = HEADLINES[target.verdict]
     candidate = shown(target)
     taken = printable(f"   {setting(target)}; brackets hold 95% intervals")
     title = Text.assemble((word, style), " ", (printable(target.target), "bold"), (taken, "dim"))
+    title.append(f"\n{QUICK}" if quick else "", "yellow")
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="dim", no_wrap=True)
     grid.add_column(overflow="fold")

@@ -18,6 +18,7 @@ RACES = {  # how a candidate was raced -> in words
     "": "not raced",
 }
 DIRECT = "head to head"
+QUICK = "quick run: short races, no times to quote"  # at the head of a view; a note says more
 MEANT = {  # the words of RACES -> what they say
     "full race": "against the reference, {how}; only the fastest in the short race get that far",
     "raced afresh": "in full a second time, {how}; the figures are of this race alone, so that the "

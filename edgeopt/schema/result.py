@@ -247,6 +247,7 @@ class Result(Noun):
     edgeopt: str
     started: str  # ISO 8601, UTC
     seconds: float
+    quick: bool = False  # raced in short only: a note says what that leaves out
     recipe: dict[str, Any]
     recipe_path: str = ""
     source: dict[str, Any]  # artifact, description, user code digests

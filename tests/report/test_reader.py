@@ -155,3 +155,35 @@ def test_a_full_run_keeps_which_race_each_figure_is_of(made: Path) -> None:
     (other,) = (c for c in target["candidates"] if c["id"] in raced and c["id"] != target["chosen"])
     assert other["against_chosen"]["quantity"] == "ratio.latency.p50"
     assert other["against_chosen"]["n"] >= 5
+
+
+# -- quick runs
+
+
+def test_a_quick_run_says_so_and_what_that_means(made: Path) -> None:
+    """Guards against figures of a trial that are quoted as a measurement."""
+    result = optimized(made)
+    assert result.to_json()["quick"] is True
+    (note,) = (note for note in result.notes if note.startswith("quick run"))
+    assert "3 fresh processes" in note and "5 to 15" in note and "not to be quoted" in note
+    for view in ("terminal", "html"):
+        text = told(result, view)
+        assert note in text
+        assert "quick run" in text[: text.index("best measured")].lower(), "at the head, too"
+    assert "--quick" in told(result, "html"), "the command that makes it again"
+
+
+@VIEWS
+def test_a_full_run_does_not_speak_of_quick_ones(view: str) -> None:
+    """Guards against a warning that stands everywhere and so says nothing."""
+    assert "quick" not in told(sample.sample_result(), view).lower()
+
+
+def test_a_run_that_races_nothing_is_not_quick(made: Path) -> None:
+    """Guards against a note on races that were not run."""
+    result = edgeopt.optimize(
+        made / "m.onnx", data=made / "s.npz", passes=["simplify-onnx"], quick=True, bench=False,
+        store=made / "store",
+    )  # fmt: skip
+    assert not result.quick
+    assert "quick" not in told(result, "terminal")

@@ -21,7 +21,7 @@ from edgeopt.report.page.rows import (
 )
 from edgeopt.report.page.tree import forest
 from edgeopt.schema.base import printable
-from edgeopt.schema.legend import legend, races
+from edgeopt.schema.legend import QUICK, legend, races
 from edgeopt.schema.measurement import MARKS
 from edgeopt.schema.result import Result, TargetResult
 from edgeopt.schema.shown import setting, shown
@@ -60,6 +60,7 @@ def draw(result: Result) -> str:
             targets=[_section(target) for target in result.targets],
             facts=_facts(result),
             command=_command(result),
+            quick=QUICK if result.quick else "",
             search=searched(result),
             pruned=pruned(result),
             recipe=json.dumps(result.recipe, indent=2, ensure_ascii=False),
@@ -148,7 +149,8 @@ def _title(result: Result) -> str:
 
 
 def _command(result: Result) -> str:
-    return f"edgeopt optimize {shlex.quote(result.recipe_path or 'recipe.yaml')}"
+    recipe = shlex.quote(result.recipe_path or "recipe.yaml")
+    return f"edgeopt optimize {recipe}{' --quick' if result.quick else ''}"
 
 
 def _facts(result: Result) -> list[tuple[str, str]]:
