@@ -129,6 +129,7 @@ def run_recipe(
         recipe_path=recipe.path.name if recipe.path else "",
         source=source_facts(outcomes, contests[0].bench),
         data=data_facts(known),
+        classes=dict(known.classes),
         versions={name: v for name in LIBRARIES if (v := installed_version(name))},
         jobs=job_lists(outcomes.values()),
         targets=tuple(results),

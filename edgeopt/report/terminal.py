@@ -164,13 +164,13 @@ def _groups(target: TargetResult) -> list[tuple[str, str]]:
         text, lost = "none: no group lost", largest_drop(figures)
         if lost and lost.difference:
             text = (
-                f"{lost.column} {lost.value}: {name}{whole(lost.difference)} against source, "
+                f"{lost.group}: {name}{whole(lost.difference)} against source, "
                 f"to {told(lost.figure)}"
             )
         found.append((f"largest drop ({split})", text))
     worst = worst_group(figures)
     kind = "class" if worst.column == "class" else "group"
-    text = f"{worst.column} {worst.value}: {name}{whole(worst.figure)}"
+    text = f"{worst.group}: {name}{whole(worst.figure)}"
     return [*found, (f"worst {kind} ({split})", text)]
 
 

@@ -110,9 +110,15 @@ class SliceFigure(Noun):
 
     column: str  # "class", or the name of the column
     value: str
+    name: str = ""  # of the class, where the recipe or the data names classes
     n: int
     figure: Measurement
     difference: Measurement | None = None  # to the source, on the same samples
+
+    @property
+    def group(self) -> str:
+        """``class 6 (Shirt)``."""
+        return f"{self.column} {self.value}" + (f" ({self.name})" if self.name else "")
 
 
 class StageFigure(Noun):
@@ -252,6 +258,7 @@ class Result(Noun):
     recipe_path: str = ""
     source: dict[str, Any]  # artifact, description, user code digests
     data: dict[str, Any] = {}  # split -> n, digest, labels
+    classes: dict[str, tuple[str, ...]] = {}  # output -> the name of each class, from 0
     versions: dict[str, str] = {}
     jobs: JobLists = JobLists()
     targets: tuple[TargetResult, ...]

@@ -15,6 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 import edgeopt
 from edgeopt.bench import peak
 from edgeopt.report import draw
+from edgeopt.schema.errors import EdgeoptError
 from edgeopt.schema.result import Result
 
 spec = importlib.util.spec_from_file_location(
@@ -187,3 +188,66 @@ def test_a_run_that_races_nothing_is_not_quick(made: Path) -> None:
     )  # fmt: skip
     assert not result.quick
     assert "quick" not in told(result, "terminal")
+
+
+# -- names of classes
+
+
+NAMES = ["Ankle boot", "Shirt", "Bag"]
+
+
+def classes_told(result: Result) -> list[str]:
+    return [each.group for each in result.targets[0].slices["test"]]
+
+
+def test_classes_are_told_by_name_and_change_nothing_else(made: Path) -> None:
+    """Guards against "class 1" in a report of a recipe that knows its name."""
+    plain = optimized(made)
+    named = optimized(made, data={"classes": NAMES})
+    assert classes_told(plain) == ["class 0", "class 1", "class 2"]
+    assert classes_told(named) == ["class 0 (Ankle boot)", "class 1 (Shirt)", "class 2 (Bag)"]
+    assert named.to_json()["classes"] == {"scores": NAMES}
+    assert {id.partition(":")[0] for id in named.jobs.ran} == {"race"}, "all else from the cache"
+    figures = [[each.figure for each in r.targets[0].slices["test"]] for r in (plain, named)]
+    assert figures[0] == figures[1]
+    for view in ("terminal", "html"):
+        text = told(named, view).lower()
+        worst = max(named.targets[0].slices["test"], key=lambda each: -each.figure.value)
+        at = text.index("worst class")
+        assert worst.group.lower() in text[at : at + 60]
+
+
+@pytest.mark.parametrize(
+    "classes", ["classes.txt", {"scores": "classes.txt"}, {"scores": NAMES}], ids=str
+)
+def test_names_of_classes_may_lie_in_a_file_and_belong_to_an_output(
+    made: Path, classes: Any
+) -> None:
+    """Guards against a grammar that is documented and not read."""
+    (made / "classes.txt").write_text("Ankle boot\nShirt\n\nBag\n")
+    if classes == "classes.txt":
+        classes = str(made / classes)
+    elif classes["scores"] == "classes.txt":
+        classes = {"scores": str(made / "classes.txt")}
+    assert "class 1 (Shirt)" in classes_told(optimized(made, data={"classes": classes}))
+
+
+@pytest.mark.parametrize(
+    ("classes", "named"),
+    [
+        (["a", "b"], "names 2 classes, output 'scores' has 3 scores"),
+        ({"logits": NAMES}, "'logits' is no output with a score for each class"),
+        ("absent.txt", "cannot read 'absent.txt'"),
+        (["a", "b", "b"], "two classes are called 'b'"),
+        (["a", 1, "c"], "not 1; put it in quotes"),
+        ([], "a list, or a text file"),
+    ],
+    ids=str,
+)
+def test_names_that_fit_no_scores_are_an_error_before_any_work(
+    made: Path, classes: Any, named: str
+) -> None:
+    """Guards against names that stand beside the wrong class."""
+    with pytest.raises(EdgeoptError) as caught:
+        optimized(made, data={"classes": classes})
+    assert named in str(caught.value)

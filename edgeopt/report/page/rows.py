@@ -139,7 +139,7 @@ def groups(target: TargetResult) -> list[Groups]:
         figures = target.slices[split]
         rows = [
             [
-                Cell("Group", f"{each.column} {each.value}"),
+                Cell("Group", each.group),
                 Cell("Samples", f"{each.n:,}"),
                 Cell("Figure", told(each.figure), _interval(each.figure)),
                 Cell("To source", told(each.difference), _interval(each.difference))
@@ -159,10 +159,10 @@ def _standing_out(figures: tuple[SliceFigure, ...]) -> list[tuple[str, str]]:
         lost = largest_drop(figures)
         drop = "none: no group lost"
         if lost and lost.difference:
-            drop = f"{lost.column} {lost.value}: {whole(lost.difference)} to source"
+            drop = f"{lost.group}: {whole(lost.difference)} to source"
         found.append(("Largest drop", drop))
     kind = "class" if worst.column == "class" else "group"
-    return [*found, (f"Worst {kind}", f"{worst.column} {worst.value}: {whole(worst.figure)}")]
+    return [*found, (f"Worst {kind}", f"{worst.group}: {whole(worst.figure)}")]
 
 
 def split(target: TargetResult) -> list[list[Cell]]:
