@@ -10,6 +10,7 @@ from edgeopt.bench.rig import FALLBACK
 from edgeopt.pipeline.contest import Contest
 from edgeopt.pipeline.decision import UNDECIDED, Decision
 from edgeopt.pipeline.entry import Entry
+from edgeopt.pipeline.feeding import inputs_of, outputs_of
 from edgeopt.pipeline.measure import Bench
 from edgeopt.pipeline.prepare import OPEN
 from edgeopt.planner import Known
@@ -44,7 +45,7 @@ def target_result(
     plan: Plan,
     outcomes: dict[str, Outcome],
 ) -> TargetResult:
-    front = contest.front()
+    front, shown = contest.front(), _shown(contest, decision)
     found = []
     for entry in contest.entries:
         status, reason = contest.standing_of(entry, decision)
@@ -89,6 +90,8 @@ def target_result(
         test=decision.test,
         slices=_slices(contest, decision),
         stages=contest.stages(),
+        inputs=inputs_of(contest.bench, shown) if shown else (),
+        outputs=outputs_of(contest.bench, shown) if shown else (),
         exit_code=decision.exit_code,
     )
 
@@ -99,11 +102,15 @@ def _against_chosen(contest: Contest, decision: Decision, entry: Entry) -> Measu
     return None if chosen is None or entry is chosen else contest.direct(entry, chosen)
 
 
+def _shown(contest: Contest, decision: Decision) -> Entry | None:
+    """The one that a result is about: the chosen, or else the nearest miss."""
+    missed = (e for e in contest.entries if e.plan.id == decision.nearest_miss)
+    return decision.chosen or next(missed, None)
+
+
 def _slices(contest: Contest, decision: Decision) -> dict[str, tuple[SliceFigure, ...]]:
     """Figures by class and slice of the chosen, or of the nearest miss, split by split."""
-    shown = decision.chosen or next(
-        (e for e in contest.entries if e.plan.id == decision.nearest_miss), None
-    )
+    shown = _shown(contest, decision)
     if shown is None or decision.verdict in ("built", *UNDECIDED):
         return {}
     splits = ["validation", *(["test"] if "measurements" in decision.test else [])]

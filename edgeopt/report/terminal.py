@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from edgeopt.schema.base import printable
+from edgeopt.schema.feeding import spelled
 from edgeopt.schema.legend import MEMORY, QUICK, legend, memory_name, races
 from edgeopt.schema.measurement import Measurement
 from edgeopt.schema.result import SPLIT, CandidateResult, Result, TargetResult
@@ -95,6 +96,8 @@ def _headline(target: TargetResult, folder: str, quick: bool) -> RenderableType:
         rows += [*_figures(target, candidate.measurements), *_groups(target), *_bounds(target)]
         for label, text in rows:
             grid.add_row(label, _text(text))
+        for label, text in _feeding(target):
+            grid.add_row(label, _text(text))
         if converted := _converted(candidate):
             grid.add_row("converted", _text(converted))
     grid.add_row("why", _text(target.sentence))
@@ -172,6 +175,19 @@ def _groups(target: TargetResult) -> list[tuple[str, str]]:
     kind = "class" if worst.column == "class" else "group"
     text = f"{worst.group}: {name}{whole(worst.figure)}"
     return [*found, (f"worst {kind} ({split})", text)]
+
+
+def _feeding(target: TargetResult) -> list[tuple[str, str]]:
+    """How it is fed from the data's raw values, and what it answers."""
+    fed = [
+        ("input", f"{each.tensor.name}: {spelled(each.tensor)}, made of {each.raw}: {each.made}")
+        for each in target.inputs
+    ]
+    read = [
+        ("output", f"{each.tensor.name}: {spelled(each.tensor)}" + (each.read and f", {each.read}"))
+        for each in target.outputs
+    ]
+    return [*fed, *read]
 
 
 def _bounds(target: TargetResult) -> list[tuple[str, str]]:

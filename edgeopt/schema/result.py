@@ -14,6 +14,7 @@ from edgeopt.schema.base import Noun
 from edgeopt.schema.constraint import Verdict
 from edgeopt.schema.conversion import Conversion
 from edgeopt.schema.errors import UsageError
+from edgeopt.schema.feeding import Input, Output
 from edgeopt.schema.job import ArrayRef
 from edgeopt.schema.measurement import Measurement
 from edgeopt.schema.parity import Parity
@@ -168,6 +169,8 @@ class TargetResult(Noun):
     test: dict[str, Any] = {}  # split "test": measurements, verdicts, or why not tested
     slices: dict[str, tuple[SliceFigure, ...]] = {}  # split -> of the chosen, or nearest miss
     stages: tuple[StageFigure, ...] = ()  # what each stage did to speed
+    inputs: tuple[Input, ...] = ()  # how the chosen, or nearest miss, is fed
+    outputs: tuple[Output, ...] = ()  # and what it answers
     exit_code: int = 0
 
     @model_validator(mode="after")

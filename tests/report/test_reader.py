@@ -16,6 +16,7 @@ import edgeopt
 from edgeopt.bench import peak
 from edgeopt.report import draw
 from edgeopt.schema.errors import EdgeoptError
+from edgeopt.schema.feeding import Input, Output
 from edgeopt.schema.result import Result
 
 spec = importlib.util.spec_from_file_location(
@@ -251,3 +252,84 @@ def test_names_that_fit_no_scores_are_an_error_before_any_work(
     with pytest.raises(EdgeoptError) as caught:
         optimized(made, data={"classes": classes})
     assert named in str(caught.value)
+
+
+# -- how to feed it
+
+
+def test_a_result_says_how_the_chosen_artifact_is_fed_and_read(made: Path) -> None:
+    """Guards against a file that is shipped and then fed with unscaled values."""
+    result = optimized(made, data={"classes": NAMES})
+    (target,) = result.to_json()["targets"]
+    (fed,), (read,) = target["inputs"], target["outputs"]
+    assert (fed["array"], fed["raw_dtype"], fed["raw_shape"]) == ("pixels", "uint8", [4])
+    assert fed["tensor"]["name"] == "x" and fed["tensor"]["dtype"] == "float32"
+    assert fed["steps"] == [
+        {"subtract": [], "divide": [255.0]}, {"subtract": [0.5], "divide": [0.25]},
+    ]  # fmt: skip
+    assert (read["tensor"]["name"], read["kind"], read["label"]) == ("scores", "classes", "label")
+    for view in ("terminal", "html"):
+        text = told(result, view)
+        assert "x / 255, then (x - 0.5) / 0.25" in text
+        assert "uint8 (4)" in text and "float32 (batch, 4)" in text and "float32 (batch, 3)" in text
+        assert "0 Ankle boot, 1 Shirt, 2 Bag" in text
+    assert "How to feed it" in told(result, "html")
+
+
+def test_the_steps_that_are_told_make_the_tensors_that_were_fed(made: Path) -> None:
+    """Guards against a recipe for feeding that is not the one that was measured."""
+    result = optimized(made)
+    (fed,) = result.targets[0].inputs
+    raw = np.load(made / "s.npz")["validation.pixels"]
+    x = raw.astype(np.float32)
+    for step in fed.steps:
+        x = x - np.asarray(step.subtract, np.float32) if step.subtract else x
+        x = x / np.asarray(step.divide, np.float32)
+    scores = x @ numpy_helper.to_array(onnx.load(made / "m.onnx").graph.initializer[0])
+    hits = scores.argmax(axis=1) == np.load(made / "s.npz")["validation.label"]
+    assert result.targets[0].source["accuracy"].value == pytest.approx(hits.mean())
+
+
+def image(**changed: Any) -> Any:
+    """How an image is fed, by the schema alone."""
+    tensor = {"name": "image", "dtype": "float32", "shape": (1, 2, 2, 3), "layout": "NHWC"}
+    form = {
+        "tensor": tensor | changed.pop("tensor", {}), "array": "photos", "raw_dtype": "uint8",
+        "raw_shape": (3, 2, 2), "raw_layout": "NCHW",
+        "steps": [{"divide": [255]}, {"subtract": [0.5, 0.4, 0.3], "divide": [0.2]}], **changed,
+    }  # fmt: skip
+    return Input.model_validate(form)
+
+
+@VIEWS
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({}, "x / 255, then (x - [0.5, 0.4, 0.3]) / 0.2 by channel, in float32"),
+        ({}, "float32 (1, 2, 2, 3) NHWC"),
+        ({}, "uint8 (3, 2, 2) CHW"),
+        ({"steps": []}, "as float32"),
+        ({"steps": [], "raw_dtype": "float32"}, "as it is"),
+        ({"decoded": "RGB, resized to 2 x 2 (bilinear)"}, "RGB, resized to 2 x 2 (bilinear)"),
+        (
+            {"tensor": {"dtype": "int8", "scale": 0.02, "zero_point": -3}, "quantized": True},
+            "then round(x / 0.02) - 3, held within -128 to 127",
+        ),
+    ],
+    ids=lambda each: str(each)[:40],
+)
+def test_every_way_of_feeding_is_told_in_words(
+    view: str, changed: dict[str, Any], said: str
+) -> None:
+    """Guards against a step that the views leave out."""
+    target = sample.sample_target(inputs=(image(**changed),))
+    assert said in told(sample.sample_result(target), view)
+
+
+@VIEWS
+def test_codes_of_a_quantized_output_are_told_to_be_turned_back(view: str) -> None:
+    """Guards against integers that are read as real values."""
+    tensor = {"name": "boxes", "dtype": "uint8", "shape": (1, 8), "scale": 0.5, "zero_point": 7}
+    read = Output.model_validate({"tensor": tensor, "of": "boxes"})
+    target = sample.sample_target(outputs=(read,))
+    assert "real values are 0.5 * (code - 7)" in told(sample.sample_result(target), view)

@@ -13,6 +13,7 @@ from edgeopt.report.page.pareto import Plot, plotted
 from edgeopt.report.page.rows import (
     Row,
     checks,
+    feeding,
     groups,
     rows_of,
     split,
@@ -98,6 +99,7 @@ def _section(target: TargetResult) -> dict[str, Any]:
         "tiles": tiles(target),
         "checks": checks(target),
         "groups": groups(target),
+        "feeding": [rows for rows in feeding(target) if rows],
         "split": split(target) if target.speed == "instructions" else [],
         "stages": stages(target),
         "shown": shown(target),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from edgeopt.schema.constraint import Verdict
+from edgeopt.schema.feeding import spelled
 from edgeopt.schema.legend import MEMORY, memory_name
 from edgeopt.schema.measurement import Measurement
 from edgeopt.schema.result import SPLIT, CandidateResult, SliceFigure, TargetResult
@@ -163,6 +164,28 @@ def _standing_out(figures: tuple[SliceFigure, ...]) -> list[tuple[str, str]]:
         found.append(("Largest drop", drop))
     kind = "class" if worst.column == "class" else "group"
     return [*found, (f"Worst {kind}", f"{worst.group}: {whole(worst.figure)}")]
+
+
+def feeding(target: TargetResult) -> tuple[list[list[Cell]], list[list[Cell]]]:
+    """Rows of the inputs and of the outputs of the one shown."""
+    fed = [
+        [
+            Cell("Input", each.tensor.name),
+            Cell("Takes", spelled(each.tensor)),
+            Cell("Made of", each.raw),
+            Cell("By", each.made),
+        ]
+        for each in target.inputs
+    ]
+    read = [
+        [
+            Cell("Output", each.tensor.name),
+            Cell("Gives", spelled(each.tensor)),
+            Cell("What the values are", each.read),
+        ]
+        for each in target.outputs
+    ]
+    return fed, read
 
 
 def split(target: TargetResult) -> list[list[Cell]]:
