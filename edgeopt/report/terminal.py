@@ -22,6 +22,7 @@ from edgeopt.schema.shown import (
     held,
     interval,
     largest_drop,
+    samples,
     setting,
     shown,
     told,
@@ -66,7 +67,7 @@ def view(result: Result, folder: str = "") -> RenderableType:
     """All targets, then the notes."""
     parts: list[RenderableType] = []
     for target in result.targets:
-        parts += [_headline(target, folder, result.quick), Text()]
+        parts += [_headline(target, folder, result), Text()]
         parts += [_table(target), *_caption(target), Text()] if target.candidates else []
         if target.speed == "instructions":
             parts += [*_split(target), Text()]
@@ -76,13 +77,13 @@ def view(result: Result, folder: str = "") -> RenderableType:
     return Group(*parts)
 
 
-def _headline(target: TargetResult, folder: str, quick: bool) -> RenderableType:
+def _headline(target: TargetResult, folder: str, result: Result) -> RenderableType:
     """What was chosen, where it lies, how fast, how good, how large, its bounds, and why."""
     word, style = HEADLINES[target.verdict]
     candidate = shown(target)
     taken = printable(f"   {setting(target)}; brackets hold 95% intervals")
     title = Text.assemble((word, style), " ", (printable(target.target), "bold"), (taken, "dim"))
-    title.append(f"\n{QUICK}" if quick else "", "yellow")
+    title.append(f"\n{QUICK}" if result.quick else "", "yellow")
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="dim", no_wrap=True)
     grid.add_column(overflow="fold")
@@ -92,7 +93,12 @@ def _headline(target: TargetResult, folder: str, quick: bool) -> RenderableType:
         if target.path:
             path = f"{folder.rstrip('/')}/{target.path}" if folder else target.path
             grid.add_row("path", _text(path))
-        rows = [*_source(target), *_reference(target, candidate)]
+        counts = samples(result)
+        rows = [
+            *([("samples", counts)] if counts else []),
+            *_source(target),
+            *_reference(target, candidate),
+        ]
         rows += [*_figures(target, candidate.measurements), *_groups(target), *_bounds(target)]
         for label, text in rows:
             grid.add_row(label, _text(text))
@@ -179,10 +185,10 @@ def _groups(target: TargetResult) -> list[tuple[str, str]]:
 
 def _feeding(target: TargetResult) -> list[tuple[str, str]]:
     """How it is fed from the data's raw values, and what it answers."""
-    fed = [
-        ("input", f"{each.tensor.name}: {spelled(each.tensor)}, made of {each.raw}: {each.made}")
-        for each in target.inputs
-    ]
+    fed = []
+    for each in target.inputs:
+        made = f"made of the data's {each.raw}: {each.made}"
+        fed.append(("input", f"{each.tensor.name}: {spelled(each.tensor)}, {made}"))
     read = [
         ("output", f"{each.tensor.name}: {spelled(each.tensor)}" + (each.read and f", {each.read}"))
         for each in target.outputs
@@ -251,7 +257,7 @@ def _stages(target: TargetResult) -> RenderableType:
     """What each stage did to speed: the same chain with it, over without it."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 2), header_style="bold")
     table.add_column("what each stage did to speed", overflow="fold")
-    for name in ("form", "x before"):
+    for name in ("form", "with it, x without"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("so it is", style="dim")
     for each in target.stages:

@@ -42,9 +42,9 @@ class Input(Noun):
 
     @property
     def raw(self) -> str:
-        """``images: uint8 (28, 28) NHW``."""
+        """``'images', uint8 (28, 28) HW``."""
         layout = self.raw_layout.replace("N", "")
-        parts = [f"{self.array}: {self.raw_dtype} {_shape(self.raw_shape)}", layout]
+        parts = [f"'{self.array}', {self.raw_dtype} {_shape(self.raw_shape)}", layout]
         return " ".join(filter(None, parts)) + (f", {self.decoded}" if self.decoded else "")
 
     @property

@@ -27,6 +27,24 @@ MEANT = {  # the words of RACES -> what they say
     "counted": "instructions of one inference, in one process with the reference",
     "not raced": "for the reason in the row",
 }
+TERMS = (
+    ("source", "the model as given, in its own framework"),
+    ("reference", "the source converted to the target's format in float32, and nothing else; every "
+                  "other candidate races against it"),
+)  # fmt: skip
+P50 = (
+    "the median time of one inference; its ratio is to the reference's in the same race, and less "
+    "than 1x is faster"
+)
+SHARES = (
+    "the share of weights that the file holds so, and of multiply-accumulates (MACs) that the "
+    "runtime computes so; float: operators that it computes in float32"
+)
+STAGES = (
+    "passes that change the network itself, by pruning or training. Chains without the later ones "
+    "are tried, too, to show what each does; a network that is pruned and not trained again may be "
+    "close to guessing"
+)
 
 
 def memory_name(target: TargetResult) -> str:
@@ -47,7 +65,14 @@ def races(candidate: CandidateResult) -> list[str]:
 
 def legend(target: TargetResult) -> list[tuple[str, str]]:
     """Terms of the table of candidates, each with what it means."""
-    found = [(word, MEANT[word].format(how=_processes(target, kind)))
+    found = list(TERMS)
+    if target.speed == "latency.p50":
+        found.append(("p50", P50))
+    if any(c.conversion for c in target.candidates):
+        found.append(("int8, float16", SHARES))
+    if target.stages:
+        found.append(("stages", STAGES))
+    found += [(word, MEANT[word].format(how=_processes(target, kind)))
              for kind, word in RACES.items()
              if any(word in races(c) for c in target.candidates)]  # fmt: skip
     if any(DIRECT in races(c) for c in target.candidates):
@@ -55,7 +80,10 @@ def legend(target: TargetResult) -> list[tuple[str, str]]:
                               "compared with it through the reference"))  # fmt: skip
     if any("memory.peak" in c.measurements for c in target.candidates):
         name = memory_name(target)
-        found.append((name, f"loading the model and 20 inferences, {MEMORY[name]}"))
+        raced = (c for c in target.candidates if f"ratio.{target.speed}" in c.measurements)
+        some = any("memory.peak" not in c.measurements for c in raced)
+        only = "; taken of the finalists only" if some else ""
+        found.append((name, f"loading the model and 20 inferences, {MEMORY[name]}{only}"))
     return found
 
 

@@ -14,7 +14,9 @@ from onnx import TensorProto, helper, numpy_helper
 
 import edgeopt
 from edgeopt.bench import peak
+from edgeopt.pipeline.decision import told_error
 from edgeopt.report import draw
+from edgeopt.schema.conversion import Conversion
 from edgeopt.schema.errors import EdgeoptError
 from edgeopt.schema.feeding import Input, Output
 from edgeopt.schema.result import Result
@@ -333,3 +335,54 @@ def test_codes_of_a_quantized_output_are_told_to_be_turned_back(view: str) -> No
     read = Output.model_validate({"tensor": tensor, "of": "boxes"})
     target = sample.sample_target(outputs=(read,))
     assert "real values are 0.5 * (code - 7)" in told(sample.sample_result(target), view)
+
+
+# -- what else one would ask
+
+
+@VIEWS
+def test_terms_of_the_table_are_explained_below_it(view: str) -> None:
+    """Guards against columns and words that only those who wrote them can read."""
+    shares = Conversion(form="int8", by="onnxruntime", weights=1.0, macs=0.99)
+    target = sample.sample_target()
+    first, *others = target.candidates
+    converted = first.model_copy(update={"conversion": shares})
+    text = told(
+        sample.sample_result(target.model_copy(update={"candidates": (converted, *others)})), view
+    )
+    for said in (
+        "source: the model as given",
+        "reference: the source converted",
+        "p50: the median time of one inference",
+        "int8, float16: the share of weights",
+    ):
+        assert said in text
+
+
+@VIEWS
+def test_how_many_samples_the_figures_are_of_is_told(view: str) -> None:
+    """Guards against percentages of nobody knows how many samples."""
+    text = told(sample.sample_result(), view)
+    assert "10,000" in text and "5,000" in text
+
+
+def test_the_page_says_which_rows_a_mark_is_of() -> None:
+    """Guards against a warning of some figure, somewhere."""
+    target, found = sample.sample_target(), []
+    for each in target.candidates:
+        own = dict(each.measurements)
+        if each.status == "screened":
+            wide = own["latency.p50"].model_copy(update={"marks": ("wide",)})
+            own["latency.p50"] = wide
+        found.append(each.model_copy(update={"measurements": own}))
+    text = told(
+        sample.sample_result(target.model_copy(update={"candidates": tuple(found)})), "html"
+    )
+    assert "wider than 3% to each side (#4)" in text
+
+
+def test_a_candidate_that_guesses_is_told_so_without_names_of_jobs() -> None:
+    """Guards against ids of jobs that stand before what went wrong."""
+    error = {"where": "score:validation:local/litert:a/b", "what": "it is close to guessing"}
+    assert told_error(error) == "it is close to guessing"
+    assert told_error({"where": "fp16", "what": "broke"}) == "fp16: broke"

@@ -25,7 +25,7 @@ from edgeopt.schema.base import printable
 from edgeopt.schema.legend import QUICK, legend, races
 from edgeopt.schema.measurement import MARKS
 from edgeopt.schema.result import Result, TargetResult
-from edgeopt.schema.shown import setting, shown
+from edgeopt.schema.shown import samples, setting, shown
 
 VERDICTS = {
     "chosen": ("Chosen", "good"),
@@ -61,6 +61,7 @@ def draw(result: Result) -> str:
             targets=[_section(target) for target in result.targets],
             facts=_facts(result),
             command=_command(result),
+            samples=samples(result),
             quick=QUICK if result.quick else "",
             search=searched(result),
             pruned=pruned(result),
@@ -138,9 +139,15 @@ def _protocols(rows: list[Row]) -> list[tuple[str, str]]:
 
 
 def _marks(rows: list[Row]) -> list[str]:
-    measurements = [m for row in rows for m in row.candidate.measurements.values()]
+    """What is to be known before some figures are believed, each with the rows it is of."""
+    found: dict[str, dict[int, None]] = {}
+    for row in rows:
+        for measurement in row.candidate.measurements.values():
+            for mark in measurement.marks:
+                found.setdefault(mark, {})[row.number] = None
     return [
-        MARKS.get(mark, mark) for mark in sorted({mark for m in measurements for mark in m.marks})
+        f"{MARKS.get(mark, mark)} ({', '.join(f'#{number}' for number in found[mark])})"
+        for mark in sorted(found)
     ]
 
 
@@ -160,7 +167,10 @@ def _facts(result: Result) -> list[tuple[str, str]]:
     found = [("seed", str(result.recipe.get("seed", 0)))]
     found += [(name, version) for name, version in result.versions.items()]
     digests = [("source model", result.source.get("digest"))]
-    digests += [(f"data: {split}", facts.get("digest")) for split, facts in result.data.items()]
+    digests += [
+        (f"data: {split}, {facts.get('n', 0):,} samples", facts.get("digest"))
+        for split, facts in result.data.items()
+    ]
     for target in result.targets:
         for candidate in target.candidates:
             if candidate.id == target.chosen and candidate.artifact:

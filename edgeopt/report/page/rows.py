@@ -172,7 +172,7 @@ def feeding(target: TargetResult) -> tuple[list[list[Cell]], list[list[Cell]]]:
         [
             Cell("Input", each.tensor.name),
             Cell("Takes", spelled(each.tensor)),
-            Cell("Made of", each.raw),
+            Cell("Made of the data's", each.raw),
             Cell("By", each.made),
         ]
         for each in target.inputs
