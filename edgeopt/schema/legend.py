@@ -28,7 +28,8 @@ MEANT = {  # the words of RACES -> what they say
     "not raced": "for the reason in the row",
 }
 TERMS = (
-    ("source", "the model as given, in its own framework"),
+    ("source", "the model as given, in its own framework; differences in points (pt) are to its "
+               "figures"),
     ("reference", "the source converted to the target's format in float32, and nothing else; every "
                   "other candidate races against it"),
 )  # fmt: skip

@@ -386,3 +386,10 @@ def test_a_candidate_that_guesses_is_told_so_without_names_of_jobs() -> None:
     error = {"where": "score:validation:local/litert:a/b", "what": "it is close to guessing"}
     assert told_error(error) == "it is close to guessing"
     assert told_error({"where": "fp16", "what": "broke"}) == "fp16: broke"
+
+
+def test_the_page_names_the_runtime_beside_its_version(made: Path) -> None:
+    """Guards against a version of nobody knows what, where a target has one runtime."""
+    result = optimized(made)
+    version = result.versions["onnxruntime"]
+    assert f"Runtime onnxruntime {version}" in told(result, "html")

@@ -118,6 +118,8 @@ def _machine(facts: dict[str, Any]) -> list[tuple[str, str]]:
     found = []
     for name in [*MACHINE, *(name for name in sorted(facts) if name not in MACHINE)]:
         value = facts.get(name)
+        if name == "runtime_version" and isinstance(facts.get("runtimes"), dict):
+            value = ", ".join(f"{runtime} {v}" for runtime, v in facts["runtimes"].items())
         if value in (None, "", 0) or isinstance(value, list | dict):
             continue
         if name == "memory_bytes":
