@@ -52,6 +52,7 @@ def optimize(
     and the chosen files are written there. Raises EdgeoptError for what stops the whole run; a
     candidate that fails only loses.
 
+    ``quick`` makes every race a short one, for trying a recipe out: no times to quote.
     ``speedup``, such as ``"4x"``, prunes the network to the widest one that is measured to be so
     much faster on each target, and distills the source into it; both by the recipe's data.
     """

@@ -16,7 +16,7 @@ SAMPLES = 64
 SIDES = ("a", "b")
 PROTOCOL = (
     f"peak resident memory over loading and {INFERENCES} inferences in a fresh process, "
-    "less what was resident before"
+    "less what was resident just before the model was loaded"
 )
 ON_ACCELERATOR = (
     f"most bytes that the runtime held on the accelerator over loading and {INFERENCES} inferences "
@@ -33,7 +33,7 @@ def memory(
 
     Runtime and samples are in memory before the first reading. Where the kernel does not let
     a process restart its peak, the figure is marked ``peak-not-reset``: it may then be too
-    small. Raises ModelError, DeviceError, PlacementError.
+    large. Raises ModelError, DeviceError, PlacementError.
     """
     task.put(lease, store)
     readings: dict[str, dict[str, Any]] = {}

@@ -15,7 +15,7 @@ SHOWN = (  # header, quantity
     ("p90", "latency.p90"),
     ("p99", "latency.p99"),
     ("load", "load_time"),
-    ("peak memory", "memory.peak"),
+    ("peak memory added", "memory.peak"),
 )
 
 

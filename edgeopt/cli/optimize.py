@@ -41,7 +41,9 @@ OUT = "edgeopt-out"
     help="Measure also where nodes run elsewhere than on the accelerator asked for.",
 )  # fmt: skip
 @click.option("--no-bench", is_flag=True, help="Build and check only; measure nothing.")
-@click.option("--quick", is_flag=True, help="Short races only: wider intervals.")
+@click.option(
+    "--quick", is_flag=True, help="Short races only, to try a recipe out: no times to quote."
+)
 @devices_option
 @json_option("Print the result document.")
 @click.option("--quiet", is_flag=True, help="No progress.")

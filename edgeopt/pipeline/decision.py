@@ -49,6 +49,7 @@ def one_line(text: str) -> str:
 
 
 def told_error(error: dict[str, str]) -> str:
-    """Where it failed and what failed."""
+    """Where it failed and what failed; the id of the job that scored or raced it says neither."""
     where, what = error.get("where", ""), error.get("what", "") or "failed"
+    where = "" if where.startswith(("score:", "race:")) else where
     return f"{where}: {what}" if where else what

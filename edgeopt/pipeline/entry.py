@@ -31,7 +31,7 @@ class Entry:
     placement: dict[str, int] = field(default_factory=dict)
     parity: dict[tuple[str, str], Parity] = field(default_factory=dict)
     conversion: Conversion | None = None  # what passes did to its number format
-    raced: str = ""  # the last protocol: short, full, final
+    raced: str = ""  # the last race: short, full, final, count
 
     @property
     def made(self) -> Description:

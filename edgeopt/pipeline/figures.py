@@ -142,7 +142,16 @@ class Figures:
         objective, listed = self.recipe.objective_for(self.target), self.recipe.listed_metrics
         first = leading_metric(asked, objective, listed, measured)
         quantity = first if is_of_outputs(first) else measured[0]
-        return sliced(quantity, outputs, source, labels, columns)
+        for found in sliced(quantity, outputs, source, labels, columns):
+            name = "" if found.column in columns else self._class(found.column, found.value)
+            yield found.model_copy(update={"name": name})
+
+    def _class(self, column: str, value: str) -> str:
+        """The name of a class of ``class`` or ``class@OUTPUT``; empty where it has none."""
+        classes = self.known.classes
+        output = column.partition("@")[2] or (next(iter(classes)) if len(classes) == 1 else "")
+        names = classes.get(output, ())
+        return names[int(value)] if value.isdigit() and int(value) < len(names) else ""
 
 
 def _first(labels: Any, n: int) -> Any:

@@ -14,6 +14,7 @@ from edgeopt.decide.stages import dropped
 from edgeopt.engine import Engine
 from edgeopt.pipeline.contests import decide_all
 from edgeopt.pipeline.conversion import note_conversions
+from edgeopt.pipeline.counted import is_timed
 from edgeopt.pipeline.decision import exit_code_of
 from edgeopt.pipeline.entries import entries_of
 from edgeopt.pipeline.kinds import kinds_of
@@ -22,6 +23,7 @@ from edgeopt.pipeline.results import (
     data_facts,
     fell_back,
     job_lists,
+    quick_note,
     slower,
     source_facts,
     target_result,
@@ -87,7 +89,9 @@ def run_recipe(
         of_source = _notes_of_source(outcomes, on_event)
         checked = check_saturation(work, plan) if bench and not quick else Checked(plan)
         plan, contests = checked.plan, []
-        notes = [*known.notes, *of_source, *search.notes, *plan.notes, *checked.notes]
+        in_short = quick and bench and any(map(is_timed, known.groups))
+        notes = [quick_note()] if in_short else []
+        notes += [*known.notes, *of_source, *search.notes, *plan.notes, *checked.notes]
         for group in known.groups:
             entries, reference, merged = entries_of(plan, group, outcomes)
             checked.keep(entries)
@@ -120,10 +124,12 @@ def run_recipe(
         edgeopt=installed_version("edgeopt"),
         started=started.isoformat(timespec="seconds"),
         seconds=round(time.monotonic() - clock, 3),
+        quick=in_short,
         recipe=asked.spelled(),
         recipe_path=recipe.path.name if recipe.path else "",
         source=source_facts(outcomes, contests[0].bench),
         data=data_facts(known),
+        classes=dict(known.classes),
         versions={name: v for name in LIBRARIES if (v := installed_version(name))},
         jobs=job_lists(outcomes.values()),
         targets=tuple(results),

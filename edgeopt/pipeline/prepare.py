@@ -17,6 +17,7 @@ from edgeopt.devices import device_named
 from edgeopt.engine import Engine
 from edgeopt.formats import format_named, format_of
 from edgeopt.formats.torch.sources import check_defined
+from edgeopt.pipeline.classes import classes_of
 from edgeopt.pipeline.labelled import labels_of
 from edgeopt.pipeline.lacking import check_quantities
 from edgeopt.pipeline.targets import target_groups
@@ -232,6 +233,7 @@ def prepare(recipe: Recipe, engine: Engine) -> tuple[Known, dict[str, Outcome]]:
         version=installed_version,
         unreachable=lost,
         labelled=labelled,
+        classes=classes_of(recipe, raw, source, labelled, engine.store),
         code=lambda named: _user_code(recipe, named),
         notes=tuple(notes),
     )

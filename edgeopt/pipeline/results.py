@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, cast
 
+from edgeopt.bench.race import SCHEDULES
 from edgeopt.bench.rig import FALLBACK
 from edgeopt.pipeline.contest import Contest
 from edgeopt.pipeline.decision import UNDECIDED, Decision
 from edgeopt.pipeline.entry import Entry
+from edgeopt.pipeline.feeding import inputs_of, outputs_of
 from edgeopt.pipeline.measure import Bench
 from edgeopt.pipeline.prepare import OPEN
 from edgeopt.planner import Known
 from edgeopt.schema.job import Outcome
-from edgeopt.schema.measurement import figure, span
+from edgeopt.schema.measurement import Measurement, figure, span
 from edgeopt.schema.plan import Plan
 from edgeopt.schema.result import (
     CandidateResult,
     JobLists,
     PassRecord,
+    Raced,
     Scores,
     SliceFigure,
     TargetResult,
@@ -42,7 +45,7 @@ def target_result(
     plan: Plan,
     outcomes: dict[str, Outcome],
 ) -> TargetResult:
-    front = contest.front()
+    front, shown = contest.front(), _shown(contest, decision)
     found = []
     for entry in contest.entries:
         status, reason = contest.standing_of(entry, decision)
@@ -64,6 +67,8 @@ def target_result(
                 verdicts=contest.verdicts.get(entry.plan.id, ()),
                 unjudged=contest.unjudged(entry),
                 scores=_scores(contest, entry),
+                raced=cast(Raced, entry.raced),
+                against_chosen=_against_chosen(contest, decision, entry),
                 placement=entry.placement,
                 conversion=entry.conversion,
                 parity=tuple(entry.parity.values()),
@@ -85,15 +90,27 @@ def target_result(
         test=decision.test,
         slices=_slices(contest, decision),
         stages=contest.stages(),
+        inputs=inputs_of(contest.bench, shown) if shown else (),
+        outputs=outputs_of(contest.bench, shown) if shown else (),
         exit_code=decision.exit_code,
     )
 
 
+def _against_chosen(contest: Contest, decision: Decision, entry: Entry) -> Measurement | None:
+    """An entry over the chosen, from a race of the two side by side; None without one."""
+    chosen = decision.chosen
+    return None if chosen is None or entry is chosen else contest.direct(entry, chosen)
+
+
+def _shown(contest: Contest, decision: Decision) -> Entry | None:
+    """The one that a result is about: the chosen, or else the nearest miss."""
+    missed = (e for e in contest.entries if e.plan.id == decision.nearest_miss)
+    return decision.chosen or next(missed, None)
+
+
 def _slices(contest: Contest, decision: Decision) -> dict[str, tuple[SliceFigure, ...]]:
     """Figures by class and slice of the chosen, or of the nearest miss, split by split."""
-    shown = decision.chosen or next(
-        (e for e in contest.entries if e.plan.id == decision.nearest_miss), None
-    )
+    shown = _shown(contest, decision)
     if shown is None or decision.verdict in ("built", *UNDECIDED):
         return {}
     splits = ["validation", *(["test"] if "measurements" in decision.test else [])]
@@ -122,6 +139,17 @@ def _machine(group: TargetGroup) -> dict[str, Any]:
         "runtimes": runtimes,
         **facts.machine,
     }
+
+
+def quick_note() -> str:
+    """What a quick run leaves out, and what that means for its figures."""
+    short, full = SCHEDULES["short"], SCHEDULES["full"]
+    return (
+        f"quick run: every candidate was raced once, in {short.processes} fresh processes; without "
+        f"--quick the fastest race in {full.processes} to {full.most_processes}, and the winner "
+        "once more. Use it to try a recipe out: its times are not to be quoted. Accuracy and size "
+        "are those of a full run; memory was measured only if the recipe asks for it"
+    )
 
 
 def slower(found: TargetResult) -> str:

@@ -40,5 +40,6 @@ class Known:
     version: Callable[[str], str]
     unreachable: Mapping[str, UnreachableError] = field(default_factory=dict)  # by target
     labelled: Mapping[str, str] = field(default_factory=dict)  # output -> array of its labels
+    classes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # output -> names
     code: Callable[[str], UserCode] = lambda named: UserCode({}, "", named)
     notes: tuple[str, ...] = ()

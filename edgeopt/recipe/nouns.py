@@ -25,6 +25,7 @@ from edgeopt.schema.target import RUNTIMES, Target, parse_target
 
 ROLES = ("calibration", "validation", "test", "train")
 Steps = list[dict[str, Any]]
+Names = tuple[StrictStr, ...] | StrictStr  # themselves, or a file with one a line
 
 
 class ModelSpec(Noun):
@@ -75,6 +76,11 @@ class DataSpec(Noun):
         description="array of labels: classes (whole numbers), values to predict (floats), or what "
         "a metric of your own reads; or a map of model output to array",
     )
+    classes: Names | dict[StrictStr, Names] | None = Field(
+        None,
+        description="names of the classes, in the order of labels and scores, or a text file with "
+        "one a line; or a map of model output to either. For views: no figure depends on them",
+    )
     slices: tuple[StrictStr, ...] = Field(
         (), description="arrays of metadata: metrics are told for each of their values, too"
     )
@@ -111,6 +117,22 @@ class DataSpec(Noun):
         if label == {}:
             raise ValueError("'label' is an empty map: name an output and its array, or leave out")
         return label
+
+    @field_validator("classes", mode="before")
+    @classmethod
+    def _named(cls, classes: Any) -> Any:
+        if classes is None:
+            return None
+        for names in classes.values() if isinstance(classes, Mapping) else [classes]:
+            listed = [names] if isinstance(names, str) else names
+            if not isinstance(listed, list | tuple) or not listed:
+                raise ValueError("names of classes are a list, or a text file with one a line")
+            for name in listed:
+                if not isinstance(name, str) or not name.strip():
+                    raise ValueError(f"the name of a class is text, not {name!r}; put it in quotes")
+                if listed.count(name) > 1:
+                    raise ValueError(f"two classes are called '{name}'")
+        return classes
 
     @field_validator("timeout")
     @classmethod

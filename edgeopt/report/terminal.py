@@ -11,6 +11,8 @@ from rich.table import Table
 from rich.text import Text
 
 from edgeopt.schema.base import printable
+from edgeopt.schema.feeding import spelled
+from edgeopt.schema.legend import MEMORY, QUICK, legend, memory_name, races
 from edgeopt.schema.measurement import Measurement
 from edgeopt.schema.result import SPLIT, CandidateResult, Result, TargetResult
 from edgeopt.schema.shown import (
@@ -20,6 +22,7 @@ from edgeopt.schema.shown import (
     held,
     interval,
     largest_drop,
+    samples,
     setting,
     shown,
     told,
@@ -64,7 +67,7 @@ def view(result: Result, folder: str = "") -> RenderableType:
     """All targets, then the notes."""
     parts: list[RenderableType] = []
     for target in result.targets:
-        parts += [_headline(target, folder), Text()]
+        parts += [_headline(target, folder, result), Text()]
         parts += [_table(target), *_caption(target), Text()] if target.candidates else []
         if target.speed == "instructions":
             parts += [*_split(target), Text()]
@@ -74,12 +77,13 @@ def view(result: Result, folder: str = "") -> RenderableType:
     return Group(*parts)
 
 
-def _headline(target: TargetResult, folder: str) -> RenderableType:
+def _headline(target: TargetResult, folder: str, result: Result) -> RenderableType:
     """What was chosen, where it lies, how fast, how good, how large, its bounds, and why."""
     word, style = HEADLINES[target.verdict]
     candidate = shown(target)
     taken = printable(f"   {setting(target)}; brackets hold 95% intervals")
     title = Text.assemble((word, style), " ", (printable(target.target), "bold"), (taken, "dim"))
+    title.append(f"\n{QUICK}" if result.quick else "", "yellow")
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="dim", no_wrap=True)
     grid.add_column(overflow="fold")
@@ -89,9 +93,16 @@ def _headline(target: TargetResult, folder: str) -> RenderableType:
         if target.path:
             path = f"{folder.rstrip('/')}/{target.path}" if folder else target.path
             grid.add_row("path", _text(path))
-        rows = [*_source(target), *_reference(target, candidate)]
+        counts = samples(result)
+        rows = [
+            *([("samples", counts)] if counts else []),
+            *_source(target),
+            *_reference(target, candidate),
+        ]
         rows += [*_figures(target, candidate.measurements), *_groups(target), *_bounds(target)]
         for label, text in rows:
+            grid.add_row(label, _text(text))
+        for label, text in _feeding(target):
             grid.add_row(label, _text(text))
         if converted := _converted(candidate):
             grid.add_row("converted", _text(converted))
@@ -100,13 +111,15 @@ def _headline(target: TargetResult, folder: str) -> RenderableType:
 
 
 def _caption(target: TargetResult) -> list[RenderableType]:
-    """Why times of two rows do not divide to the ratio of a third column."""
-    if sum(f"ratio.{target.speed}" in c.measurements for c in target.candidates) < 2:
-        return []
-    return [_text(
-        "Each row is of one race against the reference, whose own time differs a little from race "
-        "to race: compare the ratios.", "dim",
-    )]  # fmt: skip
+    """What terms of the table mean, and why times of two rows do not divide to a third's ratio."""
+    found = [_text(f"{term}: {meaning}", "dim") for term, meaning in legend(target)
+             if term != memory_name(target)]  # fmt: skip
+    if sum(f"ratio.{target.speed}" in c.measurements for c in target.candidates) > 1:
+        found.append(_text(
+            "Each row is of one race against the reference, whose own time differs a little from "
+            "race to race: compare the ratios.", "dim",
+        ))  # fmt: skip
+    return [Text(), *found] if found else []
 
 
 def _source(target: TargetResult) -> list[tuple[str, str]]:
@@ -143,7 +156,8 @@ def _figures(target: TargetResult, measured: dict[str, Measurement]) -> list[tup
         against = f"; {told(share)} the reference" if share else ""
         found.append(("size", told(measured["size"]) + against))
     if "memory.peak" in measured:
-        found.append(("peak memory", whole(measured["memory.peak"])))
+        name = memory_name(target)
+        found.append((name, f"{whole(measured['memory.peak'])}, {MEMORY[name]}"))
     return found
 
 
@@ -159,14 +173,27 @@ def _groups(target: TargetResult) -> list[tuple[str, str]]:
         text, lost = "none: no group lost", largest_drop(figures)
         if lost and lost.difference:
             text = (
-                f"{lost.column} {lost.value}: {name}{whole(lost.difference)} against source, "
+                f"{lost.group}: {name}{whole(lost.difference)} against source, "
                 f"to {told(lost.figure)}"
             )
         found.append((f"largest drop ({split})", text))
     worst = worst_group(figures)
     kind = "class" if worst.column == "class" else "group"
-    text = f"{worst.column} {worst.value}: {name}{whole(worst.figure)}"
+    text = f"{worst.group}: {name}{whole(worst.figure)}"
     return [*found, (f"worst {kind} ({split})", text)]
+
+
+def _feeding(target: TargetResult) -> list[tuple[str, str]]:
+    """How it is fed from the data's raw values, and what it answers."""
+    fed = []
+    for each in target.inputs:
+        made = f"made of the data's {each.raw}: {each.made}"
+        fed.append(("input", f"{each.tensor.name}: {spelled(each.tensor)}, {made}"))
+    read = [
+        ("output", f"{each.tensor.name}: {spelled(each.tensor)}" + (each.read and f", {each.read}"))
+        for each in target.outputs
+    ]
+    return [*fed, *read]
 
 
 def _bounds(target: TargetResult) -> list[tuple[str, str]]:
@@ -194,7 +221,7 @@ def _table(target: TargetResult) -> Table:
         table.add_column(_text(name, "bold"), justify="right", no_wrap=True)
     for candidate in sorted(target.candidates, key=lambda c: _place(c, speed)):
         table.add_row(
-            Text(candidate.status, STYLES[candidate.status]),
+            _status(candidate),
             _Story(target.named(candidate), candidate.reason, _converted(candidate)),
             _quality(target, candidate),
             _cell(candidate, f"ratio.{speed}"),
@@ -202,6 +229,13 @@ def _table(target: TargetResult) -> Table:
             _cell(candidate, "size"),
         )
     return table
+
+
+def _status(candidate: CandidateResult) -> Text:
+    """What became of a candidate and, below it, how it was raced."""
+    lines = ["reference"] if candidate.reference and candidate.status != "reference" else []
+    below = "".join(f"\n{line}" for line in [*lines, *races(candidate)])
+    return Text.assemble((candidate.status, STYLES[candidate.status]), (below, "dim"))
 
 
 def _split(target: TargetResult) -> list[RenderableType]:
@@ -223,7 +257,7 @@ def _stages(target: TargetResult) -> RenderableType:
     """What each stage did to speed: the same chain with it, over without it."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 2), header_style="bold")
     table.add_column("what each stage did to speed", overflow="fold")
-    for name in ("form", "x before"):
+    for name in ("form", "with it, x without"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("so it is", style="dim")
     for each in target.stages:

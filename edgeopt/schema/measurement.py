@@ -12,6 +12,7 @@ MARKS = {  # what may be said of a figure, in words
     "contended": "contended: the threads leave no core for anything else",
     "throttled": "throttled: the device slowed down from its own heat, and did not cool in time",
     "wide": "wide: the interval of a ratio is wider than 3% to each side",
+    "peak-not-reset": "peak-not-reset: an earlier, higher peak of the process may count, too",
     "no-spread": "no-spread: no resample changes the figure, so its interval is a point",
 }
 

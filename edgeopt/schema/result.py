@@ -14,6 +14,7 @@ from edgeopt.schema.base import Noun
 from edgeopt.schema.constraint import Verdict
 from edgeopt.schema.conversion import Conversion
 from edgeopt.schema.errors import UsageError
+from edgeopt.schema.feeding import Input, Output
 from edgeopt.schema.job import ArrayRef
 from edgeopt.schema.measurement import Measurement
 from edgeopt.schema.parity import Parity
@@ -27,6 +28,13 @@ CandidateStatus = Literal[
     "screened",
     "unmeasured",
     "reference",  # measured against, and no choice of the recipe's
+]
+Raced = Literal[  # the race against the reference that a candidate's times are of
+    "",  # none
+    "short",
+    "full",
+    "final",  # in full once more, as the winner or runner-up
+    "count",  # on a device without time
 ]
 TargetVerdict = Literal[
     "chosen",
@@ -84,6 +92,8 @@ class CandidateResult(Noun):
     verdicts: tuple[Verdict, ...] = ()
     unjudged: tuple[str, ...] = ()  # bounds whose quantity was not measured of it
     scores: Scores = {}  # what it answered, as kept in the store
+    raced: Raced | None = None  # None: the result does not say
+    against_chosen: Measurement | None = None  # this over the chosen, where the two raced directly
     placement: dict[str, int] = {}
     conversion: Conversion | None = None  # where a pass changed the number format
     parity: tuple[Parity, ...] = ()  # with the host, or of the host with another CPU
@@ -101,9 +111,15 @@ class SliceFigure(Noun):
 
     column: str  # "class", or the name of the column
     value: str
+    name: str = ""  # of the class, where the recipe or the data names classes
     n: int
     figure: Measurement
     difference: Measurement | None = None  # to the source, on the same samples
+
+    @property
+    def group(self) -> str:
+        """``class 6 (Shirt)``."""
+        return f"{self.column} {self.value}" + (f" ({self.name})" if self.name else "")
 
 
 class StageFigure(Noun):
@@ -153,6 +169,8 @@ class TargetResult(Noun):
     test: dict[str, Any] = {}  # split "test": measurements, verdicts, or why not tested
     slices: dict[str, tuple[SliceFigure, ...]] = {}  # split -> of the chosen, or nearest miss
     stages: tuple[StageFigure, ...] = ()  # what each stage did to speed
+    inputs: tuple[Input, ...] = ()  # how the chosen, or nearest miss, is fed
+    outputs: tuple[Output, ...] = ()  # and what it answers
     exit_code: int = 0
 
     @model_validator(mode="after")
@@ -238,10 +256,12 @@ class Result(Noun):
     edgeopt: str
     started: str  # ISO 8601, UTC
     seconds: float
+    quick: bool = False  # raced in short only: a note says what that leaves out
     recipe: dict[str, Any]
     recipe_path: str = ""
     source: dict[str, Any]  # artifact, description, user code digests
     data: dict[str, Any] = {}  # split -> n, digest, labels
+    classes: dict[str, tuple[str, ...]] = {}  # output -> the name of each class, from 0
     versions: dict[str, str] = {}
     jobs: JobLists = JobLists()
     targets: tuple[TargetResult, ...]

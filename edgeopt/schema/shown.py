@@ -10,13 +10,17 @@ from typing import NamedTuple
 
 from edgeopt.schema.constraint import Verdict, quantity_unit
 from edgeopt.schema.measurement import Measurement, figure, span
-from edgeopt.schema.result import CandidateResult, SliceFigure, TargetResult
+from edgeopt.schema.result import CandidateResult, Result, SliceFigure, TargetResult
 from edgeopt.schema.target import parse_target
 
 NO_METRIC = (  # quantities that are measured of a file or a race, on no split
     "latency.", "load_time", "memory.", "size", "instructions", "bytes.",
 )  # fmt: skip
 MOST_DIGITS = 5
+PURPOSES = {  # split -> what it is for
+    "test": "on which the winner alone is scored, once",
+    "validation": "on which candidates are chosen",
+}
 BESIDE = ("difference.", "ratio.")  # prefixes of figures that are against another
 
 
@@ -122,6 +126,13 @@ def setting(target: TargetResult) -> str:
 
 
 # -- splits and bounds
+
+
+def samples(result: Result) -> str:
+    """How many samples the splits have on which models are judged, and what each is for."""
+    counts = {split: facts.get("n") for split, facts in result.data.items()}
+    return "; ".join(f"{counts[split]:,} in {split}, {purpose}"
+                     for split, purpose in PURPOSES.items() if counts.get(split))  # fmt: skip
 
 
 def tested(target: TargetResult) -> dict[str, Measurement]:

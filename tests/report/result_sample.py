@@ -138,29 +138,33 @@ def candidates() -> tuple[CandidateResult, ...]:
     export, simplify, u8s8 = LABELS
     tie = "a tie with the chosen within the uncertainty: 1.012x in their direct race"
     crash = {"type": "WorkerError", "what": f"the worker died of signal 11 {HOSTILE}", "where": ""}
+    beside = Measurement(quantity="ratio.latency.p50", value=1.012, unit="x", low=0.998, high=1.026,
+                         n=5, protocol=RACE)  # fmt: skip
     return (
         candidate("reference", (export,), "the source converted, nothing else: what all others "
                   "race against", measurements=measured((1.0, 0.006), 0.0, 1.24e6),
                   reference=True),
         candidate("chosen", (export, simplify, u8s8), "the best measured artifact; it holds on "
                   "the test split", measurements=measured((0.412, 0.006), -0.12, 3.29e5),
-                  on_front=True),
+                  on_front=True, raced="final"),
         candidate("lost", (export, u8s8), tie,
-                  measurements=measured((0.417, 0.008), -0.12, 3.36e5)),
+                  measurements=measured((0.417, 0.008), -0.12, 3.36e5), raced="full",
+                  against_chosen=beside),
         candidate("lost", (export, simplify), "latency.p50 0.97x against 0.41x of the chosen",
-                  measurements=measured((0.971, 0.012), 0.0, 1.21e6), on_front=True),
+                  measurements=measured((0.971, 0.012), 0.0, 1.21e6), on_front=True,
+                  raced="full"),
         candidate("screened", (export, simplify, "fp16"), "screened out by a short race: 1.31x "
                   "the reference's p50 latency",
-                  measurements=measured((1.31, 0.07), 0.01, 6.2e5, "short")),
+                  measurements=measured((1.31, 0.07), 0.01, 6.2e5, "short"), raced="short"),
         candidate("infeasible", (export, simplify, "quantize-int8(scheme=u8s8-reduced)"),
                   "accuracy is 2.96pt below source; allowed 1.0pt: fail",
-                  measurements=measured((0.43, 0.02), -2.96, 3.29e5, "short")),
+                  measurements=measured((0.43, 0.02), -2.96, 3.29e5, "short"), raced="short"),
         candidate("inconclusive", (export, simplify, "quantize-int8(scheme=s8s8)"),
                   "accuracy is 0.92pt below source (-1.08 to -0.77pt): inconclusive",
-                  measurements=measured((0.46, 0.03), -0.92, 3.29e5, "short")),
+                  measurements=measured((0.46, 0.03), -0.92, 3.29e5, "short"), raced="short"),
         candidate("unmeasured", (export, "fp16"), "not raced: the time limit was reached",
-                  measurements=measured(None, -0.02, 6.3e5)),
-        candidate("failed", (export, simplify, HOSTILE), crash["what"], error=crash),
+                  measurements=measured(None, -0.02, 6.3e5), raced=""),
+        candidate("failed", (export, simplify, HOSTILE), crash["what"], error=crash, raced=""),
     )  # fmt: skip
 
 

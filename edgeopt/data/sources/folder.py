@@ -64,12 +64,7 @@ class Folder:
 
     @cached_property
     def _classes(self) -> list[str]:
-        listed = self.path / CLASSES
-        if listed.is_file():
-            return [line.strip() for line in listed.read_text().splitlines() if line.strip()]
-        return sorted(
-            {p.name for s in self._splits for p in (self.path / s).iterdir() if p.is_dir()}
-        )
+        return list(class_names(self.path))
 
     def _files(self, split: str) -> list[tuple[Path, int | None]]:
         """Image files with their labels, spread over the classes so that a part has all of them."""
@@ -105,6 +100,15 @@ class Folder:
                     hint="bring all to one size: data: {resize: [224, 224]}",
                 )
         return np.stack(arrays)
+
+
+def class_names(path: Path) -> tuple[str, ...]:
+    """The classes of a folder of splits, in the order of their labels. Raises OSError."""
+    listed = path / CLASSES
+    if listed.is_file():
+        return tuple(line.strip() for line in listed.read_text().splitlines() if line.strip())
+    splits = [p for p in path.iterdir() if p.is_dir() and p.name[0] != "."]
+    return tuple(sorted({p.name for split in splits for p in split.iterdir() if p.is_dir()}))
 
 
 def folder_digest(path: Path, split: str) -> str:

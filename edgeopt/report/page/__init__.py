@@ -13,6 +13,7 @@ from edgeopt.report.page.pareto import Plot, plotted
 from edgeopt.report.page.rows import (
     Row,
     checks,
+    feeding,
     groups,
     rows_of,
     split,
@@ -21,9 +22,10 @@ from edgeopt.report.page.rows import (
 )
 from edgeopt.report.page.tree import forest
 from edgeopt.schema.base import printable
+from edgeopt.schema.legend import QUICK, legend, races
 from edgeopt.schema.measurement import MARKS
 from edgeopt.schema.result import Result, TargetResult
-from edgeopt.schema.shown import setting, shown
+from edgeopt.schema.shown import samples, setting, shown
 
 VERDICTS = {
     "chosen": ("Chosen", "good"),
@@ -59,6 +61,8 @@ def draw(result: Result) -> str:
             targets=[_section(target) for target in result.targets],
             facts=_facts(result),
             command=_command(result),
+            samples=samples(result),
+            quick=QUICK if result.quick else "",
             search=searched(result),
             pruned=pruned(result),
             recipe=json.dumps(result.recipe, indent=2, ensure_ascii=False),
@@ -91,9 +95,12 @@ def _section(target: TargetResult) -> dict[str, Any]:
         "word": word,
         "tone": tone,
         "rows": rows,
+        "legend": legend(target),
+        "races": {row.number: races(row.candidate) for row in rows},
         "tiles": tiles(target),
         "checks": checks(target),
         "groups": groups(target),
+        "feeding": [rows for rows in feeding(target) if rows],
         "split": split(target) if target.speed == "instructions" else [],
         "stages": stages(target),
         "shown": shown(target),
@@ -111,6 +118,8 @@ def _machine(facts: dict[str, Any]) -> list[tuple[str, str]]:
     found = []
     for name in [*MACHINE, *(name for name in sorted(facts) if name not in MACHINE)]:
         value = facts.get(name)
+        if name == "runtime_version" and isinstance(facts.get("runtimes"), dict):
+            value = ", ".join(f"{runtime} {v}" for runtime, v in facts["runtimes"].items())
         if value in (None, "", 0) or isinstance(value, list | dict):
             continue
         if name == "memory_bytes":
@@ -132,9 +141,15 @@ def _protocols(rows: list[Row]) -> list[tuple[str, str]]:
 
 
 def _marks(rows: list[Row]) -> list[str]:
-    measurements = [m for row in rows for m in row.candidate.measurements.values()]
+    """What is to be known before some figures are believed, each with the rows it is of."""
+    found: dict[str, dict[int, None]] = {}
+    for row in rows:
+        for measurement in row.candidate.measurements.values():
+            for mark in measurement.marks:
+                found.setdefault(mark, {})[row.number] = None
     return [
-        MARKS.get(mark, mark) for mark in sorted({mark for m in measurements for mark in m.marks})
+        f"{MARKS.get(mark, mark)} ({', '.join(f'#{number}' for number in found[mark])})"
+        for mark in sorted(found)
     ]
 
 
@@ -145,7 +160,8 @@ def _title(result: Result) -> str:
 
 
 def _command(result: Result) -> str:
-    return f"edgeopt optimize {shlex.quote(result.recipe_path or 'recipe.yaml')}"
+    recipe = shlex.quote(result.recipe_path or "recipe.yaml")
+    return f"edgeopt optimize {recipe}{' --quick' if result.quick else ''}"
 
 
 def _facts(result: Result) -> list[tuple[str, str]]:
@@ -153,7 +169,10 @@ def _facts(result: Result) -> list[tuple[str, str]]:
     found = [("seed", str(result.recipe.get("seed", 0)))]
     found += [(name, version) for name, version in result.versions.items()]
     digests = [("source model", result.source.get("digest"))]
-    digests += [(f"data: {split}", facts.get("digest")) for split, facts in result.data.items()]
+    digests += [
+        (f"data: {split}, {facts.get('n', 0):,} samples", facts.get("digest"))
+        for split, facts in result.data.items()
+    ]
     for target in result.targets:
         for candidate in target.candidates:
             if candidate.id == target.chosen and candidate.artifact:

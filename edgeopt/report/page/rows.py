@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from edgeopt.schema.constraint import Verdict
+from edgeopt.schema.feeding import spelled
+from edgeopt.schema.legend import MEMORY, memory_name
 from edgeopt.schema.measurement import Measurement
 from edgeopt.schema.result import SPLIT, CandidateResult, SliceFigure, TargetResult
 from edgeopt.schema.shown import (
@@ -37,7 +39,6 @@ NAMES = {
     "latency.p90": "p90 latency",
     "latency.p99": "p99 latency",
     "size": "Size",
-    "memory.peak": "Peak memory",
     "load_time": "Load time",
     "instructions": "Instructions",
 }
@@ -99,7 +100,7 @@ def tiles(target: TargetResult) -> list[Cell]:
         more = [f"{split.name} {told(split.figure)}" for split in others]
         name = f"{name_of(target.metric)} ({first.name})"
         found.append(Cell(name, told(first.figure), (*_compared(first), *more)))
-    found += [_tile(measured, "size"), _tile(measured, "memory.peak")]
+    found += [_tile(measured, "size"), _memory(target, measured)]
     return [tile for tile in found if tile.value]
 
 
@@ -109,6 +110,12 @@ def _tile(measured: dict[str, Measurement], quantity: str) -> Cell:
         return _cell(measured, quantity)
     name = f"{name_of(quantity)}, x reference"
     return Cell(name, told(ratio), (*_interval(ratio), told(value)))
+
+
+def _memory(target: TargetResult, measured: dict[str, Measurement]) -> Cell:
+    """Peak memory, and what it is over."""
+    name, found = memory_name(target), measured.get("memory.peak")
+    return Cell(name.capitalize(), told(found), (MEMORY[name],)) if found else Cell("")
 
 
 def checks(target: TargetResult) -> list[tuple[str, Verdict]]:
@@ -133,7 +140,7 @@ def groups(target: TargetResult) -> list[Groups]:
         figures = target.slices[split]
         rows = [
             [
-                Cell("Group", f"{each.column} {each.value}"),
+                Cell("Group", each.group),
                 Cell("Samples", f"{each.n:,}"),
                 Cell("Figure", told(each.figure), _interval(each.figure)),
                 Cell("To source", told(each.difference), _interval(each.difference))
@@ -153,10 +160,32 @@ def _standing_out(figures: tuple[SliceFigure, ...]) -> list[tuple[str, str]]:
         lost = largest_drop(figures)
         drop = "none: no group lost"
         if lost and lost.difference:
-            drop = f"{lost.column} {lost.value}: {whole(lost.difference)} to source"
+            drop = f"{lost.group}: {whole(lost.difference)} to source"
         found.append(("Largest drop", drop))
     kind = "class" if worst.column == "class" else "group"
-    return [*found, (f"Worst {kind}", f"{worst.column} {worst.value}: {whole(worst.figure)}")]
+    return [*found, (f"Worst {kind}", f"{worst.group}: {whole(worst.figure)}")]
+
+
+def feeding(target: TargetResult) -> tuple[list[list[Cell]], list[list[Cell]]]:
+    """Rows of the inputs and of the outputs of the one shown."""
+    fed = [
+        [
+            Cell("Input", each.tensor.name),
+            Cell("Takes", spelled(each.tensor)),
+            Cell("Made of the data's", each.raw),
+            Cell("By", each.made),
+        ]
+        for each in target.inputs
+    ]
+    read = [
+        [
+            Cell("Output", each.tensor.name),
+            Cell("Gives", spelled(each.tensor)),
+            Cell("What the values are", each.read),
+        ]
+        for each in target.outputs
+    ]
+    return fed, read
 
 
 def split(target: TargetResult) -> list[list[Cell]]:
@@ -197,7 +226,7 @@ def _cells(target: TargetResult, candidate: CandidateResult) -> list[Cell]:
         _cell(measured, f"ratio.{speed}", f"{SHORT[speed]}, x reference", strong=True),
         _cell(measured, speed),
         _cell(measured, "size"),
-        _cell(measured, "memory.peak"),
+        _cell(measured, "memory.peak", memory_name(target).capitalize()),
         _cell(measured, "load_time"),
         Cell("Placement", placement.replace("ExecutionProvider", "")),
     ]

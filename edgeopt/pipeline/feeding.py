@@ -1,0 +1,71 @@
+"""How an entry was fed and read, for whoever ships its artifact."""
+
+from __future__ import annotations
+
+from edgeopt.data.tensors import Binding
+from edgeopt.metrics.labels import fit, form_of_tensor, given
+from edgeopt.pipeline.measure import Bench, Entry
+from edgeopt.planner import tensors_job
+from edgeopt.recipe import Recipe
+from edgeopt.schema.artifact import Tensor
+from edgeopt.schema.feeding import Input, Output, Scaling
+
+SPLIT = "validation"
+
+
+def inputs_of(bench: Bench, entry: Entry) -> tuple[Input, ...]:
+    """Each input of an entry and the raw values that it was made of, in the signature's order."""
+    made, raw = entry.made, bench.known.raw[SPLIT]
+    job = tensors_job(bench.recipe, bench.known, SPLIT, made, entry.plan.job)
+    tensors = {tensor.name: tensor for tensor in made.signature.inputs}
+    found = []
+    for each in job.params["bind"]:
+        bound = Binding.model_validate(each)
+        ref, tensor = raw.arrays[bound.array], tensors[bound.input]
+        layout = tensor.layout or bound.layout
+        found.append(
+            Input(
+                tensor=tensor.model_copy(update={"layout": layout}),
+                array=bound.array,
+                raw_dtype=ref.dtype,
+                raw_shape=ref.shape[1:],
+                raw_layout=bound.raw_layout,
+                decoded=_decoded(bench.recipe, ref.shape[1:]),
+                steps=tuple(Scaling(subtract=s.subtract, divide=s.divide) for s in bound.steps),
+                quantized=bound.quantized,
+            )
+        )
+    return tuple(found)
+
+
+def outputs_of(bench: Bench, entry: Entry) -> tuple[Output, ...]:
+    """Each output of an entry, with the labels and names of classes of the source's own.
+
+    Outputs are the source's by equal names, else by position, as in every comparison.
+    """
+    mine, theirs = entry.made.signature.outputs, bench.known.source.signature.outputs
+    by_name = {tensor.name for tensor in mine} == {tensor.name for tensor in theirs}
+    of = mine if by_name else theirs
+    return tuple(_output(bench, tensor, own) for tensor, own in zip(mine, of, strict=False))
+
+
+def _output(bench: Bench, tensor: Tensor, own: Tensor) -> Output:
+    known = bench.known
+    label, kind = known.labelled.get(own.name, ""), ""
+    refs = [arrays.labels[label] for arrays in known.raw.values() if label in arrays.labels]
+    if refs:
+        arrays = [bench.store.get_array(ref) for ref in refs]
+        kind = fit(given(label, arrays).form, form_of_tensor(own))
+    names = known.classes.get(own.name, ())
+    form = {"tensor": tensor, "of": own.name, "label": label, "kind": kind, "classes": names}
+    return Output.model_validate(form)
+
+
+def _decoded(recipe: Recipe, shape: tuple[int, ...]) -> str:
+    """How image files became the raw values; empty for data that came as arrays."""
+    data = recipe.data
+    if data is None or recipe.held or not (recipe.root / data.source).is_dir():
+        return ""
+    colours = "colours in the order red, green, blue" if len(shape) == 3 else "gray"
+    size = f", resized to {data.resize[0]} x {data.resize[1]} (bilinear)" if data.resize else ""
+    return f"decoded image files, {colours}{size}"

@@ -1,0 +1,395 @@
+"""What a reader of a result must not have to ask: what a figure is of, and what to do with it."""
+
+from __future__ import annotations
+
+import importlib.util
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+import edgeopt
+from edgeopt.bench import peak
+from edgeopt.pipeline.decision import told_error
+from edgeopt.report import draw
+from edgeopt.schema.conversion import Conversion
+from edgeopt.schema.errors import EdgeoptError
+from edgeopt.schema.feeding import Input, Output
+from edgeopt.schema.result import Result
+
+spec = importlib.util.spec_from_file_location(
+    "result_sample", Path(__file__).with_name("result_sample.py")
+)
+assert spec and spec.loader
+sample: Any = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(sample)
+
+
+class Text(HTMLParser):
+    """The text of a page, without its style."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.text, self._style = "", False
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self._style = tag == "style"
+
+    def handle_endtag(self, tag: str) -> None:
+        self._style = False
+
+    def handle_data(self, data: str) -> None:
+        self.text += "" if self._style else f"{data} "
+
+
+def told(result: Any, view: str) -> str:
+    """What a view says, on one line."""
+    drawn = draw(result, view)
+    return " ".join((Text(drawn).text if view == "html" else drawn).split())
+
+
+VIEWS = pytest.mark.parametrize("view", ["terminal", "html"])
+
+
+# -- peak memory
+
+
+def weighed(protocol: str) -> Any:
+    """The sample, its peak memory taken by a protocol."""
+    target, found = sample.sample_target(), []
+    for each in target.candidates:
+        own = dict(each.measurements)
+        if "memory.peak" in own:
+            own["memory.peak"] = own["memory.peak"].model_copy(update={"protocol": protocol})
+        found.append(each.model_copy(update={"measurements": own}))
+    return sample.sample_result(target.model_copy(update={"candidates": tuple(found)}))
+
+
+@VIEWS
+def test_peak_memory_is_told_as_what_was_added(view: str) -> None:
+    """Guards against a figure that is read as all the memory that the process needs."""
+    text = told(weighed(peak.PROTOCOL), view)
+    assert "peak memory added" in text.lower()
+    assert "over what the process held just before it loaded the model" in text
+
+
+@VIEWS
+def test_memory_of_an_accelerator_is_told_as_such(view: str) -> None:
+    """Guards against memory on an accelerator that is read as the process's own."""
+    text = told(weighed(peak.ON_ACCELERATOR), view).lower()
+    assert "peak memory on the accelerator" in text
+    assert "peak memory added" not in text
+
+
+# -- races
+
+
+@VIEWS
+def test_every_row_says_how_it_was_raced_and_the_legend_what_that_is(view: str) -> None:
+    """Guards against figures of short and full races that look alike, side by side."""
+    target = sample.sample_target()
+    text = told(sample.sample_result(target), view)
+    table, legend = text.split("full race:", 1)
+    assert table.count("full race") == 2 and table.count("raced afresh") == 1
+    assert table.count("short race") >= 3  # reasons speak of it too
+    assert table.count("not raced") >= 2
+    assert table.count("head to head") == 1
+    assert "against the reference, in 5 fresh processes" in legend
+    for term in ("short race:", "raced afresh:", "head to head:"):
+        assert term in legend
+
+
+@VIEWS
+def test_a_result_that_does_not_say_how_it_raced_claims_nothing(view: str) -> None:
+    """Guards against results of earlier versions whose rows would all be called not raced."""
+    target = sample.sample_target()
+    old = [c.model_copy(update={"raced": None, "against_chosen": None}) for c in target.candidates]
+    text = told(sample.sample_result(target.model_copy(update={"candidates": tuple(old)})), view)
+    assert "full race" not in text and text.count("not raced") == 1  # in a reason
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A classifier of four numbers into three classes, with samples, in a folder of its own."""
+    folder = tmp_path_factory.mktemp("made")
+    rng = np.random.default_rng(0)
+    weights = rng.normal(size=(4, 3)).astype(np.float32)
+    graph = helper.make_graph(
+        [helper.make_node("MatMul", ["x", "w"], ["scores"])],
+        "linear",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", 4])],
+        [helper.make_tensor_value_info("scores", TensorProto.FLOAT, ["batch", 3])],
+        [numpy_helper.from_array(weights, "w")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    onnx.save(model, folder / "m.onnx")
+    x = rng.integers(0, 256, size=(300, 4), dtype=np.uint8)
+    label = ((x / 255 - 0.5) / 0.25 @ weights).argmax(axis=1)
+    label[::10] = rng.integers(0, 3, size=30)  # some are hard
+    np.savez(folder / "s.npz", **{"validation.pixels": x[:150], "validation.label": label[:150],
+                                  "test.pixels": x[150:], "test.label": label[150:]})  # fmt: skip
+    return folder
+
+
+def optimized(folder: Path, *, quick: bool = True, **fields: Any) -> Result:
+    """A real run in a store of the folder."""
+    data = {
+        "source": str(folder / "s.npz"), "inputs": {"x": "pixels"}, "label": "label",
+        "splits": {"validation": "validation", "test": "test"},
+        "preprocess": [{"scale": 255}, {"normalize": {"mean": 0.5, "std": 0.25}}],
+    }  # fmt: skip
+    given = {"passes": [{"one_of": ["simplify-onnx", "fp16"]}], **fields}
+    return edgeopt.optimize(
+        folder / "m.onnx", data=data | given.pop("data", {}), quick=quick,
+        constraints=["accuracy >= source - 20pt"], store=folder / "store", **given,
+    )  # fmt: skip
+
+
+def test_a_full_run_keeps_which_race_each_figure_is_of(made: Path) -> None:
+    """Guards against a document that leaves open how its own figures were made."""
+    (target,) = optimized(made, quick=False).to_json()["targets"]
+    raced = {c["id"]: c["raced"] for c in target["candidates"] if not c["reference"]}
+    assert raced[target["chosen"]] == "final"
+    assert set(raced.values()) <= {"final", "full"}, "no more than three: all race in full"
+    (other,) = (c for c in target["candidates"] if c["id"] in raced and c["id"] != target["chosen"])
+    assert other["against_chosen"]["quantity"] == "ratio.latency.p50"
+    assert other["against_chosen"]["n"] >= 5
+
+
+# -- quick runs
+
+
+def test_a_quick_run_says_so_and_what_that_means(made: Path) -> None:
+    """Guards against figures of a trial that are quoted as a measurement."""
+    result = optimized(made)
+    assert result.to_json()["quick"] is True
+    (note,) = (note for note in result.notes if note.startswith("quick run"))
+    assert "3 fresh processes" in note and "5 to 15" in note and "not to be quoted" in note
+    for view in ("terminal", "html"):
+        text = told(result, view)
+        assert note in text
+        assert "quick run" in text[: text.index("best measured")].lower(), "at the head, too"
+    assert "--quick" in told(result, "html"), "the command that makes it again"
+
+
+@VIEWS
+def test_a_full_run_does_not_speak_of_quick_ones(view: str) -> None:
+    """Guards against a warning that stands everywhere and so says nothing."""
+    assert "quick" not in told(sample.sample_result(), view).lower()
+
+
+def test_a_run_that_races_nothing_is_not_quick(made: Path) -> None:
+    """Guards against a note on races that were not run."""
+    result = edgeopt.optimize(
+        made / "m.onnx", data=made / "s.npz", passes=["simplify-onnx"], quick=True, bench=False,
+        store=made / "store",
+    )  # fmt: skip
+    assert not result.quick
+    assert "quick" not in told(result, "terminal")
+
+
+# -- names of classes
+
+
+NAMES = ["Ankle boot", "Shirt", "Bag"]
+
+
+def classes_told(result: Result) -> list[str]:
+    return [each.group for each in result.targets[0].slices["test"]]
+
+
+def test_classes_are_told_by_name_and_change_nothing_else(made: Path) -> None:
+    """Guards against "class 1" in a report of a recipe that knows its name."""
+    plain = optimized(made)
+    named = optimized(made, data={"classes": NAMES})
+    assert classes_told(plain) == ["class 0", "class 1", "class 2"]
+    assert classes_told(named) == ["class 0 (Ankle boot)", "class 1 (Shirt)", "class 2 (Bag)"]
+    assert named.to_json()["classes"] == {"scores": NAMES}
+    assert {id.partition(":")[0] for id in named.jobs.ran} == {"race"}, "all else from the cache"
+    figures = [[each.figure for each in r.targets[0].slices["test"]] for r in (plain, named)]
+    assert figures[0] == figures[1]
+    for view in ("terminal", "html"):
+        text = told(named, view).lower()
+        worst = max(named.targets[0].slices["test"], key=lambda each: -each.figure.value)
+        at = text.index("worst class")
+        assert worst.group.lower() in text[at : at + 60]
+
+
+@pytest.mark.parametrize(
+    "classes", ["classes.txt", {"scores": "classes.txt"}, {"scores": NAMES}], ids=str
+)
+def test_names_of_classes_may_lie_in_a_file_and_belong_to_an_output(
+    made: Path, classes: Any
+) -> None:
+    """Guards against a grammar that is documented and not read."""
+    (made / "classes.txt").write_text("Ankle boot\nShirt\n\nBag\n")
+    if classes == "classes.txt":
+        classes = str(made / classes)
+    elif classes["scores"] == "classes.txt":
+        classes = {"scores": str(made / "classes.txt")}
+    assert "class 1 (Shirt)" in classes_told(optimized(made, data={"classes": classes}))
+
+
+@pytest.mark.parametrize(
+    ("classes", "named"),
+    [
+        (["a", "b"], "names 2 classes, output 'scores' has 3 scores"),
+        ({"logits": NAMES}, "'logits' is no output with a score for each class"),
+        ("absent.txt", "cannot read 'absent.txt'"),
+        (["a", "b", "b"], "two classes are called 'b'"),
+        (["a", 1, "c"], "not 1; put it in quotes"),
+        ([], "a list, or a text file"),
+    ],
+    ids=str,
+)
+def test_names_that_fit_no_scores_are_an_error_before_any_work(
+    made: Path, classes: Any, named: str
+) -> None:
+    """Guards against names that stand beside the wrong class."""
+    with pytest.raises(EdgeoptError) as caught:
+        optimized(made, data={"classes": classes})
+    assert named in str(caught.value)
+
+
+# -- how to feed it
+
+
+def test_a_result_says_how_the_chosen_artifact_is_fed_and_read(made: Path) -> None:
+    """Guards against a file that is shipped and then fed with unscaled values."""
+    result = optimized(made, data={"classes": NAMES})
+    (target,) = result.to_json()["targets"]
+    (fed,), (read,) = target["inputs"], target["outputs"]
+    assert (fed["array"], fed["raw_dtype"], fed["raw_shape"]) == ("pixels", "uint8", [4])
+    assert fed["tensor"]["name"] == "x" and fed["tensor"]["dtype"] == "float32"
+    assert fed["steps"] == [
+        {"subtract": [], "divide": [255.0]}, {"subtract": [0.5], "divide": [0.25]},
+    ]  # fmt: skip
+    assert (read["tensor"]["name"], read["kind"], read["label"]) == ("scores", "classes", "label")
+    for view in ("terminal", "html"):
+        text = told(result, view)
+        assert "x / 255, then (x - 0.5) / 0.25" in text
+        assert "uint8 (4)" in text and "float32 (batch, 4)" in text and "float32 (batch, 3)" in text
+        assert "0 Ankle boot, 1 Shirt, 2 Bag" in text
+    assert "How to feed it" in told(result, "html")
+
+
+def test_the_steps_that_are_told_make_the_tensors_that_were_fed(made: Path) -> None:
+    """Guards against a recipe for feeding that is not the one that was measured."""
+    result = optimized(made)
+    (fed,) = result.targets[0].inputs
+    raw = np.load(made / "s.npz")["validation.pixels"]
+    x = raw.astype(np.float32)
+    for step in fed.steps:
+        x = x - np.asarray(step.subtract, np.float32) if step.subtract else x
+        x = x / np.asarray(step.divide, np.float32)
+    scores = x @ numpy_helper.to_array(onnx.load(made / "m.onnx").graph.initializer[0])
+    hits = scores.argmax(axis=1) == np.load(made / "s.npz")["validation.label"]
+    assert result.targets[0].source["accuracy"].value == pytest.approx(hits.mean())
+
+
+def image(**changed: Any) -> Any:
+    """How an image is fed, by the schema alone."""
+    tensor = {"name": "image", "dtype": "float32", "shape": (1, 2, 2, 3), "layout": "NHWC"}
+    form = {
+        "tensor": tensor | changed.pop("tensor", {}), "array": "photos", "raw_dtype": "uint8",
+        "raw_shape": (3, 2, 2), "raw_layout": "NCHW",
+        "steps": [{"divide": [255]}, {"subtract": [0.5, 0.4, 0.3], "divide": [0.2]}], **changed,
+    }  # fmt: skip
+    return Input.model_validate(form)
+
+
+@VIEWS
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({}, "x / 255, then (x - [0.5, 0.4, 0.3]) / 0.2 by channel, in float32"),
+        ({}, "float32 (1, 2, 2, 3) NHWC"),
+        ({}, "uint8 (3, 2, 2) CHW"),
+        ({"steps": []}, "as float32"),
+        ({"steps": [], "raw_dtype": "float32"}, "as it is"),
+        ({"decoded": "RGB, resized to 2 x 2 (bilinear)"}, "RGB, resized to 2 x 2 (bilinear)"),
+        (
+            {"tensor": {"dtype": "int8", "scale": 0.02, "zero_point": -3}, "quantized": True},
+            "then round(x / 0.02) - 3, held within -128 to 127",
+        ),
+    ],
+    ids=lambda each: str(each)[:40],
+)
+def test_every_way_of_feeding_is_told_in_words(
+    view: str, changed: dict[str, Any], said: str
+) -> None:
+    """Guards against a step that the views leave out."""
+    target = sample.sample_target(inputs=(image(**changed),))
+    assert said in told(sample.sample_result(target), view)
+
+
+@VIEWS
+def test_codes_of_a_quantized_output_are_told_to_be_turned_back(view: str) -> None:
+    """Guards against integers that are read as real values."""
+    tensor = {"name": "boxes", "dtype": "uint8", "shape": (1, 8), "scale": 0.5, "zero_point": 7}
+    read = Output.model_validate({"tensor": tensor, "of": "boxes"})
+    target = sample.sample_target(outputs=(read,))
+    assert "real values are 0.5 * (code - 7)" in told(sample.sample_result(target), view)
+
+
+# -- what else one would ask
+
+
+@VIEWS
+def test_terms_of_the_table_are_explained_below_it(view: str) -> None:
+    """Guards against columns and words that only those who wrote them can read."""
+    shares = Conversion(form="int8", by="onnxruntime", weights=1.0, macs=0.99)
+    target = sample.sample_target()
+    first, *others = target.candidates
+    converted = first.model_copy(update={"conversion": shares})
+    text = told(
+        sample.sample_result(target.model_copy(update={"candidates": (converted, *others)})), view
+    )
+    for said in (
+        "source: the model as given",
+        "reference: the source converted",
+        "p50: the median time of one inference",
+        "int8, float16: the share of weights",
+    ):
+        assert said in text
+
+
+@VIEWS
+def test_how_many_samples_the_figures_are_of_is_told(view: str) -> None:
+    """Guards against percentages of nobody knows how many samples."""
+    text = told(sample.sample_result(), view)
+    assert "10,000" in text and "5,000" in text
+
+
+def test_the_page_says_which_rows_a_mark_is_of() -> None:
+    """Guards against a warning of some figure, somewhere."""
+    target, found = sample.sample_target(), []
+    for each in target.candidates:
+        own = dict(each.measurements)
+        if each.status == "screened":
+            wide = own["latency.p50"].model_copy(update={"marks": ("wide",)})
+            own["latency.p50"] = wide
+        found.append(each.model_copy(update={"measurements": own}))
+    text = told(
+        sample.sample_result(target.model_copy(update={"candidates": tuple(found)})), "html"
+    )
+    assert "wider than 3% to each side (#4)" in text
+
+
+def test_a_candidate_that_guesses_is_told_so_without_names_of_jobs() -> None:
+    """Guards against ids of jobs that stand before what went wrong."""
+    error = {"where": "score:validation:local/litert:a/b", "what": "it is close to guessing"}
+    assert told_error(error) == "it is close to guessing"
+    assert told_error({"where": "fp16", "what": "broke"}) == "fp16: broke"
+
+
+def test_the_page_names_the_runtime_beside_its_version(made: Path) -> None:
+    """Guards against a version of nobody knows what, where a target has one runtime."""
+    result = optimized(made)
+    version = result.versions["onnxruntime"]
+    assert f"Runtime onnxruntime {version}" in told(result, "html")
