@@ -9,22 +9,10 @@ import click
 
 from edgeopt.cli.commands import devices_option, json_option, print_json
 
-SHOWN = (  # header, quantity
-    ("p50 / first", "ratio.latency.p50"),
-    ("p50", "latency.p50"),
-    ("p90", "latency.p90"),
-    ("p99", "latency.p99"),
-    ("load", "load_time"),
-    ("peak memory", "memory.peak"),
-)
-
-
-COUNTED = (
-    ("instructions / first", "ratio.instructions"),
-    ("instructions", "instructions"),
-    ("loaded", "bytes.loaded"),
-    ("stored", "bytes.stored"),
-)  # on devices without time
+SHOWN = (
+    "ratio.latency.p50", "latency.p50", "latency.p90", "latency.p99", "load_time", "memory.peak",
+)  # fmt: skip
+COUNTED = ("ratio.instructions", "instructions", "bytes.loaded", "bytes.stored")  # without time
 
 
 @click.command("benchmark")
@@ -100,7 +88,7 @@ def _show(raced: dict[str, Any], data: str) -> None:
     rows = []
     for file in raced["files"]:
         cells = [file["path"], parse_target(file["target"]).runtime]
-        for _, quantity in shown:
+        for quantity in shown:
             raw = file["measurements"].get(quantity)
             if raw is None:
                 cells.append("-")
@@ -113,10 +101,17 @@ def _show(raced: dict[str, Any], data: str) -> None:
         cells.append(figure(file["size_bytes"], "bytes"))
         cells.append(", ".join(f"{n} {name}" for name, n in file["placement"].items()))
         rows.append(cells)
-    headers = ["file", "runtime", *(header for header, _ in shown), "size", "nodes"]
+    headers = ["file", "runtime", *map(_header, shown), "size", "nodes"]
     show_table(headers, rows, right=",".join(headers[2:-1]))
     for mark in sorted({mark for file in raced["files"] for mark in file["marks"]}):
         show_line(f"note: {MARKS.get(mark, mark)}", "dim")
     for row in raced["lost"]:
         error = from_record(row["error"])
         show_line(f"note: {row['path']} takes no part in {row['target']}: {error.what}", "yellow")
+
+
+def _header(quantity: str) -> str:
+    from edgeopt.schema.quantities import short_of
+
+    against = " / first" if quantity.startswith("ratio.") else ""
+    return short_of(quantity.removeprefix("ratio.")) + against
