@@ -187,7 +187,13 @@ def _labelled(way: str, quantity: str, sides: tuple[Outputs, ...], labels: Given
 
 def _module(quantity: str) -> Any:
     """What measures a quantity; loaded when it is first asked for."""
-    return import_module(declared(quantity).module)
+    known = declared(quantity)
+    try:
+        return import_module(known.module)
+    except ImportError as error:
+        raise UsageError(
+            f"{quantity} is measured by {known.module}, which does not import: {error}"
+        ) from error
 
 
 def _by_output(quantity: str, parts: dict[str, Parts], *, alone: bool) -> dict[str, Measurement]:

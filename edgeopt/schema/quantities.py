@@ -20,6 +20,7 @@ Family = Literal[
     "answers", "nearness", "user", "latency", "load_time", "memory", "size", "instructions", "bytes"
 ]
 GROUP = "edgeopt.metrics"
+UNITS = ("fraction", "ms", "bytes", "count", "dB", "")
 BESIDE = ("difference.", "ratio.")  # prefixes of figures that are against another
 
 
@@ -240,6 +241,24 @@ def _plugged_in() -> Iterable[Quantity]:
     for entry in metadata.entry_points(group=GROUP):
         given = entry.load()
         for each in [given] if isinstance(given, Quantity) else given:
+            place = f"entry point '{entry.name}' of {GROUP}"
             if not isinstance(each, Quantity):
-                raise UsageError(f"entry point '{entry.name}' of {GROUP} gives no Quantity")
+                raise UsageError(f"{place} gives a {type(each).__name__}, no Quantity")
+            _check(each, place)
             yield each
+
+
+def _check(each: Quantity, place: str) -> None:
+    wrong = {
+        "name": not re.fullmatch(r"[A-Za-z_][\w.]*", each.name),
+        "unit": each.unit not in UNITS,
+        "family": not each.of_outputs,
+        "labels": each.labels not in (("classes", "values") if each.family == "answers" else ("",)),
+        "module": not each.module,
+    }
+    for name, bad in wrong.items():
+        if bad:
+            raise UsageError(
+                f"the metric '{each.name}' declares {name} '{getattr(each, name)}'",
+                where=place, hint="docs/add-a-metric.md says what each field may be",
+            )  # fmt: skip
