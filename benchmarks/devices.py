@@ -31,7 +31,8 @@ import edgeopt
 from edgeopt.devices import device_named
 from edgeopt.pipeline.prepare import installed_version
 from edgeopt.schema.measurement import Measurement, figure, span
-from edgeopt.schema.result import SPLIT, CandidateResult, Result
+from edgeopt.schema.quantities import parts_of
+from edgeopt.schema.result import CandidateResult, Result
 
 RECIPE = ROOT / "recipes" / "fashion-mnist.yaml"
 SCHEMES = ("u8s8", "u8s8-safe", "s8s8", "static", "dynamic")  # each one's format takes it
@@ -157,13 +158,22 @@ def artifact_tables(results: list[Result]) -> str:
         figures.append([name, target, accuracy, parity(candidate), size, ratios, speeds])
         if "instructions" in m:
             total = m["instructions"].value
-            shares = [f"{m[q].value / total:.0%}" for q in SPLIT if q.startswith("instr")]
-            moved = [figure(m[q].value, "bytes") for q in SPLIT if q.startswith("bytes")]
+            shares = [f"{m[q].value / total:.0%}" for q in parts_of("instructions")]
+            moved = [figure(m[q].value, "bytes") for q in parts_of("bytes")]
             classes.append([name, target, figure(total, "count"), *shares, *moved])
     notes = {note for result in results for note in result.notes if "answers otherwise" in note}
     headers = ["artifact", "target", "accuracy to source", "parity with this machine", "size",
                "p50 or instructions / reference", "p50 or instructions"]  # fmt: skip
-    split = table(["artifact", "target", "instructions", *SPLIT.values()], classes)
+    split = table(
+        [
+            "artifact",
+            "target",
+            "instructions",
+            *parts_of("instructions").values(),
+            *parts_of("bytes").values(),
+        ],
+        classes,
+    )
     return "\n".join([table(headers, figures), split, *sorted(notes)])
 
 

@@ -14,11 +14,16 @@ from edgeopt.bench.task import Task
 from edgeopt.devices import Lease
 from edgeopt.schema.errors import ModelError
 from edgeopt.schema.measurement import Measurement
+from edgeopt.schema.quantities import quantities
 from edgeopt.stats.ratios import METHOD, Interval, geometric_interval, percentile
 from edgeopt.store import Store
 
 SIDES = ("a", "b")
-PERCENTILES = {"latency.p50": 50.0, "latency.p90": 90.0, "latency.p99": 99.0}
+PERCENTILES = {
+    name: float(known.short[1:])
+    for name, known in quantities().items()
+    if known.family == "latency"
+}
 SAMPLES = 64
 HALF_WIDTH = 0.03  # of the log-ratio of medians
 FEWEST_TURNS, MOST_LOOPS = 6, 400

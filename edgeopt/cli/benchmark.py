@@ -7,24 +7,13 @@ from typing import Any
 
 import click
 
+from edgeopt.cli import lazy
 from edgeopt.cli.commands import devices_option, json_option, print_json
 
-SHOWN = (  # header, quantity
-    ("p50 / first", "ratio.latency.p50"),
-    ("p50", "latency.p50"),
-    ("p90", "latency.p90"),
-    ("p99", "latency.p99"),
-    ("load", "load_time"),
-    ("peak memory added", "memory.peak"),
-)
-
-
-COUNTED = (
-    ("instructions / first", "ratio.instructions"),
-    ("instructions", "instructions"),
-    ("loaded", "bytes.loaded"),
-    ("stored", "bytes.stored"),
-)  # on devices without time
+SHOWN = (
+    "ratio.latency.p50", "latency.p50", "latency.p90", "latency.p99", "load_time", "memory.peak",
+)  # fmt: skip
+COUNTED = ("ratio.instructions", "instructions", "bytes.loaded", "bytes.stored")  # without time
 
 
 @click.command("benchmark")
@@ -60,12 +49,8 @@ def command(
     itself: what it shows there is the noise of the machine. A runtime that cannot run a file is
     named below the table. Exits 5 where some targets could not be reached.
     """
-    from edgeopt.api import benchmark
-    from edgeopt.listeners import listening
-    from edgeopt.listeners.progress import progress
-
-    with listening(*([] if quiet else [progress()])) as tell:
-        found = benchmark(
+    with lazy.listeners.listening(*([] if quiet else [lazy.progress.progress()])) as tell:
+        found = lazy.api.benchmark(
             *files, targets=targets, data=data, allow_fallback=allow_fallback, on_event=tell
         )
     if as_json:
@@ -83,14 +68,9 @@ def show(found: dict[str, Any]) -> None:
 
 
 def _show(raced: dict[str, Any], data: str) -> None:
-    from edgeopt.report.layout import show_line, show_table
-    from edgeopt.schema.errors import from_record
-    from edgeopt.schema.measurement import MARKS, Measurement, figure, span
-    from edgeopt.schema.target import parse_target
-
     facts = raced["machine"]
     runtimes = ", ".join(f"{name} {version}" for name, version in raced["runtimes"].items())
-    show_line(
+    lazy.layout.show_line(
         f"{raced['target']}, {facts['isa']}, {runtimes}, "
         f"{data if data != 'random' else 'random samples'}",
         "bold",
@@ -99,24 +79,31 @@ def _show(raced: dict[str, Any], data: str) -> None:
     shown = COUNTED if counted else SHOWN
     rows = []
     for file in raced["files"]:
-        cells = [file["path"], parse_target(file["target"]).runtime]
-        for _, quantity in shown:
+        cells = [file["path"], lazy.target.parse_target(file["target"]).runtime]
+        for quantity in shown:
             raw = file["measurements"].get(quantity)
             if raw is None:
                 cells.append("-")
                 continue
-            found = Measurement.model_validate(raw)
-            cell = figure(found.value, found.unit)
+            found = lazy.measurement.Measurement.model_validate(raw)
+            cell = lazy.measurement.figure(found.value, found.unit)
             if quantity.endswith("latency.p50"):
-                cell += f"\n{span(*found.interval, found.unit)}"
+                cell += f"\n{lazy.measurement.span(*found.interval, found.unit)}"
             cells.append(cell)
-        cells.append(figure(file["size_bytes"], "bytes"))
+        cells.append(lazy.measurement.figure(file["size_bytes"], "bytes"))
         cells.append(", ".join(f"{n} {name}" for name, n in file["placement"].items()))
         rows.append(cells)
-    headers = ["file", "runtime", *(header for header, _ in shown), "size", "nodes"]
-    show_table(headers, rows, right=",".join(headers[2:-1]))
+    headers = ["file", "runtime", *map(_header, shown), "size", "nodes"]
+    lazy.layout.show_table(headers, rows, right=",".join(headers[2:-1]))
     for mark in sorted({mark for file in raced["files"] for mark in file["marks"]}):
-        show_line(f"note: {MARKS.get(mark, mark)}", "dim")
+        lazy.layout.show_line(f"note: {lazy.measurement.MARKS.get(mark, mark)}", "dim")
     for row in raced["lost"]:
-        error = from_record(row["error"])
-        show_line(f"note: {row['path']} takes no part in {row['target']}: {error.what}", "yellow")
+        error = lazy.errors.from_record(row["error"])
+        lazy.layout.show_line(
+            f"note: {row['path']} takes no part in {row['target']}: {error.what}", "yellow"
+        )
+
+
+def _header(quantity: str) -> str:
+    against = " / first" if quantity.startswith("ratio.") else ""
+    return lazy.quantities.short_of(quantity.removeprefix("ratio.")) + against

@@ -6,6 +6,7 @@ import re
 
 import click
 
+from edgeopt.cli import lazy
 from edgeopt.cli.commands import json_option, print_json
 
 UNITS = {"s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
@@ -21,22 +22,18 @@ def command() -> None:
 @json_option("Print it as JSON.")
 def ls(as_json: bool) -> int:
     """List kept outcomes, last used first."""
-    from edgeopt.report.layout import show_line, show_table
-    from edgeopt.schema.measurement import figure
-    from edgeopt.store import Store
-
-    with Store.default() as store:
+    with lazy.store.Store.default() as store:
         found = store.ls()
     if as_json:
         print_json(found.to_json())
         return 0
-    rows = [(e.job, e.digest[:12], f"{e.seconds:.1f} s", figure(e.size_bytes, "bytes"))
+    rows = [(e.job, e.digest[:12], f"{e.seconds:.1f} s", _size(e.size_bytes))
             for e in found.entries]  # fmt: skip
     if rows:
-        show_table(["job", "digest", "took", "size"], rows, right="took,size")
-    show_line(
+        lazy.layout.show_table(["job", "digest", "took", "size"], rows, right="took,size")
+    lazy.layout.show_line(
         f"{found.root}: {len(rows)} outcomes, {found.blobs} blobs, "
-        f"{figure(found.size_bytes, 'bytes')}; {figure(found.free_bytes, 'bytes')} free",
+        f"{_size(found.size_bytes)}; {_size(found.free_bytes)} free",
         "dim",
     )
     return 0
@@ -48,20 +45,16 @@ def ls(as_json: bool) -> int:
 @json_option("Print what was done as JSON.")
 def gc(max_age: str | None, max_size: str | None, as_json: bool) -> int:
     """Remove outcomes by age or size, and all that no outcome needs."""
-    from edgeopt.report.layout import show_line
-    from edgeopt.schema.measurement import figure
-    from edgeopt.store import Store
-
     age = None if max_age is None else _read(max_age, UNITS, "--max-age")
     size = None if max_size is None else int(_read(max_size, SIZES, "--max-size"))
-    with Store.default() as store:
+    with lazy.store.Store.default() as store:
         done = store.gc(max_age_s=age, max_bytes=size)
     if as_json:
         print_json(done.to_json())
     else:
-        show_line(
+        lazy.layout.show_line(
             f"removed {done.outcomes} outcomes and {done.blobs} blobs: "
-            f"{figure(done.freed_bytes, 'bytes')} freed, {figure(done.kept_bytes, 'bytes')} kept"
+            f"{_size(done.freed_bytes)} freed, {_size(done.kept_bytes)} kept"
         )
     return 0
 
@@ -70,20 +63,17 @@ def gc(max_age: str | None, max_size: str | None, as_json: bool) -> int:
 @json_option("Print what was found as JSON.")
 def verify(as_json: bool) -> int:
     """Read every blob again; remove what is corrupt. Exits 1 where something was."""
-    from edgeopt.report.layout import show_line
-    from edgeopt.store import Store
-
-    with Store.default() as store:
+    with lazy.store.Store.default() as store:
         found = store.verify()
     if as_json:
         print_json({**found.to_json(), "ok": found.ok})
     else:
         for digest in found.corrupt:
-            show_line(f"corrupt blob, removed: {digest}")
+            lazy.layout.show_line(f"corrupt blob, removed: {digest}")
         for key in found.broken:
-            show_line(f"broken outcome, removed: {key}")
+            lazy.layout.show_line(f"broken outcome, removed: {key}")
         state = "all sound" if found.ok else "what was broken is removed and will be made again"
-        show_line(f"{found.blobs} blobs, {found.outcomes} outcomes: {state}")
+        lazy.layout.show_line(f"{found.blobs} blobs, {found.outcomes} outcomes: {state}")
     return 0 if found.ok else 1
 
 
@@ -93,3 +83,7 @@ def _read(text: str, units: dict[str, float] | dict[str, int], option: str) -> f
         known = ", ".join(units)
         raise click.BadParameter(f"cannot read '{text}'; units: {known}", param_hint=option)
     return float(match[1]) * units[match[2]]
+
+
+def _size(count: int) -> str:
+    return lazy.measurement.figure(count, "bytes")

@@ -13,6 +13,8 @@ from typing import Any, NoReturn, TypeVar
 
 import click
 
+from edgeopt.cli import lazy
+
 COMMANDS = (
     "optimize", "plan", "benchmark", "compare", "inspect", "prunable", "report", "passes",
     "devices", "job", "cache", "doctor",
@@ -36,9 +38,7 @@ class Commands(click.Group):
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
         """As click does, with the nearest name where there is no such command."""
         if args and args[0] not in COMMANDS and not args[0].startswith("-"):
-            from edgeopt.schema.errors import did_you_mean
-
-            ctx.fail(f"no such command '{args[0]}'. {did_you_mean(args[0], COMMANDS)}")
+            ctx.fail(f"no such command '{args[0]}'. {lazy.errors.did_you_mean(args[0], COMMANDS)}")
         return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -104,12 +104,9 @@ def run(args: list[str]) -> int:
 
 
 def _failed(error: Exception, as_json: bool) -> int:
-    from edgeopt.schema.base import printable
-    from edgeopt.schema.errors import EdgeoptError
-
     if os.environ.get("EDGEOPT_DEBUG"):
         traceback.print_exception(error)
-    if isinstance(error, EdgeoptError):
+    if isinstance(error, lazy.errors.EdgeoptError):
         record, code = error.record(), error.exit_code
         text = str(error)
     else:
@@ -119,7 +116,7 @@ def _failed(error: Exception, as_json: bool) -> int:
         text = f"{what}\n  {hint}"
     if as_json:
         print_json({"error": record, "exit_code": code})
-    click.echo(f"edgeopt: error: {printable(text)}", err=True)
+    click.echo(f"edgeopt: error: {lazy.base.printable(text)}", err=True)
     return code
 
 

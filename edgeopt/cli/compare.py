@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from edgeopt.cli import lazy
 from edgeopt.cli.commands import json_option
 
 
@@ -61,25 +62,19 @@ def command(
     Exit codes: 0 all required bounds pass (or none was given), 3 one fails, 4 one is inconclusive
     or a target is decided in A alone, 1 error, 2 wrong usage.
     """
-    from edgeopt.api import compare, save_text
-    from edgeopt.listeners import listening
-    from edgeopt.listeners.progress import progress
-    from edgeopt.report.comparison import draw
 
-    with listening(*([] if quiet else [progress()])) as tell:
-        found = compare(
+    with lazy.listeners.listening(*([] if quiet else [lazy.progress.progress()])) as tell:
+        found = lazy.api.compare(
             a, b, targets=targets, require=require, recipe=recipe, split=split, data=data,
             label=_labels_of(labels), quick=quick, rerace=rerace, on_event=tell,
         )  # fmt: skip
     view = "json" if as_json else view
     if out is not None:
-        save_text(draw(found, view), out)
+        lazy.api.save_text(lazy.comparison.draw(found, view), out)
     elif view == "terminal":
-        from edgeopt.report.comparison.terminal_view import show
-
-        show(found)
+        lazy.comparison_terminal.show(found)
     else:
-        click.echo(draw(found, view), nl=False)
+        click.echo(lazy.comparison.draw(found, view), nl=False)
     return found.exit_code
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from edgeopt.cli import lazy
 from edgeopt.cli.commands import devices_option, json_option, print_json
 
 
@@ -19,10 +20,7 @@ def command() -> None:
 @json_option("Print it as JSON.")
 def list_(as_json: bool) -> int:
     """List devices; none is asked anything."""
-    from edgeopt.api import devices
-    from edgeopt.report.layout import show_line, show_table
-
-    found = devices()
+    found = lazy.api.devices()
     if as_json:
         print_json(found)
         return 0
@@ -30,8 +28,8 @@ def list_(as_json: bool) -> int:
         (each["device"], ", ".join(f"{k}: {v}" for k, v in each["settings"].items()))
         for each in found
     ]
-    show_table(["device", "settings"], rows)
-    show_line("edgeopt devices probe NAME asks one what it is.", "dim")
+    lazy.layout.show_table(["device", "settings"], rows)
+    lazy.layout.show_line("edgeopt devices probe NAME asks one what it is.", "dim")
     return 0
 
 
@@ -41,9 +39,7 @@ def list_(as_json: bool) -> int:
 @json_option("Print it as JSON.")
 def probe(name: str, as_json: bool) -> int:
     """Ask the agent on the device NAME (such as ssh:jetson) what it is."""
-    from edgeopt.api import probe as ask
-
-    found = ask(name)
+    found = lazy.api.probe(name)
     if as_json:
         print_json(found)
     else:
@@ -57,16 +53,13 @@ def probe(name: str, as_json: bool) -> int:
 @json_option("Print it as JSON.")
 def check(name: str, as_json: bool) -> int:
     """Check that the device NAME does all that a device must. Exits 1 where it does not."""
-    from edgeopt.api import check as run
-    from edgeopt.report.layout import show_table
-
-    found = run(name)
+    found = lazy.api.check(name)
     if as_json:
         print_json(found)
     else:
         words = {True: "ok", False: "failed", None: "-"}
         rows = [(words[c["ok"]], c["check"], c["told"], f"{c['seconds']:.1f} s") for c in found]
-        show_table(["", "check", "what was found", "took"], rows, right="took")
+        lazy.layout.show_table(["", "check", "what was found", "took"], rows, right="took")
     return int(any(c["ok"] is False for c in found))
 
 
@@ -76,9 +69,7 @@ def check(name: str, as_json: bool) -> int:
 @json_option("Print what was done as JSON.")
 def setup(kind: str, yes: bool, as_json: bool) -> int:
     """Make emulated ARM cores ready, or verify and repair them (Debian, Ubuntu; 330 MB)."""
-    from edgeopt.devices.emulated.building import setup as make
-
-    done = make(yes=yes, tell=lambda text: click.echo(text, err=True))
+    done = lazy.building.setup(yes=yes, tell=lambda text: click.echo(text, err=True))
     if as_json:
         print_json(done)
         return 0
@@ -88,19 +79,16 @@ def setup(kind: str, yes: bool, as_json: bool) -> int:
 
 
 def _show(found: dict[str, Any]) -> None:
-    from edgeopt.report.layout import show_facts, show_line, show_table
-    from edgeopt.schema.measurement import figure
-
     machine = found["machine"]
     now = {
         "temperature": (machine["temperature_c"], "C"),
         "frequency": (machine["frequency_mhz"], "MHz"),
     }
-    show_line(found["device"], "bold")
-    show_facts(
+    lazy.layout.show_line(found["device"], "bold")
+    lazy.layout.show_facts(
         [
             ("machine", f"{machine['cpu'] or 'unknown CPU'}, {machine['cores']} cores, "
-                        f"{figure(machine['memory_bytes'], 'bytes')}"),
+                        f"{lazy.measurement.figure(machine['memory_bytes'], 'bytes')}"),
             ("ISA", f"{machine['isa']} ({' '.join(machine['features'])})"),
             ("system", f"{machine['system']} {machine['kernel']}"),
             ("governor", machine["governor"] or "not told"),
@@ -109,7 +97,7 @@ def _show(found: dict[str, Any]) -> None:
             ("Python", f"{found['python']} ({found['executable']})"),
         ]
     )  # fmt: skip
-    show_line()
+    lazy.layout.show_line()
     rows = [(name, version, "") for name, version in found["runtimes"].items()]
     rows += [(name, "-", why) for name, why in found["missing"].items()]
-    show_table(["runtime", "version", "why it is missing"], rows)
+    lazy.layout.show_table(["runtime", "version", "why it is missing"], rows)

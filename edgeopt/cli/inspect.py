@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from edgeopt.cli import lazy
 from edgeopt.cli.commands import json_option, print_json
 
 if TYPE_CHECKING:
@@ -18,9 +19,7 @@ if TYPE_CHECKING:
 @json_option("Print it as JSON.")
 def command(model: Path, as_json: bool) -> int:
     """Show a MODEL's signature, parameters, MACs, operators, versions and quantization."""
-    from edgeopt.api import inspect
-
-    found = inspect(model)
+    found = lazy.api.inspect(model)
     if as_json:
         print_json(found.to_json())
     else:
@@ -29,14 +28,14 @@ def command(model: Path, as_json: bool) -> int:
 
 
 def _show(found: Inspection, path: str) -> None:
-    from edgeopt.report.layout import show_facts, show_line, show_table
-    from edgeopt.schema.measurement import figure
-
     signature = found.description.signature
     facts = [
         ("format", found.format),
         ("facts", ", ".join(sorted(found.description.facts))),
-        ("size", f"{figure(found.size_bytes, 'bytes')} ({found.size_bytes:,} bytes)"),
+        (
+            "size",
+            f"{lazy.measurement.figure(found.size_bytes, 'bytes')} ({found.size_bytes:,} bytes)",
+        ),
         ("parameters", f"{found.parameters:,}"),
         ("MACs", f"{found.macs:,} a sample" if found.macs is not None else "shapes do not tell"),
     ]
@@ -50,15 +49,17 @@ def _show(found: Inspection, path: str) -> None:
         facts.append(("converted", f"{told.sentence} ({told.by})"))
         facts += [("note", told.note)] if told.note else []
     facts += [("note", note) for note in found.notes]
-    show_line(path, "bold")
-    show_facts(facts)
-    show_line()
+    lazy.layout.show_line(path, "bold")
+    lazy.layout.show_facts(facts)
+    lazy.layout.show_line()
     rows = [("input", *_row(t)) for t in signature.inputs]
     rows += [("output", *_row(t)) for t in signature.outputs]
-    show_table(["", "tensor", "dtype", "shape", "layout", "quantized"], rows)
-    show_line()
+    lazy.layout.show_table(["", "tensor", "dtype", "shape", "layout", "quantized"], rows)
+    lazy.layout.show_line()
     counted = sorted(found.operators.items(), key=lambda item: (-item[1], item[0]))
-    show_table(["operator", "count"], [(name, str(n)) for name, n in counted], right="count")
+    lazy.layout.show_table(
+        ["operator", "count"], [(name, str(n)) for name, n in counted], right="count"
+    )
 
 
 def _row(tensor: Tensor) -> tuple[str, ...]:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import click
 
+from edgeopt.cli import lazy
+from edgeopt.cli.benchmark import show
 from edgeopt.cli.commands import json_option, print_json
 
 
@@ -41,12 +43,11 @@ def export(
     FILES may be one result (its folder, or result.json): its reference and its chosen model.
     On the board, with Python 3.8, numpy and the runtime: python3 job.pyz > result.json
     """
-    from edgeopt.api import export_job
-    from edgeopt.schema.errors import StoreError, UsageError
-
     if out is None and sys.stdout.isatty():
-        raise UsageError("a zip app is nothing for a terminal", hint="... > job.pyz, or --out FILE")
-    made = export_job(*files, target=target, data=data, processes=processes)
+        raise lazy.errors.UsageError(
+            "a zip app is nothing for a terminal", hint="... > job.pyz, or --out FILE"
+        )
+    made = lazy.api.export_job(*files, target=target, data=data, processes=processes)
     if out is None:
         sys.stdout.buffer.write(made)
         return 0
@@ -54,7 +55,7 @@ def export(
         out.write_bytes(made)
     except OSError as error:
         out.unlink(missing_ok=True)
-        raise StoreError(error.strerror or str(error), where=str(out)) from None
+        raise lazy.errors.StoreError(error.strerror or str(error), where=str(out)) from None
     return 0
 
 
@@ -63,10 +64,7 @@ def export(
 @json_option("Print the figures as JSON.")
 def import_(result: Path, as_json: bool) -> int:
     """Check what a board's RESULT says and show its figures, as 'benchmark' does."""
-    from edgeopt.api import import_job
-    from edgeopt.cli.benchmark import show
-
-    found = import_job(result)
+    found = lazy.api.import_job(result)
     if as_json:
         print_json(found)
     else:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from edgeopt.cli import lazy
 from edgeopt.cli.commands import devices_option, json_option, print_json
 
 if TYPE_CHECKING:
@@ -73,11 +74,6 @@ def command(
     the test split, 4 inconclusive, 5 some targets unreachable or failed and the rest decided,
     130 interrupted.
     """
-    from edgeopt.api import optimize
-    from edgeopt.listeners import listening
-    from edgeopt.listeners.log import JsonLines
-    from edgeopt.listeners.progress import progress
-
     given: dict[str, Any] = {
         "data": data, "targets": targets, "constraints": constraints, "objective": objective,
         "allow_fallback": allow_fallback, "speedup": speedup,
@@ -85,9 +81,9 @@ def command(
     }  # fmt: skip
     fields = {name: value for name, value in given.items() if value}
     folder = out or Path(OUT) / model.stem
-    listeners = [] if quiet else [progress()]
-    with listening(*listeners, *([JsonLines(log)] if log else [])) as tell:
-        result = optimize(
+    listeners = [] if quiet else [lazy.progress.progress()]
+    with lazy.listeners.listening(*listeners, *([lazy.log.JsonLines(log)] if log else [])) as tell:
+        result = lazy.api.optimize(
             model, out=folder, on_event=tell, bench=not no_bench, quick=quick, **fields
         )
     _show(result, folder, as_json)
@@ -98,7 +94,6 @@ def _show(result: Result, folder: Path, as_json: bool) -> None:
     if as_json:
         print_json(result.to_json())
         return
-    from edgeopt.report import terminal
 
-    terminal.show(result, str(folder))
+    lazy.terminal.show(result, str(folder))
     click.echo(f"result: {folder / 'result.json'}    report: {folder / 'report.html'}")

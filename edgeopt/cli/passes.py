@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from edgeopt.cli import lazy
 from edgeopt.cli.commands import json_option, print_json
 
 if TYPE_CHECKING:
@@ -17,9 +19,7 @@ if TYPE_CHECKING:
 @json_option("Print them as JSON.")
 def command(name: str | None, as_json: bool) -> int:
     """List all passes, or show the fields of the pass NAME."""
-    from edgeopt.step import passes_named, registry
-
-    kinds = list(passes_named(name).values() if name else registry().values())
+    kinds = list(lazy.step.passes_named(name).values() if name else lazy.step.registry().values())
     kinds.sort(key=lambda kind: (kind.name, kind.takes))
     if as_json:
         print_json([_document(kind) for kind in kinds])
@@ -32,23 +32,17 @@ def command(name: str | None, as_json: bool) -> int:
 
 
 def _list(kinds: list[type[Pass]]) -> None:
-    from edgeopt.report.layout import show_line, show_table
-
     rows = [(k.name, f"{k.takes} -> {k.gives}", str(k.promise), _summary(k)) for k in kinds]
-    show_table(["pass", "formats", "promise", "what it does"], rows)
-    show_line()
-    show_line("edgeopt passes NAME shows the fields of a pass.", "dim")
+    lazy.layout.show_table(["pass", "formats", "promise", "what it does"], rows)
+    lazy.layout.show_line()
+    lazy.layout.show_line("edgeopt passes NAME shows the fields of a pass.", "dim")
 
 
 def _show(kind: type[Pass]) -> None:
-    import inspect
-
-    from edgeopt.report.layout import show_facts, show_line, show_table
-
-    show_line(f"{kind.name} ({kind.takes} -> {kind.gives})", "bold")
-    show_line(inspect.cleandoc(kind.__doc__ or ""))
-    show_line()
-    show_facts(
+    lazy.layout.show_line(f"{kind.name} ({kind.takes} -> {kind.gives})", "bold")
+    lazy.layout.show_line(inspect.cleandoc(kind.__doc__ or ""))
+    lazy.layout.show_line()
+    lazy.layout.show_facts(
         [
             ("promise", str(kind.promise)),
             ("libraries", ", ".join(kind.uses)),
@@ -56,12 +50,12 @@ def _show(kind: type[Pass]) -> None:
         ]
     )
     if kind.model_fields:
-        show_line()
+        lazy.layout.show_line()
         rows = [
             (name, str(field["default"]), field["values"], field["description"])
             for name, field in _document(kind)["fields"].items()
         ]
-        show_table(["field", "default", "values", "meaning"], rows)
+        lazy.layout.show_table(["field", "default", "values", "meaning"], rows)
 
 
 def _document(kind: type[Pass]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from edgeopt.cli import lazy
 from edgeopt.cli.commands import devices_option, json_option, print_json
 
 if TYPE_CHECKING:
@@ -22,13 +23,9 @@ if TYPE_CHECKING:
 @json_option("Print the plan as JSON.")
 def command(model: Path, data: Path | None, as_json: bool) -> int:
     """Show the jobs and candidates of a recipe, and an estimate. Runs no pass."""
-    from edgeopt.api import plan
-    from edgeopt.listeners import listening
-    from edgeopt.listeners.progress import progress
-
     fields = {"data": data} if data else {}
-    with listening(*([] if as_json else [progress()])) as tell:
-        made, estimate = plan(model, on_event=tell, **fields)
+    with lazy.listeners.listening(*([] if as_json else [lazy.progress.progress()])) as tell:
+        made, estimate = lazy.api.plan(model, on_event=tell, **fields)
     if as_json:
         print_json({"plan": made.to_json(), "estimate": estimate})
     else:
@@ -37,13 +34,11 @@ def command(model: Path, data: Path | None, as_json: bool) -> int:
 
 
 def _show(plan: Plan, estimate: dict[str, Any]) -> None:
-    from edgeopt.report.layout import show_facts, show_line, show_tree
-
     for target in dict.fromkeys(c.target for c in plan.candidates):
-        show_tree(target, _branches([c for c in plan.candidates if c.target == target]))
-    show_line()
+        lazy.layout.show_tree(target, _branches([c for c in plan.candidates if c.target == target]))
+    lazy.layout.show_line()
     jobs = f"{estimate['jobs']}, {estimate['cached']} of them in the cache"
-    show_facts(
+    lazy.layout.show_facts(
         [
             ("candidates", str(estimate["candidates"])),
             ("jobs", jobs),
@@ -54,7 +49,7 @@ def _show(plan: Plan, estimate: dict[str, Any]) -> None:
         ]
     )  # fmt: skip
     for note in plan.notes:
-        show_line(f"note: {note}", "dim")
+        lazy.layout.show_line(f"note: {note}", "dim")
 
 
 def _branches(candidates: list[Candidate]) -> dict[str, Any]:

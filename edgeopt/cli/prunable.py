@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from edgeopt.cli import lazy
 from edgeopt.cli.commands import json_option, print_json
 
 
@@ -15,13 +16,8 @@ from edgeopt.cli.commands import json_option, print_json
 def command(recipe: Path, as_json: bool) -> int:
     """List the layers of a RECIPE's network that prune-structured can narrow, and why it leaves
     the others alone. Every group of layers is tried on real samples; nothing is changed."""
-    from edgeopt.api import prunable
-    from edgeopt.listeners import listening
-    from edgeopt.listeners.progress import progress
-    from edgeopt.report.layout import show_line, show_table
-
-    with listening(*([] if as_json else [progress()])) as tell:
-        layers = prunable(recipe, on_event=tell)
+    with lazy.listeners.listening(*([] if as_json else [lazy.progress.progress()])) as tell:
+        layers = lazy.api.prunable(recipe, on_event=tell)
     if as_json:
         print_json({"layers": layers})
         return 0
@@ -35,7 +31,9 @@ def command(recipe: Path, as_json: bool) -> int:
         )
         for each in layers
     ]
-    show_table(["layer", "kind", "can lose some of", "goes with", "left alone because"], rows)
+    lazy.layout.show_table(
+        ["layer", "kind", "can lose some of", "goes with", "left alone because"], rows
+    )
     free = sum(not each["reason"] for each in layers)
-    show_line(f"{free} of {len(layers)} layers can be pruned")
+    lazy.layout.show_line(f"{free} of {len(layers)} layers can be pruned")
     return 0

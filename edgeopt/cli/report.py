@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from edgeopt.cli import lazy
+
 
 @click.command("report")
 @click.argument("result", type=click.Path(path_type=Path))
@@ -19,16 +21,11 @@ import click
 )  # fmt: skip
 def command(result: Path, view: str, out: Path | None) -> int:
     """Draw a RESULT (result.json, or its folder) as a table, a page or its document."""
-    from edgeopt.api import load, save_text
-    from edgeopt.report import draw
-
-    loaded = load(result)
+    loaded = lazy.api.load(result)
     if out is not None:
-        save_text(draw(loaded, view), out)
+        lazy.api.save_text(lazy.report.draw(loaded, view), out)
     elif view == "terminal":
-        from edgeopt.report import terminal
-
-        terminal.show(loaded, str(result if result.is_dir() else result.parent))
+        lazy.terminal.show(loaded, str(result if result.is_dir() else result.parent))
     else:
-        click.echo(draw(loaded, view), nl=False)
+        click.echo(lazy.report.draw(loaded, view), nl=False)
     return 0

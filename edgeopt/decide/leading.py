@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from edgeopt.schema.constraint import Constraint
-from edgeopt.schema.result import usual_metric
-from edgeopt.schema.shown import is_metric
+from edgeopt.schema.quantities import is_metric, usual_metric
 
 
 def leading_metric(

@@ -11,11 +11,11 @@ from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
 from edgeopt.schema.measurement import Measurement, figure
+from edgeopt.schema.quantities import find
 from edgeopt.schema.shown import less_is_better
 
 TIE = 0.005  # of a ratio: below that, the smaller file wins
 NAMED = 2  # rivals that a sentence names
-RACED = ("latency.", "instructions")
 Proof = Literal["proven", "tie", "open"]
 
 
@@ -30,7 +30,8 @@ class Rival(NamedTuple):
 
 def is_raced(objective: str) -> bool:
     """Whether an objective is measured by a race, where ratios stand for it."""
-    return objective.startswith(RACED)
+    declared = find(objective)
+    return declared is not None and declared.raced
 
 
 def is_tie(ratio: Measurement) -> bool:

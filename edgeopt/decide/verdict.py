@@ -9,9 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import isclose
 
-from edgeopt.schema.constraint import Constraint, Verdict, VerdictWord, quantity_unit
+from edgeopt.schema.constraint import Constraint, Verdict, VerdictWord
 from edgeopt.schema.errors import UsageError
 from edgeopt.schema.measurement import Measurement, figure
+from edgeopt.schema.quantities import declared
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ def judge(
     ground = _ground(constraint, value, source, difference, ratio)
     word = _word(constraint, ground)
     sign = 1.0 if constraint.op == ">=" else -1.0
-    unit = "x" if constraint.basis == "ratio" else quantity_unit(constraint.quantity)[0]
+    unit = "x" if constraint.basis == "ratio" else declared(constraint.quantity).unit
     return Verdict(
         constraint=constraint.text,
         quantity=constraint.quantity,
@@ -119,19 +120,19 @@ def _at_least(value: float, bound: float) -> bool:
 def _sentence(
     constraint: Constraint, value: Measurement, ground: _Ground, word: VerdictWord
 ) -> str:
-    quantity, unit = constraint.quantity, quantity_unit(constraint.quantity)[0]
+    name, unit = constraint.quantity, declared(constraint.quantity).unit
     digits = 4 if unit == "fraction" else 3
     told = figure(value.value, unit, digits)
     if constraint.basis == "ratio":
-        what, shown = f"{quantity} {told} is {figure(ground.value, 'x', digits)} source", "x"
+        what, shown = f"{name} {told} is {figure(ground.value, 'x', digits)} source", "x"
     elif constraint.basis == "difference":
         shown = "pt" if unit == "fraction" else unit
         side = "above" if ground.value > 0 else "below"
-        what = f"{quantity} {told} is {figure(abs(ground.value), shown)} {side} source"
+        what = f"{name} {told} is {figure(abs(ground.value), shown)} {side} source"
         if ground.value == 0:
-            what = f"{quantity} {told} equals source"
+            what = f"{name} {told} equals source"
     else:
-        what, shown = f"{quantity} {told}", unit
+        what, shown = f"{name} {told}", unit
     if value.where:
         what += f" in {value.where}"
     if not ground.exact:

@@ -7,23 +7,24 @@ without the name of an output is the worst of every output that has it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from importlib import import_module
 from typing import Any
 
-from edgeopt.metrics import classification, custom, decisions, fidelity, regression
-from edgeopt.metrics.labels import Labels, form_of, measured_of, measures, placed
+from edgeopt.metrics import custom, decisions, fidelity
+from edgeopt.metrics.labels import VALUES, Labels, form_of, measured_of, measures, placed
 from edgeopt.metrics.masks import unmasked
 from edgeopt.metrics.outputs import Array, Outputs, aligned, check_outputs
 from edgeopt.metrics.profile import profile
-from edgeopt.schema.constraint import of_output, quantity_unit
 from edgeopt.schema.errors import DataError, UsageError
 from edgeopt.schema.measurement import Measurement
+from edgeopt.schema.quantities import declared, find, of_output, quantities
 
 __all__ = [
-    "FIDELITY", "aligned", "check_moves", "compute", "custom", "default_metrics", "difference",
+    "aligned", "check_moves", "compute", "custom", "default_metrics", "difference",
     "figures", "needs_labels", "outputs_with", "ratio",
 ]  # fmt: skip
 
-FIDELITY = ("fidelity.cosine", "fidelity.sqnr", "fidelity.agreement")
+DECIDED = "fidelity.agreement"  # of outputs that decide something
 MANY_CLASSES = 10  # above, the five highest count too
 Given = Array | Labels | None  # a lone array goes to the output that it fits
 
@@ -41,18 +42,16 @@ def default_metrics(outputs: Outputs, labels: Given = None) -> tuple[str, ...]:
         if "accuracy" in measured and outputs[name].shape[1] > MANY_CLASSES:
             found["top5"] = None
     decides = any(decisions.decides(array, profile(array)) for array in outputs.values())
-    return (*found, *(FIDELITY if decides else FIDELITY[:2]))
+    near = [q.name for q in quantities().values() if q.usual and q.family == "nearness"]
+    return (*found, *(name for name in near if decides or name != DECIDED))
 
 
 def needs_labels(quantity: str) -> bool:
     """Whether a metric compares with labels. Raises UsageError for what is no metric."""
-    quantity_unit(quantity)
-    base = of_output(quantity)[0]
-    if base in FIDELITY:
-        return False
-    if base in ("accuracy", "macro_f1", *regression.QUANTITIES) or base.startswith("top"):
-        return True
-    raise UsageError(f"'{quantity}' is no metric of outputs: it is measured by a race")
+    known = declared(quantity)
+    if not known.of_outputs:
+        raise UsageError(f"'{quantity}' is no metric of outputs: it is measured by a race")
+    return known.family == "answers"
 
 
 def outputs_with(quantity: str, outputs: Outputs, labels: Given = None) -> list[str]:
@@ -64,7 +63,7 @@ def outputs_with(quantity: str, outputs: Outputs, labels: Given = None) -> list[
             hint=f"it has: {', '.join(outputs)}",
         )
     if not needs_labels(quantity):
-        if base != "fidelity.agreement":
+        if base != DECIDED:
             return [named] if named else list(outputs)
         deciding = [n for n in outputs if decisions.decides(outputs[n], profile(outputs[n]))]
         return [named] if named else deciding or list(outputs)[:1]
@@ -166,16 +165,16 @@ def _near(quantity: str, mine: Outputs, source: Outputs) -> Parts:
     found = {}
     for name in outputs_with(quantity, source):
         sides = (mine[name], source[name])
-        if base != "fidelity.agreement":  # which masks decide, too
+        if base != DECIDED:  # which masks decide, too
             sides = unmasked(name, *sides)
-        found[name] = fidelity.measure(base, name, *sides, profile(source[name]))
+        found[name] = _module(base).measure(base, name, *sides, profile(source[name]))
     return found
 
 
 def _labelled(way: str, quantity: str, sides: tuple[Outputs, ...], labels: Given) -> Parts:
     """``measure``, ``difference`` or ``ratio`` of each output that has the quantity."""
     base = of_output(quantity)[0]
-    kind: Any = regression if base in regression.QUANTITIES else classification
+    kind = _module(base)
     for side in sides:
         check_outputs(side)
     names = outputs_with(quantity, sides[-1], labels)
@@ -184,6 +183,17 @@ def _labelled(way: str, quantity: str, sides: tuple[Outputs, ...], labels: Given
         name: getattr(kind, way)(base, name, *(side[name] for side in sides), own[name])
         for name in names
     }
+
+
+def _module(quantity: str) -> Any:
+    """What measures a quantity; loaded when it is first asked for."""
+    known = declared(quantity)
+    try:
+        return import_module(known.module)
+    except ImportError as error:
+        raise UsageError(
+            f"{quantity} is measured by {known.module}, which does not import: {error}"
+        ) from error
 
 
 def _by_output(quantity: str, parts: dict[str, Parts], *, alone: bool) -> dict[str, Measurement]:
@@ -221,13 +231,13 @@ def _of(made: Measurement, name: str, key: str = "") -> Measurement:
 
 def _worst(base: str, by_output: Parts, values: Parts) -> str:
     """The output that stands worst; figures of other units by how much of their value they lost."""
-    unit, less = quantity_unit(base)
-    sign = -1.0 if less else 1.0
+    known = declared(base)
+    sign = -1.0 if known.less_is_better else 1.0
 
     def standing(name: str) -> float:
         made = by_output[name]
         apart = made.quantity.startswith("difference.")
-        whole = abs(values[name].value) if apart and unit != "fraction" else 1.0
+        whole = abs(values[name].value) if apart and known.unit != "fraction" else 1.0
         return sign * made.value / (whole or 1.0)
 
     return min(by_output, key=standing)
@@ -252,7 +262,8 @@ def _unfit(quantity: str, named: str, outputs: Outputs, labels: Given) -> DataEr
     ) or "no labels fit an output"  # fmt: skip
     shapes = ", ".join(f"'{name}' {list(array.shape)}" for name, array in outputs.items())
     where = f" of output '{named}'" if named else ""
-    values = of_output(quantity)[0] in regression.QUANTITIES
+    known = find(quantity)
+    values = known is not None and known.labels == VALUES
     wanted = (
         "float values to predict, in the shape of an output"
         if values

@@ -11,12 +11,11 @@ from typing import NamedTuple
 
 from edgeopt.metrics.outputs import Array
 from edgeopt.schema.artifact import Tensor
-from edgeopt.schema.constraint import of_output
 from edgeopt.schema.errors import DataError, did_you_mean
+from edgeopt.schema.quantities import find, quantities
 
 Labels = Mapping[str, Array]  # output -> labels
 CLASSES, VALUES, PLACES, SEVERAL = "classes", "values", "places", "several"
-MEASURED = {CLASSES: ("accuracy", "macro_f1"), VALUES: ("mse", "mae")}
 
 
 class Form(NamedTuple):
@@ -138,14 +137,15 @@ def check_output(name: str, outputs: Iterable[str]) -> None:
 
 
 def measured_of(labels: Form, output: Form) -> tuple[str, ...]:
-    """Quantities that can be measured with labels of an output; ``topK`` goes with accuracy."""
-    return MEASURED.get(fit(labels, output), ())
+    """Quantities that are measured with labels of an output where nobody says what to."""
+    how = fit(labels, output)
+    return tuple(q.name for q in quantities().values() if q.usual and how and q.labels == how)
 
 
 def measures(quantity: str, labels: Form, output: Form) -> bool:
     """Whether a quantity, of any or no output by name, can be measured with labels of an output."""
-    base = of_output(quantity)[0]
-    return ("accuracy" if base.startswith("top") else base) in measured_of(labels, output)
+    declared, how = find(quantity), fit(labels, output)
+    return declared is not None and bool(how) and declared.labels == how
 
 
 def _alike(a: list[int | None], b: list[int | None]) -> bool:

@@ -21,11 +21,12 @@ from edgeopt.pipeline.targets import target_group
 from edgeopt.recipe import Recipe
 from edgeopt.schema.artifact import Description
 from edgeopt.schema.comparison import ComparedPair, ComparedSide, Comparison
-from edgeopt.schema.constraint import Constraint, Verdict, is_of_outputs, parse_constraint
+from edgeopt.schema.constraint import Constraint, Verdict, parse_constraint
 from edgeopt.schema.errors import DataError, UsageError, from_record
 from edgeopt.schema.event import Event
 from edgeopt.schema.job import Arrays, Job, Outcome
 from edgeopt.schema.measurement import Measurement
+from edgeopt.schema.quantities import is_of_outputs
 from edgeopt.schema.target import Target, TargetGroup, parse_target
 from edgeopt.store import Store
 

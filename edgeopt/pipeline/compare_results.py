@@ -17,10 +17,10 @@ from edgeopt.schema.comparison import ComparedPair, ComparedSide, Comparison
 from edgeopt.schema.constraint import Constraint, parse_constraint
 from edgeopt.schema.errors import UsageError
 from edgeopt.schema.measurement import Measurement
+from edgeopt.schema.quantities import find, is_of_machine
 from edgeopt.schema.result import CandidateResult, Result
 from edgeopt.store import Store
 
-TIMES = ("latency.", "load_time", "memory.")
 UNPAIRED = "two runs, not paired: both intervals combined"
 
 
@@ -95,7 +95,7 @@ def _pair(
     found = paired(a, b, store, {c.quantity for c in constraints if c.basis == "ratio"})
     notes += [found.how] if found.how else []
     against = dict(_against(old, new, alike)) | found.against
-    measured = {q: m for q, m in new.measurements.items() if alike or not q.startswith(TIMES)}
+    measured = {q: m for q, m in new.measurements.items() if alike or not is_of_machine(q)}
     for constraint in constraints:
         if constraint.quantity not in measured:
             why = "not measured" if alike else "measured on another machine"
@@ -134,12 +134,13 @@ def _against(
     """``ratio.Q`` of times, memory and sizes, ``difference.Q`` of all else."""
     for quantity, mine in _side(new).measurements.items():
         theirs = old.measurements.get(quantity)
-        if theirs is None or (quantity.startswith(TIMES) and not alike):
+        if theirs is None or (is_of_machine(quantity) and not alike):
             continue
-        if quantity.startswith((*TIMES, "size")):
+        declared = find(quantity)
+        if declared and declared.by_ratio:
             if mine.value > 0 and theirs.value > 0:
                 yield f"ratio.{quantity}", _ratio(quantity, mine, theirs)
-        elif not quantity.startswith("fidelity."):
+        elif not declared or declared.family != "nearness":
             yield f"difference.{quantity}", _difference(quantity, mine, theirs)
 
 

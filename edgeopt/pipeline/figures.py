@@ -15,10 +15,10 @@ from edgeopt.metrics.slices import as_text, sliced
 from edgeopt.planner import Known
 from edgeopt.recipe import Recipe
 from edgeopt.schema.artifact import Description
-from edgeopt.schema.constraint import is_of_outputs, of_output
 from edgeopt.schema.errors import DataError, EdgeoptError
 from edgeopt.schema.job import Arrays, Outcome
 from edgeopt.schema.measurement import Measurement
+from edgeopt.schema.quantities import is_of_outputs, of_output
 from edgeopt.schema.result import SliceFigure
 from edgeopt.schema.target import Target
 from edgeopt.store import Store

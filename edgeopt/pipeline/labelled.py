@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from edgeopt.metrics import needs_labels
 from edgeopt.metrics.labels import (
     CLASSES,
+    VALUES,
     Form,
     Given,
     check_output,
@@ -20,9 +21,9 @@ from edgeopt.metrics.labels import (
 from edgeopt.metrics.outputs import check_range
 from edgeopt.recipe import Recipe
 from edgeopt.schema.artifact import Description
-from edgeopt.schema.constraint import is_of_outputs, of_output
 from edgeopt.schema.errors import DataError
 from edgeopt.schema.job import Arrays
+from edgeopt.schema.quantities import declared, is_of_outputs, of_output
 from edgeopt.store import Store
 
 JUDGED = ("validation", "test", "train")  # splits whose labels are held against scores
@@ -89,7 +90,7 @@ def _check_measurable(
 ) -> None:  # fmt: skip
     """Raise DataError for a metric that is asked for and that the labels do not allow."""
     for line, quantity in _asked(recipe):
-        base, named = of_output(quantity)
+        known, (_, named) = declared(quantity), of_output(quantity)
         if named and named not in forms:
             raise DataError(
                 f"'{quantity}': the model has no output '{named}'",
@@ -113,7 +114,7 @@ def _check_measurable(
         shapes = ", ".join(f"'{n}' {['batch', *form.shape]}" for n, form in forms.items())
         needs = (
             "float values in the shape of an output"
-            if base in ("mse", "mae")
+            if known.labels == VALUES
             else "one whole number a sample, and an output with a score for each class"
         )
         raise DataError(

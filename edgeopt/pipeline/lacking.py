@@ -6,9 +6,8 @@ from collections.abc import Iterable
 
 from edgeopt.recipe import Recipe
 from edgeopt.schema.errors import UsageError
+from edgeopt.schema.quantities import find
 from edgeopt.schema.target import TargetGroup
-
-FAMILIES = ("latency", "load_time", "memory", "size", "instructions", "bytes")  # of devices
 
 
 def check_quantities(recipe: Recipe, groups: Iterable[TargetGroup]) -> None:
@@ -34,8 +33,8 @@ def check_quantities(recipe: Recipe, groups: Iterable[TargetGroup]) -> None:
 
 
 def _lacks(quantity: str, has: Iterable[str]) -> bool:
-    family = quantity.partition(".")[0]
-    return family in FAMILIES and family not in has
+    declared = find(quantity)
+    return declared is not None and declared.of_device and declared.family not in has
 
 
 def _told(has: Iterable[str]) -> str:

@@ -9,12 +9,11 @@ from edgeopt.data.outputs import kept_labels
 from edgeopt.data.quantized import dequantized
 from edgeopt.metrics import difference, ratio
 from edgeopt.metrics.labels import Labels
-from edgeopt.schema.constraint import of_output
 from edgeopt.schema.errors import EdgeoptError, StoreError
 from edgeopt.schema.job import ArrayRef
 from edgeopt.schema.measurement import Measurement
+from edgeopt.schema.quantities import is_metric, of_output
 from edgeopt.schema.result import CandidateResult, Result, TargetResult
-from edgeopt.schema.shown import is_metric
 from edgeopt.store import Store
 
 SPLIT = "validation"

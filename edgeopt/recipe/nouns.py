@@ -19,8 +19,9 @@ from pydantic import (
 from edgeopt.devices import quantities_of
 from edgeopt.recipe.steps import Step
 from edgeopt.schema.base import Noun
-from edgeopt.schema.constraint import Constraint, parse_constraint, prefixes, quantity_unit
+from edgeopt.schema.constraint import Constraint, parse_constraint, prefixes
 from edgeopt.schema.errors import RecipeError, UsageError
+from edgeopt.schema.quantities import declared
 from edgeopt.schema.target import RUNTIMES, Target, parse_target
 
 ROLES = ("calibration", "validation", "test", "train")
@@ -254,11 +255,11 @@ class Recipe(Noun):
             self.objective_for(target)
         for index, metric in enumerate(self.metrics or ()):
             if isinstance(metric, str):
-                quantity_unit(metric, self.line("metrics", index))
+                declared(metric, self.line("metrics", index))
         self._check_own_metrics()
         if self.data is not None and self.data.label is None:
             for constraint in self.parsed_constraints():
-                if constraint.quantity.startswith(("accuracy", "top", "macro", "mse", "mae")):
+                if declared(constraint.quantity).labels:
                     raise self.error(
                         "constraints",
                         f"'{constraint.text}' needs labels and the data has none",
@@ -334,7 +335,7 @@ class Recipe(Noun):
             best = max(fitting, key=len, default="default")
             quantity = self.objective.get(best, _fastest(target))
         try:
-            quantity_unit(quantity)
+            declared(quantity)
         except UsageError as error:
             raise self.error("objective", error.what, hint=error.hint) from None
         return quantity

@@ -14,7 +14,8 @@ from edgeopt.schema.base import printable
 from edgeopt.schema.feeding import spelled
 from edgeopt.schema.legend import MEMORY, QUICK, legend, memory_name, races
 from edgeopt.schema.measurement import Measurement
-from edgeopt.schema.result import SPLIT, CandidateResult, Result, TargetResult
+from edgeopt.schema.quantities import parts_of, short_of, title_of
+from edgeopt.schema.result import CandidateResult, Result, TargetResult
 from edgeopt.schema.shown import (
     bounds,
     by_split,
@@ -146,8 +147,7 @@ def _figures(target: TargetResult, measured: dict[str, Measurement]) -> list[tup
     found, speed = [], target.speed
     own, ratio = measured.get(speed), measured.get(f"ratio.{speed}")
     if own and ratio:
-        name = "p50 latency" if speed == "latency.p50" else speed
-        found.append((name, f"{whole(ratio)} the reference; {whole(own)}"))
+        found.append((title_of(speed), f"{whole(ratio)} the reference; {whole(own)}"))
     for split, figure, difference in by_split(target, target.metric):
         against = f"; {whole(difference)} against source" if difference else ""
         found.append((f"{target.metric} ({split})", whole(figure) + against))
@@ -210,11 +210,11 @@ def _bounds(target: TargetResult) -> list[tuple[str, str]]:
 
 def _table(target: TargetResult) -> Table:
     metric, speed = target.metric, target.speed
-    short = "p50" if speed == "latency.p50" else speed
+    short = short_of(speed)
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     table.add_column("status", no_wrap=True)
     table.add_column("candidate and reason", overflow="fold", ratio=1)
-    title = metric.removeprefix("fidelity.").removeprefix("metric.")
+    title = short_of(metric)
     measured = any(metric in candidate.measurements for candidate in target.candidates)
     title = f"{title}\n(validation)" if measured else title
     for name in (title, f"{short} / ref", short, "size"):
@@ -245,7 +245,7 @@ def _split(target: TargetResult) -> list[RenderableType]:
     table.add_column("where the instructions go", style="dim")
     for side in sides:
         table.add_column("reference" if side.reference else "chosen", justify="right")
-    for quantity, name in SPLIT.items():
+    for quantity, name in (parts_of("instructions") | parts_of("bytes")).items():
         row = [told(side.measurements[quantity]) for side in sides
                if quantity in side.measurements]  # fmt: skip
         if len(row) == len(sides):

@@ -11,34 +11,11 @@ import re
 from typing import Literal
 
 from edgeopt.schema.base import Noun
-from edgeopt.schema.errors import UsageError, did_you_mean
+from edgeopt.schema.errors import UsageError
+from edgeopt.schema.quantities import declared
 
 VerdictWord = Literal["pass", "fail", "inconclusive"]
 
-# quantity -> (unit, whether less is better). topK and metric.NAME are open-ended.
-QUANTITIES: dict[str, tuple[str, bool]] = {
-    "accuracy": ("fraction", False),
-    "macro_f1": ("fraction", False),
-    "mse": ("", True),
-    "mae": ("", True),
-    "fidelity.cosine": ("", False),
-    "fidelity.sqnr": ("dB", False),
-    "fidelity.agreement": ("fraction", False),
-    "latency.p50": ("ms", True),
-    "latency.p90": ("ms", True),
-    "latency.p99": ("ms", True),
-    "load_time": ("ms", True),
-    "memory.peak": ("bytes", True),
-    "size": ("bytes", True),
-    "instructions": ("count", True),
-    "instructions.vector_mac": ("count", True),
-    "instructions.vector_other": ("count", True),
-    "instructions.load_store": ("count", True),
-    "instructions.branch": ("count", True),
-    "instructions.scalar": ("count", True),
-    "bytes.loaded": ("bytes", True),
-    "bytes.stored": ("bytes", True),
-}
 SCALES: dict[str, dict[str, float]] = {
     "fraction": {"": 1.0, "%": 0.01, "pt": 0.01},
     "ms": {"us": 1e-3, "ms": 1.0, "s": 1e3},
@@ -49,9 +26,6 @@ SCALES: dict[str, dict[str, float]] = {
     "dB": {"dB": 1.0},
     "": {"": 1.0},
 }  # fmt: skip
-OF_OUTPUTS = ("accuracy", "macro_f1", "mse", "mae", "fidelity.")
-_TOP = re.compile(r"top[1-9][0-9]*")
-_OWN = re.compile(r"metric\.[A-Za-z_]\w*")  # of the user; which way is better, its figures say
 _NUMBER = r"(?P<number>[0-9]+(?:\.[0-9]+)?(?:e-?[0-9]+)?)\s*(?P<unit>[A-Za-z%]*)"
 _CONSTRAINT = re.compile(
     r"(?P<quantity>[A-Za-z_][\w.]*(?:@[^\s<>=]+)?)\s*(?P<op><=|>=)\s*(?P<bound>.+)"
@@ -105,42 +79,6 @@ class Verdict(Noun):
     sentence: str
 
 
-def of_output(quantity: str) -> tuple[str, str]:
-    """A quantity and the output that it names, ``accuracy@scores``; empty where it names none."""
-    base, _, output = quantity.partition("@")
-    return base, output
-
-
-def is_of_outputs(quantity: str) -> bool:
-    """Whether edgeopt measures a quantity of outputs, rather than of files or by a race."""
-    base = of_output(quantity)[0]
-    return bool(base.startswith(OF_OUTPUTS) or _TOP.fullmatch(base))
-
-
-def quantity_unit(quantity: str, where: str = "") -> tuple[str, bool]:
-    """Unit and whether less is better. Raises UsageError for an unknown quantity."""
-    if "@" in quantity:
-        base, output = of_output(quantity)
-        found = quantity_unit(base, where)
-        if not output or not is_of_outputs(base):
-            raise UsageError(
-                f"'{quantity}': " + (f"{base} is of no output" if output else "no output is named"),
-                where=where,
-                hint="accuracy, topK, macro_f1, mse, mae and fidelity are of outputs, e.g. "
-                "'accuracy@scores'",
-            )
-        return found
-    if quantity in QUANTITIES:
-        return QUANTITIES[quantity]
-    if _TOP.fullmatch(quantity):
-        return "fraction", False
-    if _OWN.fullmatch(quantity):
-        return "", False
-    raise UsageError(
-        f"unknown quantity '{quantity}'", where=where, hint=did_you_mean(quantity, QUANTITIES)
-    )
-
-
 def prefixes(prefix: str, target: str) -> bool:
     """Whether ``prefix`` names ``target`` or a whole leading part of it."""
     return target == prefix or (target.startswith(prefix) and target[len(prefix)] in ":/?")
@@ -152,9 +90,10 @@ def parse_constraint(text: str, on: str = "", where: str = "") -> Constraint:
     if not match:
         raise UsageError(f"cannot read constraint '{text}'", where=where, hint=EXAMPLE)
     quantity, op, bound = match["quantity"], match["op"], match["bound"].strip()
-    unit, less_is_better = quantity_unit(quantity, where)
-    if less_is_better != (op == "<=") and not _OWN.fullmatch(quantity):
-        wanted = "<=" if less_is_better else ">="
+    known = declared(quantity, where)
+    unit = known.unit
+    if known.less_is_better != (op == "<=") and known.family != "user":
+        wanted = "<=" if known.less_is_better else ">="
         raise UsageError(
             f"'{text}' bounds {quantity} on the wrong side; use {wanted}", where=where, hint=EXAMPLE
         )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -18,6 +17,7 @@ from edgeopt.schema.feeding import Input, Output
 from edgeopt.schema.job import ArrayRef
 from edgeopt.schema.measurement import Measurement
 from edgeopt.schema.parity import Parity
+from edgeopt.schema.quantities import usual_metric
 
 CandidateStatus = Literal[
     "chosen",
@@ -46,18 +46,6 @@ TargetVerdict = Literal[
     "failed",  # its reference could not be made or scored, or every candidate failed
 ]
 Scores = dict[str, dict[str, ArrayRef]]  # split -> output, in the signature's order -> raw values
-USUAL = ("accuracy", "mse", "fidelity.agreement")  # shown first where nothing else is asked for
-
-
-SPLIT = {  # where instructions and bytes go: quantity -> in words
-    "instructions.vector_mac": "vector multiply-accumulate",
-    "instructions.vector_other": "other vector",
-    "instructions.load_store": "load and store",
-    "instructions.branch": "branch",
-    "instructions.scalar": "scalar",
-    "bytes.loaded": "bytes loaded",
-    "bytes.stored": "bytes stored",
-}
 
 
 class PassRecord(Noun):
@@ -142,13 +130,6 @@ class StageFigure(Noun):
         if self.slows:
             return "slower"
         return "faster" if self.ratio.interval[1] < 1.0 else "as fast"
-
-
-def usual_metric(measured: Iterable[str]) -> str:
-    """Of measured quantities the one that is shown first where nobody says otherwise."""
-    known = list(measured)
-    others = (quantity for quantity in known if quantity.startswith("fidelity."))
-    return next((quantity for quantity in (*USUAL, *others) if quantity in known), USUAL[0])
 
 
 class TargetResult(Noun):

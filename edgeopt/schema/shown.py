@@ -8,20 +8,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from edgeopt.schema.constraint import Verdict, quantity_unit
+from edgeopt.schema.constraint import Verdict
+from edgeopt.schema.errors import UsageError
 from edgeopt.schema.measurement import Measurement, figure, span
+from edgeopt.schema.quantities import find, is_metric
 from edgeopt.schema.result import CandidateResult, Result, SliceFigure, TargetResult
 from edgeopt.schema.target import parse_target
 
-NO_METRIC = (  # quantities that are measured of a file or a race, on no split
-    "latency.", "load_time", "memory.", "size", "instructions", "bytes.",
-)  # fmt: skip
 MOST_DIGITS = 5
 PURPOSES = {  # split -> what it is for
     "test": "on which the winner alone is scored, once",
     "validation": "on which candidates are chosen",
 }
-BESIDE = ("difference.", "ratio.")  # prefixes of figures that are against another
 
 
 class Split(NamedTuple):
@@ -39,11 +37,6 @@ class Bound(NamedTuple):
     verdicts: list[tuple[str, Verdict]]  # the split is empty for what belongs to none
 
 
-def is_metric(quantity: str) -> bool:
-    """Whether a quantity is computed from a model's answers, rather than of its file or a race."""
-    return not quantity.startswith(NO_METRIC)
-
-
 def less_is_better(quantity: str, measurement: Measurement | None = None) -> bool:
     """Which way is better, as a figure says itself or else as is usual for the quantity.
 
@@ -52,10 +45,10 @@ def less_is_better(quantity: str, measurement: Measurement | None = None) -> boo
     """
     if measurement is not None and measurement.better:
         return measurement.better == "less"
-    plain = quantity.partition("@")[0]
-    for prefix in BESIDE:
-        plain = plain.removeprefix(prefix)
-    return quantity_unit(plain)[1]
+    declared = find(quantity)
+    if declared is None:
+        raise UsageError(f"unknown quantity '{quantity}'")
+    return declared.less_is_better
 
 
 # -- figures

@@ -8,7 +8,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from edgeopt.metrics import FIDELITY, compute
+from edgeopt.metrics import compute
 from edgeopt.metrics import outputs as checked
 from edgeopt.metrics.fidelity import CEILING_DB
 from edgeopt.metrics.masks import masked
@@ -17,6 +17,7 @@ from edgeopt.schema.base import canonical
 from edgeopt.schema.errors import DataError, ModelError
 
 Array = np.ndarray[Any, Any]
+FIDELITY = ("fidelity.cosine", "fidelity.sqnr", "fidelity.agreement")
 ELEMENTS = st.floats(-100, 100, width=32)
 
 

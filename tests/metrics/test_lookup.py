@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from edgeopt.metrics import compute, default_metrics, difference, needs_labels
-from edgeopt.schema.constraint import quantity_unit
 from edgeopt.schema.errors import DataError, UsageError
+from edgeopt.schema.quantities import declared
 
 OUTPUTS = {"o": np.eye(3)}
 LABELS = np.arange(3)
@@ -34,7 +34,7 @@ def test_what_is_measured_where_nobody_says_otherwise() -> None:
 def test_every_default_is_computed_in_the_unit_of_the_grammar(quantity: str) -> None:
     scores = {"o": np.random.default_rng(0).random((20, 10))}
     found = compute(quantity, scores, np.arange(20) % 10, scores)
-    assert (found.quantity, found.unit) == (quantity, quantity_unit(quantity)[0])
+    assert (found.quantity, found.unit) == (quantity, declared(quantity).unit)
     assert needs_labels(quantity) is not quantity.startswith("fidelity.")
 
 

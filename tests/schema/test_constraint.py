@@ -5,35 +5,33 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from edgeopt.schema.constraint import (
-    QUANTITIES,
     SCALES,
     Constraint,
-    of_output,
     parse_constraint,
     prefixes,
-    quantity_unit,
 )
 from edgeopt.schema.errors import UsageError
+from edgeopt.schema.quantities import declared, of_output, quantities
 
 QUANTITY = st.one_of(
-    st.sampled_from(sorted(QUANTITIES)), st.integers(1, 99).map(lambda k: f"top{k}")
+    st.sampled_from(sorted(quantities())), st.integers(1, 99).map(lambda k: f"top{k}")
 )
 NUMBER = st.decimals(0, 9999, places=3).map(lambda d: format(d, "f"))
 SPACE = st.sampled_from(["", " ", "  "])
 
 
 def op_of(quantity: str) -> str:
-    return "<=" if quantity_unit(quantity)[1] else ">="
+    return "<=" if declared(quantity).less_is_better else ">="
 
 
 @given(QUANTITY, NUMBER, SPACE, st.data())
 def test_an_absolute_bound_is_scaled_to_base_units(
     quantity: str, number: str, space: str, data: st.DataObject
 ) -> None:
-    scales = {s: f for s, f in SCALES[quantity_unit(quantity)[0]].items() if s != "pt"}
+    scales = {s: f for s, f in SCALES[declared(quantity).unit].items() if s != "pt"}
     suffix = data.draw(st.sampled_from(sorted(scales)))
     text = f"{quantity}{space}{op_of(quantity)}{space}{number}{space}{suffix}"
-    if quantity_unit(quantity)[0] == "fraction" and not suffix and float(number) > 1:
+    if declared(quantity).unit == "fraction" and not suffix and float(number) > 1:
         with pytest.raises(UsageError) as caught:
             parse_constraint(text)
         assert f"'{quantity} >= {number}%'" in caught.value.hint
@@ -47,9 +45,9 @@ def test_an_absolute_bound_is_scaled_to_base_units(
 def test_a_bound_on_the_difference_keeps_its_sign(
     quantity: str, number: str, sign: str, data: st.DataObject
 ) -> None:
-    scales = SCALES[quantity_unit(quantity)[0]]
+    scales = SCALES[declared(quantity).unit]
     suffix = data.draw(st.sampled_from(sorted(scales)))
-    assume(suffix or quantity_unit(quantity)[0] != "fraction" or float(number) < 1)
+    assume(suffix or declared(quantity).unit != "fraction" or float(number) < 1)
     made = parse_constraint(f"{quantity} {op_of(quantity)} source {sign} {number}{suffix}")
     assert made.basis == "difference"
     assert made.bound == float(f"{sign}1") * float(number) * scales[suffix]
@@ -166,5 +164,5 @@ def test_a_quantity_may_name_an_output(output: str) -> None:
         made = parse_constraint(f"{base}@{output} {bound}")
         assert made.quantity == f"{base}@{output}"
         assert of_output(made.quantity) == (base, output)
-        assert quantity_unit(made.quantity) == quantity_unit(base)
+        assert declared(made.quantity) == declared(base)
         assert parse_constraint(f"{base} {bound}").of(output).quantity == made.quantity

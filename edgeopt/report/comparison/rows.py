@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from edgeopt.schema.comparison import Answers, ComparedPair
 from edgeopt.schema.measurement import Measurement
+from edgeopt.schema.quantities import find
 from edgeopt.schema.shown import told, whole
 
 HEADERS = ("", "A", "B", "B against A")
-LAST = ("fidelity.",)
 
 
 def rows(pair: ComparedPair) -> list[tuple[str, ...]]:
     """One row a quantity, in the order in which B has them, fidelity last."""
     named = list(dict.fromkeys([*pair.b.measurements, *pair.a.measurements]))
-    named.sort(key=lambda quantity: quantity.startswith(LAST))
+    named.sort(key=_is_nearness)
     found = []
     for quantity in named:
         against = [pair.against.get(f"{kind}.{quantity}") for kind in ("ratio", "difference")]
         sides = (pair.a.measurements.get(quantity), pair.b.measurements.get(quantity))
         text = "; ".join(whole(each) for each in against if each)
-        if quantity.startswith(LAST) and sides[0] is None:  # of B to A
+        if _is_nearness(quantity) and sides[0] is None:  # of B to A
             sides, text = (None, None), whole(sides[1]) if sides[1] else ""
         found.append((quantity, *(_value(m) for m in sides), text))
     return found
@@ -34,6 +34,11 @@ def answered(answers: Answers) -> str:
             f"(McNemar's mid-p {answers.p:.3g})"
         )
     return f"{text}; outputs lie furthest apart for sample {answers.worst}"
+
+
+def _is_nearness(quantity: str) -> bool:
+    declared = find(quantity)
+    return declared is not None and declared.family == "nearness"
 
 
 def _value(measurement: Measurement | None) -> str:

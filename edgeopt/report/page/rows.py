@@ -8,13 +8,13 @@ from edgeopt.schema.constraint import Verdict
 from edgeopt.schema.feeding import spelled
 from edgeopt.schema.legend import MEMORY, memory_name
 from edgeopt.schema.measurement import Measurement
-from edgeopt.schema.result import SPLIT, CandidateResult, SliceFigure, TargetResult
+from edgeopt.schema.quantities import find, is_metric, of_output, parts_of, short_of
+from edgeopt.schema.result import CandidateResult, SliceFigure, TargetResult
 from edgeopt.schema.shown import (
     Split,
     bounds,
     by_split,
     interval,
-    is_metric,
     largest_drop,
     shown,
     tested,
@@ -26,22 +26,6 @@ from edgeopt.schema.shown import (
 ORDER = (
     "chosen", "lost", "screened", "reference", "inconclusive", "infeasible", "unmeasured", "failed",
 )  # fmt: skip
-SHORT = {"latency.p50": "p50", "instructions": "instructions"}  # before ", x reference"
-NAMES = {
-    "accuracy": "Accuracy",
-    "macro_f1": "Macro F1",
-    "mse": "Mean squared error",
-    "mae": "Mean absolute error",
-    "fidelity.agreement": "Agreement",
-    "fidelity.cosine": "Cosine",
-    "fidelity.sqnr": "SQNR",
-    "latency.p50": "p50 latency",
-    "latency.p90": "p90 latency",
-    "latency.p99": "p99 latency",
-    "size": "Size",
-    "load_time": "Load time",
-    "instructions": "Instructions",
-}
 
 
 @dataclass(frozen=True)
@@ -199,7 +183,7 @@ def split(target: TargetResult) -> list[list[Cell]]:
                 for side in sides
             ),
         ]
-        for quantity, name in SPLIT.items()
+        for quantity, name in (parts_of("instructions") | parts_of("bytes")).items()
         if all(quantity in side.measurements for side in sides)
     ]
 
@@ -223,7 +207,7 @@ def _cells(target: TargetResult, candidate: CandidateResult) -> list[Cell]:
     placement = ", ".join(f"{name} {n}" for name, n in sorted(candidate.placement.items()))
     return [
         _quality(target, candidate),
-        _cell(measured, f"ratio.{speed}", f"{SHORT[speed]}, x reference", strong=True),
+        _cell(measured, f"ratio.{speed}", f"{short_of(speed)}, x reference", strong=True),
         _cell(measured, speed),
         _cell(measured, "size"),
         _cell(measured, "memory.peak", memory_name(target).capitalize()),
@@ -243,15 +227,15 @@ def _extra(target: TargetResult, candidate: CandidateResult) -> list[Cell]:
     found = []
     for split, measured in sides:
         for name in sorted(set(measured) - columns):
-            mark = f" ({split})" if is_metric(name.removeprefix("ratio.")) else ""
+            mark = f" ({split})" if is_metric(name) else ""
             found.append(_cell(measured, name, f"{name}{mark}"))
     return found
 
 
 def name_of(quantity: str) -> str:
     """A quantity as the page names it: ``Accuracy``, ``Cosine of boxes``."""
-    plain, _, output = quantity.partition("@")
-    name = NAMES.get(plain, plain)
+    (plain, output), declared = of_output(quantity), find(quantity)
+    name = (declared.title if declared else "") or plain
     return f"{name} of {output}" if output else name
 
 

@@ -1,0 +1,134 @@
+"""What every metric must do, on answers of its author's choosing; a test subclasses it::
+
+class TestMyMetric(MetricConformance):
+    quantity = "rmsle"
+
+    def answers(self) -> Answers:
+        return Answers(better=..., worse=..., labels=...)
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+
+from edgeopt.metrics import compute, difference, ratio
+from edgeopt.schema.base import canonical
+from edgeopt.schema.constraint import SCALES, parse_constraint
+from edgeopt.schema.errors import EdgeoptError, UsageError
+from edgeopt.schema.measurement import Measurement
+from edgeopt.schema.quantities import declared
+
+Array = np.ndarray[Any, Any]
+DRAWS, PART, COVERED = 60, 0.2, 0.8
+ENOUGH = 200  # samples that intervals are tried on
+
+
+class Answers(NamedTuple):
+    """Two models' answers to the same samples, (n, ...), the first the better one, of at least
+    ``ENOUGH`` samples; and the labels, or for nearness the source's answers."""
+
+    better: Array
+    worse: Array
+    labels: Array
+
+
+class MetricConformance:
+    """Checks of a quantity that is declared and measured by a module."""
+
+    quantity: str
+
+    def answers(self) -> Answers:
+        """Answers to try the metric on."""
+        raise NotImplementedError
+
+    def test_it_is_declared_whole(self) -> None:
+        """Unit, title, labels and the module that measures it are known."""
+        known = declared(self.quantity)
+        assert known.of_outputs, f"family '{known.family}' is not measured of answers"
+        assert known.unit in SCALES, f"no constraint can spell the unit '{known.unit}'"
+        assert known.title and known.labels in ("", "classes", "values")
+        assert bool(known.labels) == (known.family == "answers")
+        module = import_module(known.module)
+        wanted = ["measure", *(["difference", "ratio"] if known.labels else [])]
+        missing = [name for name in wanted if not callable(getattr(module, name, None))]
+        assert not missing, f"{known.module} has no {', '.join(missing)}"
+
+    def test_a_constraint_can_bound_it_on_one_side_alone(self) -> None:
+        """The grammar takes the direction that is declared and refuses the other."""
+        known = declared(self.quantity)
+        good, bad = ("<=", ">=") if known.less_is_better else (">=", "<=")
+        unit = next(iter(SCALES[known.unit]))
+        assert parse_constraint(f"{self.quantity} {good} 0.5 {unit}").quantity == self.quantity
+        with pytest.raises(UsageError):
+            parse_constraint(f"{self.quantity} {bad} 0.5 {unit}")
+
+    def test_the_better_answers_have_the_better_figure(self) -> None:
+        given = self.answers()
+        better, worse = (self._figure(each).value for each in (given.better, given.worse))
+        assert (better < worse) == declared(self.quantity).less_is_better and better != worse
+
+    def test_a_figure_lies_in_its_interval_and_can_be_kept(self) -> None:
+        given = self.answers()
+        for output in (given.better, given.worse):
+            figure = self._figure(output)
+            low, high = figure.interval
+            assert low <= figure.value <= high
+            assert (figure.unit, figure.n) == (declared(self.quantity).unit, len(output))
+            canonical(figure.to_json())
+
+    def test_equal_answers_give_equal_figures_in_any_order(self) -> None:
+        given = self.answers()
+        order = np.random.default_rng(0).permutation(len(given.worse))
+        again = self._figure(given.worse[order], given.labels[order])
+        assert self._figure(given.worse) == self._figure(given.worse.copy())
+        assert again.value == pytest.approx(self._figure(given.worse).value, rel=1e-9)
+
+    def test_two_models_are_compared_on_the_same_samples(self) -> None:
+        """Difference and ratio are those of the figures, and narrower than two apart."""
+        given = self.answers()
+        if not declared(self.quantity).labels:
+            pytest.skip("nearness is against the source as it is")
+        a, b = (self._figure(each).value for each in (given.worse, given.better))
+        sides = ({"o": given.worse}, {"o": given.better}, {"o": given.labels})
+        apart = difference(self.quantity, *sides)
+        assert apart.value == pytest.approx(a - b, rel=1e-9, abs=1e-12)
+        assert apart.interval[0] <= apart.value <= apart.interval[1]
+        same = difference(self.quantity, sides[0], sides[0], sides[2])
+        assert same.value == 0 and same.interval[0] <= 0 <= same.interval[1]
+        if b:
+            assert ratio(self.quantity, *sides).value == pytest.approx(a / b, rel=1e-9)
+
+    def test_intervals_hold_the_figure_of_all_samples(self) -> None:
+        """Of small draws of the samples, at least four in five hold it (95% is promised)."""
+        given, rng = self.answers(), np.random.default_rng(0)
+        n = len(given.worse)
+        assert n >= ENOUGH, f"give at least {ENOUGH} samples"
+        whole, held = self._figure(given.worse).value, 0
+        for _ in range(DRAWS):
+            rows = rng.choice(n, int(PART * n), replace=False)
+            low, high = self._figure(given.worse[rows], given.labels[rows]).interval
+            held += low <= whole <= high
+        assert held >= COVERED * DRAWS, f"{held} of {DRAWS} intervals hold it"
+
+    def test_what_it_cannot_judge_is_a_typed_error(self) -> None:
+        """Answers with NaN name the output; labels that are missing or cut short are refused."""
+        given = self.answers()
+        if given.worse.dtype.kind == "f":
+            broken = given.worse.copy()
+            broken[1] = np.nan
+            with pytest.raises(EdgeoptError, match="'o'"):
+                self._figure(broken)
+        with pytest.raises(EdgeoptError):
+            self._figure(given.worse, given.labels[:-1])
+        with pytest.raises(EdgeoptError):
+            compute(self.quantity, {"o": given.worse})
+
+    def _figure(self, output: Array, labels: Array | None = None) -> Measurement:
+        against = self.answers().labels if labels is None else labels
+        if declared(self.quantity).labels:
+            return compute(self.quantity, {"o": output}, {"o": against})
+        return compute(self.quantity, {"o": output}, None, {"o": against})
