@@ -12,6 +12,7 @@ import numpy as np
 import onnx
 from onnx import ModelProto, NodeProto
 
+from edgeopt.agent.sessions.onnxruntime import Session
 from edgeopt.formats.conversion import BITS, HYBRID, INT8, OTHER, Step, hybrid
 from edgeopt.formats.onnx import files
 from edgeopt.formats.onnx.conversion import NARROW_WEIGHTS, on_codes
@@ -49,8 +50,6 @@ def zeros(description: Description) -> dict[str, np.ndarray]:
 
 def by_onnxruntime(folder: Path, feeds: Feeds) -> list[Step]:
     """The kernels of one run in the agent's session. Raises AgentError, ModelError."""
-    from edgeopt.agent.sessions.onnxruntime import Session
-
     with tempfile.TemporaryDirectory(prefix="executed-") as rough:
         graph = Path(rough) / "optimized.onnx"
         session = Session(str(_named(folder, Path(rough) / "named")), "cpu", 1)
