@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -97,8 +98,6 @@ def __getattr__(name: str) -> Any:
         return version("edgeopt")
     if name not in _HOME_OF:
         raise AttributeError(f"module 'edgeopt' has no attribute '{name}'")
-    from importlib import import_module
-
     value = getattr(import_module(f"edgeopt.{_HOME_OF[name]}"), name)
     globals()[name] = value
     return value

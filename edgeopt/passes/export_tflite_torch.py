@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
+from edgeopt.formats.layout import image_layout
 from edgeopt.schema.artifact import Description, Dim, Signature, Tensor
 from edgeopt.schema.errors import PassError
 from edgeopt.schemes import FAKE_QUANTIZED, scheme_trained
@@ -85,8 +86,6 @@ class ExportTflite(Pass):
 
 def channels_last(tensor: Tensor) -> bool:
     """Whether an input becomes NHWC: images, unless their shape would then look like NCHW."""
-    from edgeopt.formats.layout import image_layout
-
     if tensor.layout != "NCHW":
         return False
     b, c, h, w = tensor.shape

@@ -11,7 +11,10 @@ import tempfile
 import weakref
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
+
+import numpy as np
+import platformdirs
 
 from edgeopt.schema.artifact import Artifact
 from edgeopt.schema.base import canonical
@@ -22,9 +25,6 @@ from edgeopt.store.blobs import Blobs
 from edgeopt.store.disk import writing
 from edgeopt.store.outcomes import Outcomes
 from edgeopt.store.session import Session, sweep
-
-if TYPE_CHECKING:
-    import numpy as np
 
 PLAIN_KINDS = "biufcSU"  # numpy dtype kinds that .npy files keep without pickle
 
@@ -52,8 +52,6 @@ class Store:
         """The store at ``$EDGEOPT_STORE``, or ``edgeopt`` in the user's cache folder."""
         if named := os.environ.get("EDGEOPT_STORE"):
             return cls(Path(named).expanduser())
-        import platformdirs
-
         return cls(platformdirs.user_cache_path("edgeopt"))
 
     def close(self) -> None:
@@ -100,8 +98,6 @@ class Store:
 
         Raises StoreError for dtypes that only pickle can keep.
         """
-        import numpy as np
-
         if array.dtype.kind not in PLAIN_KINDS:
             raise StoreError(f"arrays of dtype {array.dtype} cannot be stored")
         plain = np.asarray(array, order="C")
@@ -111,8 +107,6 @@ class Store:
     def get_array(self, ref: ArrayRef) -> np.ndarray:
         """The array, read-only and memory-mapped. Raises StoreError if it is not what
         ``ref`` says."""
-        import numpy as np
-
         path = self.path(ref.blob)
         try:
             array: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
