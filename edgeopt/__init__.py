@@ -93,7 +93,7 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     """Public names are imported when they are first used: ``import edgeopt`` stays light."""
     if name == "__version__":
-        from importlib.metadata import version
+        from importlib.metadata import version  # slow, and few ask
 
         return version("edgeopt")
     if name not in _HOME_OF:

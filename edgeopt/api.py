@@ -243,7 +243,7 @@ def probe(device: str) -> dict[str, Any]:
 
 def check(device: str, *, store: Store | str | Path | None = None) -> list[dict[str, Any]]:
     """The conformance checks on a live device. Raises UsageError, DeviceError."""
-    from edgeopt.testing.devices import check_device
+    from edgeopt.testing.devices import check_device  # loads onnx
 
     there = device_named(device).hello().runtimes
     known = [runtime for runtime in RUNTIMES if runtime in there]
@@ -331,7 +331,7 @@ def _asked(
         asked = recipe_for(model, recipe, given)
         yield asked.model_copy(update={"functions": functions}) if functions else asked
         return
-    from edgeopt.live.staged import defaults, stage
+    from edgeopt.live.staged import defaults, stage  # loads torch
 
     with store.workdir() as folder:
         staged, held = stage(model, given.pop("data", None), folder, store, on_event)

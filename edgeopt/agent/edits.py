@@ -68,7 +68,7 @@ def fake_quantize(module: Any, record: Mapping[str, Any], place: str) -> None:
 
     ``inputs``: ``{name: {"shape": [...], "dtype": name}}``; ``float``: layers left as they are.
     """
-    from . import fakequant
+    from . import fakequant  # an older torch lacks what it names
 
     for name, said in _entries(record.get("inputs"), "inputs", place):
         if not isinstance(said, dict) or not {"shape", "dtype"} <= set(said):

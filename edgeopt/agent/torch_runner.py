@@ -164,7 +164,7 @@ def _compiled(model: Any, cache: str) -> Any:
     """The module under torch.compile, which compiles in this process at the first call."""
     os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", cache)
     os.environ.setdefault("TRITON_CACHE_DIR", os.path.join(cache, "triton"))
-    import torch._inductor.config as inductor
+    import torch._inductor.config as inductor  # slow, and eager code needs none
 
     inductor.compile_threads = 1  # no pool of processes beside what is timed
     return torch.compile(model)

@@ -52,7 +52,7 @@ def geometric_interval(values: Sequence[float]) -> Interval:
 
 def quantile_of_t(degrees: int) -> float:
     """The two-sided 95% quantile of Student's t."""
-    from scipy.special import stdtrit  # half a second to load, and only races need it
+    from scipy.special import stdtrit  # slow
 
     return float(stdtrit(degrees, 0.5 + CONFIDENCE / 2))
 

@@ -218,7 +218,7 @@ def _order(before: Sequence[np.ndarray], after: Sequence[np.ndarray]) -> list[in
 
 def _entries(before: np.ndarray, after: np.ndarray) -> list[int] | None:
     """Where each entry of (n, k) answers went, if they only changed places."""
-    from scipy.optimize import linear_sum_assignment
+    from scipy.optimize import linear_sum_assignment  # slow
 
     if before.ndim != 2 or before.shape != after.shape or not 2 <= before.shape[1] <= 1000:
         return None

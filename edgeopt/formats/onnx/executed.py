@@ -141,7 +141,7 @@ def _dims(model: ModelProto) -> Dims:
 
 def by_openvino(folder: Path, feeds: Feeds) -> list[Step]:
     """The layers of OpenVINO's executed graph. Raises AgentError."""
-    from edgeopt.agent.sessions.openvino import Session
+    from edgeopt.agent.sessions.openvino import Session  # of an extra
 
     layers = Session(str(folder), "cpu", 1).executed()
     return [
