@@ -65,7 +65,7 @@ def test_starting_up_loads_nothing_heavy(code: str) -> None:
     [
         "from edgeopt import api, step; step.registry()",
         "import edgeopt.cli; edgeopt.cli.main(['passes', 'distill'])",
-        "import edgeopt.worker.loop",
+        "import edgeopt.worker.kinds",
         "import edgeopt.agent.serve",
     ],
 )

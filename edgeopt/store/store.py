@@ -11,9 +11,8 @@ import tempfile
 import weakref
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
-import numpy as np
 import platformdirs
 
 from edgeopt.schema.artifact import Artifact
@@ -25,6 +24,9 @@ from edgeopt.store.blobs import Blobs
 from edgeopt.store.disk import writing
 from edgeopt.store.outcomes import Outcomes
 from edgeopt.store.session import Session, sweep
+
+if TYPE_CHECKING:
+    import numpy as np
 
 PLAIN_KINDS = "biufcSU"  # numpy dtype kinds that .npy files keep without pickle
 
@@ -98,6 +100,8 @@ class Store:
 
         Raises StoreError for dtypes that only pickle can keep.
         """
+        import numpy as np  # the engine does without
+
         if array.dtype.kind not in PLAIN_KINDS:
             raise StoreError(f"arrays of dtype {array.dtype} cannot be stored")
         plain = np.asarray(array, order="C")
@@ -107,6 +111,8 @@ class Store:
     def get_array(self, ref: ArrayRef) -> np.ndarray:
         """The array, read-only and memory-mapped. Raises StoreError if it is not what
         ``ref`` says."""
+        import numpy as np  # the engine does without
+
         path = self.path(ref.blob)
         try:
             array: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
