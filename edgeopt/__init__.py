@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -92,13 +93,11 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     """Public names are imported when they are first used: ``import edgeopt`` stays light."""
     if name == "__version__":
-        from importlib.metadata import version
+        from importlib.metadata import version  # slow, and few ask
 
         return version("edgeopt")
     if name not in _HOME_OF:
         raise AttributeError(f"module 'edgeopt' has no attribute '{name}'")
-    from importlib import import_module
-
     value = getattr(import_module(f"edgeopt.{_HOME_OF[name]}"), name)
     globals()[name] = value
     return value

@@ -11,7 +11,23 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from edgeopt.devices import device_named
+from edgeopt.devices.configured import configured
+from edgeopt.devices.file import devices_file
 from edgeopt.live import is_live
+from edgeopt.pipeline import (
+    benchmark_files,
+    chosen_and_reference,
+    compare_files,
+    compare_results,
+    diagnose,
+    inspect_model,
+    make_plan,
+    packs,
+    prunable_layers,
+    run_recipe,
+)
+from edgeopt.pipeline.prepare import installed_version
 from edgeopt.recipe import Recipe, load_recipe, make_recipe
 from edgeopt.recipe.given import Given, recipe_for
 from edgeopt.recipe.speedup import with_speedup
@@ -22,6 +38,7 @@ from edgeopt.schema.errors import DeviceError, StoreError, UsageError
 from edgeopt.schema.event import Event
 from edgeopt.schema.plan import Plan
 from edgeopt.schema.result import Result
+from edgeopt.schema.target import RUNTIMES, Target
 from edgeopt.store import Store
 
 OnEvent = Callable[[Event], None]
@@ -56,8 +73,6 @@ def optimize(
     ``speedup``, such as ``"4x"``, prunes the network to the widest one that is measured to be so
     much faster on each target, and distills the source into it; both by the recipe's data.
     """
-    from edgeopt.pipeline import run_recipe
-
     folder, tell = None if out is None else Path(out), on_event or _ignore
     with _opened(store) as opened, _asked(model, recipe, fields, opened, tell) as asked:
         result = run_recipe(
@@ -82,8 +97,6 @@ def plan(
     **fields: Any,
 ) -> tuple[Plan, dict[str, Any]]:
     """What ``optimize`` would do, and an estimate of the work. Runs no pass."""
-    from edgeopt.pipeline import make_plan
-
     tell = on_event or _ignore
     with _opened(store) as opened, _asked(model, recipe, fields, opened, tell) as asked:
         return make_plan(asked, store=opened, on_event=tell)
@@ -103,8 +116,6 @@ def benchmark(
     ``allow_fallback`` measures and marks also what runs elsewhere than on the accelerator asked
     for, which is a PlacementError otherwise.
     """
-    from edgeopt.pipeline import benchmark_files
-
     with _opened(store) as opened:
         return benchmark_files(
             [Path(file) for file in files],
@@ -140,9 +151,6 @@ def compare(
     keeps of them; ``rerace`` races their files now.
     ``require`` holds constraints in which ``source`` means A. Raises EdgeoptError.
     """
-    from edgeopt.pipeline import compare_files, compare_results
-    from edgeopt.pipeline.prepare import installed_version
-
     held = [_result_of(each) for each in (a, b)]
     if all(held) and not rerace:
         names = [each.recipe_path if isinstance(each, Result) else str(each) for each in (a, b)]
@@ -191,8 +199,6 @@ def inspect(
     on_event: OnEvent | None = None,
 ) -> Inspection:
     """What is in a model file. Raises ModelError naming the file."""
-    from edgeopt.pipeline import inspect_model
-
     with _opened(store) as opened:
         return inspect_model(Path(model), store=opened, on_event=on_event or _ignore)
 
@@ -209,8 +215,6 @@ def prunable(
     for a network that cannot be traced, naming the layer, UsageError for one that is no torch
     module.
     """
-    from edgeopt.pipeline import prunable_layers
-
     tell = on_event or _ignore
     with _opened(store) as opened:
         return prunable_layers(recipe_for(recipe), store=opened, on_event=tell)
@@ -218,16 +222,12 @@ def prunable(
 
 def doctor(*, store: Store | str | Path | None = None) -> dict[str, Any]:
     """What this installation can do: libraries, extras, CPU, targets, store, problems."""
-    from edgeopt.pipeline import diagnose
-
     with _opened(store) as opened:
         return diagnose(opened)
 
 
 def devices() -> list[dict[str, Any]]:
     """The devices that the devices file names, this machine first; none is asked anything."""
-    from edgeopt.devices.configured import configured, devices_file
-
     file = str(devices_file())
     told = [{"device": "local", "settings": {}, "file": ""}]
     for kind, entries in configured().items():
@@ -239,16 +239,12 @@ def devices() -> list[dict[str, Any]]:
 
 def probe(device: str) -> dict[str, Any]:
     """What a device's agent says of itself. Raises UsageError, DeviceError."""
-    from edgeopt.devices import device_named
-
     return {"device": device, **device_named(device).hello().model_dump(mode="json")}
 
 
 def check(device: str, *, store: Store | str | Path | None = None) -> list[dict[str, Any]]:
     """The conformance checks on a live device. Raises UsageError, DeviceError."""
-    from edgeopt.devices import device_named
-    from edgeopt.schema.target import RUNTIMES, Target
-    from edgeopt.testing.devices import check_device
+    from edgeopt.testing.devices import check_device  # loads onnx
 
     there = device_named(device).hello().runtimes
     known = [runtime for runtime in RUNTIMES if runtime in there]
@@ -272,24 +268,21 @@ def export_job(
     ``import_job`` takes the result back. One ``files`` that is the folder of a result, or its
     ``result.json``, stands for the reference and the chosen model.
     """
-    from edgeopt.pipeline import chosen_and_reference
-    from edgeopt.pipeline import export_job as export
-
     paths = [Path(file) for file in files]
     archive = None if data is None else Path(data)
     tell = on_event or _ignore
     with _opened(store) as opened, opened.workdir() as folder:
         if len(paths) == 1 and (paths[0].is_dir() or paths[0].name == RESULT):
             paths = list(chosen_and_reference(load(paths[0]), target, opened, folder))
-        return export(paths, target, data=archive, processes=processes, store=opened, on_event=tell)
+        return packs.export_job(
+            paths, target, data=archive, processes=processes, store=opened, on_event=tell
+        )
 
 
 def import_job(path: str | Path, *, store: Store | str | Path | None = None) -> dict[str, Any]:
     """The figures of an offline job's result, as ``benchmark`` gives them."""
-    from edgeopt.pipeline import import_job as take
-
     with _opened(store) as opened:
-        return take(Path(path), store=opened)
+        return packs.import_job(Path(path), store=opened)
 
 
 def load(path: str | Path) -> Result:
@@ -339,7 +332,7 @@ def _asked(
         asked = recipe_for(model, recipe, given)
         yield asked.model_copy(update={"functions": functions}) if functions else asked
         return
-    from edgeopt.live.staged import defaults, stage
+    from edgeopt.live.staged import defaults, stage  # loads torch
 
     with store.workdir() as folder:
         staged, held = stage(model, given.pop("data", None), folder, store, on_event)

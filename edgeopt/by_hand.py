@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import random
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -11,6 +12,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import torch
+
+from edgeopt.formats.torch.module import run
 from edgeopt.metrics.labels import form_of_tensor, given, place
 from edgeopt.schema.artifact import Description, Signature, Tensor
 from edgeopt.schema.errors import DataError, PassError
@@ -144,8 +149,6 @@ def _copied(module: Any) -> Any:
 
 def _plain(module: Any) -> Any:
     """The module that ``torch.compile`` or ``DataParallel`` holds, or the module itself."""
-    import torch
-
     kinds = (torch.nn.DataParallel, torch.nn.parallel.DistributedDataParallel)
     inner = module.module if isinstance(module, kinds) else getattr(module, "_orig_mod", module)
     return inner if inner is module else _plain(inner)
@@ -153,9 +156,6 @@ def _plain(module: Any) -> Any:
 
 @contextmanager
 def _states_kept(seed: int) -> Iterator[None]:
-    import numpy as np
-    import torch
-
     python, numpy = random.getstate(), np.random.get_state()
     with torch.random.fork_rng():
         random.seed(seed)
@@ -170,8 +170,6 @@ def _states_kept(seed: int) -> Iterator[None]:
 
 def _given(data: Any, names: list[str], wanted: Sequence[str]) -> dict[str, tuple[Any, Any]]:
     """(arrays by input, labels or None) by split."""
-    import numpy as np
-
     if data is None:
         return {}
     if _by_split(data, names):
@@ -198,8 +196,6 @@ def _by_split(data: Any, names: Sequence[str]) -> bool:
 
 
 def _input_names(module: Any) -> list[str]:
-    import inspect
-
     kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
     parameters = inspect.signature(module.forward).parameters.values()
     names = [p.name for p in parameters if p.kind in kinds]
@@ -213,8 +209,6 @@ def _input_names(module: Any) -> list[str]:
 
 def _arrays(data: Any, names: list[str]) -> tuple[dict[str, Any], Any]:
     """(arrays by input, labels or None) of one split. Raises DataError."""
-    import numpy as np
-
     listed = isinstance(data, list) and all(isinstance(each, tuple | Mapping) for each in data)
     if listed or not (isinstance(data, Mapping | tuple | list) or hasattr(data, "shape")):
         parts = [_arrays(batch, names) for batch in _batches(data)]
@@ -249,8 +243,6 @@ def _batches(data: Any) -> Iterable[Any]:
 
 
 def _array(value: Any) -> Any:
-    import numpy as np
-
     if hasattr(value, "detach"):
         value = value.detach().cpu()
         half = value.is_floating_point() and value.dtype.itemsize == 2
@@ -276,10 +268,6 @@ def _batched(value: Any) -> bool:
 
 def _described(module: Any, given: Mapping[str, Any], step: Any) -> Description:
     """Signature as the first samples show it; the batch is free. Empty where none are needed."""
-    import torch
-
-    from edgeopt.formats.torch.module import run
-
     if not given and step.splits:
         raise PassError(f"{step.name} needs samples", hint="Give them as the second argument.")
     inputs, made = {}, {}

@@ -3,12 +3,13 @@
 A pass is its own frozen parameter model: its fields are the YAML keys, the CLI help, the
 keyword arguments and the cache key, written once. Built-in passes are found by file name
 (``passes/quantize_int8_onnx.py`` is ``quantize-int8`` for ``onnx``), others by the entry
-point group ``edgeopt.passes``.
+point group ``edgeopt.passes``. What a pass does to a model is in another module, its ``body``:
+a declaration loads no heavy library.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib import import_module, metadata
 from pathlib import Path
@@ -116,7 +117,7 @@ class PassContext(Protocol):
 
 
 class Pass(BaseModel):
-    """Base of all passes. Subclasses are about a screenful each.
+    """Base of all passes: parameters, what is asked of the input, and the predicted output.
 
     ``requires``, ``effect`` and ``variants`` are pure: they see descriptions, never files.
     """
@@ -128,6 +129,7 @@ class Pass(BaseModel):
     gives: ClassVar[str]
     version: ClassVar[int] = 1
     worker: ClassVar[str]
+    body: ClassVar[str] = ""  # module of the function run(step, model, ctx); workers load it
     uses: ClassVar[tuple[str, ...]] = ()
     splits: ClassVar[tuple[str, ...]] = ()
     labels: ClassVar[bool] = False  # whether it sees the labels of these splits
@@ -157,44 +159,9 @@ class Pass(BaseModel):
         """The predicted description of the output; the worker compares it with the file."""
         return d
 
-    def run(self, model: Any, ctx: PassContext) -> Any:
-        """A private copy in (what the format's ``load`` gives); a live model or a path out."""
-        raise TypeError(f"{type(self).__name__} does not implement run()")
-
     def promised(self, d: Description) -> Promise:
         """What this pass promises for an input so described; ``promise``, unless it says else."""
         return self.promise
-
-    def change(self, model: Any, ctx: PassContext) -> tuple[Any, list[dict[str, Any]]]:
-        """The part of ``run`` that passes on torch modules have: no files.
-
-        A private copy in; a live module and the records of edits that were done to it out.
-        """
-        raise TypeError(f"{self.name} does not change live modules")
-
-    def __call__(
-        self,
-        model: Any,
-        data: Any = None,
-        *,
-        seed: int = 0,
-        teacher: Any = None,
-        progress: Any = None,
-        checkpoints: Path | str | None = None,
-        training_step: Callable[..., Any] | None = None,
-    ) -> Any:
-        """By hand, in a training script: a changed copy of a live torch module.
-
-        ``data`` is what the pass's splits are, or ``{split: data}``: arrays or tensors by
-        input, one alone, a pair with labels, or batches of these; of one source, every tenth
-        sample validates where the pass trains. ``teacher`` is a module (default: ``model``),
-        ``progress(done, total, **figures)`` is told how far it is, ``checkpoints`` is a folder
-        to go on from, ``training_step(student, teacher, inputs, labels)`` gives the loss of a
-        step of ``distill``. The caller's module and random states stay as they are.
-        """
-        from edgeopt.by_hand import call
-
-        return call(self, model, data, seed, teacher, progress, checkpoints, training_step)
 
     @property
     def code(self) -> tuple[str, ...]:
@@ -207,6 +174,20 @@ class Pass(BaseModel):
         set_fields = self.model_dump(exclude_defaults=True)
         text = ", ".join(f"{k}={v}" for k, v in set_fields.items())
         return f"{self.name}({text})" if text else self.name
+
+    def run(self, model: Any, ctx: PassContext) -> Any:
+        """A private copy in (what the format's ``load`` gives); a live model or a path out.
+
+        It is what ``run(step, model, ctx)`` of ``body`` says. Only workers call it.
+        """
+        return body_of(self).run(self, model, ctx)
+
+
+def body_of(step: Pass) -> Any:
+    """The module with what a pass does, imported now. Raises TypeError where it names none."""
+    if not step.body:
+        raise TypeError(f"{type(step).__name__} defines no run() and names no module as its body")
+    return import_module(step.body)
 
 
 @cache

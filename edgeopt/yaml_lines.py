@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from edgeopt.schema.errors import UsageError, did_you_mean
 
@@ -15,9 +17,6 @@ Lines = Mapping[str, int]  # "a.b.0" -> the line of that key or item, from 1
 
 def read_yaml(path: Path, kind: type[UsageError] = UsageError) -> tuple[Any, dict[str, int]]:
     """Plain values and the line of each place. Raises an error of ``kind`` with file and line."""
-    from ruamel.yaml import YAML
-    from ruamel.yaml.error import MarkedYAMLError, YAMLError
-
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:

@@ -1,19 +1,37 @@
-"""What starting up loads: little, so that the command answers at once."""
+"""What starting up and planning load, and how modules import each other."""
 
 from __future__ import annotations
 
+import ast
+import re
 import subprocess
 import sys
+from collections.abc import Iterator
+from functools import cache
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+from pkgutil import iter_modules
 
 import pytest
 
 import edgeopt
+from edgeopt import bodies
+from edgeopt.module_pass import ModulePass
+from edgeopt.step import registry
 
+ROOT = Path(__file__).parents[1]
+PACKAGE = Path(edgeopt.__file__).parent
 HEAVY = {
     "numpy", "pydantic", "rich", "ruamel", "onnx", "onnxruntime", "onnxsim", "torch", "scipy",
     "jinja2", "psutil", "sympy", "platformdirs",
 }  # fmt: skip
 ALLOWED = {"click", "edgeopt"}  # beside the standard library
+MODELS = {  # what opens, changes or runs models
+    "torch", "onnx", "onnxruntime", "onnxsim", "onnxscript", "openvino", "ai_edge_litert",
+    "ai_edge_quantizer", "litert_torch", "tflite_runtime", "torch_pruning", "safetensors",
+    "flatbuffers",
+}  # fmt: skip
+MOST = re.compile(r"at most (\d+) imports\s+inside functions")  # in docs/architecture.md
 
 
 def loaded_by(code: str) -> set[str]:
@@ -22,7 +40,7 @@ def loaded_by(code: str) -> set[str]:
         f"import sys\nbefore = set(sys.modules)\ntry:\n    {code}\nexcept SystemExit:\n    pass\n"
         "print('loaded', *{name.partition('.')[0] for name in set(sys.modules) - before})"
     )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0, done.stderr
     return set(done.stdout.splitlines()[-1].split()[1:])
 
@@ -42,6 +60,64 @@ def test_starting_up_loads_nothing_heavy(code: str) -> None:
     assert ours <= ALLOWED
 
 
+@pytest.mark.parametrize(
+    "code",
+    [
+        "from edgeopt import api, step; step.registry()",
+        "import edgeopt.cli; edgeopt.cli.main(['passes', 'distill'])",
+        "import edgeopt.worker.kinds",
+        "import edgeopt.agent.serve",
+    ],
+)
+def test_declarations_workers_and_agents_load_no_library_for_models(code: str) -> None:
+    assert loaded_by(code) & (MODELS | {"scipy"}) == set()
+
+
+@pytest.mark.extras
+def test_planning_loads_no_library_for_models(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EDGEOPT_STORE", str(tmp_path / "store"))
+    command = "import edgeopt.cli; edgeopt.cli.main(['plan', 'recipes/fashion-mnist.yaml'])"
+    loaded = loaded_by(command)
+    assert "edgeopt" in loaded and loaded & MODELS == set()
+
+
+def test_what_a_pass_does_is_in_the_module_that_it_names() -> None:
+    kinds = {kind for kind in registry().values() if kind.__module__.startswith("edgeopt.")}
+    named = {kind.body for kind in kinds}
+    assert {f"edgeopt.bodies.{info.name}" for info in iter_modules(bodies.__path__)} == named
+    for kind in kinds:
+        assert kind.body.rpartition(".")[2] == kind.__module__.rpartition(".")[2]
+        functions = {n.name for n in _tree(kind.body).body if isinstance(n, ast.FunctionDef)}
+        assert ("change" if issubclass(kind, ModulePass) else "run") in functions
+
+
+def test_only_passes_on_modules_can_be_called_by_hand() -> None:
+    for kind in registry().values():
+        assert callable(kind.model_construct()) == issubclass(kind, ModulePass)
+
+
+def test_no_module_imports_itself_by_way_of_others() -> None:
+    graph = {name: set(_imports(name)) & set(_files()) - {name} for name in _files()}
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(" -> ".join(error.args[1]))
+
+
+def test_imports_inside_functions_are_as_few_as_the_map_says() -> None:
+    said = MOST.search((ROOT / "docs" / "architecture.md").read_text())
+    assert said is not None
+    inside = [
+        f"{name}:{node.lineno}"
+        for name in _files()
+        if not name.startswith("edgeopt.cli")  # whose commands are loaded by name
+        for node in _inside(_tree(name))
+    ]
+    assert len(inside) <= int(said[1]), "\n".join(inside)
+
+
 def test_public_names_are_sorted_and_there() -> None:
     assert sorted(edgeopt.__all__) == edgeopt.__all__
     for name in edgeopt.__all__:
@@ -52,3 +128,47 @@ def test_public_names_are_sorted_and_there() -> None:
 def test_other_names_are_attribute_errors() -> None:
     with pytest.raises(AttributeError, match="no attribute 'optimise'"):
         _ = edgeopt.optimise
+
+
+@cache
+def _files() -> dict[str, Path]:
+    """Every module of the package, by name."""
+    found = {}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+@cache
+def _tree(name: str) -> ast.Module:
+    return ast.parse(_files()[name].read_text(encoding="utf-8"))
+
+
+def _inside(tree: ast.AST) -> set[ast.stmt]:
+    """The import statements inside functions."""
+    functions = [n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)]
+    return {n for f in functions for n in ast.walk(f) if isinstance(n, ast.Import | ast.ImportFrom)}
+
+
+def _statements(node: ast.AST) -> Iterator[ast.Import | ast.ImportFrom]:
+    """All imports, wherever they stand, but those for type checkers alone."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.Import | ast.ImportFrom):
+            yield child
+        elif not (isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test)):
+            yield from _statements(child)
+
+
+def _imports(name: str) -> Iterator[str]:
+    """What a module imports, when it is loaded or later."""
+    whole = name.split(".")
+    package = whole if _files()[name].stem == "__init__" else whole[:-1]
+    for statement in _statements(_tree(name)):
+        if isinstance(statement, ast.Import):
+            yield from (alias.name for alias in statement.names)
+            continue
+        above = package[: len(package) - statement.level + 1] if statement.level else []
+        base = ".".join([*above, *([statement.module] if statement.module else [])])
+        for alias in statement.names:
+            yield f"{base}.{alias.name}" if f"{base}.{alias.name}" in _files() else base

@@ -101,7 +101,7 @@ def _write(frame: bytes) -> None:
 def _die_with_parent() -> None:
     """SIGKILL when the thread that started this process ends (Linux); elsewhere the pipe tells."""
     if sys.platform.startswith("linux"):
-        import ctypes
+        import ctypes  # not on every board
 
         set_death_signal = 1  # PR_SET_PDEATHSIG, <linux/prctl.h>
         ctypes.CDLL(None).prctl(set_death_signal, int(signal.SIGKILL), 0, 0, 0)
@@ -110,7 +110,7 @@ def _die_with_parent() -> None:
 def _bound_memory(limit: str = "0") -> None:
     """No more address space than that, in bytes; 0 is unbounded."""
     if int(limit):
-        import resource
+        import resource  # not on every system
 
         resource.setrlimit(resource.RLIMIT_AS, (int(limit), int(limit)))
 

@@ -9,7 +9,10 @@ from __future__ import annotations
 
 from typing import Any, Callable, Dict, List, Mapping, Sequence, Tuple
 
+import torch
+
 from .errors import AgentError, one_line
+from .narrow_attention import NarrowAttention
 
 NEWER = "It may be of a newer edgeopt, or damaged."
 Shared = Dict[Tuple[int, str], Any]  # a parameter that two modules share is cut once
@@ -50,10 +53,6 @@ def narrow_attention(module: Any, record: Mapping[str, Any], place: str) -> None
 
     ``modules``: ``{path: {}}``. Weights stay as they are.
     """
-    import torch
-
-    from .narrow_attention import NarrowAttention
-
     for path, found, _ in _modules(module, record, place):
         if type(found) is not torch.nn.MultiheadAttention or not found._qkv_same_embed_dim:
             raise _refused("'{}' is no plain nn.MultiheadAttention".format(path), place)
@@ -69,7 +68,7 @@ def fake_quantize(module: Any, record: Mapping[str, Any], place: str) -> None:
 
     ``inputs``: ``{name: {"shape": [...], "dtype": name}}``; ``float``: layers left as they are.
     """
-    from . import fakequant
+    from . import fakequant  # an older torch lacks what it names
 
     for name, said in _entries(record.get("inputs"), "inputs", place):
         if not isinstance(said, dict) or not {"shape", "dtype"} <= set(said):
@@ -112,8 +111,6 @@ def _keep(
     module: Any, name: str, axis: str, indices: Any, shared: Shared, place: str
 ) -> None:  # fmt: skip
     """Put the rows ``indices`` along ``axis`` in the place of a parameter or buffer."""
-    import torch
-
     holder = next((h for h in (module._parameters, module._buffers) if name in h), None)
     old = holder[name] if holder is not None else None
     if holder is None or old is None:

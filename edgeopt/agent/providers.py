@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 from typing import Any, Dict, List, Tuple
 
+import onnxruntime
+
 from . import machine
 from .errors import AgentError, one_line
 
@@ -32,8 +34,6 @@ class Providers:
     """
 
     def __init__(self, accelerator: str, threads: int) -> None:
-        import onnxruntime
-
         self.listed: Listed = []
         self.devices: List[Any] = []
         self.options: Dict[str, str] = {}  # of the plug-in's provider
@@ -92,8 +92,6 @@ def _options(name: str, threads: int) -> Dict[str, str]:
 
 def _preload(accelerator: str) -> None:
     """Load CUDA's libraries from their Python packages, where ONNX Runtime knows how."""
-    import onnxruntime
-
     if accelerator in NVIDIA and hasattr(onnxruntime, "preload_dlls"):
         onnxruntime.preload_dlls()
 
@@ -110,8 +108,6 @@ def _plugin(accelerator: str) -> Any:
 
 def _offered(accelerator: str, library: Any) -> List[Any]:
     """The devices that a plug-in offers, its library registered. Raises AgentError."""
-    import onnxruntime
-
     name, registered = NAMES[accelerator], PLUGINS[accelerator]
     if not hasattr(onnxruntime, "register_execution_provider_library"):
         raise AgentError(

@@ -6,6 +6,9 @@ import os
 from typing import Any, Dict, List, Mapping, Sequence
 
 import numpy as np
+import torch
+from torch.profiler import ProfilerActivity, profile
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from .errors import AgentError
 
@@ -31,8 +34,6 @@ class Runner:
         precision: str,
         cache: str,
     ) -> None:
-        import torch
-
         self._names, self._positional = names, positional
         self._device, self._tf32 = accelerator, precision == "tf32"
         self._half = {"fp16": torch.float16, "bf16": torch.bfloat16}.get(precision)
@@ -44,8 +45,6 @@ class Runner:
 
     def prepare(self, feeds: Mapping[str, np.ndarray]) -> Dict[str, Any]:
         """Tensors of the arrays, pinned where a GPU copies them."""
-        import torch
-
         tensors = {name: torch.from_numpy(array) for name, array in feeds.items()}
         if self._device == "cuda":
             return {name: tensor.pin_memory() for name, tensor in tensors.items()}
@@ -53,15 +52,11 @@ class Runner:
 
     def call(self, prepared: Dict[str, Any]) -> List[Any]:
         """Outputs in host memory, in their order."""
-        import torch
-
         with torch.inference_mode():
             return [self._back(tensor) for tensor in self._forward(self._there(prepared))]
 
     def timed(self, feeds: Sequence[Dict[str, Any]]) -> List[int]:
         """Nanoseconds of each call between two CUDA events on its stream, copies included."""
-        import torch
-
         taken = []
         for feed in feeds:
             make: Any = torch.cuda.Event
@@ -75,8 +70,6 @@ class Runner:
 
     def placement(self, prepared: Dict[str, Any]) -> Dict[str, int]:
         """Operators per device, counted by the dispatcher; of compiled code also its kernels."""
-        import torch
-
         with torch.inference_mode():
             there = self._there(prepared)
             if not self._compiled:
@@ -100,8 +93,6 @@ class Runner:
 
     def _forward(self, feeds: Dict[str, Any], run: Any = None) -> List[Any]:
         """Outputs as a list, in their order."""
-        import torch
-
         run = run or self._run
         if self._device == "cuda":  # of the process, and a race may be between precisions
             torch.backends.cuda.matmul.allow_tf32 = self._tf32
@@ -115,9 +106,6 @@ class Runner:
 
     def _counted(self, feeds: Dict[str, Any]) -> Dict[str, int]:
         """Operators of the eager module by the device of their result."""
-        import torch
-        from torch.utils._python_dispatch import TorchDispatchMode
-
         placed: Dict[str, int] = {}
 
         class Count(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -140,9 +128,6 @@ class Runner:
         Operators of the eager module that lie elsewhere are told too; ``eager`` counts its
         operators where nothing ran compiled.
         """
-        import torch
-        from torch.profiler import ProfilerActivity, profile
-
         placed = self._counted(feeds)
         activities = [ProfilerActivity.CPU]
         if self._device == "cuda":
@@ -165,8 +150,6 @@ class Runner:
 
 def on_cuda() -> str:
     """Name of the GPU and its driver's CUDA. Raises AgentError where torch has none."""
-    import torch
-
     if not torch.cuda.is_available():
         built = torch.version.cuda
         raise AgentError(
@@ -181,8 +164,7 @@ def _compiled(model: Any, cache: str) -> Any:
     """The module under torch.compile, which compiles in this process at the first call."""
     os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", cache)
     os.environ.setdefault("TRITON_CACHE_DIR", os.path.join(cache, "triton"))
-    import torch
-    import torch._inductor.config as inductor
+    import torch._inductor.config as inductor  # slow, and eager code needs none
 
     inductor.compile_threads = 1  # no pool of processes beside what is timed
     return torch.compile(model)

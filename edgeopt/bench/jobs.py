@@ -7,8 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from edgeopt.bench.count import count
+from edgeopt.bench.peak import memory
+from edgeopt.bench.race import SCHEDULES, race
+from edgeopt.bench.score import score
 from edgeopt.bench.task import Side, Task
-from edgeopt.devices import Device
+from edgeopt.devices import Device, device_named
 from edgeopt.schema.artifact import Artifact
 from edgeopt.schema.errors import DeviceError, UsageError, did_you_mean
 from edgeopt.schema.job import Arrays, Request
@@ -27,12 +31,6 @@ def run_bench(
     race on this machine takes the bench lock alone; a score's caller holds it shared. Raises
     EdgeoptError.
     """
-    from edgeopt.bench.count import count
-    from edgeopt.bench.peak import memory
-    from edgeopt.bench.race import SCHEDULES, race
-    from edgeopt.bench.score import score
-    from edgeopt.devices import device_named
-
     job = request.job
     protocol = str(job.params.get("protocol", "full"))
     if job.kind == "race" and protocol not in (*SCHEDULES, "memory", "count"):

@@ -6,6 +6,7 @@ import base64
 import binascii
 from typing import Annotated, Any, Literal
 
+import numpy as np
 from pydantic import Field
 
 from edgeopt.agent.protocol import DTYPES, RANK_MAX
@@ -127,8 +128,6 @@ def race_value(result: PackedResult, job: PackedJob, index: int, samples: str) -
 
 def outputs_of(score: PackedScore, job: PackedJob, index: int) -> dict[str, Any]:
     """Arrays by output name, (n, ...) each, without NaN. Raises DataError, PlacementError."""
-    import numpy as np
-
     model = job.models[index]
     _check_placement(score.nodes, parse_target(job.target), model.name)
     found: dict[str, Any] = {}
@@ -150,8 +149,6 @@ def outputs_of(score: PackedScore, job: PackedJob, index: int) -> dict[str, Any]
 
 
 def _run(raw: PackedRun, where: str) -> Run:
-    import numpy as np
-
     if set(raw.turns) != {"a", "b"} or set(raw.load_ns) != {"a", "b"}:
         raise DataError("a process has not two sides", where=where)
     if not all(raw.turns[side] and all(raw.turns[side]) for side in raw.turns):

@@ -25,6 +25,7 @@ from pathlib import Path
 from pkgutil import iter_modules
 from typing import TYPE_CHECKING, ClassVar, Protocol, cast
 
+from edgeopt.devices.file import stamp
 from edgeopt.schema.errors import UsageError, did_you_mean
 from edgeopt.schema.target import Target, TargetFacts
 
@@ -93,8 +94,6 @@ def device_named(name: str) -> Device:
     kind = device_kind(name.partition(":")[0])
     if getattr(kind, "Settings", None) is None:
         return _made(kind, name, None)
-    from edgeopt.devices.configured import stamp
-
     return _made(kind, name, stamp())
 
 

@@ -1,9 +1,7 @@
-"""The devices file: what a user says of each board, by kind and name.
+"""The devices file: what a user says of each board, by kind and name::
 
-It lies at ``$EDGEOPT_DEVICES``, or is ``devices.yaml`` in the user's configuration folder::
-
-    ssh:
-      jetson: {host: jetson.local, user: nvidia}
+ssh:
+  jetson: {host: jetson.local, user: nvidia}
 """
 
 from __future__ import annotations
@@ -18,36 +16,14 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from edgeopt.devices import device_kind, device_kinds
+from edgeopt.devices.file import VARIABLE, Stamp, devices_file, stamp
 from edgeopt.schema.errors import UsageError, did_you_mean
 from edgeopt.yaml_lines import blame, read_yaml
 
-VARIABLE = "EDGEOPT_DEVICES"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")  # as in a target
 TIMES = {"s": 1.0, "min": 60.0, "h": 3600.0}
 SIZES = {"kB": 1e3, "MB": 1e6, "GB": 1e9}
 S = TypeVar("S", bound=BaseModel)
-Stamp = tuple[Path, int, int]
-
-
-def devices_file() -> Path:
-    """Where the devices file lies, or would."""
-    if named := os.environ.get(VARIABLE):
-        return Path(named).expanduser()
-    import platformdirs
-
-    return platformdirs.user_config_path("edgeopt") / "devices.yaml"
-
-
-def stamp() -> Stamp | None:
-    """What changes with the file: its place, time and size; None where there is none."""
-    path = devices_file()
-    try:
-        told = path.stat()
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise UsageError(error.strerror or str(error), where=str(path)) from None
-    return path, told.st_mtime_ns, told.st_size
 
 
 def configured() -> Mapping[str, Mapping[str, BaseModel]]:

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, StrictStr, ValidationError
 
 from edgeopt.agent import protocol
@@ -189,8 +190,6 @@ class ExecChannel(Channel):
     def _feed(
         self, feed: str, blobs: dict[str, str], take: int, batch: int
     ) -> tuple[dict[str, Any], protocol.Arrays]:
-        import numpy as np
-
         first = next(iter(blobs.values()))
         n = int(np.load(self._folder / first, mmap_mode="r", allow_pickle=False).shape[0])
         self._feeds[feed] = {"blobs": blobs, "take": min(take, n), "batch": batch}
@@ -212,8 +211,6 @@ class ExecChannel(Channel):
         return {}, arrays
 
     def _time(self, turns: list[list[Any]]) -> tuple[dict[str, Any], protocol.Arrays]:
-        import numpy as np
-
         taken = []
         for session, feed, loops in turns:
             known = self._feeds[feed]

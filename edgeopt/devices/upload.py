@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
 from pydantic import Field
 
 from edgeopt.devices import Note
@@ -63,8 +64,6 @@ def _send(keeper: Channel, digest: str, path: Path, size: int, offset: int) -> N
 
 def _sent(keeper: Channel, digest: str, path: Path, size: int, offset: int) -> bool:
     """Whether all arrived and the digest is right there."""
-    import numpy as np
-
     with path.open("rb") as file:
         file.seek(offset)
         while True:

@@ -1,7 +1,7 @@
 """Model formats: open safely, check, describe, load, save, run, inspect.
 
-A format is a package of this folder with a ``FORMAT``. Importing one is cheap: the heavy
-libraries are loaded by its methods, which only workers call (``sources`` is the parent's).
+A format is a package of this folder with a ``DECLARED``, which is all that the parent sees and
+loads no heavy library, and a module ``format`` with a ``FORMAT``, which workers alone load.
 """
 
 from __future__ import annotations
@@ -37,20 +37,24 @@ MARKERS = {
 Runner = Callable[[Mapping[str, np.ndarray]], dict[str, np.ndarray]]
 
 
-class Format(Protocol):
-    """One model format; stateless.
-
-    All methods but ``sources`` belong to workers. They raise ModelError, naming the file,
-    and the tensor or key where there is one.
-    """
+class Declared(Protocol):
+    """What the parent needs to know of a model format."""
 
     name: str
     worker: str  # which warm worker handles it
     uses: tuple[str, ...]  # libraries whose versions enter the key of `open`
 
     def sources(self, spec: Mapping[str, Any], root: Path) -> dict[str, Path]:
-        """Every file that ``gather`` reads, by its name in the key. Light imports only."""
+        """Every file that ``gather`` reads, by its name in the key. Raises ModelError."""
         ...
+
+
+class Format(Declared, Protocol):
+    """One model format; stateless.
+
+    All methods but ``sources`` belong to workers. They raise ModelError, naming the file,
+    and the tensor or key where there is one.
+    """
 
     def gather(
         self,
@@ -99,12 +103,18 @@ class Format(Protocol):
         ...
 
 
-def format_named(name: str) -> Format:
-    """The format of that name. Raises UsageError for an unknown one."""
+def declared(name: str) -> Declared:
+    """What is declared of the format of that name. Raises UsageError for an unknown one."""
     known = [info.name for info in iter_modules(__path__) if info.ispkg]
     if name not in known:
         raise UsageError(f"unknown model format '{name}'", hint=did_you_mean(name, known))
-    found: Format = import_module(f"edgeopt.formats.{name}").FORMAT
+    found: Declared = import_module(f"edgeopt.formats.{name}").DECLARED
+    return found
+
+
+def format_named(name: str) -> Format:
+    """The whole format of that name, with its libraries. Raises as ``declared`` does."""
+    found: Format = import_module(f"edgeopt.formats.{declared(name).name}.format").FORMAT
     return found
 
 

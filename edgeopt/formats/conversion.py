@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from edgeopt.agent.errors import one_line
 from edgeopt.schema.artifact import Description
 from edgeopt.schema.conversion import BY_FILE, Conversion
 
@@ -88,8 +89,6 @@ def _part(steps: list[Step], precision: str, total: int | None) -> float | None:
 
 def not_asked(found: Conversion, runtime: str, error: Exception) -> Conversion:
     """What the file says, noting why the runtime could not be asked."""
-    from edgeopt.agent.errors import one_line
-
     return found.model_copy(update={"note": f"{runtime} could not be asked: {one_line(error)}"})
 
 

@@ -8,6 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TextIO
 
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.text import Text
+
 from edgeopt.schema.base import printable
 from edgeopt.schema.event import Event
 
@@ -104,9 +108,6 @@ class Live:
     """A bar for the phase and a line for each running job, redrawn in place."""
 
     def __init__(self) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
         self._console = Console(stderr=True, highlight=False)
         self._progress = Progress(
             SpinnerColumn(finished_text=" "),
@@ -189,8 +190,6 @@ class Live:
         self._say(f"{self._text}{told}", "")
 
     def _say(self, text: str, style: str) -> None:
-        from rich.text import Text
-
         self._console.print(Text(printable(text), style))
 
     def _fitting(self, text: str) -> str:

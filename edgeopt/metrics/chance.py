@@ -69,7 +69,7 @@ def other_names(name: str, output: Array, labels: Array) -> str:
     The best assignment of guessed to true classes (the Hungarian method) is told where it
     makes more than half of the answers right.
     """
-    from scipy.optimize import linear_sum_assignment
+    from scipy.optimize import linear_sum_assignment  # slow
 
     scores = class_scores(name, output)
     truth, classes = check_labels(labels, scores, name), scores.shape[1]

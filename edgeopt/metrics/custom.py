@@ -94,7 +94,7 @@ def _of_numbers(
 
 
 def _jackknifed(whole: float, without: list[float]) -> tuple[float, float, float, str]:
-    from scipy.stats import t
+    from scipy.stats import t  # slow
 
     groups = len(without)
     spread = float(np.std(without)) * math.sqrt(groups - 1)

@@ -1,4 +1,4 @@
-"""Passes: one file for each (name, format). They never import each other.
+"""Passes, declared: one file for each (name, format), light. They never import each other.
 
 ``edgeopt.passes.PruneStructured`` and the other passes on torch modules are found here by the
 name of their class, for use by hand.

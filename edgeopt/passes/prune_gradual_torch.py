@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from edgeopt.schema.errors import PassError
-from edgeopt.step import PassContext
-from edgeopt.training import fit, samples_of, supervised, validation
-from edgeopt.training.training_pass import TrainingPass
+from edgeopt.training_pass import TrainingPass
 
 
 class PruneGradual(TrainingPass):
@@ -20,6 +17,7 @@ class PruneGradual(TrainingPass):
     """
 
     name: ClassVar[str] = "prune-gradual"
+    body: ClassVar[str] = "edgeopt.bodies.prune_gradual_torch"
 
     sparsity: Annotated[float, Field(gt=0, lt=1)] = Field(
         ..., description="fraction of the weights of convolutions and linear layers that goes"
@@ -37,35 +35,3 @@ class PruneGradual(TrainingPass):
         if self.patience is not None:
             raise ValueError("patience could end training before the zeros are there")
         return self
-
-    def change(self, model: Any, ctx: PassContext) -> tuple[Any, list[dict[str, Any]]]:
-        """The module trained, with zeros in it; nothing to record, as shapes stay."""
-        from edgeopt.pruning import zeros
-
-        train, held_out = (samples_of(ctx, split) for split in ("train", "validation"))
-        if train.labels is None:
-            raise PassError(f"{self.name} trains on labels, and the data has none")
-        zeros.weights_of(model, self.keep)
-        fit(
-            model,
-            train,
-            supervised(smoothing=self.label_smoothing),
-            self,
-            seed=ctx.seed,
-            progress=ctx.progress,
-            checkpoints=ctx.checkpoints,
-            validate=validation(held_out) if held_out.labels is not None else None,
-            before_step=self._zeroed,
-        )
-        self._zeroed(model, 1, 1)
-        return model, []
-
-    def _zeroed(self, module: Any, step: int, total: int) -> None:
-        """Set to zero what the schedule asks for at a step: a function of weights and step."""
-        from edgeopt.pruning import zeros
-
-        weights = zeros.weights_of(module, self.keep)
-        sparsity = zeros.scheduled(self.sparsity, step / max(1.0, self.until * total))
-        masks = zeros.by_magnitude(weights, sparsity, self.scope == "global")
-        zeros.check_none_empty(masks)
-        zeros.apply(weights, masks)

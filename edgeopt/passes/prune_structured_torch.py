@@ -7,13 +7,11 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from edgeopt.by_hand import ByHand
 from edgeopt.module_pass import ModulePass
 from edgeopt.schema.artifact import Description
-from edgeopt.schema.errors import DataError, PassError
-from edgeopt.step import Open, PassContext
+from edgeopt.schema.errors import PassError
+from edgeopt.step import Open
 
-BATCH = 32
 GOALS = ("macs", "parameters", "ratio", "speedup")
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 
@@ -28,6 +26,7 @@ class PruneStructured(ModulePass):
     """
 
     name: ClassVar[str] = "prune-structured"
+    body: ClassVar[str] = "edgeopt.bodies.prune_structured_torch"
     uses: ClassVar[tuple[str, ...]] = ("torch", "torch-pruning", "safetensors")
     splits: ClassVar[tuple[str, ...]] = ("calibration",)
     labels: ClassVar[bool] = True
@@ -86,75 +85,3 @@ class PruneStructured(ModulePass):
         super().requires(d)
         if not d.signature.inputs:
             raise PassError(f"{self.name} needs a module with inputs")
-
-    def change(self, model: Any, ctx: PassContext) -> tuple[Any, list[dict[str, Any]]]:
-        """A pruned copy and its records."""
-        from edgeopt.pruning.prune import Goal, How, prune
-
-        if self.macs == "smallest" or (self.speedup and not isinstance(ctx, ByHand)):
-            raise PassError(
-                f"{self.label} is found by measuring, in a whole run",
-                hint="Run it with edgeopt.optimize, or name the fraction of macs to keep.",
-            )
-        if self.speedup:
-            return self._sped_up(model, ctx)
-        fraction = self.macs or self.parameters or 1.0
-        quantity: Any = None if self.ratio is not None else "macs" if self.macs else "parameters"
-        done = prune(
-            model,
-            self._batches(ctx),
-            Goal(quantity, fraction, self.ratio),
-            How(self.importance, self.spread, self.round_to, self.keep),
-            ctx.seed,
-            ctx.progress,
-        )
-        ctx.found = done.told(model)
-        ctx.progress(1, 1, macs=done.after.macs, parameters=done.after.parameters)
-        return done.module, done.records
-
-    def _sped_up(self, model: Any, ctx: PassContext) -> tuple[Any, list[dict[str, Any]]]:
-        """The widest pruned copy that is measured to be fast enough on this machine."""
-        from edgeopt.pruning.by_speed import fraction_for
-
-        def closed(fraction: float) -> PruneStructured:
-            return self.model_copy(update={"speedup": None, "macs": fraction})
-
-        assert self.speedup is not None
-        fraction = fraction_for(
-            float(self.speedup.removesuffix("x")),
-            model,
-            lambda kept: closed(kept).change(model, ctx)[0],
-            self._batches(ctx)[0][0],
-            ctx.progress,
-        )
-        return closed(fraction).change(model, ctx)
-
-    def _batches(self, ctx: PassContext) -> list[Any]:
-        """The first samples, in batches of at most 32 or of the model's fixed size."""
-        import numpy as np
-        import torch
-
-        from edgeopt.training.samples import targets_of
-
-        arrays, signature = ctx.data("calibration"), ctx.description.signature
-        labels = {target.position: target.labels for target in targets_of(ctx, "calibration")}
-        for tensor in signature.inputs:
-            if tensor.name not in arrays:
-                raise DataError(f"no calibration data for the model's input '{tensor.name}'")
-        size = signature.batch or BATCH
-        count = min(self.samples, *(len(arrays[t.name]) for t in signature.inputs))
-        if count < (signature.batch or 1):
-            raise DataError(f"too few calibration samples: the model takes {size} at a time")
-
-        def rows(array: Any, start: int) -> torch.Tensor:
-            stop = min(start + size, count) if not signature.batch else start + size
-            return torch.from_numpy(np.array(array[start:stop]))
-
-        last = count if not signature.batch else count // size * size
-        return [
-            (
-                {t.name: rows(arrays[t.name], start) for t in signature.inputs},
-                {at: rows(array, start) for at, array in labels.items()},
-            )
-            for start in range(0, last, size)
-        ]

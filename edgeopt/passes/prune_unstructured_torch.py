@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
 from edgeopt.module_pass import ModulePass
-from edgeopt.step import PassContext
 
 
 class PruneUnstructured(ModulePass):
@@ -18,6 +17,7 @@ class PruneUnstructured(ModulePass):
     """
 
     name: ClassVar[str] = "prune-unstructured"
+    body: ClassVar[str] = "edgeopt.bodies.prune_unstructured_torch"
     uses: ClassVar[tuple[str, ...]] = ("torch", "safetensors")
 
     sparsity: Annotated[float, Field(gt=0, lt=1)] | None = Field(
@@ -36,20 +36,3 @@ class PruneUnstructured(ModulePass):
         if (self.sparsity is None) == (self.pattern is None):
             raise ValueError("either a sparsity or a pattern")
         return self
-
-    def change(self, model: Any, ctx: PassContext) -> tuple[Any, list[dict[str, Any]]]:
-        """The module itself with zeros in it; nothing to record, as shapes stay."""
-        from edgeopt.pruning import zeros
-
-        weights = zeros.weights_of(model, self.keep)
-        if self.pattern is not None:
-            axes = {path: zeros.inputs_axis(layer) for path, layer in model.named_modules()}
-            masks = zeros.two_of_four(weights, axes)
-        else:
-            assert self.sparsity is not None
-            masks = zeros.by_magnitude(weights, self.sparsity, self.scope == "global")
-        zeros.check_none_empty(masks)
-        zeros.apply(weights, masks)
-        packed = zeros.compressed_bytes(model.state_dict().values())
-        ctx.progress(1, 1, compressed_bytes=packed)
-        return model, []

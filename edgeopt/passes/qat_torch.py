@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar, Literal, Self
+from typing import ClassVar, Literal, Self
 
 from pydantic import Field
 
-from edgeopt.by_hand import ByHand
 from edgeopt.schema.artifact import Description
-from edgeopt.schema.base import digest_of
 from edgeopt.schema.errors import PassError
 from edgeopt.schema.target import TargetFacts
 from edgeopt.schemes import scheme_trained, trained_scheme_for
-from edgeopt.step import PassContext
-from edgeopt.training import Samples, fit, samples_of, supervised, validation
-from edgeopt.training.training_pass import TrainingPass
+from edgeopt.training_pass import TrainingPass
 
 
 class Qat(TrainingPass):
@@ -26,6 +21,7 @@ class Qat(TrainingPass):
     """
 
     name: ClassVar[str] = "qat"
+    body: ClassVar[str] = "edgeopt.bodies.qat_torch"
     version: ClassVar[int] = 2
     teaches: ClassVar[bool] = True
 
@@ -94,100 +90,3 @@ class Qat(TrainingPass):
         """The same module, on grids."""
         facts = d.facts | {"fake-quantized", f"qat-{self.scheme}"}
         return d.model_copy(update={"facts": facts})
-
-    def change(self, model: Any, ctx: PassContext) -> tuple[Any, list[dict[str, Any]]]:
-        """The module on its trained grids. Raises PassError where it cannot be traced."""
-        from edgeopt.quantization.training import quantization_trained
-
-        samples = {split: samples_of(ctx, split) for split in self.splits}
-        inputs = {
-            tensor.name: {"shape": list(tensor.shape), "dtype": tensor.dtype}
-            for tensor in ctx.description.signature.inputs
-        }
-        scheme = "u8s8" if self.scheme == "auto" else self.scheme
-        frozen, record = quantization_trained(
-            model,
-            inputs,
-            scheme=scheme,
-            float_stem=self.float_stem and scheme != "int8",
-            learned=self.ranges == "learned",
-            momentum=self.momentum_ranges,
-            observed=self._observed(samples["train"]),
-            train=lambda made: self._fit(made, samples, ctx),
-        )
-        return frozen, [record]
-
-    def _observed(self, samples: Samples) -> Iterator[Mapping[str, Any]]:
-        import numpy as np
-
-        count = max(self.batch, min(self.observe, len(samples)) // self.batch * self.batch)
-        for start in range(0, count, self.batch):
-            index = np.arange(start, start + self.batch) % len(samples)
-            yield samples.take(index).inputs
-
-    def _fit(self, made: Any, samples: Mapping[str, Samples], ctx: PassContext) -> None:
-        from edgeopt.quantization.training import Schedule
-        from edgeopt.training.objective import weights_digest
-
-        fit(
-            made,
-            samples["train"],
-            self._loss(made, samples["train"], ctx),
-            self,
-            seed=ctx.seed,
-            progress=ctx.progress,
-            checkpoints=ctx.checkpoints,
-            mark=digest_of(
-                [weights_digest(ctx.teacher()) if self.soft else "", samples["validation"].digest()]
-            ),
-            validate=self._validation(made, samples["validation"], ctx),
-            before_step=Schedule(self.freeze_norms, self.freeze_ranges),
-        )
-
-    def _validation(self, made: Any, samples: Samples, ctx: PassContext) -> Any:
-        """By labels that fit the answers, else by the source's answers."""
-        from edgeopt.training.lessons import kind_of, nearness
-        from edgeopt.training.losses import labels_fit
-
-        if labels_fit(made, samples):
-            return validation(samples)
-        return nearness(ctx.teacher().eval(), samples, kind_of(samples))
-
-    def _loss(self, made: Any, samples: Samples, ctx: PassContext) -> Any:
-        """What the source answers and the labels say. Raises PassError for other shapes."""
-        import numpy as np
-        import torch
-
-        from edgeopt.training.calls import called
-        from edgeopt.training.lessons import kind_of, known_answers, lesson
-        from edgeopt.training.losses import all_outputs, labels_fit
-
-        usable = isinstance(ctx, ByHand) or not self.soft or labels_fit(made, samples)
-        soft = self.soft if samples.targets and usable else 1.0
-        if not soft:
-            return supervised(self.label_smoothing)
-        teacher = ctx.teacher().eval().requires_grad_(False)
-        few = samples.take(np.arange(min(self.batch, len(samples)))).inputs
-        with torch.no_grad():
-            mine, theirs = (
-                [t.shape[1:] for t in all_outputs(called(m, few))] for m in (made, teacher)
-            )
-        if mine != theirs:
-            raise PassError(
-                f"the source answers {[list(s) for s in theirs]}, the module "
-                f"{[list(s) for s in mine]}",
-                hint="say 'soft: 0' to train on labels alone",
-            )
-        known = None if self.augmented else known_answers(teacher, samples, ctx.progress)
-        return lesson(
-            teacher,
-            kind=kind_of(samples),
-            temperature=self.temperature,
-            soft=soft,
-            smoothing=self.label_smoothing,
-            method="logits",
-            weight=1.0,
-            pairs=[],
-            seed=ctx.seed,
-            known=known,
-        )

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar, Literal, Self
+from typing import ClassVar, Literal, Self
 
 from pydantic import Field
 
 from edgeopt.schema.artifact import Description, Signature, Tensor
-from edgeopt.schema.errors import DataError, PassError
+from edgeopt.schema.errors import PassError
 from edgeopt.schema.target import TargetFacts
 from edgeopt.schemes import LITERT
-from edgeopt.step import APPROXIMATE, Pass, PassContext, Promise
+from edgeopt.step import APPROXIMATE, Pass, Promise
 
 
 class QuantizeInt8(Pass):
@@ -27,6 +26,7 @@ class QuantizeInt8(Pass):
     takes: ClassVar[str] = "tflite"
     gives: ClassVar[str] = "tflite"
     worker: ClassVar[str] = "litert"
+    body: ClassVar[str] = "edgeopt.bodies.quantize_int8_tflite"
     uses: ClassVar[tuple[str, ...]] = ("ai-edge-quantizer", "ai-edge-litert")
     splits: ClassVar[tuple[str, ...]] = ("calibration",)
     isa_matters: ClassVar[bool] = True
@@ -68,83 +68,9 @@ class QuantizeInt8(Pass):
             )
         return d.model_copy(update={"facts": facts, "signature": signature})
 
-    def run(self, model: Any, ctx: PassContext) -> bytes:
-        """Calibrate where the scheme needs it, quantize. Raises PassError where no weight is."""
-        from edgeopt.formats.tflite import files
-        from edgeopt.formats.tflite.conversion import unquantized
-        from edgeopt.formats.tflite.describe import quantization_form
-        from edgeopt.quantization.biases_tflite import quantized
-
-        if self.scheme == "auto":
-            raise PassError("'auto' stands for several schemes and cannot run itself")
-        try:
-            made = self._configured(model)
-            found = self._calibrated(made, model, ctx) if made.need_calibration else None
-            if made.need_calibration and not found:  # of no operator a range was asked
-                raise unquantized(model, self.scheme)
-            content = quantized(self._configured, model, found)
-        except (DataError, PassError):
-            raise
-        except Exception as error:  # the quantizer raises ValueErrors, KeyErrors, its runtime's own
-            raise PassError(f"ai-edge-quantizer failed: {type(error).__name__}: {error}") from error
-        if not quantization_form(files.unpack(content, "the quantized model")):
-            raise unquantized(content, self.scheme)
-        return content
-
-    def _configured(self, model: bytes) -> Any:
-        from ai_edge_quantizer import qtyping, quantizer
-        from ai_edge_quantizer.algorithm_manager import AlgorithmName
-
-        made = quantizer.Quantizer(model)
-        names, sizes = qtyping.TFLOperationName, qtyping.QuantGranularity
-        granularity = sizes.CHANNELWISE if self.per_channel else sizes.TENSORWISE
-        every = (".*", names.ALL_SUPPORTED)
-        if self.scheme == "dynamic":
-            made.add_dynamic_config(*every, num_bits=8, granularity=granularity)
-        elif self.scheme == "weight-only":
-            made.add_weight_only_config(*every, num_bits=8, granularity=granularity)
-        else:
-            made.add_static_config(
-                *every, activation_num_bits=8, weight_num_bits=8, weight_granularity=granularity
-            )
-        if self.scheme == "static":
-            for border in (names.INPUT, names.OUTPUT):
-                made.update_quantization_recipe(
-                    ".*", border, algorithm_key=AlgorithmName.NO_QUANTIZE
-                )
-        return made
-
-    def _calibrated(self, made: Any, model: bytes, ctx: PassContext) -> Any:
-        from edgeopt.formats.tflite import files
-        from edgeopt.quantization.ranges_tflite import extremes
-
-        graph = files.unpack(model, "the parent")
-        keys = [files.text(s.signatureKey) for s in graph.signatureDefs or []]
-        if len(keys) != 1:
-            raise PassError(
-                f"ai-edge-quantizer calibrates models with one signature; this one has "
-                f"{len(keys) or 'none'}",
-                hint="quantize-int8 with 'scheme: dynamic' or 'weight-only' needs none.",
-            )
-        feeds = list(_feeds(ctx, self.samples))  # the calibrator walks through them twice
-        return extremes(made, model, keys[0], feeds)
-
 
 def _narrowed(tensor: Tensor) -> Tensor:
     """A float input or output as int8; scale and zero point are known once it is made."""
     if tensor.dtype != "float32":
         return tensor
     return tensor.model_copy(update={"dtype": "int8"})
-
-
-def _feeds(ctx: PassContext, samples: int) -> Iterator[dict[str, Any]]:
-    """The calibration samples in the model's batch. Raises DataError."""
-    arrays: Mapping[str, Any] = ctx.data("calibration")
-    signature = ctx.description.signature
-    batch = signature.batch or 1
-    count = min(samples, *(len(arrays[t.name]) for t in signature.inputs)) // batch * batch
-    if not count:
-        raise DataError(f"too few calibration samples: the model takes {batch} at a time")
-    for start in range(0, count, batch):
-        ctx.progress(start, count)
-        yield {t.name: arrays[t.name][start : start + batch] for t in signature.inputs}

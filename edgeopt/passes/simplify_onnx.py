@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from edgeopt.schema.artifact import Description
 from edgeopt.schema.errors import PassError
-from edgeopt.step import Pass, PassContext, Promise, close
+from edgeopt.step import Pass, Promise, close
 
 
 class SimplifyOnnx(Pass):
@@ -19,6 +19,7 @@ class SimplifyOnnx(Pass):
     takes: ClassVar[str] = "onnx"
     gives: ClassVar[str] = "onnx"
     worker: ClassVar[str] = "onnx"
+    body: ClassVar[str] = "edgeopt.bodies.simplify_onnx"
     uses: ClassVar[tuple[str, ...]] = ("onnx", "onnxsim", "onnxruntime")
     promise: ClassVar[Promise] = close(rtol=1e-3, atol=1e-5)
 
@@ -29,74 +30,3 @@ class SimplifyOnnx(Pass):
                 f"{self.name} would fold the quantized weights back into float",
                 hint="Put simplify-onnx before quantize-int8.",
             )
-
-    def run(self, model: Any, ctx: PassContext) -> Any:
-        """``onnxsim.simplify``, its own verdict checked, inputs and outputs kept."""
-        import onnx
-        import onnxsim
-
-        from edgeopt.formats.onnx import portable
-
-        before = onnx.ModelProto()
-        before.CopyFrom(model)
-        portable.modern(model)
-        try:
-            made, sound = onnxsim.simplify(model)
-        except Exception as error:  # onnxsim passes on whatever its C++ core throws
-            raise PassError(f"onnxsim failed: {str(error).strip()}") from error
-        if not sound:
-            raise PassError("onnxsim says that its own result is not sound")
-        ctx.progress(1, 2)
-        made = onnx.shape_inference.infer_shapes(made)
-        pool_means(made)
-        return portable.finished(made, before)
-
-
-def pool_means(model: Any) -> int:
-    """Write ReduceMean over the two last axes of a rank-4 tensor as GlobalAveragePool.
-
-    Returns how many. Without ``keepdims`` a Flatten follows: (n, c, 1, 1) -> (n, c).
-    """
-    from onnx import helper, numpy_helper
-
-    graph = model.graph
-    ranks = {
-        value.name: len(value.type.tensor_type.shape.dim)
-        for value in (*graph.value_info, *graph.input)
-    }
-    held = {tensor.name: tensor for tensor in graph.initializer}
-    nodes, count = [], 0
-    for node in graph.node:
-        attributes = {a.name: helper.get_attribute_value(a) for a in node.attribute}
-        axes = attributes.get("axes")
-        if node.op_type == "ReduceMean" and len(node.input) > 1 and node.input[1] in held:
-            axes = numpy_helper.to_array(held[node.input[1]]).tolist()
-        spatial = axes is not None and sorted(axis % 4 for axis in axes) == [2, 3]
-        if node.op_type != "ReduceMean" or not spatial or ranks.get(node.input[0]) != 4:
-            nodes.append(node)
-            continue
-        count += 1
-        result = node.output[0]
-        pooled = result if attributes.get("keepdims", 1) else f"{result}_pooled"
-        nodes.append(
-            helper.make_node("GlobalAveragePool", [node.input[0]], [pooled], name=node.name)
-        )
-        if pooled != result:
-            flat = f"{node.name}_flat" if node.name else ""
-            nodes.append(helper.make_node("Flatten", [pooled], [result], name=flat, axis=1))
-    if count:
-        del graph.node[:]
-        graph.node.extend(nodes)
-        _drop_unused(model)
-    return count
-
-
-def _drop_unused(model: Any) -> None:
-    """Remove initializers that no node (of any subgraph) and no output names."""
-    from edgeopt.formats.onnx.describe import nodes
-
-    used = {name for node in nodes(model) for name in node.input}
-    used |= {output.name for output in model.graph.output}
-    kept = [tensor for tensor in model.graph.initializer if tensor.name in used]
-    del model.graph.initializer[:]
-    model.graph.initializer.extend(kept)

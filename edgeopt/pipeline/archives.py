@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from edgeopt.data.load import check_finite
 from edgeopt.data.sources.npz import Npz
 from edgeopt.data.splits import by_split
@@ -106,8 +108,6 @@ def _labels(archive: Npz, members: Mapping[str, str], label: str) -> Any:
 
 
 def _random(d: Description, store: Store) -> Arrays:
-    import numpy as np
-
     rng = np.random.default_rng(0)
     refs: dict[str, ArrayRef] = {}
     for tensor in d.signature.inputs:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from edgeopt.engine import Engine
-from edgeopt.formats import format_named
+from edgeopt.formats import declared
 from edgeopt.formats.conversion import form_of
 from edgeopt.pipeline.measure import Entry
 from edgeopt.pipeline.targets import target_group
@@ -76,7 +76,7 @@ def _analysis(model: str, d: Description, runtime: str, by: str, note: str) -> J
         id=f"conversion:{runtime or 'file'}:{model}",
         kind="analysis",
         name="conversion",
-        worker=format_named(d.format).worker,
+        worker=declared(d.format).worker,
         params={"runtime": runtime, "by": by, "note": note},
         inputs={"model": model},
         limits=Limits(time_s=LIMIT_S),

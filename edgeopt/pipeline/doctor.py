@@ -11,7 +11,8 @@ from packaging.requirements import Requirement
 
 from edgeopt.bench.accelerators import accelerators
 from edgeopt.devices import device_named
-from edgeopt.devices.configured import configured, devices_file
+from edgeopt.devices.configured import configured
+from edgeopt.devices.file import devices_file
 from edgeopt.pipeline.prepare import installed_version
 from edgeopt.schema.errors import DeviceError, UsageError
 from edgeopt.schema.target import RUNTIMES, TargetFacts, parse_target

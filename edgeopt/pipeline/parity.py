@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+
+import numpy as np
 
 from edgeopt.schema.measurement import Measurement
 from edgeopt.schema.parity import TOLERANCE, Parity
-
-if TYPE_CHECKING:
-    import numpy as np
 
 LARGEST = 3.4028235e38  # of float32
 SAMPLES_MAX = 256  # of a split, the first: what is compared on every device
@@ -27,8 +25,6 @@ def compared(
     unless it was a near tie: the two scores as far apart as is tolerated of each. Equal infinities
     are no difference; one that the other side has not is the largest that float32 holds.
     """
-    import numpy as np
-
     found = []
     for tensor, given in device.items():
         n = min(len(given), len(host[tensor]), SAMPLES_MAX)
@@ -53,8 +49,6 @@ def compared(
 
 def _off(mine: np.ndarray, theirs: np.ndarray) -> np.ndarray:
     """How far each value is off, float64."""
-    import numpy as np
-
     a, b = mine.astype(np.float64), theirs.astype(np.float64)
     with np.errstate(invalid="ignore"):
         off = np.where(a == b, 0.0, np.abs(a - b))
@@ -63,8 +57,6 @@ def _off(mine: np.ndarray, theirs: np.ndarray) -> np.ndarray:
 
 def _flips(mine: np.ndarray, theirs: np.ndarray, near: float) -> int:
     """Samples of another arg max, (n, classes) each, that are no ties within ``near``."""
-    import numpy as np
-
     if mine.shape[1] < 2:
         return 0
     rows = np.arange(len(mine))

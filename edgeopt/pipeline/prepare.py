@@ -15,7 +15,7 @@ from edgeopt.data.splits import is_plain, parse_selection
 from edgeopt.data.tensors import doubts, sample_inputs
 from edgeopt.devices import device_named
 from edgeopt.engine import Engine
-from edgeopt.formats import format_named, format_of
+from edgeopt.formats import declared, format_of
 from edgeopt.formats.torch.sources import check_defined
 from edgeopt.pipeline.classes import classes_of
 from edgeopt.pipeline.labelled import labels_of
@@ -159,7 +159,7 @@ def open_job(recipe: Recipe, samples: Mapping[str, Any]) -> Job:
     Its key holds the digest of every file that it reads; raises ModelError for a missing one.
     """
     spec = recipe.model.to_json()
-    fmt = format_named(spec["format"] or _source_format(recipe))
+    fmt = declared(spec["format"] or _source_format(recipe))
     spec["format"] = fmt.name
     root = _rebased(spec, recipe.root)
     files = fmt.sources(spec, root)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from edgeopt.data.tensors import bind, layouts_read
-from edgeopt.formats import format_named
+from edgeopt.formats import declared
 from edgeopt.planner.known import Known, UserCode
 from edgeopt.recipe import Recipe
 from edgeopt.schema.artifact import Description
@@ -113,7 +113,7 @@ class Jobs:
     def check_source(self) -> str:
         """The id of the job that looks whether the source answers soundly."""
         source = self.known.source
-        kind = format_named(source.format)
+        kind = declared(source.format)
         self.by_id.setdefault(
             SOURCE_CHECK,
             Job(
@@ -135,7 +135,7 @@ class Jobs:
         return SOURCE_CHECK
 
     def _add_check(self, parent: Branch, child: Branch, step: Pass) -> None:
-        formats = [format_named(d.format) for d in (parent.description, child.description)]
+        formats = [declared(d.format) for d in (parent.description, child.description)]
         workers = sorted({f.worker for f in formats}, key=HEAVIEST.index)
         uses = sorted({name for f in formats for name in f.uses})
         self.by_id[child.check] = Job(

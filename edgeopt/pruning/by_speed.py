@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from edgeopt.bench.race import SCHEDULES, race
 from edgeopt.bench.task import Side, Task
 from edgeopt.devices import device_named
@@ -69,8 +71,6 @@ def _kept(inputs: Mapping[str, Any], store: Store) -> Arrays:
 
 def _exported(module: Any, inputs: Mapping[str, Any], folder: Path, store: Store) -> Artifact:
     """The module as ONNX in the store, its batch free. Raises PassError."""
-    import torch
-
     folder.mkdir()
     shapes = {name: {0: torch.export.Dim("batch", min=1)} for name in inputs}
     few = {name: tensor[:2].detach().cpu() for name, tensor in inputs.items()}

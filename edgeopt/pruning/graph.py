@@ -15,10 +15,15 @@ from math import prod
 from typing import Any
 
 import torch
+import torch_pruning
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
 from torch.nn.modules.instancenorm import _InstanceNorm
+from torch_pruning.dependency import graph as dependency
+from torch_pruning.dependency import index_mapping, shape_infer
+from torch_pruning.dependency.index_mapping import _ConcatIndexMapping
+from torch_pruning.ops import OPTYPE
 
 from edgeopt.pruning.groups import Group, LeftAlone, Role, Slice
 from edgeopt.pruning.surgery import depthwise
@@ -67,8 +72,6 @@ def channel_groups(module: nn.Module, feeds: Feeds) -> Iterator[Group | LeftAlon
 
 
 def _graph(traced: nn.Module, feeds: Feeds) -> Any:
-    import torch_pruning
-
     with warnings.catch_warnings(), torch.enable_grad(), whole_attention(), _reshapes_tried():
         warnings.simplefilter("ignore")
         graph = torch_pruning.DependencyGraph()
@@ -85,9 +88,6 @@ def _graph(traced: nn.Module, feeds: Feeds) -> Any:
 
 def _map_padded(graph: Any) -> None:
     """Teach the graph what it takes for an operation on each element: padding of channels."""
-    from torch_pruning.dependency import shape_infer
-    from torch_pruning.dependency.index_mapping import _ConcatIndexMapping
-
     for node in graph.module2node.values():
         padded = getattr(node.grad_fn, "_saved_pad", None)
         axes = len(node.grad_fn._input_metadata[0].shape) if padded else 0
@@ -119,19 +119,17 @@ def _reshapes_tried() -> Iterator[None]:
     """Reshapes that Torch-Pruning fails at (a channel shuffle: it divides by zero) map nothing;
     what is wrong with that shows when the group is tried.
     """
-    from torch_pruning.dependency import index_mapping as library
-
-    mapped = library.update_reshape_index_mapping
+    mapped = index_mapping.update_reshape_index_mapping
 
     def tried(graph: Any, node: Any) -> None:
         with suppress(ZeroDivisionError):
             mapped(graph, node)
 
-    library.update_reshape_index_mapping = tried
+    index_mapping.update_reshape_index_mapping = tried
     try:
         yield
     finally:
-        library.update_reshape_index_mapping = mapped
+        index_mapping.update_reshape_index_mapping = mapped
 
 
 @contextmanager
@@ -139,25 +137,23 @@ def _ending(graph: Any) -> Iterator[None]:
     """Groups with an end: where an operation multiplies channels with each other, as a Gram matrix
     does, the graph walks in circles, to more indices each time than anything has there.
     """
-    from torch_pruning.dependency import graph as library
-
     nodes = graph.module2node.values()
     turns = TURNS * sum(len(node.dependencies) for node in nodes)
     weights = sum(p.numel() for p in graph.model.parameters())
     most = weights + max(prod(shape) for node in nodes for shape in _shapes(node))
 
-    class Ending(library.Group):  # type: ignore[misc]
+    class Ending(dependency.Group):  # type: ignore[misc]
         def add_dep(self, dep: Any, idxs: Any) -> None:
             if len(idxs) > most or len(self) > turns:
                 raise Refusal("an operation mixes its channels with each other")
             super().add_dep(dep, idxs)
 
-    was = library.Group
-    library.Group = Ending
+    was = dependency.Group
+    dependency.Group = Ending
     try:
         yield
     finally:
-        library.Group = was
+        dependency.Group = was
 
 
 def _shapes(node: Any) -> list[Any]:
@@ -349,8 +345,6 @@ class _Building:
 
 def _joined(graph: Any, node: Any) -> bool:
     """Whether a concatenation stands between a layer and those that it reads."""
-    from torch_pruning.ops import OPTYPE
-
     waiting, seen = list(node.inputs), set()
     while waiting:
         before = waiting.pop()

@@ -16,6 +16,8 @@ from typing import Any
 
 import numpy as np
 import torch
+from ai_edge_quantizer import qtyping, quantizer
+from ai_edge_quantizer.algorithm_manager import AlgorithmName
 
 from edgeopt.agent import fakequant, traced
 from edgeopt.formats.tflite import files
@@ -220,9 +222,6 @@ def _values(model: Any, tensor: Any) -> Any:
 
 def _typed(content: bytes, model: Any, known: Mapping[int, Grid]) -> Any:
     """The model with the types that ai-edge-quantizer gives: int8 where all ends have a grid."""
-    from ai_edge_quantizer import qtyping, quantizer
-    from ai_edge_quantizer.algorithm_manager import AlgorithmName
-
     names, tensors = qtyping.TFLOperationName, model.subgraphs[0].tensors
     made = quantizer.Quantizer(content)
     made.add_static_config(

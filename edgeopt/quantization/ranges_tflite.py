@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from ai_edge_quantizer import calibrator, recipe_manager
+from ai_edge_quantizer.utils import qsv_utils
 
 from edgeopt.formats.tflite import files
 
@@ -20,9 +22,6 @@ def extremes(made: Any, model: bytes, signature: str, feeds: Sequence[Mapping[st
     sample's extremes: the last samples count most, and most samples reach beyond. Here nothing
     is forgotten, so the order does not matter. Raises what the quantizer and LiteRT raise.
     """
-    from ai_edge_quantizer import calibrator, recipe_manager
-    from ai_edge_quantizer.utils import qsv_utils
-
     recipe = recipe_manager.RecipeManager()
     recipe.load_quantization_recipe(made.get_quantization_recipe())
     reader = calibrator.Calibrator(model, num_threads=1, qsv_update_func=qsv_utils.min_max_update)

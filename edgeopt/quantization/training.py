@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+import traceback
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from torch import nn
@@ -129,10 +132,6 @@ def untraceable(error: Exception) -> PassError:
 
 def _user_lines(error: BaseException | None) -> list[str]:
     """``FILE:LINE in FUNCTION`` of the user's code in a traceback, the innermost first."""
-    import re
-    import traceback
-    from pathlib import Path
-
     if error is None:
         return []
     found = [

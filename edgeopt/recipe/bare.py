@@ -6,6 +6,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+from edgeopt.data.sources.npz import Npz
 from edgeopt.data.splits import PLAIN, by_split
 from edgeopt.schema.errors import DataError
 
@@ -70,8 +71,6 @@ def data_fields(path: Path, *, train: bool = False) -> dict[str, Any]:
 
 def _plain_fields(path: Path, names: set[str]) -> dict[str, Any]:
     """``data`` for plain arrays; too few to be cut in two only validate."""
-    from edgeopt.data.sources.npz import Npz
-
     with Npz(path) as archive:
         n = min(archive.length(name) for name in names)
     cut = min(CALIBRATION_SAMPLES, n // 4)

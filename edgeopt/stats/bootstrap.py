@@ -28,7 +28,7 @@ def bootstrap(statistic: Callable[..., Any], *columns: Array) -> tuple[float, fl
     n = len(columns[0])
     if n < 2:
         raise ValueError("a bootstrap needs at least two samples")
-    from scipy.stats import bootstrap as scipy_bootstrap
+    from scipy.stats import bootstrap as scipy_bootstrap  # slow
 
     found = scipy_bootstrap(
         columns,

@@ -15,7 +15,7 @@ def wilson(hits: int, n: int) -> tuple[float, float]:
     """Wilson's score interval of a proportion (JASA 22, 1927). Raises ValueError for n < 1."""
     if n < 1 or not 0 <= hits <= n:
         raise ValueError(f"{hits} of {n} is no proportion")
-    from scipy.stats import binomtest
+    from scipy.stats import binomtest  # slow
 
     found = binomtest(hits, n).proportion_ci(CONFIDENCE, method="wilson")
     return float(found.low), float(found.high)

@@ -10,10 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import exp, log, sqrt
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    import numpy as np
+import numpy as np
 
 CONFIDENCE = 0.95
 METHOD = "Student's t over logarithms"
@@ -54,13 +52,11 @@ def geometric_interval(values: Sequence[float]) -> Interval:
 
 def quantile_of_t(degrees: int) -> float:
     """The two-sided 95% quantile of Student's t."""
-    from scipy.special import stdtrit
+    from scipy.special import stdtrit  # slow
 
     return float(stdtrit(degrees, 0.5 + CONFIDENCE / 2))
 
 
 def percentile(nanoseconds: np.ndarray, percent: float) -> float:
     """The percentile in milliseconds, linear between neighbours."""
-    import numpy as np
-
     return float(np.percentile(nanoseconds, percent)) / 1e6

@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Self
 
+import platformdirs
+
 from edgeopt.schema.artifact import Artifact
 from edgeopt.schema.base import canonical
 from edgeopt.schema.errors import StoreError
@@ -52,8 +54,6 @@ class Store:
         """The store at ``$EDGEOPT_STORE``, or ``edgeopt`` in the user's cache folder."""
         if named := os.environ.get("EDGEOPT_STORE"):
             return cls(Path(named).expanduser())
-        import platformdirs
-
         return cls(platformdirs.user_cache_path("edgeopt"))
 
     def close(self) -> None:
@@ -100,7 +100,7 @@ class Store:
 
         Raises StoreError for dtypes that only pickle can keep.
         """
-        import numpy as np
+        import numpy as np  # the engine does without
 
         if array.dtype.kind not in PLAIN_KINDS:
             raise StoreError(f"arrays of dtype {array.dtype} cannot be stored")
@@ -111,7 +111,7 @@ class Store:
     def get_array(self, ref: ArrayRef) -> np.ndarray:
         """The array, read-only and memory-mapped. Raises StoreError if it is not what
         ``ref`` says."""
-        import numpy as np
+        import numpy as np  # the engine does without
 
         path = self.path(ref.blob)
         try:

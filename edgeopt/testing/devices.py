@@ -17,6 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+from onnx import TensorProto, helper, numpy_helper
+
 from edgeopt.bench.jobs import ROLES, run_bench
 from edgeopt.devices import Device, device_named
 from edgeopt.schema.artifact import Artifact
@@ -52,8 +55,6 @@ def says_hello(place: Place) -> str:
 
 def scores_as_here(place: Place) -> str:
     """A small network answers as it does on this machine."""
-    import numpy as np
-
     found = [_scored(place, target) for target in (str(place.target), "local/onnxruntime")]
     np.testing.assert_allclose(found[0], found[1], rtol=RTOL, atol=ATOL)
     return f"{len(found[0])} outputs, at most {np.abs(found[0] - found[1]).max():.1e} apart"
@@ -202,8 +203,6 @@ def run_small(
     layers: int = 0,
 ) -> dict[str, Any]:
     """Score a small network, or race it against itself; the value of that job."""
-    import numpy as np
-
     store = place.store
     x = np.random.default_rng(0).standard_normal((SAMPLES, WIDTH)).astype(np.float32)
     tensors = Arrays(split="check", n=SAMPLES, arrays={"x": store.put_array(x)})
@@ -223,8 +222,6 @@ def run_small(
 
 def _network(layers: int) -> bytes:
     """MatMul and Relu with a free batch, ONNX; each layer more takes some 10 us."""
-    import numpy as np
-    from onnx import TensorProto, helper, numpy_helper
 
     def weights(name: str, rows: int, columns: int) -> Any:
         values = np.linspace(-1, 1, rows * columns, dtype=np.float32).reshape(rows, columns)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from edgeopt.training.loop import Fitted, Progress, Score, fit
 from edgeopt.training.losses import supervised, validation
 from edgeopt.training.samples import Batch, Samples, samples_of
-from edgeopt.training.settings import TrainingSettings
+from edgeopt.training_pass import TrainingSettings
 
 __all__ = [
     "Batch",

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
+
 from edgeopt.schema.errors import PassError
 from edgeopt.training.samples import derived
-from edgeopt.training.settings import TrainingSettings
+from edgeopt.training_pass import TrainingSettings
 
 
 def augmented(
@@ -19,8 +21,6 @@ def augmented(
     """
     if not settings.augmented:
         return inputs
-    import torch
-
     images = {n: x for n, x in inputs.items() if x.ndim == 4 and x.is_floating_point()}
     if not images:
         raise PassError(
@@ -35,8 +35,6 @@ def augmented(
 
 def _changed(x: Any, settings: TrainingSettings, draws: Any) -> Any:
     """Images (b, c, h, w) by draws (5, b) from [0, 1)."""
-    import torch
-
     b, c, h, w = x.shape
     span = 2 * settings.shift + 1
     rows = torch.arange(h) + (draws[0] * span).long()[:, None] - settings.shift
@@ -61,8 +59,6 @@ def _changed(x: Any, settings: TrainingSettings, draws: Any) -> Any:
 
 def _within(side: int, size: int, draw: Any) -> Any:
     """(b, size): where a patch lies along an axis; it may stick out over the border."""
-    import torch
-
     start = (draw * (size + side)).long()[:, None] - side
     line = torch.arange(size)
     return (line >= start) & (line < start + side)

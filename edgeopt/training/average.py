@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
+from torch.optim.swa_utils import AveragedModel
+
 
 def average_of(module: Any, decay: float) -> Any:
     """torch's ``AveragedModel`` of ``module``, exponential, buffers included.
@@ -11,8 +14,6 @@ def average_of(module: Any, decay: float) -> Any:
     The decay grows to its value, ``min(decay, (1 + n) / (10 + n))`` at update n: a short run
     forgets its first weights too.
     """
-    import torch
-    from torch.optim.swa_utils import AveragedModel
 
     def update(averages: Any, values: Any, count: Any) -> None:
         n = int(count)

@@ -6,6 +6,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from edgeopt.schema.errors import PassError
 
 FILE = "checkpoint.pt"
@@ -13,8 +15,6 @@ FILE = "checkpoint.pt"
 
 def write(folder: Path, state: dict[str, Any]) -> None:
     """Replace the folder's checkpoint by ``state``: tensors and plain values, durable."""
-    import torch
-
     rough = folder / f"{FILE}.{os.getpid()}.part"
     try:
         with rough.open("wb") as file:
@@ -31,8 +31,6 @@ def read(folder: Path | None, mark: str) -> dict[str, Any] | None:
 
     No pickled code is run. Raises PassError for a file that is no checkpoint.
     """
-    import torch
-
     if folder is None:
         return None
     for stale in folder.glob(f"{FILE}.*.part"):
@@ -50,8 +48,6 @@ def read(folder: Path | None, mark: str) -> dict[str, Any] | None:
 
 def saved_step(folder: Path | None) -> int | None:
     """The step of the folder's checkpoint, for messages; None where there is none."""
-    import torch
-
     if folder is None or not (folder / FILE).is_file():
         return None
     return int(torch.load(folder / FILE, map_location="cpu", weights_only=True)["step"])

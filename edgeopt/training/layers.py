@@ -6,6 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
+import torch
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.conv import _ConvNd
+
 from edgeopt.schema.errors import PassError, did_you_mean
 from edgeopt.training.calls import called
 
@@ -87,10 +92,6 @@ def _channels(module: Any, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, i
 
     Layers without weights are like the one before.
     """
-    from torch import nn
-    from torch.nn.modules.batchnorm import _BatchNorm
-    from torch.nn.modules.conv import _ConvNd
-
     layers, found, tokens = dict(module.named_modules()), {}, False
     for name, shape in shapes.items():
         inside = list(layers[name].modules())
@@ -104,8 +105,6 @@ def _channels(module: Any, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, i
 
 def _shapes(module: Any, inputs: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
     """Shapes of the tensors that layers give, in the order in which they end."""
-    import torch
-
     found: dict[str, tuple[int, ...]] = {}
     names = [name for name, _ in module.named_modules() if name]
     mode = module.training

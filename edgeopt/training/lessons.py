@@ -6,6 +6,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
+import torch
+from torch.nn import functional
 
 from edgeopt.schema.errors import PassError
 from edgeopt.training.calls import asked
@@ -32,8 +34,6 @@ def output_loss(student: Any, teacher: Any, kind: Kind, temperature: float = 1.0
     ``values``: mean square error (Ba and Caruana, arXiv:1312.6184). ``embedding``: one minus the
     cosine.
     """
-    from torch.nn import functional
-
     student, teacher = student.float(), teacher.float()
     if kind == "values":
         return functional.mse_loss(student, teacher)
@@ -73,8 +73,6 @@ def answers_loss(
 def attention_map(features: Any, axis: int) -> Any:
     """(b, positions) of length 1: where channels are strong (Zagoruyko and Komodakis,
     arXiv:1612.03928)."""
-    from torch.nn import functional
-
     return functional.normalize(features.float().square().mean(axis).flatten(1))
 
 
@@ -97,8 +95,6 @@ def lesson(
     features or attention beside both. ``known`` are the teacher's outputs for all samples, or
     None to ask it at each step, as augmented samples need.
     """
-    import torch
-
     return _lesson_kind()(
         teacher, kind, temperature, soft, smoothing, method, weight, pairs,
         _projections(pairs, seed) if method == "features" else torch.nn.ModuleList(), known,
@@ -108,8 +104,6 @@ def lesson(
 def _projections(pairs: Sequence[Pair], seed: int) -> Any:
     """Linear maps of the student's channels to the teacher's, where widths differ (FitNets,
     Romero et al., arXiv:1412.6550)."""
-    import torch
-
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derived(seed, "projections", 0))
         return torch.nn.ModuleList(
@@ -119,9 +113,6 @@ def _projections(pairs: Sequence[Pair], seed: int) -> Any:
 
 
 def _lesson_kind() -> Any:
-    import torch
-    from torch.nn import functional
-
     class Lesson(torch.nn.Module):
         def __init__(
             self, teacher: Any, kind: Kind, temperature: float, soft: float, smoothing: float,
@@ -194,8 +185,6 @@ def nearness(teacher: Any, samples: Samples, kind: Kind) -> Callable[[Any], Scor
 
 def known_answers(teacher: Any, samples: Samples, progress: Any) -> Any:
     """``answers_of`` all samples, or None where they would take too much memory."""
-    import torch
-
     few = samples.take(np.arange(min(2, len(samples)))).inputs
     with torch.no_grad():
         made = all_outputs(asked(teacher, few))
@@ -207,8 +196,6 @@ def answers_of(
     teacher: Any, samples: Samples, tell: Callable[[int, int], None] = lambda _done, _total: None
 ) -> list[Any]:
     """A module's outputs for all samples, (n, ...) each, on the CPU."""
-    import torch
-
     parts = []
     with torch.no_grad():
         for start in range(0, len(samples), STEP):

@@ -14,6 +14,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
+import torch
+
 from edgeopt.schema.base import digest_of
 from edgeopt.schema.errors import PassError
 from edgeopt.training import checkpoints as saved
@@ -30,8 +32,8 @@ from edgeopt.training.optimizers import optimizer_of
 from edgeopt.training.precision import precision_on
 from edgeopt.training.samples import Batch, Samples
 from edgeopt.training.schedule import learning_rate
-from edgeopt.training.settings import TrainingSettings
 from edgeopt.training.states import determined, seed_step
+from edgeopt.training_pass import TrainingSettings
 
 Loss = Callable[[Any, Batch], Any]  # (module, batch) -> loss, or (loss, {figure: value})
 
@@ -117,8 +119,6 @@ class _Run:
         self, module: Any, samples: Samples, loss: Loss, settings: TrainingSettings, seed: int,
         folder: Path | None, accelerator: Any, mark: str,
     ) -> None:  # fmt: skip
-        import torch
-
         self.module, self.samples, self.settings, self.seed = module, samples, settings, seed
         self.folder, self.accelerator = folder, accelerator
         self.device = accelerator.device if accelerator else torch.device(settings.device)
@@ -164,8 +164,6 @@ class _Run:
 
     def one_step(self, before_step: Callable[[Any, int, int], None] | None) -> None:
         """Forward, backward, update. Raises PassError for a loss that is no number."""
-        import torch
-
         step, settings = self.step, self.settings
         seed_step(self.seed, step, self.rank)
         self.objective.train()
@@ -259,7 +257,7 @@ class _Run:
         """The first process's word, which all follow."""
         if self.ranks == 1:
             return score
-        from accelerate.utils import broadcast_object_list
+        from accelerate.utils import broadcast_object_list  # needed by several processes alone
 
         return Score(*broadcast_object_list([tuple(score)])[0])
 
@@ -267,8 +265,6 @@ class _Run:
 
     def save(self) -> None:
         """Write a checkpoint, unless a weight is no number. Raises PassError then."""
-        import torch
-
         for name, value in self.module.state_dict().items():
             if value.is_floating_point() and not torch.isfinite(value).all():
                 raise self._diverged(f"'{name}' is not finite after step {self.step - 1}")
@@ -300,8 +296,6 @@ class _Run:
 
     def finished(self) -> Fitted:
         """Put the weights that are kept into the module."""
-        import torch
-
         if self.best_state:
             self.module.load_state_dict(self.best_state)
         elif self.average is not None:

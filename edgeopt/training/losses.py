@@ -5,6 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+import torch
+from torch.nn import functional
+
+from edgeopt.formats.torch.module import named_outputs
 from edgeopt.schema.errors import PassError
 from edgeopt.training.calls import asked
 from edgeopt.training.loop import Score
@@ -15,8 +20,6 @@ STEP = 500  # samples a forward pass of validation
 
 def all_outputs(made: Any) -> list[Any]:
     """The tensors that a module gives, in its order. Raises ModelError for anything else."""
-    from edgeopt.formats.torch.module import named_outputs
-
     return list(named_outputs(made, "").values())
 
 
@@ -26,8 +29,6 @@ def label_loss(outputs: Any, labels: Any, smoothing: float = 0.0) -> Any:
 
     Raises PassError where shapes do not fit, or a class has no score.
     """
-    from torch.nn import functional
-
     outputs = outputs.float()
     if labels.is_floating_point():
         if _long_axes(outputs) != _long_axes(labels):
@@ -68,9 +69,6 @@ def _long_axes(tensor: Any) -> list[int]:
 
 def labels_fit(module: Any, samples: Samples) -> bool:
     """Whether ``label_loss`` can compare what a module in evaluation mode answers with labels."""
-    import numpy as np
-    import torch
-
     if not samples.targets:
         return False
     rows = []
@@ -113,9 +111,6 @@ def validation(samples: Samples) -> Callable[[Any], Score]:
     Of several labelled outputs the mean accuracy, or, with values among them, the mean loss.
     Raises PassError where there are no labels.
     """
-    import numpy as np
-    import torch
-
     if samples.labels is None:
         raise PassError("validation needs labels and the data has none", hint="Name data.label.")
 

@@ -6,6 +6,8 @@ import hashlib
 from typing import Any
 
 import numpy as np
+import torch
+from torch.overrides import TorchFunctionMode
 
 from edgeopt.training.calls import called
 from edgeopt.training.samples import Batch, Samples
@@ -18,8 +20,6 @@ def lay_out(module: Any, samples: Samples) -> bool:
     relies on the other order (``view`` behind a convolution) stays as it is, and so does one with
     group norm: torch 2.13 crashes in its gradient where the input needs none. True if arranged.
     """
-    import torch
-    from torch.overrides import TorchFunctionMode
 
     class Watch(TorchFunctionMode):
         def __torch_function__(self, function: Any, types: Any, args: Any = (), named: Any = None):  # type: ignore[no-untyped-def]
@@ -51,21 +51,16 @@ def lay_out(module: Any, samples: Samples) -> bool:
 
 def lay_back(module: Any) -> None:
     """Undo ``lay_out``."""
-    import torch
-
     module.to(memory_format=torch.contiguous_format)
 
 
 def channels_last(x: Any) -> Any:
     """A batch of images arranged as ``lay_out`` arranges weights; others as they are."""
-    import torch
-
     return x.contiguous(memory_format=torch.channels_last) if x.ndim == 4 else x
 
 
 def objective_of(module: Any, loss: Any) -> Any:
     """Module and loss as one module: what is trained, saved, and shared between processes."""
-    import torch
 
     class Objective(torch.nn.Module):
         def __init__(self) -> None:
@@ -80,8 +75,6 @@ def objective_of(module: Any, loss: Any) -> Any:
 
 def weights_digest(module: Any) -> str:
     """The SHA-256 of all weights and buffers of a module."""
-    import torch
-
     told = hashlib.sha256()
     for name, value in module.state_dict().items():
         told.update(f"{name}{value.dtype}{tuple(value.shape)}".encode())

@@ -6,8 +6,10 @@ import inspect
 from collections.abc import Iterable
 from typing import Any
 
+import torch
+
 from edgeopt.schema.errors import PassError, did_you_mean
-from edgeopt.training.settings import TrainingSettings
+from edgeopt.training_pass import TrainingSettings
 
 UNFIT = ("optimizer", "lbfgs", "muon", "sparseadam")  # need closures, matrices, sparse gradients
 
@@ -18,8 +20,6 @@ def optimizer_of(parameters: Iterable[Any], settings: TrainingSettings) -> Any:
     It gets rate, weight decay, and momentum (Nesterov's, with sgd) where it takes them. Raises
     PassError for a name that is none.
     """
-    import torch
-
     kinds = {
         name.lower(): kind
         for name, kind in vars(torch.optim).items()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import torch
+
 from edgeopt.agent import machine
-from edgeopt.training.settings import TrainingSettings
+from edgeopt.training_pass import TrainingSettings
 
 BFLOAT16 = {"avx512_bf16", "amx_bf16", "bf16"}  # CPU features by the kernel's names: x86, Arm
 
@@ -16,8 +18,6 @@ def precision_on(device: str, settings: TrainingSettings) -> str:
     if settings.precision != "auto":
         return settings.precision
     if device == "cuda":
-        import torch
-
         able = torch.cuda.is_bf16_supported(including_emulation=False)
     else:
         able = not BFLOAT16.isdisjoint(machine.facts()["features"])

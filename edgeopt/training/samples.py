@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 
 from edgeopt.schema.errors import DataError
 from edgeopt.step import PassContext
@@ -96,8 +97,6 @@ class Samples:
 
     def take(self, index: Array, step: int = 0) -> Batch:
         """The samples at ``index`` (b,), copied into tensors on the CPU."""
-        import torch
-
         inputs = {n: torch.from_numpy(np.array(a[index])) for n, a in self.inputs.items()}
         targets = []
         for target in self.targets:

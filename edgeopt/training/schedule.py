@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from edgeopt.training.settings import ONE_CYCLE_WARMUP, TrainingSettings
+from edgeopt.training_pass import ONE_CYCLE_WARMUP, TrainingSettings
 
 
 def learning_rate(settings: TrainingSettings, step: int, total: int) -> float:

@@ -8,16 +8,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import numpy as np
+import torch
 
 from edgeopt.training.samples import derived
-from edgeopt.training.settings import TrainingSettings
+from edgeopt.training_pass import TrainingSettings
 
 
 @contextmanager
 def determined(settings: TrainingSettings) -> Iterator[None]:
     """So many threads, deterministic kernels where there are any; all as it was afterwards."""
-    import torch
-
     python, numpy, own = random.getstate(), np.random.get_state(), torch.get_rng_state()
     cuda = torch.cuda.get_rng_state_all() if settings.device == "cuda" else []
     threads, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
@@ -40,8 +39,6 @@ def determined(settings: TrainingSettings) -> Iterator[None]:
 
 def seed_step(seed: int, step: int, rank: int) -> None:
     """The random states of one step of one process, whatever came before."""
-    import torch
-
     number = derived(seed, f"step of {rank}", step)
     random.seed(number)
     np.random.seed(number % 2**32)

@@ -8,6 +8,7 @@ user code print goes to standard error, and they find standard input empty.
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from typing import BinaryIO
 
@@ -17,7 +18,7 @@ def main() -> None:
     _die_with_parent()
     if sys.argv[1:] == ["onnx"]:
         sys.modules["torch"] = None  # type: ignore[assignment] # onnxsim would import it: seconds
-    from edgeopt.worker.loop import serve
+    from edgeopt.worker.loop import serve  # once no import can print to the pipe
 
     serve(requests, replies)
 
@@ -39,8 +40,7 @@ def _die_with_parent() -> None:
     and native code may hold it up.
     """
     if sys.platform == "linux":
-        import ctypes
-        import signal
+        import ctypes  # of Linux alone
 
         pr_set_pdeathsig = 1
         ctypes.CDLL(None).prctl(pr_set_pdeathsig, int(signal.SIGKILL), 0, 0, 0)

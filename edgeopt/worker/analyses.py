@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 from typing import Any
 
-from edgeopt.schema.artifact import Artifact, Tensor
+from edgeopt.data.gather import blamed
+from edgeopt.data.outputs import kept_labels, kept_outputs
+from edgeopt.formats.torch.code import function_of
+from edgeopt.metrics import custom
+from edgeopt.schema.artifact import Tensor
 from edgeopt.schema.base import digest_of
 from edgeopt.schema.errors import EdgeoptError, WorkerError
 from edgeopt.schema.job import Arrays, Request
 from edgeopt.store import Store
 from edgeopt.worker.conversion import conversion
-from edgeopt.worker.handlers import Progress, made_folder
+from edgeopt.worker.handlers import Progress
 
 
 def analyse(request: Request, store: Store, progress: Progress) -> tuple[str, dict[str, Any]]:
@@ -25,11 +28,6 @@ def analyse(request: Request, store: Store, progress: Progress) -> tuple[str, di
 
 def _own_metric(request: Request, store: Store, progress: Progress) -> tuple[str, dict[str, Any]]:
     """A metric of the recipe's own, alone and against the source. Raises DataError."""
-    from edgeopt.data.gather import blamed
-    from edgeopt.data.outputs import kept_labels, kept_outputs
-    from edgeopt.formats.torch.code import function_of
-    from edgeopt.metrics import custom
-
     params, where = request.job.params, request.job.where
     file, _, name = where["function"].rpartition(":")
     function = function_of(Path(where["root"]), file, name)
@@ -51,23 +49,6 @@ def _own_metric(request: Request, store: Store, progress: Progress) -> tuple[str
 
 
 def _prunable(request: Request, store: Store, progress: Progress) -> tuple[str, dict[str, Any]]:
-    """Each layer of the source, whether it can be pruned, and why not. Raises PassError."""
-    import numpy as np
-    import torch
+    from edgeopt.worker.prunable import prunable  # loads torch
 
-    from edgeopt.formats import format_named
-    from edgeopt.pruning.prunable import found
-
-    artifact = Artifact.model_validate(request.inputs["model"].value["artifact"])
-    folder = made_folder(request, "model")
-    store.checkout(artifact, folder, writable=True)
-    module = format_named(artifact.format).load(folder).eval()
-    arrays = Arrays.model_validate(request.inputs["samples"].value).arrays
-    count = int(request.job.params["n"])
-    few = {
-        name: torch.from_numpy(np.array(store.get_array(ref)[:count]))
-        for name, ref in arrays.items()
-    }
-    tried = found(module, few, progress)
-    value = {"layers": [dataclasses.asdict(layer) for layer in tried.layers(module)]}
-    return digest_of(value), value
+    return prunable(request, store, progress)

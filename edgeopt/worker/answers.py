@@ -7,13 +7,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from edgeopt.data.quantized import dequantized
+from edgeopt.formats import format_named
 from edgeopt.schema.artifact import Artifact, Description, Tensor
 from edgeopt.schema.job import Arrays, Outcome, Request
 from edgeopt.store import Store
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from edgeopt.formats import Runner
 
 POOL = 256  # samples that are looked at where the first few do not settle a question
@@ -45,10 +47,6 @@ class Answering:
 
         A model's fixed batch wins over ``size``; the last sample fills up the last batch.
         """
-        import numpy as np
-
-        from edgeopt.data.quantized import dequantized
-
         given = self.feeds if feeds is None else feeds
         n = min(len(feed) for feed in given.values())
         step = self.description.signature.batch or size or n
@@ -64,8 +62,6 @@ class Answering:
 
 def answering(request: Request, role: str, samples: str, store: Store) -> Answering:
     """The model of a request's role with the first samples of another. Raises ModelError."""
-    from edgeopt.formats import format_named
-
     outcome: Outcome = request.inputs[role]
     description = Description.model_validate(outcome.value["description"])
     folder = Path(request.workdir) / role

@@ -6,6 +6,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from edgeopt.metrics.outputs import without_shared_infinities
 from edgeopt.schema.artifact import Tensor
 from edgeopt.schema.base import digest_of
 from edgeopt.schema.errors import ModelError, PassError
@@ -14,12 +17,9 @@ from edgeopt.step import Promise
 from edgeopt.store import Store
 from edgeopt.worker.answers import answering
 from edgeopt.worker.guards import confused, constant, entangled, unsteady
-from edgeopt.worker.plain import leaves_its_graph, node_by_node
 from edgeopt.worker.rounding import EXPLAINED, noise
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from edgeopt.worker.handlers import Progress
 
 
@@ -44,6 +44,8 @@ def check(request: Request, store: Store, progress: Progress) -> tuple[str, dict
     Raises PassError, or ModelError for the source, naming the tensor and the worst sample.
     """
     if request.job.name == NODE_BY_NODE:
+        from edgeopt.worker.plain import node_by_node  # loads ONNX Runtime
+
         return node_by_node(request, store)
     if "child" in request.inputs:
         return _check_pass(request, store, progress)
@@ -59,6 +61,8 @@ def check(request: Request, store: Store, progress: Progress) -> tuple[str, dict
             notes.append(f"the source {found.what}: {found.hint}")
     same = "" if notes else f", and the same alone and in a batch of {source.n}"
     if source.description.format == "onnx":
+        from edgeopt.worker.plain import leaves_its_graph  # loads ONNX Runtime
+
         told = leaves_its_graph(source, outputs, Path(request.workdir) / "model")
         notes += [told] if told else []
     value: dict[str, Any] = {"n": source.n, "sentence": f"steady{same}"}
@@ -154,8 +158,6 @@ def _check_source_numbers(tensor: Tensor, values: np.ndarray, where: str) -> Non
 
 
 def _first_nan(values: np.ndarray) -> int | None:
-    import numpy as np
-
     if values.dtype.kind != "f":
         return None
     bad = np.isnan(values).reshape(len(values), -1).any(axis=1)
@@ -167,10 +169,6 @@ def _gap(name: str, promise: Promise, tensor: Tensor, a: np.ndarray, b: np.ndarr
 
     Raises PassError for other shapes, and for an infinity that one of them alone has.
     """
-    import numpy as np
-
-    from edgeopt.metrics.outputs import without_shared_infinities
-
     if a.shape != b.shape:
         raise PassError(f"{name} changed output '{tensor.name}' from {a.shape} to {b.shape}")
     try:

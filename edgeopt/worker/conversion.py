@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from edgeopt.formats import format_named
 from edgeopt.schema.artifact import Artifact, Description
 from edgeopt.schema.base import digest_of
 from edgeopt.schema.job import Arrays, Request
@@ -17,8 +18,6 @@ def conversion(request: Request, store: Store, progress: Any) -> tuple[str, dict
     Where the runtime fails, it is the file's own, with a note. Raises ModelError for a file that
     cannot be read.
     """
-    from edgeopt.formats import format_named
-
     params, given = request.job.params, request.inputs["model"].value
     description = Description.model_validate(given["description"])
     folder = Path(request.workdir) / "model"

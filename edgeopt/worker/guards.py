@@ -7,14 +7,13 @@ and what the user may do about it.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
+
+import numpy as np
 
 from edgeopt.schema.artifact import Tensor
 from edgeopt.worker.answers import Answering
 from edgeopt.worker.rounding import EXPLAINED, noise
-
-if TYPE_CHECKING:
-    import numpy as np
 
 ALONE = 4  # samples that are asked again
 SAME, OTHER = 0.99, 0.9  # cosines from which on, and below which, answers are one or another
@@ -69,8 +68,6 @@ def entangled(model: Answering, outputs: Sequence[np.ndarray]) -> Finding | None
     What differs is asked again in a batch of the same size, of copies: answers that stay show
     that other samples do not matter, and rounding may explain the rest, which is not ``fatal``.
     """
-    import numpy as np
-
     size = model.description.signature.batch
     if model.n < 2 or size == 1:
         return None
@@ -105,8 +102,6 @@ def entangled(model: Answering, outputs: Sequence[np.ndarray]) -> Finding | None
 
 def _among_copies(model: Answering, count: int) -> list[np.ndarray]:
     """The first samples, each at its place in a batch of copies of itself: (count, ...) each."""
-    import numpy as np
-
     size = model.description.signature.batch or model.n
     parts = []
     for sample in range(count):
@@ -187,8 +182,6 @@ def confused(
 
 def _swapped(model: Answering) -> Iterator[tuple[str, str, Mapping[str, np.ndarray]]]:
     """Feeds that make up for one image input read otherwise: (input, how it is read, feeds)."""
-    import numpy as np
-
     for tensor in model.description.signature.inputs:
         feed = model.feeds[tensor.name]
         if feed.ndim != 4:
@@ -225,8 +218,7 @@ def _order(before: Sequence[np.ndarray], after: Sequence[np.ndarray]) -> list[in
 
 def _entries(before: np.ndarray, after: np.ndarray) -> list[int] | None:
     """Where each entry of (n, k) answers went, if they only changed places."""
-    import numpy as np
-    from scipy.optimize import linear_sum_assignment
+    from scipy.optimize import linear_sum_assignment  # slow
 
     if before.ndim != 2 or before.shape != after.shape or not 2 <= before.shape[1] <= 1000:
         return None
@@ -243,8 +235,6 @@ def _entries(before: np.ndarray, after: np.ndarray) -> list[int] | None:
 
 def _cosine(a: np.ndarray, b: np.ndarray) -> float:
     """Cosine of all values together; 0 where shapes or infinities differ."""
-    import numpy as np
-
     if a.shape != b.shape:
         return 0.0
     x, y = (each.astype(np.float64).ravel() for each in (a, b))
@@ -258,8 +248,6 @@ def _cosine(a: np.ndarray, b: np.ndarray) -> float:
 
 def _off(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """How far values are apart, float64: not at all where both are the same infinity."""
-    import numpy as np
-
     x, y = a.astype(np.float64), b.astype(np.float64)
     with np.errstate(invalid="ignore"):
         return np.where(x == y, 0.0, np.abs(x - y))
@@ -267,16 +255,12 @@ def _off(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 def apart(a: np.ndarray, b: np.ndarray) -> tuple[float, int]:
     """The largest difference, and in which sample."""
-    import numpy as np
-
     worst = _off(a, b).reshape(len(a), -1).max(axis=1, initial=0.0)
     return float(worst.max(initial=0.0)), int(np.argmax(worst))
 
 
 def largest_of(output: np.ndarray) -> float:
     """The largest finite value, without its sign."""
-    import numpy as np
-
     return float(np.abs(output[np.isfinite(output)]).max(initial=0.0))
 
 

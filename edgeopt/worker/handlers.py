@@ -12,6 +12,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
+
+from edgeopt.data.load import load_split
+from edgeopt.data.outputs import kept_labels
+from edgeopt.data.overlap import check_overlap, load_hashes
+from edgeopt.data.tensors import make_tensors
+from edgeopt.formats import format_named
 from edgeopt.schema.artifact import Artifact, Description
 from edgeopt.schema.base import digest_of
 from edgeopt.schema.errors import PassError, WorkerError
@@ -28,8 +35,6 @@ class Progress(Protocol):
 
 def open_model(request: Request, store: Store, progress: Progress) -> tuple[str, dict[str, Any]]:
     """Turn the user's files into an artifact. Raises ModelError."""
-    from edgeopt.formats import format_named
-
     params, root = request.job.params, Path(request.job.where["root"])
     fmt = format_named(params["spec"]["format"])
     folder = made_folder(request, "artifact")
@@ -55,14 +60,10 @@ def load_data(request: Request, store: Store, progress: Progress) -> tuple[str, 
         found = _overlap(job.params, job.where, given, store)
         return digest_of(found), found
     if job.name == "tensors":
-        from edgeopt.data.tensors import make_tensors
-
         (raw,) = given.values()
         said = model and Description.model_validate(model.value["description"])
         arrays = make_tensors(raw, job.params, store, said.signature if said else None)
     elif job.name in ("npz", "kept", "folder", "function"):
-        from edgeopt.data.load import load_split
-
         arrays = load_split(job.params, job.where, store, progress)
     else:
         raise WorkerError(f"unknown data job '{job.name}'", where=job.id)
@@ -72,8 +73,6 @@ def load_data(request: Request, store: Store, progress: Progress) -> tuple[str, 
 def _overlap(
     params: Mapping[str, Any], where: Mapping[str, Any], splits: dict[str, Arrays], store: Store
 ) -> dict[str, Any]:
-    from edgeopt.data.overlap import check_overlap, load_hashes
-
     trained_on = load_hashes(where["trained_on"]) if params.get("trained_on") else None
     return dict(check_overlap(splits, trained_on, store))
 
@@ -113,8 +112,6 @@ class Context:
 
     def labelled(self, split: str) -> Mapping[str, Any]:
         """The split's labels by output. Raises PassError for a split that was not declared."""
-        from edgeopt.data.outputs import kept_labels
-
         if not self.kind.labels or split not in self.kind.splits or split == "test":
             raise PassError(f"{self.kind.name} may not see the labels of '{split}'")
         refs = Arrays.model_validate(self.inputs[f"labels:{split}"].value).labels
@@ -123,8 +120,6 @@ class Context:
 
     def teacher(self) -> Any:
         """The source as its format loads it. Raises PassError where it was not declared."""
-        from edgeopt.formats import format_named
-
         if not self.kind.teaches:
             raise PassError(f"{self.kind.name} may not see the source")
         artifact = Artifact.model_validate(self.inputs["teacher"].value["artifact"])
@@ -151,8 +146,6 @@ def run_pass(request: Request, store: Store, progress: Progress) -> tuple[str, d
 
     Raises PassError where the pass refuses its input or its output is not as predicted.
     """
-    from edgeopt.formats import format_named
-
     job = request.job
     kind = registry().get((job.name, job.params["takes"]))
     if kind is None:
@@ -194,8 +187,6 @@ def run_pass(request: Request, store: Store, progress: Progress) -> tuple[str, d
 
 def seed_everything(seed: int) -> None:
     """Seed Python, numpy and, where it is loaded, torch, which also gets one thread."""
-    import numpy as np
-
     random.seed(seed)
     np.random.seed(seed % 2**32)
     if torch := sys.modules.get("torch"):

@@ -12,26 +12,17 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from edgeopt.schema.base import canonical
 from edgeopt.schema.errors import DataError, EdgeoptError, ModelError, PassError, WorkerError
 from edgeopt.schema.job import Job, Outcome, Request
 from edgeopt.store import Store
 from edgeopt.store.disk import no_room
-from edgeopt.worker.analyses import analyse
-from edgeopt.worker.checks import check
-from edgeopt.worker.handlers import Progress, load_data, open_model, run_pass
 
-Handler = Callable[[Request, Store, Progress], tuple[str, dict[str, Any]]]
+if TYPE_CHECKING:
+    from edgeopt.worker.handlers import Progress
 
-HANDLERS: dict[str, Handler] = {
-    "open": open_model,
-    "data": load_data,
-    "pass": run_pass,
-    "check": check,
-    "analysis": analyse,
-}
 BLAMED = {
     "open": ModelError,
     "data": DataError,
@@ -67,6 +58,8 @@ def answer(request: Request, stores: dict[str, Store], progress: Progress) -> Ou
     try:
         store = stores.get(request.store) or stores.setdefault(request.store, Store(request.store))
         os.chdir(request.workdir)  # libraries leave rough files where they stand
+        from edgeopt.worker.kinds import HANDLERS  # loads numpy: the loop starts without
+
         if job.kind not in HANDLERS:
             raise WorkerError(f"a worker runs no job of kind '{job.kind}'", where=job.id)
         digest, value = HANDLERS[job.kind](request, store, progress)

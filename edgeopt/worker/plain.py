@@ -9,8 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import numpy as np
+
+from edgeopt.formats.onnx import files
+from edgeopt.formats.onnx.format import FORMAT, MODEL
+from edgeopt.formats.onnx.steps import output_steps
 from edgeopt.schema.artifact import Artifact, Description
 from edgeopt.schema.base import digest_of
 from edgeopt.schema.errors import ModelError
@@ -19,9 +24,6 @@ from edgeopt.store import Store
 from edgeopt.worker.answers import Answering
 from edgeopt.worker.guards import allowed, apart, largest_of
 from edgeopt.worker.rounding import EXPLAINED, noise
-
-if TYPE_CHECKING:
-    import numpy as np
 
 BATCH = 32
 STEPS = 4  # of quantization, that fused kernels may be off
@@ -33,8 +35,6 @@ def node_by_node(request: Request, store: Store) -> tuple[str, dict[str, Any]]:
 
     Raises ModelError.
     """
-    from edgeopt.formats.onnx import FORMAT
-
     given = request.inputs["model"].value
     folder = Path(request.workdir) / "model"
     store.checkout(Artifact.model_validate(given["artifact"]), folder)
@@ -58,10 +58,6 @@ def leaves_its_graph(source: Answering, outputs: Sequence[np.ndarray], folder: P
     differ by, unless the rounding of the inputs explains it. Empty where they agree, and where the
     graph cannot be run node by node.
     """
-    from edgeopt.formats.onnx import FORMAT, files
-    from edgeopt.formats.onnx.format import MODEL
-    from edgeopt.formats.onnx.steps import output_steps
-
     quantized = bool(source.description.facts & {"qdq", "int8"})
     feeds = source.pool if quantized and source.pool else source.feeds
     try:

@@ -8,12 +8,10 @@ is steady and its samples do not touch each other, so it must not be told as tha
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+
+import numpy as np
 
 from edgeopt.worker.answers import Answering
-
-if TYPE_CHECKING:
-    import numpy as np
 
 TRIES = 2
 EXPLAINED = 16  # times the noise: differences up to that are rounding's
@@ -24,8 +22,6 @@ def noise(model: Answering, outputs: Sequence[np.ndarray]) -> list[float]:
 
     The largest finite difference over all samples; zeros where no input is a float.
     """
-    import numpy as np
-
     rng = np.random.default_rng(0)
     found = [0.0] * len(outputs)
     if not any(feed.dtype.kind == "f" for feed in model.feeds.values()):
@@ -41,8 +37,6 @@ def noise(model: Answering, outputs: Sequence[np.ndarray]) -> list[float]:
 
 def _nudged(feed: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """A float array whose values went to their neighbours; another array as it is."""
-    import numpy as np
-
     if feed.dtype.kind != "f":
         return feed
     ends = np.where(rng.random(feed.shape) < 0.5, -np.inf, np.inf).astype(feed.dtype)

@@ -14,7 +14,7 @@ from typing import Any
 from edgeopt.schema.errors import PassError, StoreError
 from edgeopt.schema.job import Request
 from edgeopt.store import Store
-from edgeopt.worker import loop
+from edgeopt.worker import kinds
 from edgeopt.worker.__main__ import main
 
 
@@ -88,5 +88,5 @@ BEHAVIOURS: dict[str, Any] = {
 }
 
 if __name__ == "__main__":
-    loop.HANDLERS["pass"] = behave
+    kinds.HANDLERS["pass"] = behave
     main()

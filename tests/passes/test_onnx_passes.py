@@ -11,9 +11,10 @@ import pytest
 from onnx import numpy_helper
 from passes_bench import MODEL, RunPass, close_enough, network, samples
 
+from edgeopt.bodies.quantize_int8_onnx import stem
 from edgeopt.formats.onnx.describe import quantized_weights
 from edgeopt.passes.fp16_onnx import Fp16
-from edgeopt.passes.quantize_int8_onnx import QuantizeInt8, stem
+from edgeopt.passes.quantize_int8_onnx import QuantizeInt8
 from edgeopt.passes.simplify_onnx import SimplifyOnnx
 from edgeopt.schema.artifact import Description
 from edgeopt.schema.errors import DataError, PassError

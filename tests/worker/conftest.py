@@ -15,7 +15,7 @@ from edgeopt.engine import Engine
 from edgeopt.schema.job import Job
 from edgeopt.store import Store
 
-PLUGIN = Path(__file__).with_name("plugged_in.py")
+PLUGINS = [Path(__file__).with_name(n) for n in ("plugged_in.py", "plugged_in_body.py")]
 
 
 @pytest.fixture
@@ -24,7 +24,8 @@ def plugged_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     site = tmp_path / "site"
     info = site / "plugged_in-1.0.dist-info"
     info.mkdir(parents=True)
-    (site / "plugged_in.py").write_text(PLUGIN.read_text())
+    for file in PLUGINS:
+        (site / file.name).write_text(file.read_text())
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: plugged-in\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text("[edgeopt.passes]\nplugged-in = plugged_in\n")
     monkeypatch.setenv("PYTHONPATH", str(site))

@@ -191,6 +191,12 @@ def test_overlap_is_looked_for(
         assert said in outcome.error["what"]
 
 
+def test_a_plugged_in_pass_may_do_its_work_in_another_module(bed: Bed) -> None:
+    outcome = bed.run("double")
+    assert outcome.ok, outcome.error
+    assert outcome.digest == bed.run("scale", factor=2.0).digest
+
+
 def test_a_pass_gives_a_new_artifact_and_keeps_its_parent(bed: Bed, store: Store) -> None:
     outcome = bed.run("scale", factor=2.0)
     assert outcome.ok, outcome.error

@@ -1,22 +1,29 @@
 """One file a runtime: its name is the runtime's name in a target.
 
-Each file has ``DISTRIBUTIONS`` (packages that bring the runtime), a class ``Session`` and
-``accelerators`` (name in a target -> the device behind it, of those found here); it imports the
-runtime only when told to (``load``), so that a hello costs nothing. ``peak`` is there where the
-runtime tells the bytes that it took on an accelerator.
+Each file has a class ``Session``, ``load`` (sets the runtime up and tells its version) and
+``accelerators`` (name in a target -> the device behind it, of those found here). It loads the
+runtime and is itself imported only when that is asked for, so that a hello costs nothing: which
+packages bring a runtime is said here. ``peak`` is there where the runtime tells the bytes that it
+took on an accelerator.
 """
 
 from __future__ import annotations
 
 import importlib
-import pkgutil
 import sys
 from importlib import metadata
-from typing import Any, Dict, List, Mapping, Protocol, Sequence, Tuple
+from typing import Any, Dict, List, Mapping, Protocol, Tuple
 
 import numpy as np
 
 from ..errors import AgentError, one_line
+
+DISTRIBUTIONS = {
+    "litert": ("ai-edge-litert", "tflite-runtime"),
+    "onnxruntime": ("onnxruntime", "onnxruntime-gpu", "onnxruntime-openvino"),
+    "openvino": ("openvino",),
+    "torch": ("torch",),
+}  # runtime, which is the name of its file -> packages that bring it
 
 
 class Session(Protocol):
@@ -44,12 +51,12 @@ class Session(Protocol):
 
 def names() -> List[str]:
     """The runtimes that the agent has a session for."""
-    return sorted(module.name for module in pkgutil.iter_modules(__path__))
+    return sorted(DISTRIBUTIONS)
 
 
 def versions() -> Dict[str, str]:
     """Version of each runtime that is installed, from metadata alone."""
-    found = {name: version(_module(name).DISTRIBUTIONS) for name in names()}
+    found = {name: version(name) for name in names()}
     return {name: said for name, said in found.items() if said}
 
 
@@ -57,15 +64,15 @@ def missing() -> Dict[str, str]:
     """Why each other runtime is not there."""
     here = "Python {}.{}".format(*sys.version_info[:2])
     return {
-        name: "{} has none of: {}".format(here, ", ".join(_module(name).DISTRIBUTIONS))
+        name: "{} has none of: {}".format(here, ", ".join(DISTRIBUTIONS[name]))
         for name in names()
         if name not in versions()
     }
 
 
-def version(distributions: Sequence[str]) -> str:
-    """Version of the first of these packages that is installed; empty where none is."""
-    for distribution in distributions:
+def version(name: str) -> str:
+    """Version of the first installed package that brings a runtime; empty where none is."""
+    for distribution in DISTRIBUTIONS[name]:
         try:
             return metadata.version(distribution)
         except metadata.PackageNotFoundError:
@@ -83,17 +90,13 @@ def load(name: str, threads: int) -> Tuple[Any, str]:
             "DeviceError", "no session for runtime '{}'".format(name), "agent",
             "known: {}".format(", ".join(names())),
         )  # fmt: skip
-    module = _module(name)
     try:
+        module = importlib.import_module("{}.{}".format(__name__, name))
         return module, str(module.load(threads))
     except ImportError as error:
         raise AgentError(
             "DeviceError", "runtime '{}' does not import: {}".format(name, one_line(error)),
             "agent", "install it for the device's Python: pip install {}".format(
-                module.DISTRIBUTIONS[0]
+                DISTRIBUTIONS[name][0]
             ),
         ) from error  # fmt: skip
-
-
-def _module(name: str) -> Any:
-    return importlib.import_module("{}.{}".format(__name__, name))

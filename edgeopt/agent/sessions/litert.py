@@ -10,8 +10,8 @@ import numpy as np
 
 from .. import litert_accelerated as accelerated
 from ..errors import AgentError, one_line
+from . import version
 
-DISTRIBUTIONS = ("ai-edge-litert", "tflite-runtime")
 MODULES = ("ai_edge_litert.interpreter", "tflite_runtime.interpreter")
 FILE = "model.tflite"
 SIGNATURE = "serving_default"
@@ -22,10 +22,8 @@ Feeds = List[Tuple[int, np.ndarray]]
 
 def load(threads: int) -> str:
     """Import the runtime; its version. Threads belong to the interpreter here."""
-    from . import version
-
     _interpreter()
-    return version(DISTRIBUTIONS)
+    return version("litert")
 
 
 def accelerators() -> Dict[str, str]:

@@ -8,11 +8,11 @@ import tempfile
 from typing import Any, Dict, List, Mapping, Tuple
 
 import numpy as np
+import onnxruntime
 
 from ..errors import AgentError, one_line
 from ..providers import CPU, Providers, found
 
-DISTRIBUTIONS = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-openvino")
 FILE = "model.onnx"
 KERNEL = "_kernel_time"  # what the profile adds to a node's name
 DTYPES = {
@@ -24,9 +24,7 @@ DTYPES = {
 
 
 def load(threads: int) -> str:
-    """Import the runtime; its version. Threads belong to the session here."""
-    import onnxruntime
-
+    """Quiet; its version. Threads belong to the session here."""
     onnxruntime.set_default_logger_severity(3)
     return str(onnxruntime.__version__)
 
@@ -110,8 +108,6 @@ class Session:
         ]
 
     def _options(self) -> Any:
-        import onnxruntime
-
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = self._threads
         options.inter_op_num_threads = 1
@@ -121,8 +117,6 @@ class Session:
         return options
 
     def _make(self, options: Any) -> Any:
-        import onnxruntime
-
         try:
             if self._providers.devices:
                 options.add_provider_for_devices(self._providers.devices, self._providers.options)

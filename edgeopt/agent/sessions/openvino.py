@@ -6,26 +6,22 @@ import os
 from typing import Any, Dict, List, Mapping, Tuple
 
 import numpy as np
+import openvino
 
 from ..errors import AgentError, one_line
 
-DISTRIBUTIONS = ("openvino",)
 FILE = "model.onnx"
 DEVICES = {"cpu": "CPU", "gpu": "GPU"}  # accelerator -> OpenVINO's device
 NO_WORK = ("Const", "Input", "Output")  # layers of the executed graph that compute nothing
 
 
 def load(threads: int) -> str:
-    """Import the runtime; its version. Threads belong to the compiled model here."""
-    import openvino
-
+    """The runtime's version. Threads belong to the compiled model here."""
     return str(openvino.__version__)
 
 
 def accelerators() -> Dict[str, str]:
     """Accelerator -> the device's full name, of those that OpenVINO finds."""
-    import openvino
-
     core = openvino.Core()
     kinds = {name.partition(".")[0]: name for name in reversed(core.available_devices)}
     return {
@@ -39,8 +35,6 @@ class Session:
     """``model.onnx`` of a folder, with its external data beside it."""
 
     def __init__(self, folder: str, accelerator: str, threads: int) -> None:
-        import openvino
-
         device = DEVICES.get(accelerator)
         core = openvino.Core()
         present = [name.partition(".")[0] for name in core.available_devices]  # GPU.0 -> GPU

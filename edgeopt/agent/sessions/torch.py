@@ -14,12 +14,12 @@ import types
 from typing import Any, Dict, Iterator, List, Mapping, Sequence
 
 import numpy as np
+import torch
 
 from .. import edits, weights
 from ..errors import AgentError, one_line
 from ..torch_runner import Runner, on_cuda
 
-DISTRIBUTIONS = ("torch",)
 CODES = {
     "BOOL": "bool", "U8": "uint8", "I8": "int8", "I16": "int16", "I32": "int32", "I64": "int64",
     "F16": "float16", "BF16": "bfloat16", "F32": "float32", "F64": "float64",
@@ -29,9 +29,7 @@ _COUNT = itertools.count()
 
 
 def load(threads: int) -> str:
-    """Import torch and set its threads, which are the process's; its version."""
-    import torch
-
+    """Set torch's threads, which are the process's; its version."""
     torch.set_num_threads(threads)
     if torch.get_num_interop_threads() != 1:
         torch.set_num_interop_threads(1)
@@ -40,8 +38,6 @@ def load(threads: int) -> str:
 
 def accelerators() -> Dict[str, str]:
     """Accelerator -> device, of those that torch finds."""
-    import torch
-
     found = {"cpu": "CPU"}
     if torch.cuda.is_available():
         found["cuda"] = str(torch.cuda.get_device_name())
@@ -50,8 +46,6 @@ def accelerators() -> Dict[str, str]:
 
 def peak(reset: bool) -> int:
     """Most bytes that torch held on the GPU since the last reset; 0 where none is in use."""
-    import torch
-
     cuda: Any = torch.cuda
     if not cuda.is_initialized():
         return 0
@@ -130,8 +124,6 @@ class Session:
 
 def _program(path: str) -> Any:
     """An exported program, which the host has checked. Raises AgentError naming the file."""
-    import torch
-
     try:
         return torch.export.load(path).module()
     except Exception as error:  # the loader asserts, and raises what it meets
@@ -199,8 +191,6 @@ def _edit(model: Any, path: str) -> None:
 
 def _fill(model: Any, path: str) -> None:
     """Load every weight, none missing, none over. Raises AgentError naming the file."""
-    import torch
-
     state: Dict[str, Any] = {}
     with open(path, "rb") as file:
         for name, (code, shape, data) in weights.read(file, os.path.basename(path)).items():

@@ -132,7 +132,7 @@ def _images_in(folder: Path) -> list[Path]:
 def _read(file: Path) -> Any:
     """A gray or colour image, wholly decoded, upright. Raises DataError naming the file."""
     try:
-        from PIL import Image, ImageOps
+        from PIL import Image, ImageOps  # of an extra
     except ImportError as error:
         raise DataError(f"images need Pillow: {error}", where=str(file), hint=INSTALL) from error
     try:

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
+import psutil
 
 from edgeopt.data.source import cut
 from edgeopt.data.splits import Selection, by_split
@@ -171,8 +172,6 @@ class Npz:
 
 
 def _half_of_free_memory() -> int:
-    import psutil
-
     return int(psutil.virtual_memory().available) // 2
 
 

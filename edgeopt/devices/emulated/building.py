@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import hashlib
 import json
 import os
 import re
@@ -189,8 +190,6 @@ def _compile(to: Path) -> None:
 
 
 def _plugin_digest() -> str:
-    import hashlib
-
     source = (files("edgeopt.devices.emulated") / "count.c").read_bytes()
     return hashlib.sha256(source).hexdigest()
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from edgeopt.devices.channel import Channel, Hello
+from edgeopt.devices.emulated.building import qemu_version
 from edgeopt.devices.emulated.cores import Core, core_of
 from edgeopt.devices.emulated.folder import CORES_FOLDER, PLUGIN, SET_UP, SITE, emulation, manifest
 from edgeopt.devices.hello import checked
@@ -193,6 +194,4 @@ class CountingChannel(Channel):
 
 
 def _emulator(core: Core) -> str:
-    from edgeopt.devices.emulated.building import qemu_version
-
     return f"{core.qemu} {qemu_version()}"

@@ -8,6 +8,8 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
+import platformdirs
+
 from edgeopt.schema.errors import DeviceError
 
 VERSION = 1  # of the layout; another one is made anew
@@ -21,8 +23,6 @@ def emulation_folder() -> Path:
     """``$EDGEOPT_EMULATION``, or ``emulated`` in the user's cache folder."""
     if given := os.environ.get("EDGEOPT_EMULATION"):
         return Path(given).absolute()
-    import platformdirs
-
     return Path(platformdirs.user_cache_dir("edgeopt")) / "emulated"
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from edgeopt.formats.onnx.format import OnnxFormat
+from edgeopt.formats.onnx.declared import OnnxDeclared
 
-__all__ = ["FORMAT", "OnnxFormat"]
+__all__ = ["DECLARED", "OnnxDeclared"]
 
-FORMAT = OnnxFormat()
+DECLARED = OnnxDeclared()

@@ -12,6 +12,7 @@ import numpy as np
 import onnx
 from onnx import ModelProto, NodeProto
 
+from edgeopt.agent.sessions.onnxruntime import Session
 from edgeopt.formats.conversion import BITS, HYBRID, INT8, OTHER, Step, hybrid
 from edgeopt.formats.onnx import files
 from edgeopt.formats.onnx.conversion import NARROW_WEIGHTS, on_codes
@@ -49,8 +50,6 @@ def zeros(description: Description) -> dict[str, np.ndarray]:
 
 def by_onnxruntime(folder: Path, feeds: Feeds) -> list[Step]:
     """The kernels of one run in the agent's session. Raises AgentError, ModelError."""
-    from edgeopt.agent.sessions.onnxruntime import Session
-
     with tempfile.TemporaryDirectory(prefix="executed-") as rough:
         graph = Path(rough) / "optimized.onnx"
         session = Session(str(_named(folder, Path(rough) / "named")), "cpu", 1)
@@ -142,7 +141,7 @@ def _dims(model: ModelProto) -> Dims:
 
 def by_openvino(folder: Path, feeds: Feeds) -> list[Step]:
     """The layers of OpenVINO's executed graph. Raises AgentError."""
-    from edgeopt.agent.sessions.openvino import Session
+    from edgeopt.agent.sessions.openvino import Session  # of an extra
 
     layers = Session(str(folder), "cpu", 1).executed()
     return [

@@ -1,4 +1,4 @@
-"""The format's face: what the planner and the workers call."""
+"""What workers do with files of the format."""
 
 from __future__ import annotations
 
@@ -7,10 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnxruntime
 
 from edgeopt.formats import Runner
 from edgeopt.formats.conversion import form_of, not_asked, summed
-from edgeopt.formats.onnx.sources import source_files
+from edgeopt.formats.onnx import conversion, executed, files
+from edgeopt.formats.onnx.declared import OnnxDeclared
+from edgeopt.formats.onnx.describe import describe
+from edgeopt.formats.onnx.inspect import inspect
 from edgeopt.schema.artifact import Description, Inspection
 from edgeopt.schema.conversion import Conversion
 from edgeopt.schema.errors import ModelError
@@ -18,16 +22,8 @@ from edgeopt.schema.errors import ModelError
 MODEL = "model.onnx"
 
 
-class OnnxFormat:
+class OnnxFormat(OnnxDeclared):
     """ONNX models as files; nothing in them is ever executed but operators."""
-
-    name = "onnx"
-    worker = "onnx"
-    uses: tuple[str, ...] = ("onnx", "onnxruntime")
-
-    def sources(self, spec: Mapping[str, Any], root: Path) -> dict[str, Path]:
-        """The model file and the external data it names. Raises ModelError if one is missing."""
-        return source_files(root / spec["path"])
 
     def gather(
         self,
@@ -37,8 +33,6 @@ class OnnxFormat:
         samples: Mapping[str, Mapping[str, Any]],
     ) -> Mapping[str, str]:
         """Copy the model and its external data, byte for byte, once both are checked."""
-        from edgeopt.formats.onnx import files
-
         path = root / spec["path"]
         files.copy_model(path, into / MODEL)
         files.check(into / MODEL, shown=path)
@@ -46,21 +40,14 @@ class OnnxFormat:
 
     def describe(self, folder: Path) -> Description:
         """Signature and facts; weights in external files are not read."""
-        from edgeopt.formats.onnx import files
-        from edgeopt.formats.onnx.describe import describe
-
         return describe(files.read(folder / MODEL), str(folder / MODEL))
 
     def load(self, folder: Path) -> Any:
         """An ``onnx.ModelProto`` with all weights in memory."""
-        from edgeopt.formats.onnx import files
-
         return files.read_whole(folder / MODEL)
 
     def save(self, model: Any, folder: Path) -> None:
         """Write a ModelProto, or copy a model file with its external data."""
-        from edgeopt.formats.onnx import files
-
         folder.mkdir(parents=True, exist_ok=True)
         if isinstance(model, Path):
             files.copy_model(model, folder / MODEL)
@@ -73,8 +60,6 @@ class OnnxFormat:
 
         Not ``fused``: each node by itself, as the file says.
         """
-        import onnxruntime
-
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
@@ -106,9 +91,6 @@ class OnnxFormat:
 
     def inspect(self, folder: Path) -> Inspection:
         """Figures of the graph; MACs are of one sample."""
-        from edgeopt.formats.onnx import files
-        from edgeopt.formats.onnx.inspect import inspect
-
         size = sum(p.stat().st_size for p in folder.rglob("*") if p.is_file())
         return inspect(files.read(folder / MODEL, small_data=True), str(folder / MODEL), size)
 
@@ -116,8 +98,6 @@ class OnnxFormat:
         self, folder: Path, runtime: str = "", feeds: Mapping[str, np.ndarray] | None = None
     ) -> Conversion | None:
         """By ONNX Runtime's or OpenVINO's own graph of one batch: zeros, unless given."""
-        from edgeopt.formats.onnx import conversion, executed, files
-
         described = self.describe(folder)
         form = form_of(described)
         if form is None:
@@ -134,3 +114,6 @@ class OnnxFormat:
         total = None if total is None else total * batch
         held, free = conversion.held_weights(model), conversion.FREE
         return summed(form, held, steps, total, free).model_copy(update={"by": runtime})
+
+
+FORMAT = OnnxFormat()

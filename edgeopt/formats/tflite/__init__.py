@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from edgeopt.formats.tflite.format import TfliteFormat
+from edgeopt.formats.tflite.declared import TfliteDeclared
 
-__all__ = ["FORMAT", "TfliteFormat"]
+__all__ = ["DECLARED", "TfliteDeclared"]
 
-FORMAT = TfliteFormat()
+DECLARED = TfliteDeclared()

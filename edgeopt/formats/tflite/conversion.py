@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from edgeopt.agent.sessions.litert import Session
 from edgeopt.formats.conversion import (
     BITS,
     FLOAT,
@@ -52,8 +53,6 @@ def by_file(path: Path, form: Form) -> Conversion:
 
 def by_litert(folder: Path, path: Path, form: Form) -> Conversion:
     """What LiteRT's interpreter has of the file, in the agent's session. Raises AgentError."""
-    from edgeopt.agent.sessions.litert import Session
-
     executed = Session(str(folder), "cpu", 1).executed()
     return _summed(files.read(path), form, [(e["inputs"], e["outputs"]) for e in executed])
 

@@ -68,7 +68,7 @@ def unpack(content: bytes, where: str) -> Any:
 
 def pack(model: Any) -> bytes:
     """The file's bytes of a ``ModelT``."""
-    import flatbuffers
+    import flatbuffers  # of an extra
 
     builder = flatbuffers.Builder(1 << 20)
     builder.Finish(model.Pack(builder), IDENTIFIER)

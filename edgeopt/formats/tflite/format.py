@@ -1,4 +1,4 @@
-"""The format's face: what the planner and the workers call."""
+"""What workers do with files of the format."""
 
 from __future__ import annotations
 
@@ -9,28 +9,22 @@ from typing import Any
 
 import numpy as np
 
+from edgeopt.agent.errors import AgentError
+from edgeopt.agent.sessions.litert import Session
 from edgeopt.formats import Runner
 from edgeopt.formats.conversion import form_of, not_asked
+from edgeopt.formats.tflite import files
+from edgeopt.formats.tflite.conversion import by_file, by_litert
+from edgeopt.formats.tflite.declared import MODEL, TfliteDeclared
+from edgeopt.formats.tflite.describe import describe
+from edgeopt.formats.tflite.inspect import inspect
 from edgeopt.schema.artifact import Description, Inspection
 from edgeopt.schema.conversion import Conversion
 from edgeopt.schema.errors import ModelError
 
-MODEL = "model.tflite"
 
-
-class TfliteFormat:
+class TfliteFormat(TfliteDeclared):
     """TFLite models as files; custom operators are refused: their code is not in the file."""
-
-    name = "tflite"
-    worker = "litert"
-    uses: tuple[str, ...] = ("ai-edge-litert",)
-
-    def sources(self, spec: Mapping[str, Any], root: Path) -> dict[str, Path]:
-        """The model file. Raises ModelError where it is missing."""
-        path = root / spec["path"]
-        if not path.is_file():
-            raise ModelError("no such model file", where=str(path))
-        return {MODEL: path}
 
     def gather(
         self,
@@ -40,8 +34,6 @@ class TfliteFormat:
         samples: Mapping[str, Mapping[str, Any]],
     ) -> Mapping[str, str]:
         """Copy the model, byte for byte, once it is checked."""
-        from edgeopt.formats.tflite import files
-
         path = root / spec["path"]
         files.check(path)
         shutil.copyfile(path, into / MODEL)
@@ -49,20 +41,14 @@ class TfliteFormat:
 
     def describe(self, folder: Path) -> Description:
         """Signature and facts, read from the file."""
-        from edgeopt.formats.tflite.describe import describe
-
         return describe(folder / MODEL)
 
     def load(self, folder: Path) -> Any:
         """The file's bytes, as today's tools write them: what the quantizer takes."""
-        from edgeopt.formats.tflite import files
-
         return files.modern((folder / MODEL).read_bytes(), str(folder / MODEL))
 
     def save(self, model: Any, folder: Path) -> None:
         """Write a model's bytes, or copy a model file."""
-        from edgeopt.formats.tflite import files
-
         folder.mkdir(parents=True, exist_ok=True)
         if isinstance(model, Path):
             shutil.copyfile(model, folder / MODEL)
@@ -72,9 +58,6 @@ class TfliteFormat:
 
     def runner(self, folder: Path, threads: int = 1) -> Runner:
         """LiteRT on the CPU. It and what it gives raise ModelError with its message."""
-        from edgeopt.agent.errors import AgentError
-        from edgeopt.agent.sessions.litert import Session
-
         where = str(folder / MODEL)
         try:
             session = Session(str(folder), "cpu", threads)
@@ -92,16 +75,12 @@ class TfliteFormat:
 
     def inspect(self, folder: Path) -> Inspection:
         """Figures of the graph; MACs are of one sample."""
-        from edgeopt.formats.tflite.inspect import inspect
-
         return inspect(folder / MODEL)
 
     def conversion(
         self, folder: Path, runtime: str = "", feeds: Mapping[str, np.ndarray] | None = None
     ) -> Conversion | None:
         """By LiteRT's interpreter, which executes the file's operators as they stand."""
-        from edgeopt.formats.tflite.conversion import by_file, by_litert
-
         form = form_of(self.describe(folder))
         if form is None:
             return None
@@ -112,3 +91,6 @@ class TfliteFormat:
         except Exception as error:  # the interpreter's own, and AgentError
             return not_asked(by_file(folder / MODEL, form), runtime, error)
         return found.model_copy(update={"by": runtime})
+
+
+FORMAT = TfliteFormat()

@@ -8,8 +8,8 @@ to the factory's module before they fit.
 
 from __future__ import annotations
 
-from edgeopt.formats.torch.format import TorchFormat
+from edgeopt.formats.torch.declared import TorchDeclared
 
-__all__ = ["FORMAT", "TorchFormat"]
+__all__ = ["DECLARED", "TorchDeclared"]
 
-FORMAT = TorchFormat()
+DECLARED = TorchDeclared()

@@ -16,6 +16,8 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from edgeopt.schema.errors import ModelError
 
 MODEL = "models/model.json"
@@ -220,8 +222,6 @@ def _check_payloads(config: Any, members: dict[str, bytes], path: Path, name: st
 
 def _only_tensors(content: bytes, path: Path, member: str) -> None:
     """Raise ModelError unless a pickled member can be read without running any code."""
-    import torch
-
     if not content:
         return
     try:

@@ -110,7 +110,7 @@ def _imported(path: Path) -> ModuleType:
 
 def _called(factory: Callable[[], Any], seed: int) -> Any:
     """Seeded, so that a factory that brings its own weights gives the same each time."""
-    import torch
+    import torch  # functions are found without it
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from edgeopt.formats.torch import edits
+from edgeopt.formats.torch import edits, weights
 from edgeopt.formats.torch.format import CODE, MODEL, WEIGHTS
 from edgeopt.schema.errors import PassError
 
@@ -20,8 +20,6 @@ def write(parent: Path, module: Any, records: Sequence[edits.Record], out: Path)
     was done to it since, empty where only weights have changed. Raises PassError for a parent
     without a factory.
     """
-    from edgeopt.formats.torch import weights
-
     check_factory(parent)
     out.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(parent / MODEL, out / MODEL)

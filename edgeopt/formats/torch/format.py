@@ -1,4 +1,4 @@
-"""The format's face: what the planner and the workers call."""
+"""What workers do with files of the format."""
 
 from __future__ import annotations
 
@@ -10,9 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
+from torch import nn
 
 from edgeopt.formats import Runner
 from edgeopt.formats.layout import image_layout
+from edgeopt.formats.torch import archive, code, edits, module, program, weights
+from edgeopt.formats.torch.declared import TorchDeclared
+from edgeopt.formats.torch.readings import first_that_runs
 from edgeopt.formats.torch.sources import factory_of, program_file, source_files
 from edgeopt.schema.artifact import Description, Inspection, Signature, Tensor
 from edgeopt.schema.conversion import Conversion
@@ -22,21 +27,11 @@ MODEL, WEIGHTS, CODE = "model.json", "weights.safetensors", "code"
 PROGRAM = "program.pt2"
 
 
-class TorchFormat:
+class TorchFormat(TorchDeclared):
     """PyTorch modules as factory, source files and safetensors, or as exported programs.
 
     No pickle is ever run.
     """
-
-    name = "torch"
-    worker = "torch"
-    uses: tuple[str, ...] = ("torch", "safetensors")
-
-    def sources(self, spec: Mapping[str, Any], root: Path) -> dict[str, Path]:
-        """Weights, the factory's module and what it imports from beside it; or the program."""
-        if spec.get("path"):
-            return {"program": program_file(root / spec["path"])}
-        return source_files(spec, root)
 
     def gather(
         self,
@@ -46,9 +41,6 @@ class TorchFormat:
         samples: Mapping[str, Mapping[str, Any]],
     ) -> Mapping[str, str]:
         """Copy the code, build the module, fit the weights, try it on the samples, write it all."""
-        from edgeopt.formats.torch import code, module, weights
-        from edgeopt.formats.torch.readings import first_that_runs
-
         if spec.get("path"):
             self._gather_program(program_file(root / spec["path"]), into)
             return {}
@@ -72,8 +64,6 @@ class TorchFormat:
 
     def _gather_program(self, path: Path, into: Path) -> None:
         """Copy an exported program without what could run code, and run it once."""
-        from edgeopt.formats.torch import archive, module, program
-
         archive.copy_program(path, into / PROGRAM)
         exported = program.exported(into / PROGRAM)
         made, inputs = program.Program(exported, str(path)), program.described(exported, str(path))
@@ -92,8 +82,6 @@ class TorchFormat:
 
         Where the batch is fixed, as one run with that many shows them.
         """
-        from edgeopt.formats.torch import edits, module
-
         said, made, where = self._read(folder), self.load(folder), str(folder / MODEL)
         two, three = (
             module.run(made, module.example(said["inputs"], batch), where) for batch in (2, 3)
@@ -112,12 +100,8 @@ class TorchFormat:
 
     def load(self, folder: Path) -> Any:
         """The module with its edits and weights, in evaluation mode."""
-        from edgeopt.formats.torch import code, edits, weights
-
         said = self._read(folder)
         if "program" in said:
-            from edgeopt.formats.torch import program
-
             return program.load(folder / PROGRAM)
         file, name = factory_of(said)
         made = _module(code.build(folder / CODE, file, name), file)
@@ -137,10 +121,6 @@ class TorchFormat:
 
     def runner(self, folder: Path, threads: int = 1) -> Runner:
         """The module, eager, on the CPU."""
-        import torch
-
-        from edgeopt.formats.torch import module
-
         made = self.load(folder)
 
         def run(feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -155,10 +135,6 @@ class TorchFormat:
 
     def inspect(self, folder: Path) -> Inspection:
         """Figures of the module; MACs are half of what torch's own FLOP counter counts."""
-        import torch
-
-        from edgeopt.formats.torch import module
-
         said, made = self._read(folder), self.load(folder)
         one = module.example(said["inputs"], 1)
         module.run(made, one, str(folder / MODEL))  # raises what is told in words
@@ -187,8 +163,6 @@ class TorchFormat:
 
 
 def _module(made: Any, where: str) -> Any:
-    from torch import nn
-
     if not isinstance(made, nn.Module):
         raise ModelError(
             f"the factory returns a {type(made).__name__}, no torch.nn.Module", where=where
@@ -197,8 +171,6 @@ def _module(made: Any, where: str) -> Any:
 
 
 def _refuse_other_floats(made: Any, where: str) -> None:
-    import torch
-
     for name, value in made.state_dict().items():
         if value.is_floating_point() and value.dtype != torch.float32:
             raise ModelError(
@@ -215,3 +187,6 @@ def _output(name: str, two: np.ndarray, three: np.ndarray) -> Tensor:
         for axis, (a, b) in enumerate(zip(two.shape, three.shape, strict=True))
     ]
     return Tensor(name=name, dtype=str(two.dtype), shape=tuple(shape), layout=image_layout(shape))
+
+
+FORMAT = TorchFormat()

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
 
 from edgeopt.schema.errors import ModelError
 
@@ -62,9 +64,6 @@ def macs(module: nn.Module, tensors: Mapping[str, torch.Tensor]) -> int:
     Fused encoder layers, attention and recurrent layers, which it cannot look into, are switched
     off meanwhile.
     """
-    from torch.nn.attention import SDPBackend, sdpa_kernel
-    from torch.utils.flop_counter import FlopCounterMode
-
     was, training = torch.backends.mha.get_fastpath_enabled(), module.training
     torch.backends.mha.set_fastpath_enabled(False)
     module.eval()

@@ -1,11 +1,16 @@
-"""How to train: the fields that every training pass has. Nothing here loads torch."""
+"""What all passes that train share: their fields, and what they see. Nothing here loads torch."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from edgeopt.module_pass import ModulePass
+from edgeopt.schema.artifact import Description
+from edgeopt.schema.errors import PassError
+
+DAY_S = 86_400.0
 ONE_CYCLE_WARMUP = 0.2  # share of the steps that the rate rises over
 
 
@@ -72,3 +77,21 @@ class TrainingSettings(BaseModel):
     def augmented(self) -> bool:
         """Whether a sample looks different each time it is seen."""
         return bool(self.shift or self.mirror or self.erase)
+
+
+class TrainingPass(TrainingSettings, ModulePass):
+    """Trains on the split ``train`` and its labels, and looks at ``validation`` on the way."""
+
+    splits: ClassVar[tuple[str, ...]] = ("train", "validation")
+    labels: ClassVar[bool] = True
+    isa_matters: ClassVar[bool] = True
+    limit_s: ClassVar[float | None] = DAY_S
+
+    def requires(self, d: Description) -> None:
+        """Float32 modules; all samples of a step at once."""
+        super().requires(d)
+        if d.signature.batch not in (None, self.batch):
+            raise PassError(
+                f"{self.name}: the module takes {d.signature.batch} samples at a time",
+                hint=f"say 'batch: {d.signature.batch}'",
+            )

@@ -1,0 +1,61 @@
+"""torch -> ONNX by torch's own exporter."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import onnx
+import torch
+
+from edgeopt.formats.onnx import portable
+from edgeopt.formats.torch.untraced import batch_hint, root_cause
+from edgeopt.passes.export_onnx_torch import ExportOnnx
+from edgeopt.quantization.qdq import qdq_form
+from edgeopt.schema.errors import PassError
+from edgeopt.schemes import SCHEMES, scheme_trained
+from edgeopt.step import PassContext
+
+
+def run(step: ExportOnnx, model: Any, ctx: PassContext) -> Any:
+    """``torch.onnx.export`` of an example batch of two, names kept, cleaned."""
+    signature = ctx.description.signature
+    if scheme := scheme_trained(ctx.description.facts):
+        model = qdq_form(model, SCHEMES[scheme].activation)
+    example = {
+        t.name: torch.zeros((signature.batch or 2, *t.shape[1:]), dtype=getattr(torch, t.dtype))  # type: ignore[arg-type]
+        for t in signature.inputs
+    }
+    free = {0: torch.export.Dim("batch", min=1)} if signature.dynamic_batch else {}
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            program = torch.onnx.export(
+                model,
+                kwargs=example,
+                dynamo=True,
+                dynamic_shapes={name: free for name in example},
+                opset_version=step.opset,
+                verbose=False,
+            )
+    except Exception as error:
+        raise _explained(error) from error
+    assert program is not None
+    made = program.model_proto
+    portable.strip(made)
+    del made.graph.value_info[:]
+    portable.name_outputs(made, [t.name for t in signature.outputs])
+    portable.sign(made, signature)
+    made = onnx.shape_inference.infer_shapes(made)
+    portable.lower_ir(made)
+    return made
+
+
+def _explained(error: Exception) -> PassError:
+    """torch's error in one line; what to do where a module fixes its batch."""
+    cause = root_cause(error)
+    lines = [line for line in str(cause).splitlines() if line.strip()] or [type(cause).__name__]
+    hint = batch_hint(cause) or (
+        "torch.export must be able to trace forward(); see its documentation."
+    )
+    return PassError(f"torch.onnx.export failed: {lines[0].strip()}", hint=hint)

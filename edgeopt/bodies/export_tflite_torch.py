@@ -1,0 +1,120 @@
+"""torch -> TFLite by litert-torch."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import torch
+
+from edgeopt.formats.tflite import files
+from edgeopt.formats.torch.module import named_outputs
+from edgeopt.formats.torch.untraced import root_cause
+from edgeopt.passes.export_tflite_torch import ExportTflite, channels_last
+from edgeopt.quantization import int8_tflite
+from edgeopt.schema.errors import PassError
+from edgeopt.schemes import scheme_trained
+from edgeopt.step import PassContext
+
+
+def run(step: ExportTflite, model: Any, ctx: PassContext) -> bytes:
+    """Trace an example batch, convert it, and give its parts stable names."""
+    names = [t.name for t in step.effect(ctx.description).signature.outputs]
+    if not scheme_trained(ctx.description.facts):
+        return named(_converted(step, model, ctx), names)
+    marked, points = int8_tflite.marked(model)
+    marks = [f"{point.grid}.{index}" for index, point in enumerate(points)]
+    made = named(_converted(step, marked, ctx), [*names, *marks])
+    return int8_tflite.quantized(made, names, points, model)
+
+
+def _converted(step: ExportTflite, model: Any, ctx: PassContext) -> bytes:
+    litert_torch = _converter()
+    signature = ctx.description.signature
+    predicted = step.effect(ctx.description).signature
+    example = {
+        new.name: torch.zeros(new.shape, dtype=getattr(torch, old.dtype))  # type: ignore[arg-type]
+        for old, new in zip(signature.inputs, predicted.inputs, strict=True)
+    }
+    permuted = {t.name for t in signature.inputs if channels_last(t)}
+    wrapped = _ChannelsLast.around(model, permuted).eval()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            made = litert_torch.convert(wrapped, sample_kwargs=example)
+        rough = ctx.workdir / "rough.tflite"
+        made.export(str(rough))
+    except Exception as error:  # the converter raises what torch, JAX and MLIR raise
+        raise _explained(error) from error
+    return rough.read_bytes()
+
+
+def named(content: bytes, outputs: list[str]) -> bytes:
+    """A model whose tensors are called by their modules alone, and its outputs as given.
+
+    The converter writes the names of Python modules and the traced graph's own into the
+    file: they change the digest and say nothing to a runtime.
+    """
+    model = files.unpack(content, "the exported model")
+    for graph in model.subgraphs:
+        used: set[str] = set()
+        for index, tensor in enumerate(graph.tensors):
+            name = _short(files.text(tensor.name)) or f"tensor_{index}"
+            tensor.name = (f"{name}_{index}" if name in used else name).encode()
+            used.add(name)
+    main = model.subgraphs[0]
+    places = {int(index): name for index, name in zip(main.outputs, outputs, strict=True)}
+    for signature in model.signatureDefs or []:
+        for tensor in signature.outputs:
+            tensor.name = places[int(tensor.tensorIndex)].encode()
+    return files.pack(model)
+
+
+def _short(name: str) -> str:
+    """``a.b.Net/a.b.Block_0;c.d.Conv_1;`` as ``Block_0`` of the last part's classes."""
+    part = next((part for part in reversed(name.split(";")) if part), "")
+    return (
+        "/".join(each.rpartition(".")[2] for each in part.split("/")[1:]) or part.rpartition(".")[2]
+    )
+
+
+def _converter() -> Any:
+    try:
+        import litert_torch  # of an extra of its own
+    except ImportError as error:
+        raise PassError(
+            f"export-tflite needs litert-torch: {error}", hint="pip install 'edgeopt[litert-torch]'"
+        ) from error
+    return litert_torch
+
+
+class _ChannelsLast:
+    """Makes the module that the converter traces."""
+
+    @staticmethod
+    def around(model: Any, permuted: set[str]) -> Any:
+        """A module that takes inputs by name, images as NHWC, and gives a tuple."""
+
+        class Wrapped(torch.nn.Module):
+            def __init__(self) -> None:
+                super().__init__()
+                self.inner = model
+
+            def forward(self, **inputs: torch.Tensor) -> tuple[torch.Tensor, ...]:
+                given = {
+                    name: tensor.permute(0, 3, 1, 2) if name in permuted else tensor
+                    for name, tensor in inputs.items()
+                }
+                return tuple(named_outputs(self.inner(**given), "forward").values())
+
+        return Wrapped()
+
+
+def _explained(error: Exception) -> PassError:
+    """The converter's error in one line; which operator, or what to do."""
+    cause = root_cause(error)
+    lines = [line for line in str(cause).splitlines() if line.strip()] or [type(cause).__name__]
+    hint = "torch.export must be able to trace forward(); see its documentation."
+    if "Lowering not found" in lines[0]:
+        hint = "litert-torch has no TFLite form for this operator of torch; write it otherwise."
+    return PassError(f"litert-torch failed: {lines[0].strip()}", hint=hint)

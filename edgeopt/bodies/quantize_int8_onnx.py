@@ -1,0 +1,142 @@
+"""Static INT8 quantization of ONNX, by ONNX Runtime's own quantizer."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import onnx
+from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
+from onnxruntime.quantization.shape_inference import quant_pre_process
+
+from edgeopt.formats.onnx import files, portable, saturation
+from edgeopt.formats.onnx.conversion import unquantized
+from edgeopt.passes.quantize_int8_onnx import SHORT_SUM, QuantizeInt8
+from edgeopt.quantization.biases_onnx import make_room
+from edgeopt.schema.errors import DataError, PassError
+from edgeopt.schemes import SCHEMES
+from edgeopt.step import PassContext
+
+WEIGHTED = ("Conv", "ConvTranspose", "Gemm", "MatMul")
+
+
+def run(step: QuantizeInt8, model: Any, ctx: PassContext) -> Any:
+    """Prepare the graph, calibrate, quantize. Raises PassError where no weight is."""
+    if step.scheme == "auto":
+        raise PassError("'auto' stands for the schemes of a target and cannot run itself")
+    before = onnx.ModelProto()
+    before.CopyFrom(model)
+    portable.modern(model)
+    model = portable.at_least_opset(_prepared(model, ctx.workdir), 13, step.name)
+    for index, node in enumerate(model.graph.node):
+        node.name = node.name or f"{node.op_type}_{index}"
+    excluded = stem(model) if step.float_stem else []
+    floats = {t.name: onnx.numpy_helper.to_array(t) for t in model.graph.initializer}
+    files.write(model, ctx.workdir / "prepared.onnx")
+    made = _quantized(step, ctx, excluded)
+    make_room(made, floats)
+    if SCHEMES[step.scheme].saturation_safe:
+        saturation.make_safe(made, floats)
+    if why := unquantized(made, excluded):
+        raise PassError(
+            f"no operator with weights could be quantized: {why}",
+            hint="say 'float_stem: false' to quantize it too" if excluded else "",
+        )
+    return portable.finished(made, before)
+
+
+def _quantized(step: QuantizeInt8, ctx: PassContext, excluded: list[str]) -> Any:
+    types = {"uint8": QuantType.QUInt8, "int8": QuantType.QInt8}
+    scheme = SCHEMES[step.scheme]
+    feeds = _feeds(ctx, step.samples)
+    try:
+        quantize_static(
+            str(ctx.workdir / "prepared.onnx"),
+            str(ctx.workdir / "quantized.onnx"),
+            _Reader(feeds),
+            quant_format=QuantFormat.QDQ,
+            per_channel=step.per_channel,
+            reduce_range=scheme.reduce_range,
+            activation_type=types[scheme.activation],
+            weight_type=types[scheme.weight],
+            calibrate_method=CalibrationMethod.MinMax,
+            nodes_to_exclude=excluded,
+        )
+    except (DataError, PassError):
+        raise
+    except Exception as error:  # the quantizer raises ValueErrors, KeyErrors, its runtime's own
+        raise PassError(
+            f"ONNX Runtime's quantizer failed: {type(error).__name__}: {error}"
+        ) from error
+    return files.read_whole(ctx.workdir / "quantized.onnx")
+
+
+class _Reader:
+    """What the quantizer calls a CalibrationDataReader: feeds, then None."""
+
+    def __init__(self, feeds: Iterator[dict[str, Any]]) -> None:
+        self.feeds = feeds
+
+    def get_next(self) -> dict[str, Any] | None:
+        return next(self.feeds, None)
+
+
+def _feeds(ctx: PassContext, samples: int) -> Iterator[dict[str, Any]]:
+    """The calibration samples one by one, or in the model's fixed batch. Raises DataError."""
+    arrays: Mapping[str, Any] = ctx.data("calibration")
+    signature = ctx.description.signature
+    for tensor in signature.inputs:
+        if tensor.name not in arrays:
+            raise DataError(f"no calibration data for the model's input '{tensor.name}'")
+    batch = signature.batch or 1
+    count = min(samples, *(len(arrays[t.name]) for t in signature.inputs)) // batch * batch
+    if not count:
+        raise DataError(f"too few calibration samples: the model takes {batch} at a time")
+    for start in range(0, count, batch):
+        ctx.progress(start, count)
+        yield {t.name: arrays[t.name][start : start + batch] for t in signature.inputs}
+
+
+def _prepared(model: Any, workdir: Path) -> Any:
+    """ONNX Runtime's own preparation: shapes inferred, constants folded, norms fused.
+
+    Symbolic shape inference does not know every operator; then ONNX's own must do.
+    """
+    source, target = workdir / "source.onnx", workdir / "preprocessed.onnx"
+    files.write(model, source)
+    for skip_symbolic_shape in (False, True):
+        try:
+            quant_pre_process(str(source), str(target), skip_symbolic_shape=skip_symbolic_shape)
+            return files.read_whole(target)
+        except Exception as error:
+            failure = error
+    raise PassError(f"ONNX Runtime cannot prepare the model: {failure}") from failure
+
+
+def stem(model: Any) -> list[str]:
+    """Names of the first convolutions with short sums, and of the nodes before them."""
+    graph = model.graph
+    dims = {tensor.name: tensor.dims for tensor in graph.initializer}
+    makers: dict[str, Any] = {}  # tensor -> its node, as long as no weights were met
+    before = {value.name for value in graph.input}
+    found: dict[str, None] = {}
+    for node in graph.node:
+        fresh = [name for name in node.input if name in before]
+        if node.op_type not in WEIGHTED:
+            if fresh:
+                before.update(node.output)
+                makers.update(dict.fromkeys(node.output, node))
+            continue
+        groups = next((a.i for a in node.attribute if a.name == "group"), 1)
+        short = math.prod(dims.get(node.input[1], (SHORT_SUM,))[1:]) < SHORT_SUM
+        if node.op_type == "Conv" and node.input[0] in before and groups == 1 and short:
+            pending = [node.input[0]]
+            found[node.name] = None
+            while pending:
+                maker = makers.get(pending.pop())
+                if maker is not None and maker.name not in found:
+                    found[maker.name] = None
+                    pending += maker.input
+    return list(found)

@@ -1,0 +1,83 @@
+"""INT8 quantization of TFLite, by ai-edge-quantizer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import partial
+from typing import Any
+
+from ai_edge_quantizer import qtyping, quantizer
+from ai_edge_quantizer.algorithm_manager import AlgorithmName
+
+from edgeopt.formats.tflite import files
+from edgeopt.formats.tflite.conversion import unquantized
+from edgeopt.formats.tflite.describe import quantization_form
+from edgeopt.passes.quantize_int8_tflite import QuantizeInt8
+from edgeopt.quantization.biases_tflite import quantized
+from edgeopt.quantization.ranges_tflite import extremes
+from edgeopt.schema.errors import DataError, PassError
+from edgeopt.step import PassContext
+
+
+def run(step: QuantizeInt8, model: Any, ctx: PassContext) -> bytes:
+    """Calibrate where the scheme needs it, quantize. Raises PassError where no weight is."""
+    if step.scheme == "auto":
+        raise PassError("'auto' stands for several schemes and cannot run itself")
+    try:
+        made = _configured(step, model)
+        found = _calibrated(step, made, model, ctx) if made.need_calibration else None
+        if made.need_calibration and not found:  # of no operator a range was asked
+            raise unquantized(model, step.scheme)
+        content = quantized(partial(_configured, step), model, found)
+    except (DataError, PassError):
+        raise
+    except Exception as error:  # the quantizer raises ValueErrors, KeyErrors, its runtime's own
+        raise PassError(f"ai-edge-quantizer failed: {type(error).__name__}: {error}") from error
+    if not quantization_form(files.unpack(content, "the quantized model")):
+        raise unquantized(content, step.scheme)
+    return content
+
+
+def _configured(step: QuantizeInt8, model: bytes) -> Any:
+    made = quantizer.Quantizer(model)
+    names, sizes = qtyping.TFLOperationName, qtyping.QuantGranularity
+    granularity = sizes.CHANNELWISE if step.per_channel else sizes.TENSORWISE
+    every = (".*", names.ALL_SUPPORTED)
+    if step.scheme == "dynamic":
+        made.add_dynamic_config(*every, num_bits=8, granularity=granularity)
+    elif step.scheme == "weight-only":
+        made.add_weight_only_config(*every, num_bits=8, granularity=granularity)
+    else:
+        made.add_static_config(
+            *every, activation_num_bits=8, weight_num_bits=8, weight_granularity=granularity
+        )
+    if step.scheme == "static":
+        for border in (names.INPUT, names.OUTPUT):
+            made.update_quantization_recipe(".*", border, algorithm_key=AlgorithmName.NO_QUANTIZE)
+    return made
+
+
+def _calibrated(step: QuantizeInt8, made: Any, model: bytes, ctx: PassContext) -> Any:
+    graph = files.unpack(model, "the parent")
+    keys = [files.text(s.signatureKey) for s in graph.signatureDefs or []]
+    if len(keys) != 1:
+        raise PassError(
+            f"ai-edge-quantizer calibrates models with one signature; this one has "
+            f"{len(keys) or 'none'}",
+            hint="quantize-int8 with 'scheme: dynamic' or 'weight-only' needs none.",
+        )
+    feeds = list(_feeds(ctx, step.samples))  # the calibrator walks through them twice
+    return extremes(made, model, keys[0], feeds)
+
+
+def _feeds(ctx: PassContext, samples: int) -> Iterator[dict[str, Any]]:
+    """The calibration samples in the model's batch. Raises DataError."""
+    arrays: Mapping[str, Any] = ctx.data("calibration")
+    signature = ctx.description.signature
+    batch = signature.batch or 1
+    count = min(samples, *(len(arrays[t.name]) for t in signature.inputs)) // batch * batch
+    if not count:
+        raise DataError(f"too few calibration samples: the model takes {batch} at a time")
+    for start in range(0, count, batch):
+        ctx.progress(start, count)
+        yield {t.name: arrays[t.name][start : start + batch] for t in signature.inputs}
