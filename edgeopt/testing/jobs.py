@@ -111,6 +111,10 @@ class Bed:
         """What a pass made."""
         return Artifact.model_validate(outcome.value["artifact"])
 
+    def blobs(self) -> set[str]:
+        """Digests of all that the store holds."""
+        return {path.name for path in (self.store.root / "blobs").glob("??/*")}
+
     def key(self, job: Job) -> str:
         """The job's key, as the engine makes it."""
         return job.cache_key({role: self.known[id].digest for role, id in job.inputs.items()})
