@@ -1,1 +1,1 @@
-"""Conformance tests that ship with edgeopt: a new device's test subclasses them."""
+"""Conformance tests that ship with edgeopt: a new part's test subclasses the one of its kind."""

@@ -1,0 +1,86 @@
+"""Every built-in format does what a format must."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from edgeopt.formats import format_named
+from edgeopt.testing.formats import FormatConformance
+from edgeopt.testing.models import Model, small_model
+
+
+class TestOnnx(FormatConformance):
+    @pytest.fixture
+    def model(self, tmp_path: Path) -> Model:
+        return small_model("onnx", tmp_path / "root")
+
+
+class TestOnnxWithExternalData(FormatConformance):
+    """The weights lie in a file beside the graph."""
+
+    @pytest.fixture
+    def model(self, tmp_path: Path) -> Model:
+        import onnx
+
+        model = small_model("onnx", tmp_path / "root")
+        graph = onnx.load(model.file)
+        onnx.save(
+            graph, model.file, save_as_external_data=True, location="net.bin", size_threshold=0
+        )
+        return replace(model, file=model.root / "net.bin")
+
+
+@pytest.mark.extras
+class TestTflite(FormatConformance):
+    @pytest.fixture
+    def model(self, tmp_path: Path) -> Model:
+        return small_model("tflite", tmp_path / "root")
+
+
+@pytest.mark.extras
+class TestTorchWithSafetensors(FormatConformance):
+    @pytest.fixture
+    def model(self, tmp_path: Path) -> Model:
+        return small_model("torch", tmp_path / "root")
+
+
+@pytest.mark.extras
+class TestTorchWithStateDict(FormatConformance):
+    """Weights as ``torch.save`` writes them."""
+
+    @pytest.fixture
+    def model(self, tmp_path: Path) -> Model:
+        import torch
+        from safetensors.torch import load_file
+
+        model = small_model("torch", tmp_path / "root")
+        torch.save(load_file(model.file), model.root / "net.pt")
+        model.file.unlink()
+        spec = {**model.spec, "weights": "net.pt"}
+        return replace(model, spec=spec, file=model.root / "net.pt")
+
+
+@pytest.mark.extras
+class TestTorchProgram(FormatConformance):
+    """A program that ``torch.export`` made."""
+
+    @pytest.fixture
+    def model(self, tmp_path: Path) -> Model:
+        import torch
+
+        model, folder = small_model("torch", tmp_path / "made"), tmp_path / "loaded"
+        folder.mkdir()
+        format_named("torch").gather(model.spec, model.root, folder, model.said)
+        module = format_named("torch").load(folder)
+        x = torch.from_numpy(model.samples["x"])
+        batch = {0: torch.export.Dim("batch", min=1)}
+        program = torch.export.export(module, (), {"x": x}, dynamic_shapes={"x": batch})
+        root = tmp_path / "root"
+        root.mkdir()
+        torch.export.save(program, root / "net.pt2")
+        shutil.rmtree(folder)
+        return replace(model, root=root, spec={"path": "net.pt2"}, file=root / "net.pt2")
