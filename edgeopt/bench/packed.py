@@ -9,8 +9,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from edgeopt.agent.protocol import DTYPES, RANK_MAX
+from edgeopt.bench.agent_session import ALLOWED, LONGEST_NS, StateReply
 from edgeopt.bench.race import FEWEST_TURNS, Run, value_of
-from edgeopt.bench.rig import ALLOWED, LONGEST_NS, StateReply
 from edgeopt.devices.channel import Hello, Reply
 from edgeopt.schema.base import Noun
 from edgeopt.schema.errors import DataError, PlacementError

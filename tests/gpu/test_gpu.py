@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from edgeopt.bench.accelerators import accelerators
+from edgeopt.bench.agent_session import ALLOWED
 from edgeopt.bench.peak import ON_ACCELERATOR, memory
 from edgeopt.bench.race import SCHEDULES, race
-from edgeopt.bench.rig import ALLOWED
 from edgeopt.bench.score import score
 from edgeopt.bench.task import Side, Task
 from edgeopt.devices.local import LocalDevice

@@ -108,8 +108,8 @@ class Empty(Reply):
     """Nothing but that it is done."""
 
 
-class Rig:
-    """A fresh agent process for a task. Made by ``rig``."""
+class AgentSession:
+    """A fresh agent process for a task. Made by ``agent_session``."""
 
     def __init__(self, channel: Channel, task: Task) -> None:
         self._channel, self._task = channel, task
@@ -233,10 +233,10 @@ class Rig:
 
 
 @contextmanager
-def rig(lease: Lease, task: Task) -> Iterator[Rig]:
+def agent_session(lease: Lease, task: Task) -> Iterator[AgentSession]:
     """A fresh agent process, its runtime imported; it ends with the context."""
     with lease.start_agent() as channel:
-        yield Rig(channel, task)
+        yield AgentSession(channel, task)
 
 
 def check_inputs(opened: Opened, samples: Arrays) -> None:
