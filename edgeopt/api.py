@@ -246,11 +246,12 @@ def probe(device: str) -> dict[str, Any]:
 def check(device: str, *, store: Store | str | Path | None = None) -> list[dict[str, Any]]:
     """The conformance checks on a live device. Raises UsageError, DeviceError."""
     from edgeopt.devices import device_named
-    from edgeopt.schema.target import RUNTIMES, Target
+    from edgeopt.schema.runtime import runtimes
+    from edgeopt.schema.target import Target
     from edgeopt.testing.devices import check_device
 
     there = device_named(device).hello().runtimes
-    known = [runtime for runtime in RUNTIMES if runtime in there]
+    known = [runtime for runtime in runtimes() if runtime in there]
     if not known:
         raise DeviceError("no runtime is installed there", where=device, hint="see docs/devices.md")
     with _opened(store) as opened:

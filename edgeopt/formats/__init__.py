@@ -1,7 +1,9 @@
 """Model formats: open safely, check, describe, load, save, run, inspect.
 
-A format is a package of this folder with a ``FORMAT``. Importing one is cheap: the heavy
-libraries are loaded by its methods, which only workers call (``sources`` is the parent's).
+A format is a package of this folder, or one that an entry point of the group ``edgeopt.formats``
+names, with a ``FORMAT`` and its declaration, ``format.json`` (``schema/model_format``). Importing
+one is cheap: the heavy libraries are loaded by its methods, which only workers call (``sources`` is
+the parent's).
 """
 
 from __future__ import annotations
@@ -9,30 +11,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
-from pkgutil import iter_modules
 from typing import Any, Protocol
 
 import numpy as np
 
 from edgeopt.schema.artifact import Description, Inspection
 from edgeopt.schema.conversion import Conversion
-from edgeopt.schema.errors import ModelError, UsageError, did_you_mean
-
-SUFFIXES = {
-    ".onnx": "onnx",
-    ".tflite": "tflite",
-    ".safetensors": "torch",
-    ".pt": "torch",
-    ".pt2": "torch",
-    ".pth": "torch",
-    ".ckpt": "torch",
-    ".bin": "torch",
-}
-MARKERS = {
-    "model.onnx": "onnx",
-    "model.tflite": "tflite",
-    "model.json": "torch",
-}  # what an artifact's folder holds
+from edgeopt.schema.errors import ModelError, UsageError
+from edgeopt.schema.model_format import model_format, model_formats, plugged_in
 
 Runner = Callable[[Mapping[str, np.ndarray]], dict[str, np.ndarray]]
 
@@ -43,10 +29,6 @@ class Format(Protocol):
     All methods but ``sources`` belong to workers. They raise ModelError, naming the file,
     and the tensor or key where there is one.
     """
-
-    name: str
-    worker: str  # which warm worker handles it
-    uses: tuple[str, ...]  # libraries whose versions enter the key of `open`
 
     def sources(self, spec: Mapping[str, Any], root: Path) -> dict[str, Path]:
         """Every file that ``gather`` reads, by its name in the key. Light imports only."""
@@ -101,10 +83,12 @@ class Format(Protocol):
 
 def format_named(name: str) -> Format:
     """The format of that name. Raises UsageError for an unknown one."""
-    known = [info.name for info in iter_modules(__path__) if info.ispkg]
-    if name not in known:
-        raise UsageError(f"unknown model format '{name}'", hint=did_you_mean(name, known))
-    found: Format = import_module(f"edgeopt.formats.{name}").FORMAT
+    model_format(name)
+    added = plugged_in()
+    package = added[name].name if name in added else f"edgeopt.formats.{name}"
+    found: Format | None = getattr(import_module(package), "FORMAT", None)
+    if found is None:
+        raise UsageError(f"the package '{package}' of the format '{name}' has no FORMAT")
     return found
 
 
@@ -115,15 +99,18 @@ def format_of(path: Path) -> str:
     """
     if not path.exists():
         raise ModelError("no such model file", where=str(path))
+    declared = model_formats()
     if path.is_dir():
-        for marker, name in MARKERS.items():
-            if (path / marker).is_file():
+        for name, each in declared.items():
+            if (path / each.marker).is_file():
                 return name
         raise UsageError("the folder holds no model", where=str(path))
-    if path.suffix.lower() in SUFFIXES:
-        return SUFFIXES[path.suffix.lower()]
+    known = {suffix: name for name, each in reversed(declared.items()) for suffix in each.suffixes}
+    if path.suffix.lower() in known:
+        return known[path.suffix.lower()]
+    suffixes = dict.fromkeys(suffix for each in declared.values() for suffix in each.suffixes)
     raise UsageError(
         f"cannot tell the model format by the suffix '{path.suffix}'",
         where=str(path),
-        hint=f"Known suffixes: {', '.join(SUFFIXES)}.",
+        hint=f"Known suffixes: {', '.join(suffixes)}.",
     )

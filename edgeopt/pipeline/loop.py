@@ -37,15 +37,12 @@ from edgeopt.recipe import Recipe
 from edgeopt.schema.errors import from_record
 from edgeopt.schema.event import Event
 from edgeopt.schema.job import Outcome
+from edgeopt.schema.model_format import recorded
 from edgeopt.schema.plan import Plan
 from edgeopt.schema.result import Result
 from edgeopt.store import Store
 
 OnEvent = Callable[[Event], None]
-LIBRARIES = (
-    "edgeopt", "numpy", "onnx", "onnxruntime", "onnxsim", "openvino", "ai-edge-litert",
-    "ai-edge-quantizer", "torch", "onnxscript", "litert-torch",
-)  # fmt: skip
 
 
 def run_recipe(
@@ -124,7 +121,7 @@ def run_recipe(
         recipe_path=recipe.path.name if recipe.path else "",
         source=source_facts(outcomes, contests[0].bench),
         data=data_facts(known),
-        versions={name: v for name in LIBRARIES if (v := installed_version(name))},
+        versions={name: v for name in recorded() if (v := installed_version(name))},
         jobs=job_lists(outcomes.values()),
         targets=tuple(results),
         search=tuple(search.points),

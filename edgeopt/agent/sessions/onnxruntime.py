@@ -12,7 +12,6 @@ import numpy as np
 from ..errors import AgentError, one_line
 from ..providers import CPU, Providers, found
 
-DISTRIBUTIONS = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-openvino")
 FILE = "model.onnx"
 KERNEL = "_kernel_time"  # what the profile adds to a node's name
 DTYPES = {

@@ -8,10 +8,10 @@ from typing import Any, Dict, List, Mapping, Tuple
 import numpy as np
 
 from ..errors import AgentError, one_line
+from . import nodes
 
-DISTRIBUTIONS = ("openvino",)
 FILE = "model.onnx"
-DEVICES = {"cpu": "CPU", "gpu": "GPU"}  # accelerator -> OpenVINO's device
+DEVICES = {name: each[0] for name, each in nodes("openvino").items()}
 NO_WORK = ("Const", "Input", "Output")  # layers of the executed graph that compute nothing
 
 

@@ -19,7 +19,6 @@ from .. import edits, weights
 from ..errors import AgentError, one_line
 from ..torch_runner import Runner, on_cuda
 
-DISTRIBUTIONS = ("torch",)
 CODES = {
     "BOOL": "bool", "U8": "uint8", "I8": "int8", "I16": "int16", "I32": "int32", "I64": "int64",
     "F16": "float16", "BF16": "bfloat16", "F32": "float32", "F64": "float64",

@@ -21,10 +21,6 @@ MODEL = "model.onnx"
 class OnnxFormat:
     """ONNX models as files; nothing in them is ever executed but operators."""
 
-    name = "onnx"
-    worker = "onnx"
-    uses: tuple[str, ...] = ("onnx", "onnxruntime")
-
     def sources(self, spec: Mapping[str, Any], root: Path) -> dict[str, Path]:
         """The model file and the external data it names. Raises ModelError if one is missing."""
         return source_files(root / spec["path"])

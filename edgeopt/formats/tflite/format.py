@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from edgeopt.formats import Runner
-from edgeopt.formats.conversion import form_of, not_asked
+from edgeopt.formats.conversion import form_of, not_asked, untold
 from edgeopt.schema.artifact import Description, Inspection
 from edgeopt.schema.conversion import Conversion
 from edgeopt.schema.errors import ModelError
@@ -20,10 +20,6 @@ MODEL = "model.tflite"
 
 class TfliteFormat:
     """TFLite models as files; custom operators are refused: their code is not in the file."""
-
-    name = "tflite"
-    worker = "litert"
-    uses: tuple[str, ...] = ("ai-edge-litert",)
 
     def sources(self, spec: Mapping[str, Any], root: Path) -> dict[str, Path]:
         """The model file. Raises ModelError where it is missing."""
@@ -108,6 +104,8 @@ class TfliteFormat:
         if not runtime:
             return by_file(folder / MODEL, form)
         try:
+            if runtime != "litert":
+                raise untold(runtime)
             found = by_litert(folder, folder / MODEL, form)
         except Exception as error:  # the interpreter's own, and AgentError
             return not_asked(by_file(folder / MODEL, form), runtime, error)

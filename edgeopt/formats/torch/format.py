@@ -28,10 +28,6 @@ class TorchFormat:
     No pickle is ever run.
     """
 
-    name = "torch"
-    worker = "torch"
-    uses: tuple[str, ...] = ("torch", "safetensors")
-
     def sources(self, spec: Mapping[str, Any], root: Path) -> dict[str, Path]:
         """Weights, the factory's module and what it imports from beside it; or the program."""
         if spec.get("path"):
