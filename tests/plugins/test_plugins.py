@@ -77,8 +77,8 @@ def save_onnx(path: Path) -> None:
         [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", 3])],
         [numpy_helper.from_array(WEIGHTS, "w")],
     )
-    opset = [helper.make_opsetid("", 17)]
-    onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=8), path)
+    opset = [helper.make_opsetid("", 21)]
+    onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=10), path)
 
 
 def save_linear(path: Path) -> None:
@@ -90,10 +90,10 @@ def test_a_runtime_of_another_distribution_scores_and_races(tmp_path: Path) -> N
     site = install(tmp_path / "site", "plugged-reference", REFERENCE)
     save_onnx(tmp_path / "tiny.onnx")
     quantized = {"quantize-int8": {"scheme": "u8s8"}}
-    project(tmp_path, "tiny.onnx", REFERENCE_TARGET, [{"one_of": ["none", quantized]}])
+    project(tmp_path, "tiny.onnx", "local/onnx-reference", [{"one_of": ["none", quantized]}])
     result = optimized(tmp_path, site)
     (target,) = result["targets"]
-    assert target["target"] == REFERENCE_TARGET and target["chosen"]
+    assert target["target"] == "local/onnx-reference" and target["chosen"]
     assert target["machine"]["runtimes"] == {"onnx-reference": onnx.__version__}
     plain, narrow = sorted(target["candidates"], key=lambda each: len(each["chain"]))
     for candidate in (plain, narrow):
@@ -102,6 +102,9 @@ def test_a_runtime_of_another_distribution_scores_and_races(tmp_path: Path) -> N
     assert plain["measurements"]["accuracy"]["value"] == 1.0
     told = "onnx-reference does not tell what it executes"
     assert narrow["conversion"]["by"] == "the file" and told in narrow["conversion"]["note"]
+    raced = run(tmp_path, site, "benchmark", "tiny.onnx", "--target", REFERENCE_TARGET, "--json")
+    (file,) = json.loads(raced.stdout)["targets"][0]["files"]
+    assert file["target"] == REFERENCE_TARGET and file["measurements"]["latency.p50"]["value"] > 0
 
 
 def test_a_format_of_another_distribution_is_opened_scored_and_inspected(tmp_path: Path) -> None:
