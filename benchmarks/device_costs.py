@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from edgeopt.bench.rig import Rig, Timed, rig
+from edgeopt.bench.agent_session import AgentSession, Timed, agent_session
 from edgeopt.bench.task import Side, Task
 from edgeopt.devices import device_named
 from edgeopt.devices.local import LocalLease
@@ -80,7 +80,7 @@ class BesideLease(LocalLease):
         return sys.executable, str(BESIDE)
 
 
-class BesideRig(Rig):
+class BesideSession(AgentSession):
     """An agent that can be asked for the bare loop."""
 
     def bare(self, loops: int) -> np.ndarray:
@@ -116,11 +116,11 @@ def _pair(task: Task, store: Store, folder: Path, kind: str, number: int) -> dic
         lease = BesideLease("local", Path(place), None)
         task.put(lease, store)
         with lease.start_agent() as channel:
-            rig = BesideRig(channel, task)
-            rig.feed(take=SAMPLES, batch=1)
-            rig.open(SIDE)
-            ours: Take = lambda loops: rig.time([(SIDE, loops)], timeout_s=60.0)[0]  # noqa: E731
-            takes = (ours if kind == "agent" else rig.bare, rig.bare)
+            session = BesideSession(channel, task)
+            session.feed(take=SAMPLES, batch=1)
+            session.open(SIDE)
+            ours: Take = lambda loops: session.time([(SIDE, loops)], timeout_s=60.0)[0]  # noqa: E731
+            takes = (ours if kind == "agent" else session.bare, session.bare)
             return _turns(takes, number)
 
 
@@ -193,7 +193,7 @@ def _road(task: Task, store: Store) -> list[float]:
             marks.append(time.monotonic())
             task.put(lease, store)
             marks.append(time.monotonic())
-            with rig(lease, task) as agent:
+            with agent_session(lease, task) as agent:
                 marks.append(time.monotonic())
                 agent.open(SIDE)
                 agent.feed(take=1, batch=1)

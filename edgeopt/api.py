@@ -38,7 +38,8 @@ from edgeopt.schema.errors import DeviceError, StoreError, UsageError
 from edgeopt.schema.event import Event
 from edgeopt.schema.plan import Plan
 from edgeopt.schema.result import Result
-from edgeopt.schema.target import RUNTIMES, Target
+from edgeopt.schema.runtime import runtimes
+from edgeopt.schema.target import Target
 from edgeopt.store import Store
 
 OnEvent = Callable[[Event], None]
@@ -247,7 +248,7 @@ def check(device: str, *, store: Store | str | Path | None = None) -> list[dict[
     from edgeopt.testing.devices import check_device  # loads onnx
 
     there = device_named(device).hello().runtimes
-    known = [runtime for runtime in RUNTIMES if runtime in there]
+    known = [runtime for runtime in runtimes() if runtime in there]
     if not known:
         raise DeviceError("no runtime is installed there", where=device, hint="see docs/devices.md")
     with _opened(store) as opened:

@@ -31,7 +31,7 @@ MODELS = {  # what opens, changes or runs models
     "ai_edge_quantizer", "litert_torch", "tflite_runtime", "torch_pruning", "safetensors",
     "flatbuffers",
 }  # fmt: skip
-MOST = re.compile(r"at most (\d+) imports\s+inside functions")  # in docs/architecture.md
+MOST = re.compile(r"[Aa]t most (\d+) imports\s+inside functions")  # in docs/architecture.md
 
 
 def loaded_by(code: str) -> set[str]:

@@ -25,8 +25,8 @@ import threading  # noqa: E402
 from typing import Any, Dict, Tuple  # noqa: E402
 
 from . import protocol  # noqa: E402
-from .keeper import Keeper  # noqa: E402
 from .serve import Agent  # noqa: E402
+from .supervisor import Supervisor  # noqa: E402
 
 IDLE_S = 1800.0  # a host that asks nothing for so long is gone, though its pipe is open
 Asked = Tuple[Dict[str, Any], protocol.Arrays]
@@ -39,7 +39,7 @@ def main() -> None:
         raise SystemExit(__doc__)
     agent: Any
     if words[0] == "--keep":
-        agent = Keeper(words[1])
+        agent = Supervisor(words[1])
     else:
         _die_with_parent()
         _bound_memory(*words[1:])

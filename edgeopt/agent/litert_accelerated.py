@@ -13,9 +13,10 @@ from typing import Any, Dict, List, Mapping, Tuple
 import numpy as np
 
 from .errors import AgentError, one_line
+from .sessions import nodes
 
 MODULE = "ai_edge_litert.compiled_model"
-KINDS = {"gpu": "GPU", "npu": "NPU"}  # accelerator -> the runtime's name of it
+KINDS = {name: each[0] for name, each in nodes("litert").items() if name != "cpu"}
 REFUSED = "not accelerated"  # in the runtime's words, where operators would be left over
 OR_CPU = " or CPU"  # the runtime does not tell which operators went where
 

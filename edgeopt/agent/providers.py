@@ -9,17 +9,12 @@ import onnxruntime
 
 from . import machine
 from .errors import AgentError, one_line
+from .sessions import declared
 
-CPU = "CPUExecutionProvider"
-NAMES = {
-    "cpu": CPU,
-    "cuda": "CUDAExecutionProvider",
-    "tensorrt": "TensorrtExecutionProvider",
-    "openvino": "OpenVINOExecutionProvider",
-    "webgpu": "WebGpuExecutionProvider",
-}  # accelerator -> provider
-PLUGINS = {"webgpu": "onnxruntime_ep_webgpu", "openvino": "onnxruntime_ep_openvino"}
-# accelerator -> module that brings the provider's library
+DECLARED = declared("onnxruntime")["accelerators"]
+PROVIDER = {name: str(each["nodes"][0]) for name, each in DECLARED.items()}
+PLUGIN = {name: str(each["plugin"]) for name, each in DECLARED.items() if "plugin" in each}
+CPU = PROVIDER["cpu"]
 NVIDIA = ("cuda", "tensorrt")
 
 Listed = List[Tuple[str, Dict[str, str]]]
@@ -39,7 +34,7 @@ class Providers:
         self.options: Dict[str, str] = {}  # of the plug-in's provider
         self.device = ""
         present = onnxruntime.get_available_providers()
-        name = NAMES.get(accelerator, "")
+        name = PROVIDER.get(accelerator, "")
         if accelerator == "cpu":
             return
         if name in present:
@@ -62,7 +57,7 @@ class Providers:
         if not self.devices:
             raise AgentError(
                 "DeviceError", "the plug-in {} offers no device here for accelerator '{}'".format(
-                    PLUGINS[accelerator], accelerator
+                    PLUGIN[accelerator], accelerator
                 ),
                 "onnxruntime", "it is installed, but finds no device or driver that it can use",
             )  # fmt: skip
@@ -72,7 +67,7 @@ class Providers:
 def found() -> Dict[str, str]:
     """Accelerator -> provider, of those that a session can be made with."""
     offered = {}
-    for accelerator, name in NAMES.items():
+    for accelerator, name in PROVIDER.items():
         try:
             Providers(accelerator, 1)
         except AgentError:
@@ -98,17 +93,17 @@ def _preload(accelerator: str) -> None:
 
 def _plugin(accelerator: str) -> Any:
     """The module of an accelerator's plug-in, or None where it is not installed."""
-    if accelerator not in PLUGINS:
+    if accelerator not in PLUGIN:
         return None
     try:
-        return importlib.import_module(PLUGINS[accelerator])
+        return importlib.import_module(PLUGIN[accelerator])
     except ImportError:
         return None
 
 
 def _offered(accelerator: str, library: Any) -> List[Any]:
     """The devices that a plug-in offers, its library registered. Raises AgentError."""
-    name, registered = NAMES[accelerator], PLUGINS[accelerator]
+    name, registered = PROVIDER[accelerator], PLUGIN[accelerator]
     if not hasattr(onnxruntime, "register_execution_provider_library"):
         raise AgentError(
             "DeviceError", "this ONNX Runtime loads no plug-ins", "onnxruntime",
@@ -129,13 +124,7 @@ def _offered(accelerator: str, library: Any) -> List[Any]:
 
 
 def _to_install(accelerator: str) -> str:
-    packages = {
-        "cuda": "onnxruntime-gpu",
-        "tensorrt": "onnxruntime-gpu",
-        "openvino": "onnxruntime-openvino",
-        "webgpu": "onnxruntime-ep-webgpu",
-    }
-    package = packages.get(accelerator, "")
+    package = DECLARED.get(accelerator, {}).get("package", "")
     return "; {} brings it".format(package) if package else ""
 
 

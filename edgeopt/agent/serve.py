@@ -63,7 +63,7 @@ class Agent:
             opened.remove()
 
     def used(self) -> None:
-        """Tell a keeper, which nobody asks anything meanwhile, that the host is there."""
+        """Tell a supervisor, which nobody asks anything meanwhile, that the host is there."""
         with contextlib.suppress(OSError):
             os.utime(self._root)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from edgeopt.bench.rig import rig
+from edgeopt.bench.agent_session import agent_session
 from edgeopt.bench.task import Task
 from edgeopt.devices import Lease
 from edgeopt.schema.errors import DeviceError
@@ -36,7 +36,7 @@ def count(task: Task, lease: Lease, store: Store, progress: Progress) -> tuple[s
     stays wider is marked ``wide``. Raises ModelError, DeviceError, PlacementError.
     """
     task.put(lease, store)
-    with rig(lease, task) as agent:
+    with agent_session(lease, task) as agent:
         agent.feed(take=SAMPLES, batch=task.batch)
         for side in SIDES:
             agent.open(side)

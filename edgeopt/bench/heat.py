@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from edgeopt.bench.rig import Rig, StateReply
+from edgeopt.bench.agent_session import AgentSession, StateReply
 
 FALL = 0.10  # of the clock, over one process's turns, all under load
 RISE_C = 10.0  # where no clock is told
@@ -23,7 +23,7 @@ def throttled(before: StateReply, after: StateReply) -> bool:
     return False
 
 
-def cool(agent: Rig, start: StateReply) -> None:
+def cool(agent: AgentSession, start: StateReply) -> None:
     """Wait, idle, until it is about as cool as at the start, or for ``COOL_S`` seconds."""
     ends = time.monotonic() + COOL_S
     while time.monotonic() < ends:

@@ -10,8 +10,8 @@ import numpy as np
 from pydantic import Field
 
 from edgeopt.agent.protocol import DTYPES, RANK_MAX
+from edgeopt.bench.agent_session import LONGEST_NS, StateReply
 from edgeopt.bench.race import FEWEST_TURNS, Run, value_of
-from edgeopt.bench.rig import ALLOWED, LONGEST_NS, StateReply
 from edgeopt.devices.channel import Hello, Reply
 from edgeopt.schema.base import Noun
 from edgeopt.schema.errors import DataError, PlacementError
@@ -166,7 +166,7 @@ def _run(raw: PackedRun, where: str) -> Run:
 
 
 def _check_placement(nodes: dict[str, int], target: Target, where: str) -> None:
-    strangers = set(nodes) - ALLOWED[target.runtime, target.accelerator]
+    strangers = set(nodes) - target.nodes
     if strangers or sum(nodes.values()) < 1 or min(nodes.values()) < 0:
         raise PlacementError(
             f"nodes ran where nobody asked: {', '.join(sorted(strangers)) or 'nowhere'}",

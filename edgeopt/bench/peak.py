@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from edgeopt.bench.rig import FALLBACK, rig
+from edgeopt.bench.agent_session import FALLBACK, agent_session
 from edgeopt.bench.task import Task
 from edgeopt.devices import Lease
 from edgeopt.schema.measurement import Measurement
@@ -41,7 +41,7 @@ def memory(
     machines: dict[str, str] = {}
     fell = False
     for done, side in enumerate(SIDES, 1):
-        with rig(lease, Task({side: task.sides[side]}, task.allow_fallback)) as agent:
+        with agent_session(lease, Task({side: task.sides[side]}, task.allow_fallback)) as agent:
             agent.feed(take=SAMPLES, batch=task.batch)
             before = agent.memory(reset=True)
             agent.open(side)

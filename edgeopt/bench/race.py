@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from edgeopt.bench.agent_session import FALLBACK, AgentSession, StateReply, agent_session
 from edgeopt.bench.heat import REPEATS, cool, throttled, told
-from edgeopt.bench.rig import FALLBACK, Rig, StateReply, rig
 from edgeopt.bench.task import Task
 from edgeopt.devices import Lease
 from edgeopt.schema.errors import ModelError
@@ -117,7 +117,7 @@ def race(
     placed: dict[str, dict[str, int]] = {}
     marks: list[str] = []
     while not _enough(runs, schedule):
-        with rig(lease, task) as agent:
+        with agent_session(lease, task) as agent:
             run = Run(_order(len(runs)))
             _open(agent, task, run)
             pace = pace or _calibrate(agent, schedule)
@@ -157,7 +157,7 @@ def _order(index: int) -> str:
     return f"{loading} {turns}"
 
 
-def _open(agent: Rig, task: Task, run: Run) -> None:
+def _open(agent: AgentSession, task: Task, run: Run) -> None:
     """Open both; one is opened before for nothing, for the first in a process starts cold."""
     batch = task.batch
     agent.feed(take=SAMPLES, batch=batch)
@@ -176,7 +176,7 @@ def _open(agent: Rig, task: Task, run: Run) -> None:
     run.load = agent.hello.machine.load
 
 
-def _calibrate(agent: Rig, schedule: Schedule) -> Pace:
+def _calibrate(agent: AgentSession, schedule: Schedule) -> Pace:
     """Loops that fill a turn, after inferences that filled the warm-up."""
     rough = _medians(agent, dict.fromkeys(SIDES, ROUGH_LOOPS))
     warm = {side: _loops(schedule.warm_ms, rough[side]) for side in SIDES}
@@ -187,7 +187,7 @@ def _calibrate(agent: Rig, schedule: Schedule) -> Pace:
     return Pace(loops=loops, warm=warm, turns=turns, turn_s=pair_s / 2)
 
 
-def _medians(agent: Rig, loops: Mapping[str, int]) -> dict[str, float]:
+def _medians(agent: AgentSession, loops: Mapping[str, int]) -> dict[str, float]:
     """Milliseconds of one inference by side."""
     taken = agent.time([(side, loops[side]) for side in SIDES], timeout_s=300.0)
     return {side: percentile(ns, 50.0) for side, ns in zip(SIDES, taken, strict=True)}
@@ -197,7 +197,7 @@ def _loops(turn_ms: float, each_ms: float) -> int:
     return int(np.clip(round(turn_ms / each_ms), 1, MOST_LOOPS))
 
 
-def _take_turns(agent: Rig, run: Run, pace: Pace) -> None:
+def _take_turns(agent: AgentSession, run: Run, pace: Pace) -> None:
     """Warm both, then let them alternate: a b b a a b b a ..., two turns a side a request."""
     _medians(agent, pace.warm)
     order = run.order.partition(" ")[2]

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from edgeopt.agent import protocol
-from edgeopt.bench.rig import FALLBACK, Opened, Rig, rig
+from edgeopt.bench.agent_session import FALLBACK, AgentSession, Opened, agent_session
 from edgeopt.bench.task import Task
 from edgeopt.devices import Lease
 from edgeopt.schema.base import digest_of
@@ -38,7 +38,7 @@ def score(
     """
     task.put(lease, store)
     n = min(task.n, first) if first else task.n
-    with rig(lease, task) as agent:
+    with agent_session(lease, task) as agent:
         opened = agent.open(SIDE)
         batch = opened.batch or (SLOW_BATCH if first else BATCH)
         agent.feed(take=batch, batch=batch)
@@ -59,7 +59,7 @@ def score(
     return digest_of({name: ref.blob for name, ref in refs.items()}), value
 
 
-def _chunks(agent: Rig, opened: Opened, n: int, batch: int) -> Any:
+def _chunks(agent: AgentSession, opened: Opened, n: int, batch: int) -> Any:
     """(start, stop, outputs), whole batches each: one first, then what a second brings."""
     start, size = 0, batch
     while start < n:

@@ -1,7 +1,7 @@
 """``adb:NAME`` or ``adb:SERIAL``: a phone or board behind the system's ``adb`` client and server.
 
 Its shell (``adb shell``, version 2 of its protocol, from Android 7) takes a command, standard
-input and output as ssh does, so that the keeper and the agents are the same.
+input and output as ssh does, so that the supervisor and the agents are the same.
 """
 
 from __future__ import annotations

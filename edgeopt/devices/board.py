@@ -1,6 +1,6 @@
 """Boards: devices that are reached by a command which runs another command there.
 
-One connection lasts as long as a lease. Over it a keeper (``agent/keeper.py``) holds the
+One connection lasts as long as a lease. Over it a supervisor (``agent/supervisor.py``) holds the
 board's lock, takes files and sweeps up; each agent is one more command beside it.
 """
 
@@ -32,7 +32,7 @@ from edgeopt.devices.boot import (
     explained,
     lost,
     start,
-    start_keeper,
+    start_supervisor,
 )
 from edgeopt.devices.channel import Channel, Hello, Reply
 from edgeopt.devices.configured import SIZES, TIMES, quantity
@@ -129,15 +129,17 @@ class BoardDevice:
                     unreachable(),
                     tempfile.TemporaryDirectory(prefix="edgeopt-") as folder,
                     self.link() as link,
-                    self.keeper(link, Path(folder) / "keeper.log") as keeper,
+                    self.supervisor(link, Path(folder) / "supervisor.log") as supervisor,
                 ):
-                    self._hello = checked(keeper)
+                    self._hello = checked(supervisor)
             return self._hello
 
-    def keeper(self, link: Link, log: Path, cancelled: threading.Event | None = None) -> Channel:
-        """A keeper over a new connection. Raises UnreachableError, DeviceError."""
+    def supervisor(
+        self, link: Link, log: Path, cancelled: threading.Event | None = None
+    ) -> Channel:
+        """A supervisor over a new connection. Raises UnreachableError, DeviceError."""
         settings = self.settings
-        return start_keeper(self.name, settings.line, settings.workdir, link, log, cancelled)
+        return start_supervisor(self.name, settings.line, settings.workdir, link, log, cancelled)
 
     def facts(self, target: Target) -> TargetFacts:
         """What the board and its runtime are. Raises UnreachableError."""
@@ -166,7 +168,7 @@ class BoardDevice:
 
 
 class BoardLease:
-    """A connection whose keeper holds the board, and a folder there."""
+    """A connection whose supervisor holds the board, and a folder there."""
 
     def __init__(
         self, device: BoardDevice, folder: Path, cancelled: threading.Event | None, note: Note
@@ -181,30 +183,30 @@ class BoardLease:
         self._stack = contextlib.ExitStack()
         try:
             self._link = self._stack.enter_context(self._device.link())
-            self._log = self._folder / "keeper.log"
+            self._log = self._folder / "supervisor.log"
             self._log.unlink(missing_ok=True)
-            self._keeper = self._device.keeper(self._link, self._log, self._cancelled)
-            self._stack.enter_context(self._keeper)
+            self._supervisor = self._device.supervisor(self._link, self._log, self._cancelled)
+            self._stack.enter_context(self._supervisor)
             with unreachable():
-                checked(self._keeper)
+                checked(self._supervisor)
             self._take()
         except BaseException:
             self.disconnect()
             raise
 
     def disconnect(self) -> None:
-        """End the keeper, which removes the folder there, and the connection."""
+        """End the supervisor, which removes the folder there, and the connection."""
         self._stack.close()
 
     def put(self, files: Mapping[str, Path]) -> None:
         """Send what the board does not have yet; after a broken connection, from where it broke."""
         for left in range(RECONNECTS, -1, -1):
             try:
-                upload(self._keeper, files, self._note)
-                self._keeper.ask("link", Empty, blobs=sorted(files))
+                upload(self._supervisor, files, self._note)
+                self._supervisor.ask("link", Empty, blobs=sorted(files))
                 return
             except UnreachableError as error:
-                if not left or self._keeper.ended is None:
+                if not left or self._supervisor.ended is None:
                     raise
                 self._note(f"{self._device.name}: {error.what}; connecting again")
                 self._pause(1.0)
@@ -232,7 +234,7 @@ class BoardLease:
         keep = int(quantity(settings.cache, SIZES))
         ends, told = time.monotonic() + quantity(settings.wait, TIMES), ""
         while True:
-            answer, _ = self._keeper.ask(
+            answer, _ = self._supervisor.ask(
                 "lease", LeaseReply, run=self._run, who=_who(), keep_bytes=keep
             )
             if answer.held:
@@ -260,10 +262,10 @@ class BoardLease:
         if code is None:
             return None
         ends = time.monotonic() + 2.0
-        while self._keeper.ended is None and time.monotonic() < ends and code == 255:
+        while self._supervisor.ended is None and time.monotonic() < ends and code == 255:
             time.sleep(0.05)
-        if self._keeper.ended is not None:
-            return self._link.explain(self._keeper.ended, words) or lost(self._device.name)
+        if self._supervisor.ended is not None:
+            return self._link.explain(self._supervisor.ended, words) or lost(self._device.name)
         if code == 255 or code > 128:
             return DeviceError(
                 "agent was killed on the board",

@@ -90,7 +90,7 @@ SAID = {  # of the boot, or of a shell: what it means and what to do
 }  # fmt: skip
 
 
-def start_keeper(
+def start_supervisor(
     name: str,
     line: Callable[..., str],
     work: str,
@@ -98,7 +98,7 @@ def start_keeper(
     log: Path,
     cancelled: threading.Event | None,
 ) -> Channel:
-    """Connect, send the agent and have it keep the board. Raises UnreachableError, DeviceError.
+    """Connect, send the agent and have it hold the board. Raises UnreachableError, DeviceError.
 
     ``line`` makes a line for a shell there of Python's words; ``work`` is the folder there.
     """

@@ -21,13 +21,11 @@ from edgeopt.devices.linked import link_files
 from edgeopt.devices.lock import bench_lock
 from edgeopt.devices.pack import agent_archive
 from edgeopt.schema.errors import DeviceError, UsageError
+from edgeopt.schema.runtime import runtime_named
 from edgeopt.schema.target import Target, TargetFacts
 
 AGENT = (sys.executable, "-P", "-m", "edgeopt.agent")
 WAITS = "waiting until another run of edgeopt on this machine has timed what it is timing"
-INSTALL = {
-    runtime: f"pip install 'edgeopt[{runtime}]'" for runtime in ("torch", "openvino", "litert")
-}
 
 
 class LocalDevice:
@@ -48,7 +46,7 @@ class LocalDevice:
 
     def facts(self, target: Target) -> TargetFacts:
         """What the machine and the runtime are. Raises DeviceError."""
-        hint = INSTALL.get(target.runtime, f"pip install {target.runtime}")
+        hint = runtime_named(target.runtime).install
         return facts_of(self.hello(), target, self.quantities, hint)
 
     @contextlib.contextmanager

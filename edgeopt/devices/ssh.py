@@ -1,7 +1,7 @@
 """``ssh:NAME``: a board behind the system's OpenSSH client.
 
 Its configuration, jump hosts, agent, hardware keys and host key checking come with it. The
-keeper's command is the master of one connection that all agents share; it ends with the lease.
+supervisor's command is the master of one connection that all agents share; it ends with the lease.
 """
 
 from __future__ import annotations

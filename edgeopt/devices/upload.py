@@ -30,45 +30,47 @@ class AppendReply(Reply):
     whole: bool
 
 
-def upload(keeper: Channel, files: Mapping[str, Path], note: Note) -> None:
-    """Send files (digest -> path) to a keeper; ``note`` is told where that takes a while.
+def upload(supervisor: Channel, files: Mapping[str, Path], note: Note) -> None:
+    """Send files (digest -> path) to a supervisor; ``note`` is told where that takes a while.
 
     Raises DeviceError, UnreachableError.
     """
     sizes = {digest: path.stat().st_size for digest, path in files.items()}
-    have, _ = keeper.ask("have", HaveReply, blobs=sizes)
+    have, _ = supervisor.ask("have", HaveReply, blobs=sizes)
     if set(have.offsets) != set(sizes):
-        raise DeviceError("the board names other files than it was asked for", where=keeper.name)
+        raise DeviceError(
+            "the board names other files than it was asked for", where=supervisor.name
+        )
     left = sum(sizes[digest] - have.offsets[digest] for digest in sizes)
     if left > LONG_BYTES:
-        note(f"{keeper.name}: sending {left / 1e6:,.0f} MB")
+        note(f"{supervisor.name}: sending {left / 1e6:,.0f} MB")
     for digest, path in files.items():
         offset = have.offsets[digest]
         if not 0 <= offset <= sizes[digest]:
-            raise DeviceError(f"the board has {offset} bytes of {path.name}", where=keeper.name)
+            raise DeviceError(f"the board has {offset} bytes of {path.name}", where=supervisor.name)
         if offset < sizes[digest] or not sizes[digest]:
-            _send(keeper, digest, path, sizes[digest], offset)
+            _send(supervisor, digest, path, sizes[digest], offset)
 
 
-def _send(keeper: Channel, digest: str, path: Path, size: int, offset: int) -> None:
+def _send(supervisor: Channel, digest: str, path: Path, size: int, offset: int) -> None:
     for _ in range(TRIES):
-        if _sent(keeper, digest, path, size, offset):
+        if _sent(supervisor, digest, path, size, offset):
             return
         offset = 0
     raise DeviceError(
         f"{path.name} arrived corrupted, {TRIES} times",
-        where=keeper.name,
+        where=supervisor.name,
         hint="check the connection, and the disk and memory of the board",
     )
 
 
-def _sent(keeper: Channel, digest: str, path: Path, size: int, offset: int) -> bool:
+def _sent(supervisor: Channel, digest: str, path: Path, size: int, offset: int) -> bool:
     """Whether all arrived and the digest is right there."""
     with path.open("rb") as file:
         file.seek(offset)
         while True:
             data = np.frombuffer(file.read(CHUNK), np.uint8)
-            answer, _ = keeper.ask(
+            answer, _ = supervisor.ask(
                 "append", AppendReply, arrays={"data": data}, blob=digest, offset=offset, size=size
             )
             if answer.whole:

@@ -1,48 +1,31 @@
 """Model formats: open safely, check, describe, load, save, run, inspect.
 
-A format is a package of this folder with a ``DECLARED``, which is all that the parent sees and
-loads no heavy library, and a module ``format`` with a ``FORMAT``, which workers alone load.
+A format is a package of this folder, or one that an entry point of the group ``edgeopt.formats``
+names. Its declaration, ``format.json`` (``schema/model_format``), and its ``DECLARED`` are all that
+the parent sees and load no heavy library; the ``FORMAT`` of its module ``format`` is what workers
+alone load. A small one may have its ``FORMAT`` in the package itself, and no ``DECLARED``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
-from pkgutil import iter_modules
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import numpy as np
 
 from edgeopt.schema.artifact import Description, Inspection
 from edgeopt.schema.conversion import Conversion
-from edgeopt.schema.errors import ModelError, UsageError, did_you_mean
-
-SUFFIXES = {
-    ".onnx": "onnx",
-    ".tflite": "tflite",
-    ".safetensors": "torch",
-    ".pt": "torch",
-    ".pt2": "torch",
-    ".pth": "torch",
-    ".ckpt": "torch",
-    ".bin": "torch",
-}
-MARKERS = {
-    "model.onnx": "onnx",
-    "model.tflite": "tflite",
-    "model.json": "torch",
-}  # what an artifact's folder holds
+from edgeopt.schema.errors import ModelError, UsageError
+from edgeopt.schema.model_format import model_format, model_formats, plugged_in
 
 Runner = Callable[[Mapping[str, np.ndarray]], dict[str, np.ndarray]]
 
 
 class Declared(Protocol):
     """What the parent needs to know of a model format."""
-
-    name: str
-    worker: str  # which warm worker handles it
-    uses: tuple[str, ...]  # libraries whose versions enter the key of `open`
 
     def sources(self, spec: Mapping[str, Any], root: Path) -> dict[str, Path]:
         """Every file that ``gather`` reads, by its name in the key. Raises ModelError."""
@@ -104,18 +87,26 @@ class Format(Declared, Protocol):
 
 
 def declared(name: str) -> Declared:
-    """What is declared of the format of that name. Raises UsageError for an unknown one."""
-    known = [info.name for info in iter_modules(__path__) if info.ispkg]
-    if name not in known:
-        raise UsageError(f"unknown model format '{name}'", hint=did_you_mean(name, known))
-    found: Declared = import_module(f"edgeopt.formats.{name}").DECLARED
-    return found
+    """What the parent asks of the format of that name. Raises UsageError for an unknown one."""
+    package = import_module(_package(name))
+    return cast("Declared", getattr(package, "DECLARED", None) or format_named(name))
 
 
 def format_named(name: str) -> Format:
-    """The whole format of that name, with its libraries. Raises as ``declared`` does."""
-    found: Format = import_module(f"edgeopt.formats.{declared(name).name}.format").FORMAT
-    return found
+    """The whole format of that name, with its libraries. Raises UsageError as ``declared``."""
+    package = _package(name)
+    found = getattr(import_module(package), "FORMAT", None)
+    if found is None and find_spec(f"{package}.format") is not None:
+        found = getattr(import_module(f"{package}.format"), "FORMAT", None)
+    if found is None:
+        raise UsageError(f"the package '{package}' of the format '{name}' has no FORMAT")
+    return cast("Format", found)
+
+
+def _package(name: str) -> str:
+    model_format(name)
+    added = plugged_in()
+    return added[name].name if name in added else f"edgeopt.formats.{name}"
 
 
 def format_of(path: Path) -> str:
@@ -125,15 +116,18 @@ def format_of(path: Path) -> str:
     """
     if not path.exists():
         raise ModelError("no such model file", where=str(path))
+    declared = model_formats()
     if path.is_dir():
-        for marker, name in MARKERS.items():
-            if (path / marker).is_file():
+        for name, each in declared.items():
+            if (path / each.marker).is_file():
                 return name
         raise UsageError("the folder holds no model", where=str(path))
-    if path.suffix.lower() in SUFFIXES:
-        return SUFFIXES[path.suffix.lower()]
+    known = {suffix: name for name, each in reversed(declared.items()) for suffix in each.suffixes}
+    if path.suffix.lower() in known:
+        return known[path.suffix.lower()]
+    suffixes = dict.fromkeys(suffix for each in declared.values() for suffix in each.suffixes)
     raise UsageError(
         f"cannot tell the model format by the suffix '{path.suffix}'",
         where=str(path),
-        hint=f"Known suffixes: {', '.join(SUFFIXES)}.",
+        hint=f"Known suffixes: {', '.join(suffixes)}.",
     )

@@ -10,6 +10,7 @@ from typing import Literal
 from edgeopt.agent.errors import one_line
 from edgeopt.schema.artifact import Description
 from edgeopt.schema.conversion import BY_FILE, Conversion
+from edgeopt.schema.errors import ModelError
 
 Form = Literal["int8", "float16"]
 INT8, HYBRID, HALF, FLOAT, OTHER = "int8", "int8 weights", "float16", "float32", ""
@@ -85,6 +86,11 @@ def _part(steps: list[Step], precision: str, total: int | None) -> float | None:
     if not total or None in mine:
         return None
     return min(1.0, sum(n or 0 for n in mine) / total)
+
+
+def untold(runtime: str) -> ModelError:
+    """The error for a runtime that nobody here knows how to ask."""
+    return ModelError(f"{runtime} does not tell what it executes")
 
 
 def not_asked(found: Conversion, runtime: str, error: Exception) -> Conversion:

@@ -6,7 +6,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from edgeopt.engine import Engine
-from edgeopt.formats import declared
 from edgeopt.formats.conversion import form_of
 from edgeopt.pipeline.measure import Entry
 from edgeopt.pipeline.targets import target_group
@@ -16,6 +15,7 @@ from edgeopt.schema.artifact import Description
 from edgeopt.schema.conversion import Conversion
 from edgeopt.schema.errors import DeviceError
 from edgeopt.schema.job import Job, Limits, Outcome
+from edgeopt.schema.model_format import model_format
 from edgeopt.schema.target import Target, TargetFacts, parse_target
 
 LIMIT_S = 120.0  # it is a session load and one inference
@@ -76,7 +76,7 @@ def _analysis(model: str, d: Description, runtime: str, by: str, note: str) -> J
         id=f"conversion:{runtime or 'file'}:{model}",
         kind="analysis",
         name="conversion",
-        worker=declared(d.format).worker,
+        worker=model_format(d.format).worker,
         params={"runtime": runtime, "by": by, "note": note},
         inputs={"model": model},
         limits=Limits(time_s=LIMIT_S),

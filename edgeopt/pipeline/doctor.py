@@ -15,14 +15,12 @@ from edgeopt.devices.configured import configured
 from edgeopt.devices.file import devices_file
 from edgeopt.pipeline.prepare import installed_version
 from edgeopt.schema.errors import DeviceError, UsageError
-from edgeopt.schema.target import RUNTIMES, TargetFacts, parse_target
+from edgeopt.schema.runtime import runtimes
+from edgeopt.schema.target import TargetFacts, parse_target
 from edgeopt.schemes import schemes_for
 from edgeopt.store import Store
 
-ADDS = {
-    "torch": "PyTorch sources, the pass export-onnx, the target local/torch",
-    "openvino": "the target local/openvino, which reads ONNX",
-    "litert": "TFLite sources, quantize-int8 and fp16 for TFLite, the target local/litert",
+OTHER_EXTRAS = {  # that bring no runtime: what each adds
     "images": "data sources that are folders of images",
     "litert-torch": "the pass export-tflite, from PyTorch to TFLite",
 }
@@ -34,7 +32,7 @@ def diagnose(store: Store) -> dict[str, Any]:
 
     Raises DeviceError where not even this machine's own agent answers.
     """
-    targets = {runtime: _target(runtime) for runtime in RUNTIMES}
+    targets = {runtime: _target(runtime) for runtime in runtimes()}
     found = {
         runtime: _accelerators(runtime) if isinstance(facts, TargetFacts) else {}
         for runtime, facts in targets.items()
@@ -46,7 +44,7 @@ def diagnose(store: Store) -> dict[str, Any]:
         "python": platform.python_version(),
         "machine": {} if facts is None else _machine(facts),
         "libraries": _libraries(),
-        "extras": {name: _extra(name) for name in ADDS},
+        "extras": {name: _extra(name, adds) for name, adds in extras().items()},
         "targets": {
             f"local/{runtime}": {
                 "reachable": isinstance(told, TargetFacts),
@@ -109,15 +107,29 @@ def _libraries() -> dict[str, str]:
     return {name: installed_version(name) for name in sorted(needed, key=str.lower)}
 
 
-def _extra(name: str) -> dict[str, Any]:
+def extras() -> dict[str, str]:
+    """What each extra adds: those that bring runtimes, as edgeopt lists them, then the others."""
+    found = {each.extra: each.adds for each in runtimes().values() if each.extra}
+    listed = [name for name in _listed_extras() if name in found]
+    return {name: found[name] for name in (listed or found)} | OTHER_EXTRAS
+
+
+def _extra(name: str, adds: str) -> dict[str, Any]:
     needed = [r for r in _requirements() if _holds(r, name) and not _holds(r, "")]
     missing = [r.name for r in needed if not installed_version(r.name)]
     return {
         "installed": not missing,
         "missing": missing,
-        "adds": ADDS[name],
+        "adds": adds,
         "command": f"pip install 'edgeopt[{name}]'",
     }
+
+
+def _listed_extras() -> list[str]:
+    try:
+        return metadata.metadata("edgeopt").get_all("Provides-Extra") or []
+    except metadata.PackageNotFoundError:
+        return []
 
 
 def _requirements() -> list[Requirement]:

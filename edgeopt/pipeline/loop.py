@@ -39,15 +39,12 @@ from edgeopt.recipe import Recipe
 from edgeopt.schema.errors import from_record
 from edgeopt.schema.event import Event
 from edgeopt.schema.job import Outcome
+from edgeopt.schema.model_format import recorded
 from edgeopt.schema.plan import Plan
 from edgeopt.schema.result import Result
 from edgeopt.store import Store
 
 OnEvent = Callable[[Event], None]
-LIBRARIES = (
-    "edgeopt", "numpy", "onnx", "onnxruntime", "onnxsim", "openvino", "ai-edge-litert",
-    "ai-edge-quantizer", "torch", "onnxscript", "litert-torch",
-)  # fmt: skip
 
 
 def run_recipe(
@@ -130,7 +127,7 @@ def run_recipe(
         source=source_facts(outcomes, contests[0].bench),
         data=data_facts(known),
         classes=dict(known.classes),
-        versions={name: v for name in LIBRARIES if (v := installed_version(name))},
+        versions={name: v for name in recorded() if (v := installed_version(name))},
         jobs=job_lists(outcomes.values()),
         targets=tuple(results),
         search=tuple(search.points),

@@ -24,19 +24,15 @@ from edgeopt.schema.errors import (
 )
 from edgeopt.schema.job import ArrayRef, Arrays, Job, Outcome
 from edgeopt.schema.measurement import Measurement
+from edgeopt.schema.model_format import scored_by
 from edgeopt.schema.result import SliceFigure
+from edgeopt.schema.runtime import runtime_named
 from edgeopt.schema.target import Target, TargetGroup
 from edgeopt.store import Store
 
 __all__ = ["Bench", "Entry", "sizes"]
 
-RUNTIME_OF = {
-    "torch": "torch",
-    "onnx": "onnxruntime",
-    "tflite": "litert",
-}  # where the source is scored, as given
 ODD = {(a, b) for a in "biuf" for b in "biuf" if (a == "f") != (b == "f")}  # kinds of dtypes
-PACKAGE_OF = {"torch": "torch", "onnxruntime": "onnxruntime", "litert": "ai-edge-litert"}
 
 
 class Bench:
@@ -69,7 +65,7 @@ class Bench:
 
     def source_target(self) -> Target:
         """Where the source is scored: the model as given, in its own framework, on the host."""
-        return Target(device="local", runtime=RUNTIME_OF[self.known.source.format])
+        return Target(device="local", runtime=scored_by(self.known.source.format))
 
     def score(self, entries: Iterable[Entry], split: str) -> dict[str, dict[str, Measurement]]:
         """Measurements on a split by candidate id, and of the source under ``source``.
@@ -198,7 +194,7 @@ class Bench:
 
     def _source_job(self, split: str) -> Job:
         target = self.source_target()
-        version = self.known.version(PACKAGE_OF[target.runtime])
+        version = self.known.version(runtime_named(target.runtime).library)
         key = {"runtime_version": version, "isa": self.known.host_isa}
         return self._score_job(self.known.source_job, "", self.known.source, split, target, key)
 

@@ -32,6 +32,7 @@ from edgeopt.schema.errors import (
     from_record,
 )
 from edgeopt.schema.job import Arrays, Job, Limits, Outcome
+from edgeopt.schema.model_format import model_format
 from edgeopt.schema.target import parse_target
 
 Role = Literal["calibration", "validation", "test", "train"]
@@ -159,22 +160,22 @@ def open_job(recipe: Recipe, samples: Mapping[str, Any]) -> Job:
     Its key holds the digest of every file that it reads; raises ModelError for a missing one.
     """
     spec = recipe.model.to_json()
-    fmt = declared(spec["format"] or _source_format(recipe))
-    spec["format"] = fmt.name
+    name = spec["format"] or _source_format(recipe)
+    spec["format"], known = name, model_format(name)
     root = _rebased(spec, recipe.root)
-    files = fmt.sources(spec, root)
+    files = declared(name).sources(spec, root)
     return Job(
         id=OPEN,
         kind="open",
-        name=fmt.name,
-        worker=fmt.worker,
+        name=name,
+        worker=known.worker,
         params={
             "spec": {k: v for k, v in spec.items() if k != "trained_on"},
-            "samples": dict(samples) if fmt.name == "torch" else {},
+            "samples": dict(samples) if known.takes_samples else {},
         },
         key={
             "files": {name: digest_or_error(path) for name, path in files.items()},
-            "versions": {name: installed_version(name) for name in fmt.uses},
+            "versions": {name: installed_version(name) for name in known.uses},
         },
         where={"root": str(root.resolve())},
     )

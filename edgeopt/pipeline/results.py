@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, cast
 
+from edgeopt.bench.agent_session import FALLBACK
 from edgeopt.bench.race import SCHEDULES
-from edgeopt.bench.rig import FALLBACK
 from edgeopt.pipeline.contest import Contest
 from edgeopt.pipeline.decision import UNDECIDED, Decision
 from edgeopt.pipeline.entry import Entry

@@ -10,7 +10,8 @@ from edgeopt.pipeline.decision import EXIT
 from edgeopt.recipe import Recipe
 from edgeopt.schema.errors import DeviceError, UnreachableError
 from edgeopt.schema.result import TargetResult
-from edgeopt.schema.target import RUNTIMES, Target, TargetGroup
+from edgeopt.schema.runtime import every_runtime
+from edgeopt.schema.target import Target, TargetGroup
 
 
 def target_groups(
@@ -40,7 +41,7 @@ def target_group(asked: Target) -> TargetGroup:
         return TargetGroup(asked=asked, members=((asked, facts),))
     device.hello()  # a device out of reach lacks no runtime
     members = []
-    for runtime in RUNTIMES:
+    for runtime in every_runtime():
         try:
             members.append((asked.on(runtime), device.facts(asked.on(runtime))))
         except DeviceError as error:

@@ -7,19 +7,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from edgeopt.data.tensors import bind, layouts_read
-from edgeopt.formats import declared
 from edgeopt.planner.known import Known, UserCode
 from edgeopt.recipe import Recipe
 from edgeopt.schema.artifact import Description
 from edgeopt.schema.base import digest_of
 from edgeopt.schema.errors import PlanError
 from edgeopt.schema.job import Job, Limits
+from edgeopt.schema.model_format import model_format, worker_for
 from edgeopt.schema.plan import Candidate
 from edgeopt.step import Pass
 
 CHECK_SAMPLES = 16
 SOURCE_CHECK = "check:source"
-HEAVIEST = ("litert", "torch", "onnx")  # workers: one can also do what those after it do
 
 
 @dataclass(frozen=True)
@@ -113,7 +112,7 @@ class Jobs:
     def check_source(self) -> str:
         """The id of the job that looks whether the source answers soundly."""
         source = self.known.source
-        kind = declared(source.format)
+        kind = model_format(source.format)
         self.by_id.setdefault(
             SOURCE_CHECK,
             Job(
@@ -135,14 +134,13 @@ class Jobs:
         return SOURCE_CHECK
 
     def _add_check(self, parent: Branch, child: Branch, step: Pass) -> None:
-        formats = [declared(d.format) for d in (parent.description, child.description)]
-        workers = sorted({f.worker for f in formats}, key=HEAVIEST.index)
-        uses = sorted({name for f in formats for name in f.uses})
+        formats = [parent.description.format, child.description.format]
+        uses = sorted({name for each in formats for name in model_format(each).uses})
         self.by_id[child.check] = Job(
             id=child.check,
             kind="check",
             name=step.name,
-            worker=workers[0],
+            worker=worker_for(formats),
             params={
                 "promise": step.promised(parent.description).to_json(),
                 "n": CHECK_SAMPLES,

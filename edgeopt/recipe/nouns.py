@@ -21,19 +21,27 @@ from edgeopt.recipe.steps import Step
 from edgeopt.schema.base import Noun
 from edgeopt.schema.constraint import Constraint, parse_constraint, prefixes
 from edgeopt.schema.errors import RecipeError, UsageError
+from edgeopt.schema.model_format import model_formats
 from edgeopt.schema.quantities import declared
-from edgeopt.schema.target import RUNTIMES, Target, parse_target
+from edgeopt.schema.runtime import every_runtime
+from edgeopt.schema.target import Target, parse_target
 
 ROLES = ("calibration", "validation", "test", "train")
 Steps = list[dict[str, Any]]
 Names = tuple[StrictStr, ...] | StrictStr  # themselves, or a file with one a line
 
 
+def _known_formats(schema: dict[str, Any]) -> None:
+    schema["anyOf"][0] = {"enum": list(model_formats()), "type": "string"}
+
+
 class ModelSpec(Noun):
     """The source model: ``path`` of a file, or ``factory`` and ``weights`` (torch)."""
 
-    format: Literal["torch", "onnx", "tflite"] | None = Field(
-        None, description="format of the source; read from the file's name when left out"
+    format: StrictStr | None = Field(
+        None,
+        description="format of the source; read from the file's name when left out",
+        json_schema_extra=_known_formats,
     )
     path: StrictStr | None = Field(None, description="model file")
     factory: StrictStr | None = Field(
@@ -48,6 +56,14 @@ class ModelSpec(Noun):
     trained_on: StrictStr | None = Field(
         None, description=".npy file of the training samples' hashes, to detect overlap"
     )
+
+    @field_validator("format")
+    @classmethod
+    def _known(cls, name: str | None) -> str | None:
+        *others, last = map(repr, model_formats())
+        if name is not None and name not in model_formats():
+            raise ValueError(f"Input should be {', '.join(others)} or {last}")
+        return name
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
@@ -319,7 +335,9 @@ class Recipe(Noun):
             except UsageError as error:
                 raise self.error(f"constraints.{index}", error.what, hint=error.hint) from None
             places = [str(t) for t in self.parsed_targets()]
-            places += [str(t.on(r)) for t in self.parsed_targets() if t.every for r in RUNTIMES]
+            places += [
+                str(t.on(r)) for t in self.parsed_targets() if t.every for r in every_runtime()
+            ]
             if on and not any(prefixes(on, place) for place in places):
                 raise self.error(f"constraints.{index}", f"'on: {on}' names none of the targets")
         return tuple(found)

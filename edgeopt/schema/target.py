@@ -9,32 +9,16 @@ from pydantic import Field
 
 from edgeopt.schema.base import Noun
 from edgeopt.schema.errors import UsageError, did_you_mean
+from edgeopt.schema.runtime import COUNTS, Setting, runtime_named, runtimes
 
-RUNTIMES = {  # runtime -> format it reads; in the order in which one is the reference's
-    "onnxruntime": "onnx",
-    "openvino": "onnx",
-    "litert": "tflite",
-    "torch": "torch",
-}
 EVERY = "*"  # in place of a runtime: every one that is found on the device
-ACCELERATORS = {  # runtime -> what it can be asked to run on; "cpu" goes without saying
-    "onnxruntime": ("cpu", "cuda", "tensorrt", "openvino", "webgpu"),
-    "openvino": ("cpu", "gpu"),
-    "litert": ("cpu", "gpu", "npu"),
-    "torch": ("cpu", "cuda"),
-    EVERY: ("cpu",),
-}
-COUNTS = ("threads", "batch")  # settings of every runtime: whole numbers from 1
-CHOICES = {  # runtime -> settings of its own: words, the first of which goes without saying
-    "torch": {"mode": ("eager", "compiled"), "precision": ("fp32", "tf32", "fp16", "bf16")},
-}
 EXAMPLE = (
     "a target is DEVICE/RUNTIME[:ACCELERATOR][?threads=2&batch=1], "
     "e.g. local/onnxruntime, or local/* for every runtime there"
 )
 
 _TARGET = re.compile(
-    r"(?P<device>[a-z]+(?::[A-Za-z0-9_.-]+)?)/(?P<runtime>[a-z0-9_]+|\*)"
+    r"(?P<device>[a-z]+(?::[A-Za-z0-9_.-]+)?)/(?P<runtime>[a-z0-9_-]+|\*)"
     r"(?::(?P<accelerator>[a-z0-9_]+))?(?:\?(?P<settings>.+))?"
 )
 
@@ -50,13 +34,20 @@ class Target(Noun):
     accelerator: str = "cpu"
     threads: int = 1
     batch: int = 1
-    mode: str = "eager"
-    precision: str = "fp32"
+    settings: tuple[tuple[str, str], ...] = ()  # of the runtime's own, not as without saying
 
     @property
     def format(self) -> str:
-        """The model format that the runtime reads. Raises KeyError for ``*``."""
-        return RUNTIMES[self.runtime]
+        """The model format that the runtime reads. Raises UsageError for ``*``."""
+        return runtime_named(self.runtime).format
+
+    @property
+    def nodes(self) -> frozenset[str]:
+        """Where nodes may run, in the runtime's own words. Raises UsageError for ``*``."""
+        known = runtime_named(self.runtime).accelerators
+        if self.accelerator not in known:
+            raise UsageError(f"'{self.runtime}' has no '{self.accelerator}' in target '{self}'")
+        return frozenset(known[self.accelerator].nodes)
 
     @property
     def every(self) -> bool:
@@ -70,8 +61,7 @@ class Target(Noun):
     @property
     def choices(self) -> dict[str, str]:
         """The runtime's own settings that are not as without saying: what a session is told."""
-        known = CHOICES.get(self.runtime, {})
-        return {name: got for name in known if (got := getattr(self, name)) != known[name][0]}
+        return dict(self.settings)
 
     def __str__(self) -> str:
         text = f"{self.device}/{self.runtime}"
@@ -116,47 +106,62 @@ def parse_target(text: str) -> Target:
     if not match:
         raise UsageError(f"cannot read target '{text}'", hint=EXAMPLE)
     runtime = match["runtime"]
-    if runtime not in (*RUNTIMES, EVERY):
+    declared = runtimes()
+    if runtime not in (*declared, EVERY):
         raise UsageError(
-            f"unknown runtime '{runtime}' in target '{text}'", hint=did_you_mean(runtime, RUNTIMES)
+            f"unknown runtime '{runtime}' in target '{text}'", hint=did_you_mean(runtime, declared)
         )
     accelerator = match["accelerator"] or "cpu"
-    known = ACCELERATORS[runtime]
+    known = tuple(declared[runtime].accelerators) if runtime in declared else ("cpu",)
     if accelerator not in known:
-        every = {name for names in ACCELERATORS.values() for name in names}
+        every = {name for each in declared.values() for name in each.accelerators}
         what = "unknown accelerator" if accelerator not in every else f"'{runtime}' has no"
         raise UsageError(
             f"{what} '{accelerator}' in target '{text}'", hint=did_you_mean(accelerator, known)
         )
-    settings = _settings(match["settings"] or "", runtime, text)
-    if settings.get("precision") == "tf32" and accelerator != "cuda":
-        raise UsageError(f"'tf32' is a precision of CUDA, not of the CPU, in '{text}'")
-    return Target(device=match["device"], runtime=runtime, accelerator=accelerator, **settings)
+    own = declared[runtime].settings if runtime in declared else {}
+    given = _given(match["settings"] or "", runtime, text)
+    for name, setting in own.items():
+        only = setting.only_on.get(given.get(name, ""), accelerator)
+        if only != accelerator:
+            told = f"a {name} of {only.upper()}, not of the {accelerator.upper()}"
+            raise UsageError(f"'{given[name]}' is {told}, in '{text}'")
+    return Target(
+        device=match["device"],
+        runtime=runtime,
+        accelerator=accelerator,
+        settings=tuple(
+            (name, given[name])
+            for name, setting in own.items()
+            if given.get(name, setting.values[0]) != setting.values[0]
+        ),
+        **{name: int(given[name]) for name in COUNTS if name in given},
+    )
 
 
-def _settings(given: str, runtime: str, text: str) -> dict[str, Any]:
+def _given(written: str, runtime: str, text: str) -> dict[str, str]:
     """What stands behind the ``?``. Raises UsageError that names the setting that is wrong."""
-    choices = CHOICES.get(runtime, {})
-    settings: dict[str, Any] = {}
-    for part in filter(None, given.split("&")):
+    every = {name: each.settings for name, each in runtimes().items()}
+    choices: dict[str, Setting] = every.get(runtime, {})
+    found: dict[str, str] = {}
+    for part in filter(None, written.split("&")):
         name, _, value = part.partition("=")
         if name not in COUNTS and name not in choices:
-            others = [other for other, known in CHOICES.items() if name in known]
+            others = [other for other, known in every.items() if name in known]
             of = f"is a setting of {', '.join(others)}, not of {runtime}," if others else ""
             raise UsageError(
                 f"'{name}' {of} in target '{text}'" if of
                 else f"unknown setting '{name}' in target '{text}'",
                 hint=did_you_mean(name, [*COUNTS, *choices]),
             )  # fmt: skip
-        if name in settings:
+        if name in found:
             raise UsageError(f"setting '{name}' stands twice in target '{text}'")
         if name in choices:
-            if value not in choices[name]:
-                what = f"'{name}' is one of {', '.join(choices[name])}, not '{value}', in '{text}'"
-                raise UsageError(what, hint=did_you_mean(value, choices[name]))
-            settings[name] = value
-            continue
-        if not (value.isascii() and value.isdigit() and 1 <= int(value) <= 4096):
+            words = choices[name].values
+            if value not in words:
+                what = f"'{name}' is one of {', '.join(words)}, not '{value}', in '{text}'"
+                raise UsageError(what, hint=did_you_mean(value, words))
+        elif not (value.isascii() and value.isdigit() and 1 <= int(value) <= 4096):
             raise UsageError(f"'{name}' must be a whole number from 1, not '{value}', in '{text}'")
-        settings[name] = int(value)
-    return settings
+        found[name] = value
+    return found

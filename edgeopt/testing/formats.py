@@ -20,6 +20,7 @@ from edgeopt.formats import Format, format_named, format_of
 from edgeopt.schema.artifact import Description, Inspection
 from edgeopt.schema.conversion import Conversion
 from edgeopt.schema.errors import ModelError
+from edgeopt.schema.model_format import model_format
 from edgeopt.testing.folders import changes, files_of, unchanged
 from edgeopt.testing.models import Arrays, Model
 
@@ -58,9 +59,9 @@ class Place:
 
 def is_found(place: Place) -> str:
     """By its name, by an artifact's folder and by the user's file."""
-    kind, model = place.format, place.model
-    assert kind.name == model.format, f"format '{model.format}' calls itself '{kind.name}'"
-    assert kind.worker and kind.uses, "it names no worker, or no library that enters the keys"
+    model = place.model
+    said = model_format(model.format)
+    assert said.worker and said.uses, "it names no worker, or no library that enters the keys"
     given = model.root / model.spec["path"] if "path" in model.spec else model.file
     for path in (place.artifact(), given):
         found = format_of(path)
@@ -89,7 +90,7 @@ def describes_the_file(place: Place) -> str:
     """Names, shapes and dtypes are those of the samples; nothing changes from call to call."""
     kind, model, folder = place.format, place.model, place.artifact()
     said = kind.describe(folder)
-    assert said.format == kind.name, f"it describes a '{said.format}'"
+    assert said.format == model.format, f"it describes a '{said.format}'"
     assert Description.model_validate(said.to_json()) == said, "it does not survive JSON"
     assert kind.describe(folder) == said, "it says another thing when it is asked again"
     taken = {tensor.name: tensor for tensor in said.signature.inputs}

@@ -25,6 +25,7 @@ from edgeopt.formats import format_named
 from edgeopt.recipe.steps import Step
 from edgeopt.schema.artifact import Description
 from edgeopt.schema.errors import EdgeoptError, PassError
+from edgeopt.schema.model_format import model_format
 from edgeopt.schema.target import TargetFacts
 from edgeopt.step import Pass, passes_named, registry
 from edgeopt.testing.folders import unchanged
@@ -62,7 +63,7 @@ def is_registered(place: Place) -> str:
     assert found is kind, f"the registry has {found} for '{step.name}' on {step.takes}, not {kind}"
     assert kind in passes_named(step.name).values()
     for name in (step.takes, step.gives):
-        assert format_named(name).name == name
+        assert format_named(name) is not None and model_format(name).worker
     assert (kind.__doc__ or "").strip(), "it has no docstring, which is its help"
     silent = [n for n, field in kind.model_fields.items() if not field.description]
     assert not silent, f"fields without a description, which is their help: {silent}"

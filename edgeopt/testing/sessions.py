@@ -20,7 +20,7 @@ from typing import Any
 
 import pytest
 
-from edgeopt.bench.rig import Empty, Fed, Opened, Placed, RuntimeReply
+from edgeopt.bench.agent_session import Empty, Fed, Opened, Placed, RuntimeReply
 from edgeopt.devices import device_named
 from edgeopt.devices.channel import Channel, Reply
 from edgeopt.formats import format_named

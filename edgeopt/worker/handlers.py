@@ -36,11 +36,12 @@ class Progress(Protocol):
 def open_model(request: Request, store: Store, progress: Progress) -> tuple[str, dict[str, Any]]:
     """Turn the user's files into an artifact. Raises ModelError."""
     params, root = request.job.params, Path(request.job.where["root"])
-    fmt = format_named(params["spec"]["format"])
+    name = str(params["spec"]["format"])
+    fmt = format_named(name)
     folder = made_folder(request, "artifact")
     also = fmt.gather(params["spec"], root, folder, params.get("samples", {}))
     description, inspection = fmt.describe(folder), fmt.inspect(folder)
-    artifact = store.put_artifact(folder, fmt.name)
+    artifact = store.put_artifact(folder, name)
     return artifact.digest, {
         "artifact": artifact.to_json(),
         "description": description.to_json(),
@@ -180,7 +181,7 @@ def run_pass(request: Request, store: Store, progress: Progress) -> tuple[str, d
         gives.save(made, out)
     real = gives.describe(out)
     _compare(step, Description.model_validate(job.where["predicted"]), real)
-    artifact = store.put_artifact(out, gives.name)
+    artifact = store.put_artifact(out, kind.gives)
     value = {"artifact": artifact.to_json(), "description": real.to_json()}
     return artifact.digest, value | ({"found": context.found} if context.found else {})
 

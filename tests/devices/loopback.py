@@ -117,7 +117,7 @@ class Board:
             self.process = None
 
     def agents(self) -> list[psutil.Process]:
-        """Agents and keepers that run on the board."""
+        """Agents and supervisors that run on the board."""
         home = self.home_there or str(self.home)
         works = (f"{home}/.cache/edgeopt", "~/.cache/edgeopt")
         found = []

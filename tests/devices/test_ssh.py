@@ -66,7 +66,7 @@ def test_a_file_is_sent_once_and_goes_on_where_it_was_cut_off(
     assert (blobs / digest).read_bytes() == data
 
 
-def test_what_a_dead_keeper_left_is_swept(own_board: Board, tmp_path: Path) -> None:
+def test_what_a_dead_supervisor_left_is_swept(own_board: Board, tmp_path: Path) -> None:
     stale = own_board.work / "run-0123456789abcdef"
     stale.mkdir(parents=True)
     agent, theirs = (own_board.work / name for name in (f"agent-{'0' * 16}.pyz", "agent-notes"))

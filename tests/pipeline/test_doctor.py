@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from edgeopt.api import doctor
-from edgeopt.pipeline.doctor import ADDS
+from edgeopt.pipeline.doctor import extras
 
 
 @pytest.mark.extras
@@ -29,7 +29,8 @@ def test_it_says_what_is_installed_and_reachable(tmp_path: Path) -> None:
     assert set(found_on["local/litert"]) == {"cpu", "gpu", "npu"}
     assert found_on["local/openvino"]["cpu"] and found_on["local/torch"]["cpu"]
     assert found["extras"]["torch"]["installed"]
-    assert set(found["extras"]) == set(ADDS)
+    assert list(found["extras"]) == ["torch", "openvino", "litert", "images", "litert-torch"]
+    assert {name: told["adds"] for name, told in found["extras"].items()} == extras()
     assert found["machine"]["isa"].startswith(os.uname().machine)
     assert found["store"]["root"] == str(tmp_path / "store")
     assert found["store"]["free_bytes"] > 0
@@ -61,7 +62,7 @@ def test_a_missing_extra_comes_with_its_command(tmp_path: Path) -> None:
     assert found["extras"]["torch"] == {
         "installed": False,
         "missing": ["onnxscript"],
-        "adds": ADDS["torch"],
+        "adds": extras()["torch"],
         "command": "pip install 'edgeopt[torch]'",
     }
 

@@ -5,22 +5,29 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgeopt.schema.errors import UsageError
-from edgeopt.schema.target import ACCELERATORS, CHOICES, RUNTIMES, Target, parse_target
+from edgeopt.schema.runtime import runtimes
+from edgeopt.schema.target import Target, parse_target
 
 DEVICES = st.from_regex(r"[a-z]{1,9}(:[A-Za-z0-9_.-]{1,9})?", fullmatch=True)
 
 
 @st.composite
 def targets(draw: st.DrawFn) -> Target:
-    runtime = draw(st.sampled_from(sorted(RUNTIMES)))
-    accelerator = draw(st.sampled_from(ACCELERATORS[runtime]))
-    choices = {
-        name: draw(st.sampled_from([one for one in known if one != "tf32" or accelerator != "cpu"]))
-        for name, known in CHOICES.get(runtime, {}).items()
+    runtime = draw(st.sampled_from(sorted(runtimes())))
+    declared = runtimes()[runtime]
+    accelerator = draw(st.sampled_from(list(declared.accelerators)))
+    drawn = {
+        name: draw(
+            st.sampled_from([v for v in known.values if v != "tf32" or accelerator != "cpu"])
+        )
+        for name, known in declared.settings.items()
     }
+    settings = tuple((n, v) for n, v in drawn.items() if v != declared.settings[n].values[0])
     counts = {name: draw(st.integers(1, 4096)) for name in ("threads", "batch")}
     device = draw(DEVICES)
-    return Target(device=device, runtime=runtime, accelerator=accelerator, **counts, **choices)
+    return Target(
+        device=device, runtime=runtime, accelerator=accelerator, settings=settings, **counts
+    )
 
 
 TARGETS = targets()

@@ -1,29 +1,34 @@
-"""One file a runtime: its name is the runtime's name in a target.
+"""One file a runtime, and beside it what it declares: ``NAME.py`` and ``NAME.json``.
 
-Each file has a class ``Session``, ``load`` (sets the runtime up and tells its version) and
-``accelerators`` (name in a target -> the device behind it, of those found here). It loads the
-runtime and is itself imported only when that is asked for, so that a hello costs nothing: which
-packages bring a runtime is said here. ``peak`` is there where the runtime tells the bytes that it
-took on an accelerator.
+The name is the runtime's in a target. The code has a class ``Session``, ``load`` (set it up with
+that many threads; its version) and ``accelerators`` (name in a target -> the device behind it, of
+those found here); it imports the runtime only when told to, so that a hello costs nothing.
+``peak`` is there where the runtime tells the bytes that it took on an accelerator.
+
+Another distribution brings a runtime as a package with ``runtime.json``, which an entry point of
+the group ``edgeopt.runtimes`` names; the host packs it for other machines as a folder of this one.
 """
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import importlib.util
+import json
+import os
+import pkgutil
 import sys
+from functools import lru_cache
 from importlib import metadata
-from typing import Any, Dict, List, Mapping, Protocol, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Protocol, Sequence, Tuple
 
 import numpy as np
 
 from ..errors import AgentError, one_line
 
-DISTRIBUTIONS = {
-    "litert": ("ai-edge-litert", "tflite-runtime"),
-    "onnxruntime": ("onnxruntime", "onnxruntime-gpu", "onnxruntime-openvino"),
-    "openvino": ("openvino",),
-    "torch": ("torch",),
-}  # runtime, which is the name of its file -> packages that bring it
+GROUP = "edgeopt.runtimes"
+PLUGGED = "runtime.json"  # the declaration of a runtime that is a package
+KEYS = ("distributions", "modules", "accelerators")  # of a declaration, that an agent reads
 
 
 class Session(Protocol):
@@ -51,33 +56,60 @@ class Session(Protocol):
 
 def names() -> List[str]:
     """The runtimes that the agent has a session for."""
-    return sorted(DISTRIBUTIONS)
+    return sorted({module.name for module in pkgutil.iter_modules(__path__)} | set(_plugged_in()))
+
+
+@lru_cache(maxsize=None)
+def declared(name: str) -> Dict[str, Any]:
+    """What a runtime declares. Raises AgentError where the file is missing or says too little."""
+    try:
+        found = json.loads(_text(name))
+        lacking = [key for key in KEYS if not found.get(key)]
+    except (OSError, ValueError, AttributeError) as error:
+        raise AgentError(
+            "DeviceError", "no declaration of runtime '{}': {}".format(name, one_line(error)),
+            "agent",
+        ) from error  # fmt: skip
+    if lacking:
+        told = "the declaration of runtime '{}' lacks {}".format(name, ", ".join(lacking))
+        raise AgentError("DeviceError", told, "agent")
+    return dict(found)
+
+
+def nodes(name: str) -> Dict[str, List[str]]:
+    """Accelerator of a runtime -> where its nodes may run, in the runtime's words."""
+    return {key: list(each["nodes"]) for key, each in declared(name)["accelerators"].items()}
 
 
 def versions() -> Dict[str, str]:
     """Version of each runtime that is installed, from metadata alone."""
-    found = {name: version(name) for name in names()}
-    return {name: said for name, said in found.items() if said}
+    return {name: said for name, (said, _) in _found().items() if said}
 
 
 def missing() -> Dict[str, str]:
     """Why each other runtime is not there."""
-    here = "Python {}.{}".format(*sys.version_info[:2])
-    return {
-        name: "{} has none of: {}".format(here, ", ".join(DISTRIBUTIONS[name]))
-        for name in names()
-        if name not in versions()
-    }
+    return {name: why for name, (said, why) in _found().items() if not said}
 
 
-def version(name: str) -> str:
-    """Version of the first installed package that brings a runtime; empty where none is."""
-    for distribution in DISTRIBUTIONS[name]:
+def version(distributions: Sequence[str]) -> str:
+    """Version of the first of these packages that is installed; empty where none is."""
+    for distribution in distributions:
         try:
             return metadata.version(distribution)
         except metadata.PackageNotFoundError:
             continue
     return ""
+
+
+def imported(name: str) -> Any:
+    """The runtime's module, by the first of its names that is there. Raises ImportError."""
+    modules = declared(name)["modules"]
+    for module in modules[:-1]:
+        try:
+            return importlib.import_module(module)
+        except ImportError:
+            continue
+    return importlib.import_module(modules[-1])
 
 
 def load(name: str, threads: int) -> Tuple[Any, str]:
@@ -90,13 +122,62 @@ def load(name: str, threads: int) -> Tuple[Any, str]:
             "DeviceError", "no session for runtime '{}'".format(name), "agent",
             "known: {}".format(", ".join(names())),
         )  # fmt: skip
+    distributions = declared(name)["distributions"]
     try:
-        module = importlib.import_module("{}.{}".format(__name__, name))
+        imported(name)
+        module = _module(name)
         return module, str(module.load(threads))
     except ImportError as error:
         raise AgentError(
             "DeviceError", "runtime '{}' does not import: {}".format(name, one_line(error)),
-            "agent", "install it for the device's Python: pip install {}".format(
-                DISTRIBUTIONS[name][0]
-            ),
+            "agent", "install it for the device's Python: pip install {}".format(distributions[0]),
         ) from error  # fmt: skip
+
+
+def _found() -> Dict[str, Tuple[str, str]]:
+    """Runtime -> its version, empty where it is not installed, and why it is not."""
+    here = "Python {}.{}".format(*sys.version_info[:2])
+    found: Dict[str, Tuple[str, str]] = {}
+    for name in names():
+        try:
+            distributions = declared(name)["distributions"]
+        except AgentError as error:
+            found[name] = "", error.what
+            continue
+        why = "{} has none of: {}".format(here, ", ".join(distributions))
+        found[name] = version(distributions), why
+    return found
+
+
+def _module(name: str) -> Any:
+    package = _package(name)
+    return importlib.import_module(package or "{}.{}".format(__name__, name))
+
+
+def _package(name: str) -> Optional[str]:
+    """The package of another distribution that is a runtime's code; None where it lies here."""
+    here = [module.name for module in pkgutil.iter_modules(__path__)]
+    return None if name in here else _plugged_in()[name]
+
+
+def _text(name: str) -> bytes:
+    """A declaration's bytes. Raises OSError."""
+    package = _package(name)
+    if package is None:
+        for place in (name + ".json", name + "/" + PLUGGED):  # a file's, a packed package's
+            with contextlib.suppress(OSError):
+                return pkgutil.get_data(__name__, place) or b""
+        raise FileNotFoundError(name + ".json")
+    spec = importlib.util.find_spec(package)
+    folders = spec.submodule_search_locations if spec else None
+    if not folders:
+        raise FileNotFoundError("{} is no package".format(package))
+    with open(os.path.join(next(iter(folders)), PLUGGED), "rb") as file:
+        return file.read()
+
+
+def _plugged_in() -> Dict[str, str]:
+    """Runtime -> package, of those that other distributions bring to this Python."""
+    found: Any = metadata.entry_points()
+    selected = found.select(group=GROUP) if hasattr(found, "select") else found.get(GROUP, ())
+    return {entry.name: entry.value for entry in selected}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 from typing import Any, Dict, List, Mapping, Set, Tuple
 
@@ -10,20 +9,19 @@ import numpy as np
 
 from .. import litert_accelerated as accelerated
 from ..errors import AgentError, one_line
-from . import version
+from . import declared, imported, nodes, version
 
-MODULES = ("ai_edge_litert.interpreter", "tflite_runtime.interpreter")
 FILE = "model.tflite"
 SIGNATURE = "serving_default"
-DELEGATED, BUILT_IN = "XNNPACK", "built-in kernels"
+DELEGATED, BUILT_IN = nodes("litert")["cpu"]
 
 Feeds = List[Tuple[int, np.ndarray]]
 
 
 def load(threads: int) -> str:
     """Import the runtime; its version. Threads belong to the interpreter here."""
-    _interpreter()
-    return version("litert")
+    imported("litert")
+    return version(declared("litert")["distributions"])
 
 
 def accelerators() -> Dict[str, str]:
@@ -49,7 +47,7 @@ class Interpreted:
 
     def __init__(self, path: str, threads: int) -> None:
         try:
-            self._model = _interpreter()(model_path=path, num_threads=threads)
+            self._model = imported("litert").Interpreter(model_path=path, num_threads=threads)
             self._model.allocate_tensors()
         except Exception as error:  # ValueError or RuntimeError, with the runtime's own words
             raise AgentError(
@@ -170,13 +168,3 @@ def border_names(model: Any) -> Dict[int, str]:
         if set(told) == set(names):  # else it is another graph's
             return told
     return names
-
-
-def _interpreter() -> Any:
-    """The class, from the first package that there is. Raises ImportError."""
-    for name in MODULES[:-1]:
-        try:
-            return importlib.import_module(name).Interpreter
-        except ImportError:
-            continue
-    return importlib.import_module(MODULES[-1]).Interpreter

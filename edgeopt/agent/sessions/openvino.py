@@ -9,9 +9,10 @@ import numpy as np
 import openvino
 
 from ..errors import AgentError, one_line
+from . import nodes
 
 FILE = "model.onnx"
-DEVICES = {"cpu": "CPU", "gpu": "GPU"}  # accelerator -> OpenVINO's device
+DEVICES = {name: each[0] for name, each in nodes("openvino").items()}
 NO_WORK = ("Const", "Input", "Output")  # layers of the executed graph that compute nothing
 
 

@@ -10,11 +10,7 @@ from edgeopt.formats.onnx.sources import source_files
 
 
 class OnnxDeclared:
-    """Name, worker, libraries and sources."""
-
-    name = "onnx"
-    worker = "onnx"
-    uses: tuple[str, ...] = ("onnx", "onnxruntime")
+    """Where a model's files lie; the rest is in ``format.json``."""
 
     def sources(self, spec: Mapping[str, Any], root: Path) -> dict[str, Path]:
         """The model file and the external data it names. Raises ModelError if one is missing."""

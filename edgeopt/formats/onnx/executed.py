@@ -13,7 +13,7 @@ import onnx
 from onnx import ModelProto, NodeProto
 
 from edgeopt.agent.sessions.onnxruntime import Session
-from edgeopt.formats.conversion import BITS, HYBRID, INT8, OTHER, Step, hybrid
+from edgeopt.formats.conversion import BITS, HYBRID, INT8, OTHER, Step, hybrid, untold
 from edgeopt.formats.onnx import files
 from edgeopt.formats.onnx.conversion import NARROW_WEIGHTS, on_codes
 from edgeopt.formats.onnx.describe import constants, nodes
@@ -187,12 +187,14 @@ def _sizes(shape: Sequence[Any]) -> list[int] | None:
     return None if "?" in sizes else [int(n) for n in sizes]
 
 
-RUNTIMES: dict[str, Callable[[Path, Feeds], list[Step]]] = {
+TELLING: dict[str, Callable[[Path, Feeds], list[Step]]] = {
     "onnxruntime": by_onnxruntime,
     "openvino": by_openvino,
 }
 
 
 def steps_of(runtime: str, folder: Path, feeds: Feeds) -> Iterator[Step]:
-    """What a runtime of this machine executes. Raises AgentError, ModelError, KeyError."""
-    yield from RUNTIMES[runtime](folder, feeds)
+    """What a runtime of this machine executes. Raises AgentError, ModelError."""
+    if runtime not in TELLING:
+        raise untold(runtime)
+    yield from TELLING[runtime](folder, feeds)

@@ -12,11 +12,7 @@ MODEL = "model.tflite"
 
 
 class TfliteDeclared:
-    """Name, worker, libraries and sources."""
-
-    name = "tflite"
-    worker = "litert"
-    uses: tuple[str, ...] = ("ai-edge-litert",)
+    """Where a model's files lie; the rest is in ``format.json``."""
 
     def sources(self, spec: Mapping[str, Any], root: Path) -> dict[str, Path]:
         """The model file. Raises ModelError where it is missing."""

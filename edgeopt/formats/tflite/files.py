@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from edgeopt.schema.errors import ModelError
+from edgeopt.schema.runtime import runtime_named
 
 IDENTIFIER = b"TFL3"  # bytes 4 to 8 of the file
-INSTALL = "pip install 'edgeopt[litert]'"
 FOREIGN = {  # first bytes -> what people rename to .tflite
     b"PK\x03\x04": "This is a zip archive, such as PyTorch's or a bundle with a model inside.",
     b"\x89HDF": "This is an HDF5 file, such as Keras's.",
@@ -138,7 +138,8 @@ def _litert(name: str) -> Any:
     try:
         return importlib.import_module(f"ai_edge_litert.{name}")
     except ImportError as error:
-        raise ModelError(f"TFLite models need LiteRT: {error}", hint=INSTALL) from error
+        install = runtime_named("litert").install
+        raise ModelError(f"TFLite models need LiteRT: {error}", hint=install) from error
 
 
 def _first_line(error: Exception) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 from edgeopt.agent.errors import AgentError
 from edgeopt.agent.sessions.litert import Session
 from edgeopt.formats import Runner
-from edgeopt.formats.conversion import form_of, not_asked
+from edgeopt.formats.conversion import form_of, not_asked, untold
 from edgeopt.formats.tflite import files
 from edgeopt.formats.tflite.conversion import by_file, by_litert
 from edgeopt.formats.tflite.declared import MODEL, TfliteDeclared
@@ -87,6 +87,8 @@ class TfliteFormat(TfliteDeclared):
         if not runtime:
             return by_file(folder / MODEL, form)
         try:
+            if runtime != "litert":
+                raise untold(runtime)
             found = by_litert(folder, folder / MODEL, form)
         except Exception as error:  # the interpreter's own, and AgentError
             return not_asked(by_file(folder / MODEL, form), runtime, error)

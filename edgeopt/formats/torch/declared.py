@@ -10,11 +10,7 @@ from edgeopt.formats.torch.sources import program_file, source_files
 
 
 class TorchDeclared:
-    """Name, worker, libraries and sources."""
-
-    name = "torch"
-    worker = "torch"
-    uses: tuple[str, ...] = ("torch", "safetensors")
+    """Where a model's files lie; the rest is in ``format.json``."""
 
     def sources(self, spec: Mapping[str, Any], root: Path) -> dict[str, Path]:
         """Weights, the factory's module and what it imports from beside it; or the program."""

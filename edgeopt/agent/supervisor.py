@@ -1,11 +1,11 @@
-"""Keeps a device for one host: its lease, the files put there, and the folder of one job.
+"""Holds a device for one host: its lease, the files put there, and the folder of one job.
 
-One keeper runs as long as the job does; agents run beside it and read from its folder. What
+One supervisor runs as long as the job does; agents run beside it and read from its folder. What
 lies below the working folder::
 
     lease        locked (flock) while someone holds the device, with a line that says who
     blobs/       files by SHA-256; DIGEST.part is an upload that was cut off
-    run-NAME/    the folder of one job; it goes with its keeper, or with the next one
+    run-NAME/    the folder of one job; it goes with its supervisor, or with the next one
 
 Requests: ``hello``, ``lease``, ``have``, ``append``, ``link``.
 """
@@ -38,8 +38,8 @@ OLD_S = 86400.0  # how long the start of an upload, or another version's agent, 
 WHO_MAX = 200
 
 
-class Keeper:
-    """State of one keeper process: the lock it holds and the folder it made."""
+class Supervisor:
+    """State of one supervisor process: the lock it holds and the folder it made."""
 
     def __init__(self, work: str) -> None:
         self._work = work
@@ -71,7 +71,7 @@ class Keeper:
             shutil.rmtree(self._run, ignore_errors=True)
 
     def used(self) -> None:
-        """Nothing: the keeper's own requests tell it that the host is there."""
+        """Nothing: the supervisor's own requests tell it that the host is there."""
 
     def is_used(self, within_s: float) -> bool:
         """Whether an agent of the job answered lately; each one touches the job's folder."""
@@ -161,11 +161,11 @@ class Keeper:
 
     def _holding(self) -> None:
         if self._lock < 0:
-            raise AgentError("DeviceError", "the device is not leased", "keeper")
+            raise AgentError("DeviceError", "the device is not leased", "supervisor")
 
     def _paths(self, digest: Any) -> Tuple[str, str]:
         if not DIGEST.fullmatch(str(digest)):
-            raise AgentError("DeviceError", "no digest: {!r}".format(digest)[:100], "keeper")
+            raise AgentError("DeviceError", "no digest: {!r}".format(digest)[:100], "supervisor")
         whole = os.path.join(self._blobs, str(digest))
         return whole, whole + ".part"
 

@@ -15,20 +15,6 @@ from edgeopt.devices.channel import Channel, Hello, Reply
 from edgeopt.schema.errors import DeviceError, EdgeoptError, ModelError, PlacementError
 from edgeopt.schema.job import Arrays
 
-ALLOWED = {  # (runtime, accelerator) -> where nodes may run
-    ("onnxruntime", "cpu"): {"CPUExecutionProvider"},
-    ("onnxruntime", "cuda"): {"CUDAExecutionProvider"},
-    ("onnxruntime", "tensorrt"): {"TensorrtExecutionProvider"},
-    ("onnxruntime", "openvino"): {"OpenVINOExecutionProvider"},
-    ("onnxruntime", "webgpu"): {"WebGpuExecutionProvider"},
-    ("openvino", "cpu"): {"CPU"},
-    ("openvino", "gpu"): {"GPU"},
-    ("litert", "cpu"): {"XNNPACK", "built-in kernels"},
-    ("litert", "gpu"): {"GPU"},
-    ("litert", "npu"): {"NPU"},
-    ("torch", "cpu"): {"cpu"},
-    ("torch", "cuda"): {"cuda"},
-}
 FALLBACK = "fallback"  # the mark of figures whose nodes ran elsewhere, by the user's leave
 LONGEST_NS = 3600 * 10**9
 COUNT_S = 1800.0  # an inference takes seconds under emulation
@@ -108,8 +94,8 @@ class Empty(Reply):
     """Nothing but that it is done."""
 
 
-class Rig:
-    """A fresh agent process for a task. Made by ``rig``."""
+class AgentSession:
+    """A fresh agent process for a task. Made by ``agent_session``."""
 
     def __init__(self, channel: Channel, task: Task) -> None:
         self._channel, self._task = channel, task
@@ -207,7 +193,7 @@ class Rig:
         what = self._task.sides[side]
         placed, _ = self._channel.ask("placement", Placed, session=side, feed=what.feed)
         target = what.target
-        allowed = ALLOWED[target.runtime, target.accelerator]
+        allowed = target.nodes
         strangers = {name: n for name, n in placed.nodes.items() if name not in allowed}
         if sum(placed.nodes.values()) < 1:
             raise PlacementError("no node is known to have run", where=f"{target}: {side}")
@@ -233,10 +219,10 @@ class Rig:
 
 
 @contextmanager
-def rig(lease: Lease, task: Task) -> Iterator[Rig]:
+def agent_session(lease: Lease, task: Task) -> Iterator[AgentSession]:
     """A fresh agent process, its runtime imported; it ends with the context."""
     with lease.start_agent() as channel:
-        yield Rig(channel, task)
+        yield AgentSession(channel, task)
 
 
 def check_inputs(opened: Opened, samples: Arrays) -> None:

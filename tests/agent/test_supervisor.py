@@ -1,4 +1,4 @@
-"""A keeper ends with its host, and not before: a job may be longer than anyone's patience."""
+"""A supervisor ends with its host, and not before: a job may be longer than anyone's patience."""
 
 from __future__ import annotations
 
@@ -29,23 +29,23 @@ def start(folder: Path, *words: str) -> Channel:
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors,
             start_new_session=True, bufsize=0,
         )  # fmt: skip
-    return Channel(process, "keeper", log)
+    return Channel(process, "supervisor", log)
 
 
-def test_a_keeper_stays_while_agents_answer_and_ends_when_none_does(tmp_path: Path) -> None:
+def test_a_supervisor_stays_while_agents_answer_and_ends_when_none_does(tmp_path: Path) -> None:
     work = tmp_path / "work"
     work.mkdir()
     run = "run-0123456789abcdef"
-    with start(work, "--keep") as keeper:
-        told, _ = keeper.ask("lease", LeaseReply, run=run, who="a test", keep_bytes=1)
+    with start(work, "--keep") as supervisor:
+        told, _ = supervisor.ask("lease", LeaseReply, run=run, who="a test", keep_bytes=1)
         assert told.held
         ends = time.monotonic() + 4 * IDLE_S
         while time.monotonic() < ends:
             os.utime(work / run)  # as each answer of an agent does
             time.sleep(IDLE_S / 5)
-        keeper.ask("link", Empty, blobs=[])
+        supervisor.ask("link", Empty, blobs=[])
         ends = time.monotonic() + 20 * IDLE_S
-        while keeper.ended is None:
+        while supervisor.ended is None:
             assert time.monotonic() < ends, "it must end when nobody is there"
             time.sleep(IDLE_S / 5)
     assert not (work / run).exists()

@@ -1,0 +1,77 @@
+"""Declarations: what a runtime or a format says of itself, in a JSON file beside its code.
+
+Those of edgeopt lie in its own folders; another distribution brings one by an entry point,
+``NAME = PACKAGE``, whose package holds the file and the code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import metadata
+from importlib.util import find_spec
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+from pydantic import ValidationError
+
+from edgeopt.schema.base import Noun
+from edgeopt.schema.errors import UsageError
+
+HOME = Path(__file__).resolve().parents[1]  # edgeopt's own folder: no layer is imported for data
+D = TypeVar("D", bound=Noun)
+
+
+class Package(NamedTuple):
+    """A package that an entry point names: how it is imported, and its folder."""
+
+    name: str
+    folder: Path
+
+
+def packages(group: str) -> dict[str, Package]:
+    """The packages that the entry points of a group name, by the points' names.
+
+    Nothing of them is imported but the packages around them. Raises UsageError for a point that
+    names no package, and for a name that stands twice.
+    """
+    found: dict[str, Package] = {}
+    for entry in sorted(set(metadata.entry_points(group=group))):
+        where = f"the entry point '{entry.name}' of {group}"
+        if entry.name in found:
+            raise UsageError(f"two distributions bring {where}", hint="uninstall one")
+        found[entry.name] = Package(entry.value, _folder(entry.value, where))
+    return found
+
+
+def read(kind: type[D], files: Mapping[str, Path]) -> dict[str, D]:
+    """Name -> what its file declares. Raises UsageError that names file and key."""
+    return {name: _declared(kind, file) for name, file in files.items()}
+
+
+def keys(kind: type[Noun], *, required: bool) -> list[str]:
+    """The keys that a file must have, or those that it may leave out."""
+    return [name for name, field in kind.model_fields.items() if field.is_required() == required]
+
+
+def _folder(package: str, where: str) -> Path:
+    try:
+        spec = find_spec(package)
+    except (ImportError, ValueError) as error:
+        raise UsageError(f"'{package}', which {where} names, is not found: {error}") from error
+    folders = spec.submodule_search_locations if spec else None
+    if not folders:
+        raise UsageError(f"'{package}', which {where} names, is no package with a declaration")
+    return Path(next(iter(folders)))
+
+
+def _declared(kind: type[D], file: Path) -> D:
+    try:
+        return kind.model_validate_json(file.read_bytes())
+    except OSError as error:
+        raise UsageError(f"no declaration {file}: {error.strerror or error}") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        message = first["msg"].removeprefix("Value error, ")
+        what = f"'{place}': {message}" if place else message
+        raise UsageError(f"the declaration {file} is wrong: {what}") from None

@@ -1,0 +1,101 @@
+"""Model formats: what each declares, in the file ``format.json`` of its package."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+
+from pydantic import Field, field_validator
+
+from edgeopt.schema.base import Noun
+from edgeopt.schema.declaration import HOME, Package, packages, read
+from edgeopt.schema.errors import PlanError, UsageError, did_you_mean
+from edgeopt.schema.runtime import runtime_named, runtimes
+
+GROUP = "edgeopt.formats"
+FILE = "format.json"
+OF_EDGEOPT = ("edgeopt", "numpy")  # whose versions every result records
+
+
+class ModelFormat(Noun):
+    """What a format declares. The package's name, or the entry point's, is its name in a recipe."""
+
+    suffixes: tuple[str, ...] = Field(description="suffixes of its model files, such as `.onnx`")
+    marker: str = Field(description="the file that every artifact's folder of it holds")
+    worker: str = Field(description="the warm worker that loads it")
+    uses: tuple[str, ...] = Field(
+        description="distributions whose versions enter the keys of what opens and checks it"
+    )
+    scored_by: str = Field(description="the runtime that scores a source of it on this machine")
+    covers: tuple[str, ...] = Field(
+        (), description="other workers, whose formats its own can load as well"
+    )
+    records: tuple[str, ...] = Field(
+        (), description="distributions beside the runtimes' whose versions results record"
+    )
+    takes_samples: bool = Field(
+        False, description="whether its files do not tell their inputs, and the data must"
+    )
+
+    @field_validator("suffixes")
+    @classmethod
+    def _with_dots(cls, found: tuple[str, ...]) -> tuple[str, ...]:
+        for suffix in found:
+            if not suffix.startswith(".") or suffix != suffix.lower():
+                raise ValueError(f"'{suffix}' is no suffix in small letters with its dot")
+        return found
+
+
+@cache
+def model_formats() -> dict[str, ModelFormat]:
+    """All formats by name: edgeopt's own first, then those plugged in. Raises UsageError."""
+    own = {file.parent.name: file for file in sorted((HOME / "formats").glob(f"*/{FILE}"))}
+    added = {name: package.folder / FILE for name, package in plugged_in().items()}
+    for name, file in added.items():
+        if name in own:
+            raise UsageError(f"{file}: there is a format '{name}' already")
+    return read(ModelFormat, {**own, **added})
+
+
+def plugged_in() -> dict[str, Package]:
+    """The packages of the formats that other distributions bring. Raises UsageError."""
+    return packages(GROUP)
+
+
+def model_format(name: str) -> ModelFormat:
+    """What a format declares. Raises UsageError for an unknown one."""
+    known = model_formats()
+    if name not in known:
+        raise UsageError(f"unknown model format '{name}'", hint=did_you_mean(name, known))
+    return known[name]
+
+
+def scored_by(name: str) -> str:
+    """The runtime that scores a source of a format. Raises UsageError where it reads another."""
+    runtime = model_format(name).scored_by
+    reads = runtime_named(runtime).format
+    if reads != name:
+        raise UsageError(f"'{runtime}' cannot score a source in {name}: it reads {reads}",
+                         where=f"'scored_by' of the format {name}")  # fmt: skip
+    return runtime
+
+
+def worker_for(names: Sequence[str]) -> str:
+    """The worker that can load all these formats. Raises PlanError where none can."""
+    formats = [model_format(name) for name in names]
+    needed = {each.worker for each in formats}
+    for each in formats:
+        if needed <= {each.worker, *each.covers}:
+            return each.worker
+    raise PlanError(
+        f"no worker can load both {' and '.join(dict.fromkeys(names))}",
+        hint=f"the format of one must name the other's worker under 'covers' of its {FILE}; "
+        f"the workers are {', '.join(sorted(needed))}",
+    )
+
+
+def recorded() -> list[str]:
+    """The distributions whose versions results record, each once."""
+    of_formats = [name for each in model_formats().values() for name in each.records]
+    of_runtimes = [each.library for each in runtimes().values()]
+    return list(dict.fromkeys([*OF_EDGEOPT, *of_formats, *of_runtimes]))

@@ -1,0 +1,128 @@
+"""Runtimes: what each declares, in ``agent/sessions/NAME.json`` or a plug-in's ``runtime.json``."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+
+from pydantic import Field, field_validator
+
+from edgeopt.schema.base import Noun
+from edgeopt.schema.declaration import HOME, Package, packages, read
+from edgeopt.schema.errors import UsageError, did_you_mean
+
+GROUP = "edgeopt.runtimes"
+FILE = "runtime.json"  # of a plug-in's package
+COUNTS = ("threads", "batch")  # settings of every runtime: whole numbers from 1
+NAME, WORD = re.compile(r"[a-z0-9_-]+"), re.compile(r"[a-z0-9_]+")
+VALUE = re.compile(r"[A-Za-z0-9_.-]+")
+
+
+class Accelerator(Noun):
+    """What a runtime can be asked to run on."""
+
+    nodes: tuple[str, ...] = Field(
+        min_length=1, description="where nodes may then run, as `placement` names it"
+    )
+    package: str = Field("", description="distribution that brings it, where it is another one")
+    plugin: str = Field("", description="module of the distribution that adds it to the runtime")
+
+
+class Setting(Noun):
+    """A setting of a runtime's own, written behind the ``?`` of a target."""
+
+    values: tuple[str, ...] = Field(
+        min_length=1, description="words that it takes; the first goes without saying"
+    )
+    only_on: dict[str, str] = Field({}, description="value: the one accelerator that has it")
+
+
+class Runtime(Noun):
+    """What a runtime declares. The file's name, or the entry point's, is its name in a target."""
+
+    format: str = Field(description="the model format that it reads")
+    rank: int = Field(
+        description="place among the runtimes that a target `*` stands for: the reference is of "
+        "the lowest that is there"
+    )
+    every: bool = Field(description="whether a target `*` stands for it, too")
+    distributions: tuple[str, ...] = Field(
+        min_length=1,
+        description="packages that bring it: the first is what to install and what results "
+        "record the version of",
+    )
+    modules: tuple[str, ...] = Field(
+        min_length=1, description="modules to import it by; the first that is there is taken"
+    )
+    accelerators: dict[str, Accelerator] = Field(
+        description="what it can be asked to run on, `cpu` among them, and where nodes may then run"
+    )
+    settings: dict[str, Setting] = Field({}, description="settings of its own, and their values")
+    extra: str = Field("", description="the extra of edgeopt that installs it")
+    adds: str = Field("", description="what that extra adds, as `edgeopt doctor` tells it")
+
+    @field_validator("settings")
+    @classmethod
+    def _can_be_written(cls, found: dict[str, Setting]) -> dict[str, Setting]:
+        for name, setting in found.items():
+            if not WORD.fullmatch(name) or name in COUNTS:
+                raise ValueError(f"'{name}' is no name for a setting of a runtime's own")
+            for value in {*setting.values, *setting.only_on}:
+                if not VALUE.fullmatch(value) or value not in setting.values:
+                    raise ValueError(f"'{value}' is no value of '{name}'")
+        return found
+
+    @field_validator("accelerators")
+    @classmethod
+    def _has_cpu(cls, found: dict[str, Accelerator]) -> dict[str, Accelerator]:
+        for name in found:
+            if not WORD.fullmatch(name):
+                raise ValueError(f"'{name}' is no name for an accelerator")
+        if "cpu" not in found:
+            raise ValueError("'cpu' is missing: it goes without saying in a target")
+        return found
+
+    @property
+    def install(self) -> str:
+        """The line that installs it on this machine."""
+        if self.extra:
+            return f"pip install 'edgeopt[{self.extra}]'"
+        return f"pip install {self.distributions[0]}"
+
+    @property
+    def library(self) -> str:
+        """The distribution whose version results and keys hold."""
+        return self.distributions[0]
+
+
+@cache
+def runtimes() -> dict[str, Runtime]:
+    """All runtimes by name, in the order of their ranks. Raises UsageError."""
+    own = {file.stem: file for file in sorted((HOME / "agent" / "sessions").glob("*.json"))}
+    added = {name: package.folder / FILE for name, package in plugged_in().items()}
+    for name, file in added.items():
+        if name in own:
+            raise UsageError(f"{file}: there is a runtime '{name}' already")
+        if not NAME.fullmatch(name):
+            raise UsageError(f"{file}: a target cannot name a runtime '{name}'",
+                             hint="its name must be of a-z, 0-9, _ and -")  # fmt: skip
+    found = read(Runtime, {**own, **added})
+    return dict(sorted(found.items(), key=lambda item: (item[1].rank, item[0])))
+
+
+def plugged_in() -> dict[str, Package]:
+    """The packages of the runtimes that other distributions bring. Raises UsageError."""
+    return packages(GROUP)
+
+
+def runtime_named(name: str) -> Runtime:
+    """What a runtime declares. Raises UsageError for an unknown one."""
+    known = runtimes()
+    if name not in known:
+        raise UsageError(f"unknown runtime '{name}'", hint=did_you_mean(name, known))
+    return known[name]
+
+
+def every_runtime() -> list[str]:
+    """The runtimes that a target ``*`` stands for; the first that is there is the reference's."""
+    return [name for name, runtime in runtimes().items() if runtime.every]

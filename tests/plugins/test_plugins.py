@@ -1,0 +1,226 @@
+"""Runtimes and formats of other distributions: found, used by the real command, told when wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+from plugging import LINEAR, REFERENCE, install
+
+from edgeopt.bench.agent_session import Opened, RuntimeReply
+from edgeopt.devices.channel import Channel, Hello
+from edgeopt.devices.pack import agent_archive
+from edgeopt.formats import format_named, format_of
+from edgeopt.schema.errors import PlanError, UsageError
+from edgeopt.schema.model_format import model_format, scored_by, worker_for
+from edgeopt.schema.runtime import every_runtime, runtimes
+from edgeopt.schema.target import parse_target
+from edgeopt.store import Store
+
+EDGEOPT = Path(sys.executable).with_name("edgeopt")
+WEIGHTS = np.random.default_rng(0).standard_normal((16, 3)).astype(np.float32)
+REFERENCE_TARGET = "local/onnx-reference?shapes=checked"
+
+
+def samples(path: Path) -> None:
+    """Samples whose labels are what the network answers, and no sample twice."""
+    x = np.random.default_rng(1).standard_normal((96, 16)).astype(np.float32)
+    labels = (x @ WEIGHTS).argmax(axis=1)
+    parts = {"train": slice(0, 32), "validation": slice(32, 64), "test": slice(64, 96)}
+    arrays = {f"{split}.x": x[rows] for split, rows in parts.items()}
+    np.savez(path, **arrays, **{f"{split}.label": labels[rows] for split, rows in parts.items()})
+
+
+def project(folder: Path, model: str, target: str, passes: list[Any]) -> None:
+    samples(folder / "samples.npz")
+    splits = {"calibration": "train", "validation": "validation", "test": "test"}
+    recipe = {
+        "model": model,
+        "data": {"source": "samples.npz", "label": "label", "splits": splits},
+        "targets": [target],
+        "objective": "latency.p50",
+        "constraints": ["accuracy >= source - 20pt"],
+        "passes": passes,
+    }
+    (folder / "recipe.yaml").write_text(json.dumps(recipe))
+
+
+def run(folder: Path, site: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """The real command, which finds what is installed in ``site``."""
+    path = os.pathsep.join(filter(None, (str(site), os.environ.get("PYTHONPATH"))))
+    env = {**os.environ, "PYTHONPATH": path, "EDGEOPT_STORE": str(folder / "store")}
+    command = [str(EDGEOPT), *words]
+    return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True)
+
+
+def optimized(folder: Path, site: Path) -> dict[str, Any]:
+    done = run(folder, site, "optimize", "recipe.yaml", "--quick", "--json", "--out", "out")
+    assert done.returncode == 0, done.stderr
+    assert "KeyError" not in done.stdout + done.stderr
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def save_onnx(path: Path) -> None:
+    graph = helper.make_graph(
+        [helper.make_node("MatMul", ["x", "w"], ["logits"])],
+        "tiny",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", 16])],
+        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", 3])],
+        [numpy_helper.from_array(WEIGHTS, "w")],
+    )
+    opset = [helper.make_opsetid("", 21)]
+    onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=10), path)
+
+
+def save_linear(path: Path) -> None:
+    with path.open("wb") as file:
+        np.savez(file, weights=WEIGHTS, bias=np.zeros(3, np.float32))
+
+
+def test_a_runtime_of_another_distribution_scores_and_races(tmp_path: Path) -> None:
+    site = install(tmp_path / "site", "plugged-reference", REFERENCE)
+    save_onnx(tmp_path / "tiny.onnx")
+    quantized = {"quantize-int8": {"scheme": "u8s8"}}
+    project(tmp_path, "tiny.onnx", "local/onnx-reference", [{"one_of": ["none", quantized]}])
+    result = optimized(tmp_path, site)
+    (target,) = result["targets"]
+    assert target["target"] == "local/onnx-reference" and target["chosen"]
+    assert target["machine"]["runtimes"] == {"onnx-reference": onnx.__version__}
+    plain, narrow = sorted(target["candidates"], key=lambda each: len(each["chain"]))
+    for candidate in (plain, narrow):
+        assert set(candidate["placement"]) == {"ReferenceEvaluator"}
+        assert candidate["measurements"]["accuracy"]["value"] > 0.8
+    assert plain["measurements"]["accuracy"]["value"] == 1.0
+    told = "onnx-reference does not tell what it executes"
+    assert narrow["conversion"]["by"] == "the file" and told in narrow["conversion"]["note"]
+    raced = run(tmp_path, site, "benchmark", "tiny.onnx", "--target", REFERENCE_TARGET, "--json")
+    (file,) = json.loads(raced.stdout)["targets"][0]["files"]
+    assert file["target"] == REFERENCE_TARGET and file["measurements"]["latency.p50"]["value"] > 0
+
+
+def test_a_format_of_another_distribution_is_opened_scored_and_inspected(tmp_path: Path) -> None:
+    site = install(tmp_path / "site", "plugged-linear", LINEAR)
+    save_linear(tmp_path / "net.linear")
+    project(tmp_path, "net.linear", "local/linear", [])
+    (target,) = optimized(tmp_path, site)["targets"]
+    (only,) = target["candidates"]
+    assert only["measurements"]["accuracy"]["value"] == 1.0
+    assert only["path"].endswith("model.linear")
+    shown = run(tmp_path, site, "inspect", "net.linear", "--json")
+    assert json.loads(shown.stdout)["parameters"] == WEIGHTS.size + 3
+    project(tmp_path, "net.linear", "local/onnxruntime", [])
+    wrong = run(tmp_path, site, "plan", "recipe.yaml")
+    assert wrong.returncode == 2 and "no chain of the recipe ends in onnx" in wrong.stderr
+
+
+def test_the_commands_name_what_is_plugged_in(tmp_path: Path) -> None:
+    site = install(tmp_path / "site", "plugged-reference", REFERENCE)
+    found = json.loads(run(tmp_path, site, "doctor", "--json").stdout)
+    there = found["targets"]["local/onnx-reference"]
+    assert there["reachable"] and there["accelerators"] == {"cpu": "ReferenceEvaluator"}
+    save_onnx(tmp_path / "tiny.onnx")
+    told = run(tmp_path, site, "benchmark", "tiny.onnx", "--target", "local/onnx-referenc")
+    assert told.returncode == 2 and "Did you mean 'onnx-reference'?" in told.stderr
+
+
+def test_it_travels_in_the_agent_that_other_machines_get(site: Path, tmp_path: Path) -> None:
+    install(site, "plugged-reference", REFERENCE)
+    archive, work = tmp_path / "agent.pyz", tmp_path / "work"
+    archive.write_bytes(agent_archive())
+    work.mkdir()
+    save_onnx(tmp_path / "tiny.onnx")
+    with Store(tmp_path / "store") as store:
+        digest = store.put_bytes((tmp_path / "tiny.onnx").read_bytes())
+        (work / digest).write_bytes(store.get_bytes(digest))
+    process = subprocess.Popen(
+        [sys.executable, "-I", str(archive), str(work)],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True, bufsize=0,
+        stderr=(tmp_path / "log").open("wb"), cwd=tmp_path,
+    )  # fmt: skip
+    with Channel(process, "packed", tmp_path / "log") as channel:
+        hello, _ = channel.ask("hello", Hello)
+        channel.ask("runtime", RuntimeReply, name="onnx-reference", threads=1)
+        opened, _ = channel.ask(
+            "open", Opened, session="a", files={"model.onnx": digest}, runtime="onnx-reference",
+            accelerator="cpu", settings={"shapes": "checked"},
+        )  # fmt: skip
+    assert hello.runtimes["onnx-reference"] == onnx.__version__
+    assert opened.outputs == ["logits"]
+
+
+def test_its_facts_are_known_like_any_other(site: Path) -> None:
+    install(site, "plugged-reference", REFERENCE)
+    install(site, "plugged-linear", LINEAR)
+    assert list(runtimes())[-2:] == ["onnx-reference", "linear"]
+    assert every_runtime() == ["onnxruntime", "openvino", "litert", "torch", "linear"]
+    target = parse_target(REFERENCE_TARGET)
+    assert target.format == "onnx" and target.nodes == {"ReferenceEvaluator"}
+    assert target.choices == {"shapes": "checked"} and str(target) == REFERENCE_TARGET
+    for wrong, why in (
+        ("?shapes=loose", "one of trusted, checked, not 'loose'"),
+        (":cuda", "'onnx-reference' has no 'cuda'"),
+        ("?mode=compiled", "'mode' is a setting of torch"),
+    ):
+        with pytest.raises(UsageError, match=why):
+            parse_target(f"local/onnx-reference{wrong}")
+    assert scored_by("linear") == "linear" and format_named("linear").load
+    assert worker_for(["linear", "onnx"]) == worker_for(["onnx", "linear"]) == "linear"
+    with pytest.raises(PlanError, match="no worker can load both torch and linear"):
+        worker_for(["torch", "linear"])
+    save_linear(site / "net.linear")
+    assert format_of(site / "net.linear") == "linear"
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"rank": None}, "'rank': Input should be a valid integer"),
+        ({"rnak": 1}, "'rnak': Extra inputs are not permitted"),
+        ({"accelerators": {"gpu": {"nodes": ["GPU"]}}}, "'accelerators': 'cpu' is missing"),
+        ({"settings": {"threads": {"values": ["1"]}}}, "'threads' is no name for a setting"),
+    ],
+    ids=lambda change: next(iter(change)) if isinstance(change, dict) else "",
+)
+def test_a_wrong_declaration_is_told_with_its_file_and_key(
+    site: Path, change: dict[str, Any], told: str
+) -> None:
+    install(site, "plugged-reference", REFERENCE)
+    file = site / "onnx_reference" / "runtime.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), **change}))
+    with pytest.raises(UsageError) as caught:
+        parse_target("local/onnxruntime")
+    assert str(file) in caught.value.what and told in caught.value.what
+
+
+def test_a_missing_package_a_file_without_json_and_a_name_that_is_taken(site: Path) -> None:
+    install(site, "plugged-reference", REFERENCE)
+    (site / "onnx_reference" / "runtime.json").write_text("{")
+    with pytest.raises(UsageError, match="Invalid JSON"):
+        runtimes()
+    (site / "onnx_reference" / "runtime.json").unlink()
+    with pytest.raises(UsageError, match="no declaration"):
+        runtimes()
+    points = site / "plugged_reference-1.0.dist-info" / "entry_points.txt"
+    points.write_text("[edgeopt.runtimes]\nonnx-reference = not_there\n")
+    with pytest.raises(UsageError, match="'not_there', which the entry point 'onnx-reference'"):
+        runtimes()
+    points.write_text("[edgeopt.runtimes]\ntorch = onnx_reference\n")
+    with pytest.raises(UsageError, match="there is a runtime 'torch' already"):
+        runtimes()
+
+
+def test_what_edgeopt_declares_holds_together() -> None:
+    for name in ("onnx", "tflite", "torch"):
+        assert runtimes()[scored_by(name)].format == name
+        assert model_format(name).marker.startswith("model.")
+    ranks = [each.rank for each in runtimes().values()]
+    assert ranks == sorted(set(ranks))
