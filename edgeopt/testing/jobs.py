@@ -181,8 +181,10 @@ class Cancel:
             self._engine.close()
 
     def disarm(self) -> None:
-        """It is over."""
+        """It is over, and so is what it began."""
         self._timer.cancel()
+        if self._timer.is_alive():
+            self._timer.join()
 
 
 def _silent(done: float, total: float | None = None, **figures: float) -> None:
