@@ -8,6 +8,7 @@ import click
 
 from edgeopt.cli import lazy
 from edgeopt.cli.commands import json_option
+from edgeopt.report import COMPARISONS, draw, show, view_names
 
 
 @click.command("compare")
@@ -41,7 +42,7 @@ from edgeopt.cli.commands import json_option
 @click.option("--quick", is_flag=True, help="Short races only: wider intervals.")
 @click.option("--rerace", is_flag=True, help="Race the files that two results chose, now.")
 @click.option(
-    "--format", "view", type=click.Choice(["terminal", "markdown", "json", "junit"]),
+    "--format", "view", type=click.Choice(view_names(COMPARISONS)),
     default="terminal", show_default=True, help="How to show it.",
 )  # fmt: skip
 @click.option(
@@ -70,11 +71,9 @@ def command(
         )  # fmt: skip
     view = "json" if as_json else view
     if out is not None:
-        lazy.api.save_text(lazy.comparison.draw(found, view), out)
-    elif view == "terminal":
-        lazy.comparison_terminal.show(found)
+        lazy.api.save_text(draw(found, view, COMPARISONS), out)
     else:
-        click.echo(lazy.comparison.draw(found, view), nl=False)
+        show(found, view, kind=COMPARISONS)
     return found.exit_code
 
 

@@ -8,15 +8,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from edgeopt import api as api
     from edgeopt import listeners as listeners
-    from edgeopt import report as report
     from edgeopt import step as step
     from edgeopt import store as store
     from edgeopt.devices.emulated import building as building
     from edgeopt.listeners import log as log
     from edgeopt.listeners import progress as progress
-    from edgeopt.report import comparison as comparison
     from edgeopt.report import layout as layout
-    from edgeopt.report import terminal as terminal
     from edgeopt.schema import base as base
     from edgeopt.schema import errors as errors
     from edgeopt.schema import measurement as measurement
@@ -27,8 +24,6 @@ _HOMES = {
     "api": "edgeopt.api",
     "base": "edgeopt.schema.base",
     "building": "edgeopt.devices.emulated.building",
-    "comparison": "edgeopt.report.comparison",
-    "comparison_terminal": "edgeopt.report.comparison.terminal_view",
     "errors": "edgeopt.schema.errors",
     "layout": "edgeopt.report.layout",
     "listeners": "edgeopt.listeners",
@@ -36,11 +31,9 @@ _HOMES = {
     "measurement": "edgeopt.schema.measurement",
     "progress": "edgeopt.listeners.progress",
     "quantities": "edgeopt.schema.quantities",
-    "report": "edgeopt.report",
     "step": "edgeopt.step",
     "store": "edgeopt.store",
     "target": "edgeopt.schema.target",
-    "terminal": "edgeopt.report.terminal",
 }
 
 

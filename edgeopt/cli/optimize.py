@@ -9,6 +9,7 @@ import click
 
 from edgeopt.cli import lazy
 from edgeopt.cli.commands import devices_option, json_option, print_json
+from edgeopt.report import show
 
 if TYPE_CHECKING:
     from edgeopt.schema.result import Result
@@ -95,5 +96,5 @@ def _show(result: Result, folder: Path, as_json: bool) -> None:
         print_json(result.to_json())
         return
 
-    lazy.terminal.show(result, str(folder))
+    show(result, "terminal", str(folder))
     click.echo(f"result: {folder / 'result.json'}    report: {folder / 'report.html'}")

@@ -7,12 +7,13 @@ from pathlib import Path
 import click
 
 from edgeopt.cli import lazy
+from edgeopt.report import draw, show, view_names
 
 
 @click.command("report")
 @click.argument("result", type=click.Path(path_type=Path))
 @click.option(
-    "--format", "view", type=click.Choice(["terminal", "html", "json"]), default="terminal",
+    "--format", "view", type=click.Choice(view_names()), default="terminal",
     show_default=True, help="The view to draw.",
 )  # fmt: skip
 @click.option(
@@ -23,9 +24,7 @@ def command(result: Path, view: str, out: Path | None) -> int:
     """Draw a RESULT (result.json, or its folder) as a table, a page or its document."""
     loaded = lazy.api.load(result)
     if out is not None:
-        lazy.api.save_text(lazy.report.draw(loaded, view), out)
-    elif view == "terminal":
-        lazy.terminal.show(loaded, str(result if result.is_dir() else result.parent))
+        lazy.api.save_text(draw(loaded, view), out)
     else:
-        click.echo(lazy.report.draw(loaded, view), nl=False)
+        show(loaded, view, str(result if result.is_dir() else result.parent))
     return 0

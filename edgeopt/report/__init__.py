@@ -1,17 +1,72 @@
-"""Views of the result document. They compute nothing and import only the schema."""
+"""Views of a document: which there are, and the text that one makes of it.
+
+A view is a module with ``draw(document) -> str``; one that also has ``show(document, folder)``
+writes to a terminal by itself. It computes nothing and imports only the schema and this package.
+Built-in ones are files in ``edgeopt/views`` (of a Result) and ``edgeopt/comparison_views`` (of a
+Comparison); others are found by the entry point groups ``edgeopt.views`` and
+``edgeopt.comparison_views``, which name a module. This package loads no library.
+"""
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING
+import sys
+from importlib import import_module, metadata
+from importlib.util import find_spec
+from pkgutil import iter_modules
+from typing import TYPE_CHECKING, Any
+
+from edgeopt.schema.errors import UsageError, did_you_mean
 
 if TYPE_CHECKING:
+    from edgeopt.schema.comparison import Comparison
     from edgeopt.schema.result import Result
 
-VIEWS = {"terminal": "terminal", "html": "page", "json": "document"}  # format -> module
+RESULTS, COMPARISONS = "edgeopt.views", "edgeopt.comparison_views"  # packages, and entry points
+SUFFIX = "_view"
+FIRST = "terminal"
 
 
-def draw(result: Result, view: str) -> str:
-    """The whole text of a view. Raises KeyError for an unknown one."""
-    text: str = import_module(f"edgeopt.report.{VIEWS[view]}").draw(result)
+def view_names(kind: str = RESULTS) -> tuple[str, ...]:
+    """The views of a kind of document, ``terminal`` first."""
+    return tuple(sorted(_modules(kind), key=lambda name: (name != FIRST, name)))
+
+
+def draw(document: Result | Comparison, view: str, kind: str = RESULTS) -> str:
+    """The whole text of a view. Raises UsageError for an unknown one, or one without ``draw``."""
+    text: str = _view(view, kind).draw(document)
     return text
+
+
+def show(document: Result | Comparison, view: str, folder: str = "", kind: str = RESULTS) -> None:
+    """Write a view to standard output; ``folder`` is where the document lies."""
+    module = _view(view, kind)
+    if hasattr(module, "show"):
+        module.show(document, folder)
+    else:
+        sys.stdout.write(module.draw(document))
+
+
+def _view(name: str, kind: str) -> Any:
+    known = _modules(kind)
+    if name not in known:
+        raise UsageError(f"unknown view '{name}'", hint=did_you_mean(name, known))
+    module = import_module(known[name])
+    if not callable(getattr(module, "draw", None)):
+        raise UsageError(f"the view '{name}' has no function draw(document)", where=known[name])
+    return module
+
+
+def _modules(kind: str) -> dict[str, str]:
+    """Name of a view -> its module."""
+    spec = find_spec(kind)
+    folders = spec.submodule_search_locations if spec else None
+    found = {
+        info.name.removesuffix(SUFFIX): f"{kind}.{info.name}"
+        for info in iter_modules(folders)
+        if info.name.endswith(SUFFIX)
+    }
+    added = {entry.name: entry.value for entry in metadata.entry_points(group=kind)}
+    twice = sorted(set(found) & set(added))
+    if twice:
+        raise UsageError(f"there is a view '{twice[0]}' already", where=added[twice[0]])
+    return found | added

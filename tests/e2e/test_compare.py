@@ -14,7 +14,7 @@ from e2e_project import MODEL, Project, save_samples
 from jsonschema import Draft202012Validator
 from onnx import numpy_helper
 
-from edgeopt.report.comparison import draw
+from edgeopt.report import COMPARISONS, draw
 from edgeopt.schema.comparison import Comparison
 
 SCHEMA = Path(__file__).parents[2] / "docs" / "schema" / "comparison.schema.json"
@@ -64,16 +64,18 @@ def test_a_worse_model_fails_what_it_must_keep_and_is_shown_in_every_form(models
     assert ratio["low"] < ratio["value"] < ratio["high"]
 
     document = Comparison.model_validate_json(text)
-    suite = ElementTree.fromstring(draw(document, "junit"))[0]
+    suite = ElementTree.fromstring(draw(document, "junit", COMPARISONS))[0]
     assert (suite.get("tests"), suite.get("failures")) == ("2", "1")
     failure = suite[0].find("failure")
     assert failure is not None and failure.get("type") == "fail"
-    comment = draw(document, "markdown")
+    comment = draw(document, "markdown", COMPARISONS)
     assert "| accuracy |" in comment and "❌" in comment and "✅" in comment
-    assert "another top class" in draw(document, "terminal")
+    assert "another top class" in draw(document, "terminal", COMPARISONS)
     hostile = document.model_copy(update={"a": "|\x1b[31m<b>*evil*\n# x", "b": "\x00"})
-    assert "\\|" in draw(hostile, "markdown") and "\x1b" not in draw(hostile, "markdown")
-    ElementTree.fromstring(draw(hostile, "junit"))
+    assert "\\|" in draw(hostile, "markdown", COMPARISONS) and "\x1b" not in draw(
+        hostile, "markdown", COMPARISONS
+    )
+    ElementTree.fromstring(draw(hostile, "junit", COMPARISONS))
 
 
 def test_a_copy_passes_and_a_bound_within_the_uncertainty_is_inconclusive(models: Project) -> None:

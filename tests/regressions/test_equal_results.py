@@ -12,7 +12,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 import edgeopt
-from edgeopt.report.comparison import draw
+from edgeopt.report import COMPARISONS, draw
 from edgeopt.schema.result import Result
 
 KEEP = "accuracy >= source - 0pt"
@@ -175,7 +175,7 @@ def test_a_target_that_b_no_longer_decides_does_not_pass(folder: Path, plain: Re
     found = edgeopt.compare(a, b, require=["size <= 1x source"], store=folder / "store")
     assert found.exit_code == 4
     assert any("local/openvino" in note and "nothing is proven" in note for note in found.notes)
-    suite = ElementTree.fromstring(draw(found, "junit"))[0]
+    suite = ElementTree.fromstring(draw(found, "junit", COMPARISONS))[0]
     assert (suite.get("tests"), suite.get("errors")) == ("2", "1")
     error = suite.find("testcase/error")
     assert error is not None and error.get("type") == "inconclusive"

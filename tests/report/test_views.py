@@ -11,7 +11,7 @@ from typing import Any, get_args
 
 import pytest
 
-from edgeopt.report import VIEWS, draw
+from edgeopt.report import draw, view_names
 from edgeopt.schema.result import TargetVerdict
 
 spec = importlib.util.spec_from_file_location(
@@ -42,7 +42,7 @@ def words(text: str) -> str:
     return re.sub(r"\s+", "", text)
 
 
-@pytest.mark.parametrize("view", VIEWS)
+@pytest.mark.parametrize("view", view_names())
 def test_every_candidate_and_reason_is_shown(view: str) -> None:
     result = sample.sample_result()
     drawn = draw(result, view)
@@ -58,7 +58,7 @@ def test_every_candidate_and_reason_is_shown(view: str) -> None:
     assert result.targets[0].target in shown
 
 
-@pytest.mark.parametrize("view", VIEWS)
+@pytest.mark.parametrize("view", view_names())
 def test_equal_results_give_equal_bytes(view: str) -> None:
     assert draw(sample.sample_result(), view) == draw(sample.sample_result(), view)
 
@@ -83,7 +83,7 @@ def test_a_terminal_never_gets_control_characters() -> None:
 
 
 @pytest.mark.parametrize("verdict", get_args(TargetVerdict))
-@pytest.mark.parametrize("view", VIEWS)
+@pytest.mark.parametrize("view", view_names())
 def test_every_verdict_can_be_drawn(view: str, verdict: str) -> None:
     changed: dict[str, Any] = {"verdict": verdict}
     if verdict not in ("chosen", "refused-on-test"):

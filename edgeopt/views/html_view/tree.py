@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from edgeopt.report.page.rows import Row
 from edgeopt.schema.result import PassRecord
+from edgeopt.views.html_view.rows import Row
 
 
 @dataclass

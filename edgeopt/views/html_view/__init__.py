@@ -8,9 +8,14 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from edgeopt.report.page.networks import pruned, searched
-from edgeopt.report.page.pareto import Plot, plotted
-from edgeopt.report.page.rows import (
+from edgeopt.schema.base import printable
+from edgeopt.schema.legend import QUICK, legend, races
+from edgeopt.schema.measurement import MARKS
+from edgeopt.schema.result import Result, TargetResult
+from edgeopt.schema.shown import samples, setting, shown
+from edgeopt.views.html_view.networks import pruned, searched
+from edgeopt.views.html_view.pareto import Plot, plotted
+from edgeopt.views.html_view.rows import (
     Row,
     checks,
     feeding,
@@ -20,12 +25,7 @@ from edgeopt.report.page.rows import (
     stages,
     tiles,
 )
-from edgeopt.report.page.tree import forest
-from edgeopt.schema.base import printable
-from edgeopt.schema.legend import QUICK, legend, races
-from edgeopt.schema.measurement import MARKS
-from edgeopt.schema.result import Result, TargetResult
-from edgeopt.schema.shown import samples, setting, shown
+from edgeopt.views.html_view.tree import forest
 
 VERDICTS = {
     "chosen": ("Chosen", "good"),
@@ -72,7 +72,7 @@ def draw(result: Result) -> str:
 
 def _environment() -> Environment:
     return Environment(
-        loader=PackageLoader("edgeopt.report.page", "templates"),
+        loader=PackageLoader("edgeopt.views.html_view", "templates"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

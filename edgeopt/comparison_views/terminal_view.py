@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from edgeopt.report.comparison.rows import HEADERS, answered, rows
+from edgeopt.report.compared import HEADERS, answered, rows
 from edgeopt.schema.base import printable
 from edgeopt.schema.comparison import ComparedPair, Comparison
 
@@ -19,14 +19,18 @@ PLAIN_WIDTH = 110
 def draw(comparison: Comparison) -> str:
     """The view as plain text."""
     console = Console(file=io.StringIO(), width=PLAIN_WIDTH, no_color=True, highlight=False)
-    show(comparison, console)
+    _print(comparison, console)
     assert isinstance(console.file, io.StringIO)
     return "\n".join(line.rstrip() for line in console.file.getvalue().splitlines()) + "\n"
 
 
-def show(comparison: Comparison, console: Console | None = None) -> None:
-    """Print it."""
-    console = console or Console(highlight=False)
+def show(comparison: Comparison, folder: str = "") -> None:
+    """Print it; where it lies is in it."""
+    del folder
+    _print(comparison, Console(highlight=False))
+
+
+def _print(comparison: Comparison, console: Console) -> None:
     console.print(_text(f"A  {comparison.a}"))
     console.print(_text(f"B  {comparison.b}"))
     if comparison.samples:

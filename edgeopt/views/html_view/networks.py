@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from edgeopt.report.page.rows import Cell
 from edgeopt.schema.measurement import figure
 from edgeopt.schema.result import Result
+from edgeopt.views.html_view.rows import Cell
 
 
 def searched(result: Result) -> list[list[Cell]]:

@@ -6,10 +6,10 @@ import math
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from edgeopt.report.page.rows import Row, name_of
 from edgeopt.schema.measurement import Measurement, figure
 from edgeopt.schema.result import TargetResult
 from edgeopt.schema.shown import less_is_better
+from edgeopt.views.html_view.rows import Row, name_of
 
 WIDTH, HEIGHT = 760.0, 430.0
 LEFT, RIGHT, TOP, BOTTOM = 86.0, 736.0, 22.0, 362.0

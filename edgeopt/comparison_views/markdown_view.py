@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from edgeopt.report.comparison.rows import HEADERS, answered, rows
+from edgeopt.report.compared import HEADERS, answered, rows
 from edgeopt.schema.base import printable
 from edgeopt.schema.comparison import Comparison
 
