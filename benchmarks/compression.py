@@ -35,9 +35,9 @@ from recompute import prepared
 
 import edgeopt
 import edgeopt.passes
-from edgeopt.devices import device_named
 from edgeopt.schema.comparison import ComparedPair
 from edgeopt.schema.measurement import Measurement, figure
+from edgeopt.transport.kinds import device_named
 
 ROOT = Path(__file__).resolve().parents[1]
 TARGETS = ["local/onnxruntime", "local/litert"]

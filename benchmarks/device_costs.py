@@ -21,14 +21,14 @@ import numpy as np
 
 from edgeopt.bench.agent_session import AgentSession, Timed, agent_session
 from edgeopt.bench.task import Side, Task
-from edgeopt.devices import device_named
-from edgeopt.devices.local import LocalLease
-from edgeopt.devices.lock import bench_lock
 from edgeopt.formats import format_named
 from edgeopt.schema.job import Arrays
 from edgeopt.schema.target import parse_target
 from edgeopt.stats.ratios import geometric_interval, percentile
 from edgeopt.store import Store
+from edgeopt.transport.kinds import device_named
+from edgeopt.transport.lease import LocalLease
+from edgeopt.transport.lock import bench_lock
 
 ROOT = Path(__file__).resolve().parents[1]
 SHIPPED = ROOT / "models" / "fashion_mnist" / "source.onnx"

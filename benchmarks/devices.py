@@ -28,11 +28,11 @@ from typing import Any
 from device_costs import ROOT, STEPS, overhead, overhead_rows, road_rows, roads
 
 import edgeopt
-from edgeopt.devices import device_named
 from edgeopt.pipeline.prepare import installed_version
 from edgeopt.schema.measurement import Measurement, figure, span
 from edgeopt.schema.quantities import parts_of
 from edgeopt.schema.result import CandidateResult, Result
+from edgeopt.transport.kinds import device_named
 
 RECIPE = ROOT / "recipes" / "fashion-mnist.yaml"
 SCHEMES = ("u8s8", "u8s8-safe", "s8s8", "static", "dynamic")  # each one's format takes it

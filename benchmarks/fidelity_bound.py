@@ -21,7 +21,7 @@ import numpy as np
 
 import edgeopt
 import edgeopt.schema.measurement
-from edgeopt.metrics import figures
+from edgeopt.evaluation import figures
 from edgeopt.schema.errors import EdgeoptError
 from edgeopt.schema.result import CandidateResult
 

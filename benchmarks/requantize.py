@@ -38,9 +38,9 @@ from tflite_ranges import Array, Context, answers, by_edgeopt, facts
 from tflite_shipped import CALIBRATION, NAMES, fed
 
 import edgeopt
+from edgeopt.evaluation import figures
 from edgeopt.formats import format_named
 from edgeopt.formats.tflite import files
-from edgeopt.metrics import figures
 from edgeopt.passes.export_tflite_torch import ExportTflite
 from edgeopt.schema.artifact import Description, Signature, Tensor
 from edgeopt.schema.measurement import Measurement

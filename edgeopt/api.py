@@ -11,9 +11,6 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from edgeopt.devices import device_named
-from edgeopt.devices.configured import configured
-from edgeopt.devices.file import devices_file
 from edgeopt.live import is_live
 from edgeopt.pipeline import (
     benchmark_files,
@@ -41,6 +38,9 @@ from edgeopt.schema.result import Result
 from edgeopt.schema.runtime import runtimes
 from edgeopt.schema.target import Target
 from edgeopt.store import Store
+from edgeopt.transport.configured import configured
+from edgeopt.transport.file import devices_file
+from edgeopt.transport.kinds import device_named
 
 OnEvent = Callable[[Event], None]
 LIVE = "live"  # what a result's recipe says of a function of the caller's process

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from edgeopt.answers.labels import form_of_tensor, given, place
 from edgeopt.formats.torch.module import run
-from edgeopt.metrics.labels import form_of_tensor, given, place
 from edgeopt.schema.artifact import Description, Signature, Tensor
 from edgeopt.schema.errors import DataError, PassError
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from edgeopt.devices.configured import configured
 from edgeopt.recipe import load_recipe
+from edgeopt.transport.configured import configured
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from pydantic import Field
 
-from edgeopt.devices import Device
-from edgeopt.devices.channel import Reply
 from edgeopt.schema.errors import DeviceError
 from edgeopt.schema.target import Target, TargetFacts
+from edgeopt.transport.channel import Reply
+from edgeopt.transport.kinds import Device
 
 ASK_S = 120.0  # a runtime's import and its look for devices
 

@@ -10,10 +10,10 @@ from pydantic import Field
 
 from edgeopt.agent import protocol
 from edgeopt.bench.task import Task
-from edgeopt.devices import Lease
-from edgeopt.devices.channel import Channel, Hello, Reply
 from edgeopt.schema.errors import DeviceError, EdgeoptError, ModelError, PlacementError
 from edgeopt.schema.job import Arrays
+from edgeopt.transport.channel import Channel, Hello, Reply
+from edgeopt.transport.kinds import Lease
 
 FALLBACK = "fallback"  # the mark of figures whose nodes ran elsewhere, by the user's leave
 LONGEST_NS = 3600 * 10**9

@@ -9,10 +9,10 @@ import numpy as np
 
 from edgeopt.bench.agent_session import agent_session
 from edgeopt.bench.task import Task
-from edgeopt.devices import Lease
 from edgeopt.schema.errors import DeviceError
 from edgeopt.schema.measurement import Measurement
 from edgeopt.store import Store
+from edgeopt.transport.kinds import Lease
 
 SIDES = ("a", "b")
 SAMPLES = 16

@@ -12,12 +12,12 @@ from edgeopt.bench.peak import memory
 from edgeopt.bench.race import SCHEDULES, race
 from edgeopt.bench.score import score
 from edgeopt.bench.task import Side, Task
-from edgeopt.devices import Device, device_named
 from edgeopt.schema.artifact import Artifact
 from edgeopt.schema.errors import DeviceError, UsageError, did_you_mean
 from edgeopt.schema.job import Arrays, Request
 from edgeopt.schema.target import parse_target
 from edgeopt.store import Store
+from edgeopt.transport.kinds import Device, device_named
 
 ROLES = {"score": ("model",), "race": ("a", "b")}
 

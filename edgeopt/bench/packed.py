@@ -12,11 +12,11 @@ from pydantic import Field
 from edgeopt.agent.protocol import DTYPES, RANK_MAX
 from edgeopt.bench.agent_session import LONGEST_NS, StateReply
 from edgeopt.bench.race import FEWEST_TURNS, Run, value_of
-from edgeopt.devices.channel import Hello, Reply
 from edgeopt.schema.base import Noun
 from edgeopt.schema.errors import DataError, PlacementError
 from edgeopt.schema.target import Target, parse_target
 from edgeopt.stats.ratios import METHOD
+from edgeopt.transport.channel import Hello, Reply
 
 RESULT_MAX = 1 << 28  # bytes of a result's file
 DIGEST = r"^[0-9a-f]{64}$"

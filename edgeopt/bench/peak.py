@@ -7,9 +7,9 @@ from typing import Any
 
 from edgeopt.bench.agent_session import FALLBACK, agent_session
 from edgeopt.bench.task import Task
-from edgeopt.devices import Lease
 from edgeopt.schema.measurement import Measurement
 from edgeopt.store import Store
+from edgeopt.transport.kinds import Lease
 
 INFERENCES = 20
 SAMPLES = 64

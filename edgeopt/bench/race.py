@@ -11,12 +11,12 @@ import numpy as np
 from edgeopt.bench.agent_session import FALLBACK, AgentSession, StateReply, agent_session
 from edgeopt.bench.heat import REPEATS, cool, throttled, told
 from edgeopt.bench.task import Task
-from edgeopt.devices import Lease
 from edgeopt.schema.errors import ModelError
 from edgeopt.schema.measurement import Measurement
 from edgeopt.schema.quantities import quantities
 from edgeopt.stats.ratios import METHOD, Interval, geometric_interval, percentile
 from edgeopt.store import Store
+from edgeopt.transport.kinds import Lease
 
 SIDES = ("a", "b")
 PERCENTILES = {

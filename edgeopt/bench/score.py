@@ -13,10 +13,10 @@ import numpy as np
 from edgeopt.agent import protocol
 from edgeopt.bench.agent_session import FALLBACK, AgentSession, Opened, agent_session
 from edgeopt.bench.task import Task
-from edgeopt.devices import Lease
 from edgeopt.schema.base import digest_of
 from edgeopt.schema.errors import DeviceError, ModelError
 from edgeopt.store import Store
+from edgeopt.transport.kinds import Lease
 
 BATCH = 32  # where the model leaves it free
 SLOW_BATCH = 4  # the same where samples are bounded, for the proof of placement runs one too

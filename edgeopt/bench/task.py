@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from edgeopt.devices import Lease
 from edgeopt.schema.artifact import Artifact
 from edgeopt.schema.job import Arrays
 from edgeopt.schema.target import Target
 from edgeopt.store import Store
+from edgeopt.transport.kinds import Lease
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,10 @@ import onnx
 from onnxruntime.quantization.onnx_model import ONNXModel
 from onnxruntime.transformers.float16 import convert_float_to_float16
 
-from edgeopt.formats.conversion import left_in_float
 from edgeopt.formats.onnx import portable
 from edgeopt.formats.onnx.conversion import held_weights
 from edgeopt.formats.onnx.describe import weights_fact
+from edgeopt.models.conversion import left_in_float
 from edgeopt.passes.fp16_onnx import Fp16
 from edgeopt.schema.errors import PassError
 from edgeopt.step import PassContext

@@ -7,10 +7,10 @@ from typing import Any
 from ai_edge_quantizer import qtyping, quantizer
 from ai_edge_quantizer.algorithm_manager import AlgorithmName
 
-from edgeopt.formats.conversion import left_in_float
 from edgeopt.formats.tflite import files
 from edgeopt.formats.tflite.conversion import held_weights
 from edgeopt.formats.tflite.describe import weights_fact
+from edgeopt.models.conversion import left_in_float
 from edgeopt.passes.fp16_tflite import Fp16
 from edgeopt.schema.errors import PassError
 from edgeopt.step import PassContext

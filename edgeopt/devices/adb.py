@@ -14,9 +14,9 @@ from typing import ClassVar
 
 from pydantic import Field, StrictInt, StrictStr, ValidationError, field_validator
 
-from edgeopt.devices.board import BoardDevice, BoardSettings
-from edgeopt.devices.configured import settings_of
 from edgeopt.schema.errors import DeviceError, UnreachableError, UsageError
+from edgeopt.transport.board import BoardDevice, BoardSettings
+from edgeopt.transport.configured import settings_of
 
 SERIAL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:@-]{0,127}")
 SAID = {  # by the client: what it means and what to do

@@ -20,15 +20,15 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, StrictStr, ValidationError
 
 from edgeopt.agent import protocol
-from edgeopt.devices import Note
-from edgeopt.devices.boot import start
-from edgeopt.devices.channel import ANSWER_S, Channel, Hello, Reply
-from edgeopt.devices.configured import settings_of
-from edgeopt.devices.hello import checked, facts_of
-from edgeopt.devices.linked import link_files
-from edgeopt.devices.lock import device_lock
 from edgeopt.schema.errors import DeviceError, UnreachableError
 from edgeopt.schema.target import Target, TargetFacts
+from edgeopt.transport.boot import start
+from edgeopt.transport.channel import ANSWER_S, Channel, Hello, Reply
+from edgeopt.transport.configured import settings_of
+from edgeopt.transport.hello import checked, facts_of
+from edgeopt.transport.kinds import Note
+from edgeopt.transport.linked import link_files
+from edgeopt.transport.lock import device_lock
 
 R = TypeVar("R", bound=Reply)
 

@@ -3,28 +3,22 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
-import subprocess
-import sys
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar
 
-import edgeopt
-from edgeopt.devices import Note
-from edgeopt.devices.channel import Channel, Hello
-from edgeopt.devices.hello import checked, facts_of
-from edgeopt.devices.linked import link_files
-from edgeopt.devices.lock import bench_lock
-from edgeopt.devices.pack import agent_archive
-from edgeopt.schema.errors import DeviceError, UsageError
+from edgeopt.schema.errors import UsageError
 from edgeopt.schema.runtime import runtime_named
 from edgeopt.schema.target import Target, TargetFacts
+from edgeopt.transport.channel import Hello
+from edgeopt.transport.hello import checked, facts_of
+from edgeopt.transport.kinds import Note
+from edgeopt.transport.lease import LocalLease
+from edgeopt.transport.lock import bench_lock
 
-AGENT = (sys.executable, "-P", "-m", "edgeopt.agent")
 WAITS = "waiting until another run of edgeopt on this machine has timed what it is timing"
 
 
@@ -78,59 +72,6 @@ class LocalDevice:
                 ):
                     self._hello = checked(channel)
             return self._hello
-
-
-class LocalLease:
-    """A folder that agents read from; ``python`` runs them from the agent's archive there."""
-
-    def __init__(
-        self,
-        name: str,
-        folder: Path,
-        cancelled: threading.Event | None,
-        python: Path | None = None,
-    ) -> None:
-        self._name, self._folder, self._cancelled = name, folder, cancelled
-        self._python = python
-        self._started = 0
-
-    def put(self, files: Mapping[str, Path]) -> None:
-        """Link files, or copy where the file system has no links. Raises DeviceError."""
-        link_files(self._folder, files)
-
-    def start_agent(self) -> Channel:
-        """A child in a session of its own, which dies with this thread."""
-        self._started += 1
-        log = self._folder / f"agent-{self._started}.log"
-        try:
-            with log.open("ab") as errors:
-                process = subprocess.Popen(
-                    [*self._command(), str(self._folder)],
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    stderr=errors,
-                    start_new_session=True,
-                    bufsize=0,
-                    env=_environment(),
-                )
-        except OSError as error:
-            raise DeviceError(f"cannot start an agent: {error}", where=self._name) from error
-        return Channel(process, self._name, log, self._cancelled)
-
-    def _command(self) -> tuple[str, ...]:
-        if self._python is None:
-            return AGENT
-        archive = self._folder / "agent.pyz"
-        if not archive.exists():
-            archive.write_bytes(agent_archive())
-        return str(self._python), "-I", str(archive)
-
-
-def _environment() -> dict[str, str]:
-    """This process's, with edgeopt's own folder on the path and fixed hashes."""
-    home = str(Path(edgeopt.__file__).resolve().parent.parent)
-    path = os.pathsep.join(filter(None, (home, os.environ.get("PYTHONPATH"))))
-    return {**os.environ, "PYTHONPATH": path, "PYTHONHASHSEED": "0"}
 
 
 @contextlib.contextmanager

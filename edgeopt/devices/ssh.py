@@ -16,9 +16,9 @@ from typing import ClassVar
 
 from pydantic import Field, StrictInt, StrictStr, field_validator
 
-from edgeopt.devices.board import BoardDevice, BoardSettings
-from edgeopt.devices.configured import settings_of
 from edgeopt.schema.errors import DeviceError, UnreachableError
+from edgeopt.transport.board import BoardDevice, BoardSettings
+from edgeopt.transport.configured import settings_of
 
 HOST = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:%-]{0,252}|\[[0-9A-Fa-f:.%]+\]")
 USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@+-]{0,63}")

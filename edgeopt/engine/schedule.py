@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
 
-from edgeopt.devices import works_here
 from edgeopt.schema.job import Job, Outcome
 from edgeopt.schema.target import Target, parse_target
+from edgeopt.transport.kinds import works_here
 
 BENCH = "bench"
 

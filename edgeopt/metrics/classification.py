@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from edgeopt.metrics.outputs import Array, check_labels, class_scores
+from edgeopt.answers.outputs import Array, check_labels, class_scores
 from edgeopt.schema.errors import DataError, ModelError
 from edgeopt.schema.measurement import Measurement
 from edgeopt.stats.bootstrap import PROTOCOL, percentile_interval, resampled_counts

@@ -12,17 +12,16 @@ from collections.abc import Callable
 
 import numpy as np
 
-from edgeopt.metrics.decisions import agreeing
-from edgeopt.metrics.outputs import Array
-from edgeopt.metrics.parts import judged
-from edgeopt.metrics.profile import Profile, spreads
-from edgeopt.schema.errors import DataError, ModelError
+from edgeopt.answers.decisions import agreeing
+from edgeopt.answers.outputs import Array
+from edgeopt.answers.parts import judged
+from edgeopt.answers.profile import Profile
+from edgeopt.schema.errors import DataError
 from edgeopt.schema.measurement import Measurement
 from edgeopt.stats.bootstrap import PROTOCOL, bootstrap
 from edgeopt.stats.proportions import WILSON, wilson
 
 CEILING_DB = 200.0  # beyond float32 and most of float64: where equal outputs would be infinite
-STILL = 0.01  # of the source's spread
 
 
 def measure(quantity: str, name: str, mine: Array, theirs: Array, source: Profile) -> Measurement:
@@ -46,32 +45,6 @@ def measure(quantity: str, name: str, mine: Array, theirs: Array, source: Profil
     interval = bootstrap(_vectorized(statistic), *parts[worst].rows())
     unit = "" if quantity == "fidelity.cosine" else "dB"
     return _made(quantity, values[worst], unit, interval, n, PROTOCOL, parts[worst].name)
-
-
-def check_moves(name: str, mine: Array, source: Profile) -> None:
-    """Raise ModelError for an output, or a channel of it, that stands still.
-
-    It does where it varies by less than ``STILL`` of what the source's varies by, and the source's
-    is no rare event: it moves in at least 5% of the samples.
-    """
-    if len(mine) < 2 or not source.axes:
-        return
-    for axis, own in spreads(mine, source.axes).items():
-        told = source.axes[axis]
-        still = np.flatnonzero(told.moves & (own < STILL * told.spread))
-        if not len(still):
-            continue
-        first = int(still[0])
-        whole = len(still) == len(told.spread)
-        what = "" if whole else f"{source.channel(axis, first).name} "
-        rest = len(still) - 1
-        others = f" (and {rest} other{'s' if rest > 1 else ''})" if rest and not whole else ""
-        raise ModelError(
-            f"output '{name}': {what or 'it '}stands still{others}: over the samples it varies by "
-            f"{own[first]:.3g}, the source's by {told.spread[first]:.3g}",
-            hint="its values are lost: one step of a range that it shares with larger values is "
-            "more than they vary by, or weights before it became zero",
-        )
 
 
 def _made(

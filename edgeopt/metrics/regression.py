@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from edgeopt.metrics.averaged import Averaged
-from edgeopt.metrics.outputs import Array
+from edgeopt.answers.averaged import Averaged
+from edgeopt.answers.outputs import Array
 from edgeopt.schema.errors import ModelError
 
 

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from edgeopt.formats.layout import image_layout
+from edgeopt.models.layout import image_layout
 from edgeopt.schema.artifact import Description, Dim, Signature, Tensor
 from edgeopt.schema.errors import PassError
 from edgeopt.schemes import FAKE_QUANTIZED, scheme_trained

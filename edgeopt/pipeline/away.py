@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from edgeopt.devices import device_named
 from edgeopt.pipeline.measure import Bench, Entry
 from edgeopt.pipeline.parity import SAMPLES_MAX, compared
 from edgeopt.schema.errors import EdgeoptError
 from edgeopt.schema.job import Job
 from edgeopt.schema.measurement import Measurement
 from edgeopt.schema.target import Target, TargetFacts, TargetGroup
+from edgeopt.transport.kinds import device_named
 
 SETTINGS = {"device": "local", "accelerator": "cpu", "mode": "eager", "precision": "fp32"}
 

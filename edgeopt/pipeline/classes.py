@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from edgeopt.answers.labels import CLASSES, fit, form_of_tensor, given
 from edgeopt.data.sources.folder import class_names
-from edgeopt.metrics.labels import CLASSES, fit, form_of_tensor, given
 from edgeopt.recipe import Recipe
 from edgeopt.schema.artifact import Description
 from edgeopt.schema.errors import DataError

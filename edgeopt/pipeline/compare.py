@@ -6,14 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from edgeopt.answers.labels import Labels, placed
 from edgeopt.bench.jobs import run_bench
 from edgeopt.data.outputs import kept_labels, kept_outputs
 from edgeopt.data.tensors import bind, layouts_read, make_tensors
 from edgeopt.decide.choose import judge_all
 from edgeopt.engine import Engine
-from edgeopt.metrics import default_metrics, figures
-from edgeopt.metrics.answers import answers
-from edgeopt.metrics.labels import Labels, placed
+from edgeopt.evaluation import default_metrics, figures
+from edgeopt.evaluation.changed import answers
 from edgeopt.pipeline.archives import samples_for
 from edgeopt.pipeline.prepare import data_jobs, run_or_raise
 from edgeopt.pipeline.single import fed, opened

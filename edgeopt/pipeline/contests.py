@@ -5,11 +5,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 
-from edgeopt.devices import works_here
 from edgeopt.engine import Engine
 from edgeopt.pipeline.contest import Contest
 from edgeopt.pipeline.decision import Decision, one_line
 from edgeopt.schema.errors import DeviceError, EdgeoptError, UnreachableError
+from edgeopt.transport.kinds import works_here
 
 FAREWELL_S = 15.0
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from edgeopt.engine import Engine
-from edgeopt.formats.conversion import form_of
+from edgeopt.models.conversion import form_of
 from edgeopt.pipeline.measure import Entry
 from edgeopt.pipeline.targets import target_group
 from edgeopt.pipeline.work import Work

@@ -10,15 +10,15 @@ from typing import Any
 from packaging.requirements import Requirement
 
 from edgeopt.bench.accelerators import accelerators
-from edgeopt.devices import device_named
-from edgeopt.devices.configured import configured
-from edgeopt.devices.file import devices_file
 from edgeopt.pipeline.prepare import installed_version
 from edgeopt.schema.errors import DeviceError, UsageError
 from edgeopt.schema.runtime import runtimes
 from edgeopt.schema.target import TargetFacts, parse_target
 from edgeopt.schemes import schemes_for
 from edgeopt.store import Store
+from edgeopt.transport.configured import configured
+from edgeopt.transport.file import devices_file
+from edgeopt.transport.kinds import device_named
 
 OTHER_EXTRAS = {  # that bring no runtime: what each adds
     "images": "data sources that are folders of images",

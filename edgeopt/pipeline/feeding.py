@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from edgeopt.answers.labels import fit, form_of_tensor, given
 from edgeopt.data.tensors import Binding
-from edgeopt.metrics.labels import fit, form_of_tensor, given
 from edgeopt.pipeline.measure import Bench, Entry
 from edgeopt.planner import tensors_job
 from edgeopt.recipe import Recipe

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from edgeopt.answers.labels import Labels
 from edgeopt.data.gather import blamed
 from edgeopt.data.outputs import kept_labels, kept_outputs
 from edgeopt.decide.leading import leading_metric
-from edgeopt.metrics import custom, default_metrics, figures, outputs_with
-from edgeopt.metrics.chance import Lead, lead, other_names
-from edgeopt.metrics.labels import Labels
-from edgeopt.metrics.slices import as_text, sliced
+from edgeopt.evaluation import default_metrics, figures, outputs_with, user_metrics
+from edgeopt.evaluation.chance import Lead, lead, other_names
+from edgeopt.evaluation.slices import as_text, sliced
 from edgeopt.planner import Known
 from edgeopt.recipe import Recipe
 from edgeopt.schema.artifact import Description
@@ -93,7 +93,7 @@ class Figures:
                 function = self.recipe.functions[metric.name]
                 name, better = metric.name, metric.better
                 try:
-                    made = custom.figures(name, function, better, outputs, source, labels)
+                    made = user_metrics.figures(name, function, better, outputs, source, labels)
                 except EdgeoptError:
                     raise
                 except Exception as error:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from edgeopt.metrics import needs_labels
-from edgeopt.metrics.labels import (
+from edgeopt.answers.labels import (
     CLASSES,
     VALUES,
     Form,
@@ -18,7 +17,8 @@ from edgeopt.metrics.labels import (
     measures,
     place,
 )
-from edgeopt.metrics.outputs import check_range
+from edgeopt.answers.outputs import check_range
+from edgeopt.evaluation import needs_labels
 from edgeopt.recipe import Recipe
 from edgeopt.schema.artifact import Description
 from edgeopt.schema.errors import DataError

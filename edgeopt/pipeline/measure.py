@@ -6,9 +6,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from edgeopt.decide.proof import inverse
-from edgeopt.devices import works_here
 from edgeopt.engine import Engine
-from edgeopt.metrics import aligned
+from edgeopt.evaluation import aligned
 from edgeopt.pipeline.entry import Entry, at_one
 from edgeopt.pipeline.figures import Figures
 from edgeopt.pipeline.own import measured_by, metric_jobs
@@ -29,6 +28,7 @@ from edgeopt.schema.result import SliceFigure
 from edgeopt.schema.runtime import runtime_named
 from edgeopt.schema.target import Target, TargetGroup
 from edgeopt.store import Store
+from edgeopt.transport.kinds import works_here
 
 __all__ = ["Bench", "Entry", "sizes"]
 

@@ -22,9 +22,8 @@ from edgeopt.bench.packed import (
 )
 from edgeopt.bench.race import SCHEDULES
 from edgeopt.data.quantized import dequantized
-from edgeopt.devices.pack import JOB_MAIN, archive
 from edgeopt.engine import Engine
-from edgeopt.metrics import compute, default_metrics
+from edgeopt.evaluation import compute, default_metrics
 from edgeopt.pipeline.archives import samples_for
 from edgeopt.pipeline.single import fed, opened
 from edgeopt.schema.artifact import Artifact, Description, Tensor
@@ -35,6 +34,7 @@ from edgeopt.schema.job import Outcome
 from edgeopt.schema.result import Result
 from edgeopt.schema.target import parse_target
 from edgeopt.store import Store
+from edgeopt.transport.pack import JOB_MAIN, archive
 
 OnEvent = Callable[[Event], None]
 FIDELITY = ("fidelity.cosine", "fidelity.sqnr")

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from edgeopt.answers.labels import Labels
 from edgeopt.data.outputs import kept_labels
 from edgeopt.data.quantized import dequantized
-from edgeopt.metrics import difference, ratio
-from edgeopt.metrics.labels import Labels
+from edgeopt.evaluation import difference, ratio
 from edgeopt.schema.errors import EdgeoptError, StoreError
 from edgeopt.schema.job import ArrayRef
 from edgeopt.schema.measurement import Measurement

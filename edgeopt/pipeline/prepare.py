@@ -13,7 +13,6 @@ from edgeopt.data.sources.folder import folder_digest
 from edgeopt.data.sources.npz import Npz, members_digest
 from edgeopt.data.splits import is_plain, parse_selection
 from edgeopt.data.tensors import doubts, sample_inputs
-from edgeopt.devices import device_named
 from edgeopt.engine import Engine
 from edgeopt.formats import declared, format_of
 from edgeopt.formats.torch.sources import check_defined
@@ -34,6 +33,7 @@ from edgeopt.schema.errors import (
 from edgeopt.schema.job import Arrays, Job, Limits, Outcome
 from edgeopt.schema.model_format import model_format
 from edgeopt.schema.target import parse_target
+from edgeopt.transport.kinds import device_named
 
 Role = Literal["calibration", "validation", "test", "train"]
 OPEN = "open"

@@ -12,7 +12,6 @@ import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from edgeopt.devices import device_named
 from edgeopt.devices.emulated.cores import core_of
 from edgeopt.devices.emulated.folder import emulation_folder, manifest
 from edgeopt.pipeline.away import of_first
@@ -27,6 +26,7 @@ from edgeopt.schema.job import NODE_BY_NODE, ArrayRef, Job, Outcome
 from edgeopt.schema.parity import Parity
 from edgeopt.schema.plan import Candidate, Plan
 from edgeopt.schema.target import Target, TargetFacts, TargetGroup, parse_target
+from edgeopt.transport.kinds import device_named
 
 OLD = "emulated:haswell"
 HOST, THERE = parse_target("local/onnxruntime"), parse_target(f"{OLD}/onnxruntime")

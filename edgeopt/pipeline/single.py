@@ -8,7 +8,6 @@ from typing import Any
 
 from edgeopt.bench.jobs import run_bench
 from edgeopt.data.tensors import bind, layouts_read, make_tensors
-from edgeopt.devices import works_here
 from edgeopt.engine import Engine
 from edgeopt.pipeline.archives import samples_for
 from edgeopt.pipeline.conversion import conversions_of
@@ -28,6 +27,7 @@ from edgeopt.schema.event import Event
 from edgeopt.schema.job import Arrays, Job, Outcome
 from edgeopt.schema.target import Target, TargetFacts, TargetGroup, parse_target
 from edgeopt.store import Store
+from edgeopt.transport.kinds import works_here
 
 OnEvent = Callable[[Event], None]
 

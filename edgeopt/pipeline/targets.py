@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from edgeopt.bench.accelerators import with_accelerator
-from edgeopt.devices import device_named
 from edgeopt.pipeline.decision import EXIT
 from edgeopt.recipe import Recipe
 from edgeopt.schema.errors import DeviceError, UnreachableError
 from edgeopt.schema.result import TargetResult
 from edgeopt.schema.runtime import every_runtime
 from edgeopt.schema.target import Target, TargetGroup
+from edgeopt.transport.kinds import device_named
 
 
 def target_groups(

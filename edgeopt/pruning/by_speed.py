@@ -15,13 +15,13 @@ import torch
 
 from edgeopt.bench.race import SCHEDULES, race
 from edgeopt.bench.task import Side, Task
-from edgeopt.devices import device_named
 from edgeopt.schema.artifact import Artifact
 from edgeopt.schema.errors import PassError
 from edgeopt.schema.job import Arrays
 from edgeopt.schema.target import parse_target
 from edgeopt.search.table import GRID, Width, widest
 from edgeopt.store import Store
+from edgeopt.transport.kinds import device_named
 
 HERE = parse_target("local/onnxruntime")
 FEW = 16  # samples that a race is fed

@@ -14,8 +14,8 @@ from torch import nn
 
 from edgeopt.agent import fakequant, traced
 from edgeopt.agent.fakequant import Layout
-from edgeopt.formats.conversion import FLOAT, left_in_float
 from edgeopt.formats.torch.untraced import batch_hint, root_cause
+from edgeopt.models.conversion import FLOAT, left_in_float
 from edgeopt.quantization import trained
 from edgeopt.schema.errors import PassError
 

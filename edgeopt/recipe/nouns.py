@@ -16,7 +16,6 @@ from pydantic import (
     model_validator,
 )
 
-from edgeopt.devices import quantities_of
 from edgeopt.recipe.steps import Step
 from edgeopt.schema.base import Noun
 from edgeopt.schema.constraint import Constraint, parse_constraint, prefixes
@@ -25,6 +24,7 @@ from edgeopt.schema.model_format import model_formats
 from edgeopt.schema.quantities import declared
 from edgeopt.schema.runtime import every_runtime
 from edgeopt.schema.target import Target, parse_target
+from edgeopt.transport.kinds import quantities_of
 
 ROLES = ("calibration", "validation", "test", "train")
 Steps = list[dict[str, Any]]

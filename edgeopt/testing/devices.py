@@ -21,12 +21,12 @@ import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 
 from edgeopt.bench.jobs import ROLES, run_bench
-from edgeopt.devices import Device, device_named
 from edgeopt.schema.artifact import Artifact
 from edgeopt.schema.errors import DeviceError, EdgeoptError
 from edgeopt.schema.job import ArrayRef, Arrays, Job, Outcome, Request
 from edgeopt.schema.target import Target, parse_target
 from edgeopt.store import Store
+from edgeopt.transport.kinds import Device, device_named
 
 SAMPLES, WIDTH, HIDDEN = 10, 6, 256
 PATIENCE_S = 60.0

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
-from edgeopt.metrics import compute, difference, ratio
+from edgeopt.evaluation import compute, difference, ratio
 from edgeopt.schema.base import canonical
 from edgeopt.schema.constraint import SCALES, parse_constraint
 from edgeopt.schema.errors import EdgeoptError, UsageError

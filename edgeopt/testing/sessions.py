@@ -21,8 +21,6 @@ from typing import Any
 import pytest
 
 from edgeopt.bench.agent_session import Empty, Fed, Opened, Placed, RuntimeReply
-from edgeopt.devices import device_named
-from edgeopt.devices.channel import Channel, Reply
 from edgeopt.formats import format_named
 from edgeopt.schema.artifact import Artifact, Description
 from edgeopt.schema.errors import DeviceError, EdgeoptError, ModelError
@@ -32,6 +30,8 @@ from edgeopt.store import Store
 from edgeopt.testing.folders import files_of
 from edgeopt.testing.formats import in_batches, near
 from edgeopt.testing.models import Arrays, Model, small_model
+from edgeopt.transport.channel import Channel, Reply
+from edgeopt.transport.kinds import device_named
 
 BATCHES = (1, 3, 32)  # where the model leaves it free
 STRANGE = "no_such_thing"

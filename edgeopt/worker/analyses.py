@@ -7,8 +7,8 @@ from typing import Any
 
 from edgeopt.data.gather import blamed
 from edgeopt.data.outputs import kept_labels, kept_outputs
+from edgeopt.evaluation import user_metrics
 from edgeopt.formats.torch.code import function_of
-from edgeopt.metrics import custom
 from edgeopt.schema.artifact import Tensor
 from edgeopt.schema.base import digest_of
 from edgeopt.schema.errors import EdgeoptError, WorkerError
@@ -39,7 +39,9 @@ def _own_metric(request: Request, store: Store, progress: Progress) -> tuple[str
     refs = Arrays.model_validate(request.inputs["raw"].value).labels
     labels = kept_labels(params["labels"], refs, store)
     try:
-        found = custom.figures(params["name"], function, params["better"], mine, theirs, labels)
+        found = user_metrics.figures(
+            params["name"], function, params["better"], mine, theirs, labels
+        )
     except EdgeoptError:
         raise
     except Exception as error:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgeopt.metrics.outputs import without_shared_infinities
+from edgeopt.answers.outputs import without_shared_infinities
 from edgeopt.schema.artifact import Tensor
 from edgeopt.schema.base import digest_of
 from edgeopt.schema.errors import ModelError, PassError

@@ -8,8 +8,8 @@ import sys
 import time
 from pathlib import Path
 
-from edgeopt.devices.board import Empty, LeaseReply
-from edgeopt.devices.channel import Channel, Hello
+from edgeopt.transport.board import Empty, LeaseReply
+from edgeopt.transport.channel import Channel, Hello
 
 IDLE_S = 1.0
 CODE = f"""\

@@ -12,10 +12,10 @@ import psutil
 import pytest
 from loopback import eventually, free_port
 
-from edgeopt.devices import device_named
-from edgeopt.devices.hello import checked
 from edgeopt.schema.errors import UnreachableError, UsageError
 from edgeopt.testing.devices import DeviceConformance
+from edgeopt.transport.hello import checked
+from edgeopt.transport.kinds import device_named
 
 pytestmark = pytest.mark.long  # needs programs of Debian's: see CONTRIBUTING.md
 

@@ -14,8 +14,8 @@ import pytest
 from e2e_project import MODEL, Project, make_project
 from loopback import Board, board
 
-from edgeopt.devices import device_named
 from edgeopt.testing.devices import DeviceConformance
+from edgeopt.transport.kinds import device_named
 
 pytestmark = pytest.mark.long
 AARCH64 = 0xB7  # e_machine of an ELF header

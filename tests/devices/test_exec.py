@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from edgeopt.devices import device_named
 from edgeopt.schema.errors import UnreachableError, UsageError
 from edgeopt.schema.target import parse_target
 from edgeopt.testing.devices import DeviceConformance, Place, run_small
+from edgeopt.transport.kinds import device_named
 
 SCRIPT = Path(__file__).with_name("lab_board.py")
 TARGET = "exec:lab/onnxruntime"

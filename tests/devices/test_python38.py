@@ -11,7 +11,7 @@ import pytest
 from e2e_project import RECIPE, make_project
 from loopback import Board
 
-from edgeopt.devices import device_named
+from edgeopt.transport.kinds import device_named
 
 pytestmark = pytest.mark.long
 VENV = Path(__file__).parents[2] / ".cache" / "python38"

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from loopback import Board
 
-from edgeopt.devices import device_named
-from edgeopt.devices.configured import settings_of
 from edgeopt.devices.ssh import SshSettings
 from edgeopt.schema.errors import UsageError
 from edgeopt.testing.devices import DeviceConformance
+from edgeopt.transport.configured import settings_of
+from edgeopt.transport.kinds import device_named
 
 pytestmark = pytest.mark.long  # needs programs of Debian's: see CONTRIBUTING.md
 

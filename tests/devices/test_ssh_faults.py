@@ -19,10 +19,10 @@ import psutil
 import pytest
 from loopback import Board, board, eventually
 
-from edgeopt.devices import device_named
 from edgeopt.schema.errors import DeviceError, UnreachableError
 from edgeopt.schema.target import parse_target
 from edgeopt.testing.devices import Place, run_small
+from edgeopt.transport.kinds import device_named
 
 pytestmark = pytest.mark.long  # needs programs of Debian's: see CONTRIBUTING.md
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from edgeopt.devices.lock import bench_lock, timing_wanted
 from edgeopt.engine import Engine
 from edgeopt.schema.event import Event
 from edgeopt.schema.job import Job, Outcome
+from edgeopt.transport.lock import bench_lock, timing_wanted
 
 DAY_S = 86_400.0
 

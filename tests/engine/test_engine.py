@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from edgeopt.devices.lock import bench_lock
 from edgeopt.engine import Engine
 from edgeopt.schema.errors import DeviceError, EdgeoptError, StoreError
 from edgeopt.schema.event import Event
 from edgeopt.schema.job import Job, Outcome, Request
 from edgeopt.store import Store
+from edgeopt.transport.lock import bench_lock
 
 MakeEngine = Callable[..., Engine]
 MakeJob = Callable[..., Job]

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from edgeopt.metrics import compute, difference, ratio
+from edgeopt.evaluation import compute, difference, ratio
 from edgeopt.metrics.classification import hits
 from edgeopt.schema.errors import DataError, ModelError
 from edgeopt.stats.proportions import paired_difference, wilson

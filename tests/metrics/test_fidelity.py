@@ -8,11 +8,12 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from edgeopt.metrics import compute
-from edgeopt.metrics import outputs as checked
+from edgeopt.answers import outputs as checked
+from edgeopt.answers.masks import masked, side_of
+from edgeopt.answers.names import channels, names_something
+from edgeopt.answers.profile import profile
+from edgeopt.evaluation import compute
 from edgeopt.metrics.fidelity import CEILING_DB
-from edgeopt.metrics.masks import masked
-from edgeopt.metrics.profile import profile
 from edgeopt.schema.base import canonical
 from edgeopt.schema.errors import DataError, ModelError
 
@@ -30,7 +31,9 @@ def pairs(draw: st.DrawFn) -> tuple[Array, Array]:
 @settings(max_examples=50)
 @given(pairs())
 def test_figures_are_those_of_their_definitions(pair: tuple[Array, Array]) -> None:
-    assume(masked(pair[1]).at is None)
+    source = pair[1]
+    assume(masked(source).at is None and side_of(source) is None)
+    assume(not names_something(source) and not any(channels(source)))
     found = {q: compute(q, {"o": pair[0]}, None, {"p": pair[1]}) for q in FIDELITY}
     alone = len(profile(pair[1]).groups) == 1
     if alone and not any(found[q].where for q in FIDELITY):

@@ -106,7 +106,7 @@ def test_a_wrong_declaration_is_told_in_one_line(
     declaration = site / "rmsle_metric" / "__init__.py"
     declaration.write_text(declaration.read_text().replace(was, becomes))
     tried = (
-        "import numpy as np; from edgeopt.metrics import compute; x = np.ones((9, 1)); "
+        "import numpy as np; from edgeopt.evaluation import compute; x = np.ones((9, 1)); "
         "from edgeopt.schema.errors import EdgeoptError\n"
         "try: compute('rmsle', {'o': x}, {'o': x})\n"
         "except EdgeoptError as error: print(error)"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edgeopt.metrics import compute, difference, ratio
+from edgeopt.evaluation import compute, difference, ratio
 from edgeopt.schema.errors import DataError, ModelError
 
 RNG = np.random.default_rng(0)

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from edgeopt.agent import sessions
-from edgeopt.devices.pack import agent_archive
 from edgeopt.schema.model_format import model_formats
 from edgeopt.schema.runtime import runtimes
+from edgeopt.transport.pack import agent_archive
 
 HERE = Path(__file__).parent
 

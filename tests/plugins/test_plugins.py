@@ -16,14 +16,14 @@ from onnx import TensorProto, helper, numpy_helper
 from plugging import LINEAR, REFERENCE, install
 
 from edgeopt.bench.agent_session import Opened, RuntimeReply
-from edgeopt.devices.channel import Channel, Hello
-from edgeopt.devices.pack import agent_archive
 from edgeopt.formats import format_named, format_of
 from edgeopt.schema.errors import PlanError, UsageError
 from edgeopt.schema.model_format import model_format, scored_by, worker_for
 from edgeopt.schema.runtime import every_runtime, runtimes
 from edgeopt.schema.target import parse_target
 from edgeopt.store import Store
+from edgeopt.transport.channel import Channel, Hello
+from edgeopt.transport.pack import agent_archive
 
 EDGEOPT = Path(sys.executable).with_name("edgeopt")
 WEIGHTS = np.random.default_rng(0).standard_normal((16, 3)).astype(np.float32)

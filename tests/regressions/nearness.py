@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from edgeopt.decide.choose import judge_all
-from edgeopt.metrics import figures
+from edgeopt.evaluation import figures
 from edgeopt.recipe.bare import bare_fields
 from edgeopt.schema.constraint import parse_constraint
 from edgeopt.schema.errors import EdgeoptError

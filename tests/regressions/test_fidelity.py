@@ -15,7 +15,7 @@ import pytest
 from nearness import Outputs, accepted, drawn, quantized
 
 import edgeopt
-from edgeopt.metrics import compute, figures
+from edgeopt.evaluation import compute, figures
 from edgeopt.schema.errors import EdgeoptError
 
 FIXTURES = Path(__file__).parent / "fixtures"

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from nearness import accepted, drawn, quantized
 
-from edgeopt.metrics import compute
+from edgeopt.evaluation import compute
 
 Array = np.ndarray[Any, Any]
 ROWS = np.arange(400)

@@ -15,7 +15,7 @@ import edgeopt
 from edgeopt.bench.jobs import run_bench
 from edgeopt.data.tensors import bind, make_tensors
 from edgeopt.engine import Engine
-from edgeopt.formats.layout import image_layout
+from edgeopt.models.layout import image_layout
 from edgeopt.pipeline.prepare import prepare
 from edgeopt.planner import tensors_job
 from edgeopt.planner.known import Known

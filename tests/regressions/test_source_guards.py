@@ -14,10 +14,10 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
 import edgeopt
+from edgeopt.answers.outputs import check_outputs
 from edgeopt.bench.jobs import run_bench
 from edgeopt.engine import Engine
-from edgeopt.metrics.answers import answers
-from edgeopt.metrics.outputs import check_outputs
+from edgeopt.evaluation.changed import answers
 from edgeopt.pipeline.parity import compared
 from edgeopt.pruning.masked import gap
 from edgeopt.schema.errors import ModelError
@@ -146,7 +146,7 @@ def test_nan_is_wrong_on_every_side(engine: Engine, tmp_path: Path) -> None:
 
 def test_figures_of_outputs_cope_with_shared_infinities() -> None:
     """Guards the helper for metrics, the answers that changed, parity of devices, and pruning."""
-    from edgeopt.metrics.outputs import without_shared_infinities
+    from edgeopt.answers.outputs import without_shared_infinities
 
     theirs = np.array([[1.0, -INF, 2.0], [3.0, 4.0, -INF], [INF, 1.0, 0.0]], np.float32)
     mine = theirs.copy()

@@ -15,15 +15,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import ClassVar
 
-from edgeopt.devices.channel import Channel, Hello
 from edgeopt.devices.emulated.building import qemu_version
 from edgeopt.devices.emulated.cores import Core, core_of
 from edgeopt.devices.emulated.folder import CORES_FOLDER, PLUGIN, SET_UP, SITE, emulation, manifest
-from edgeopt.devices.hello import checked
-from edgeopt.devices.local import LocalLease
-from edgeopt.devices.pack import agent_archive
 from edgeopt.schema.errors import DeviceError, UsageError
 from edgeopt.schema.target import Target, TargetFacts
+from edgeopt.transport.channel import Channel, Hello
+from edgeopt.transport.hello import checked
+from edgeopt.transport.lease import LocalLease
+from edgeopt.transport.pack import agent_archive
 
 SAMPLES_MAX = 256  # of a split: a few samples a second are scored under emulation
 HELLO_S = 300.0  # a start takes seconds under emulation, more beside other work

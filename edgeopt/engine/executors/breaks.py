@@ -11,8 +11,8 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 
-from edgeopt.devices.lock import bench_lock, timing_wanted
 from edgeopt.schema.errors import DeviceError
+from edgeopt.transport.lock import bench_lock, timing_wanted
 
 LOOK_S = 0.5  # how often it is looked whether somebody waits
 

@@ -8,7 +8,10 @@ from collections.abc import Iterator, Sequence
 import onnx
 from onnx import ModelProto, NodeProto, TensorProto
 
-from edgeopt.formats.conversion import (
+from edgeopt.formats.onnx.describe import constants, dtype_name, nodes
+from edgeopt.formats.onnx.files import graphs
+from edgeopt.formats.onnx.inspect import MACS, count_macs, macs_by_node, parameters
+from edgeopt.models.conversion import (
     BITS,
     FLOAT,
     HALF,
@@ -20,9 +23,6 @@ from edgeopt.formats.conversion import (
     left_in_float,
     summed,
 )
-from edgeopt.formats.onnx.describe import constants, dtype_name, nodes
-from edgeopt.formats.onnx.files import graphs
-from edgeopt.formats.onnx.inspect import MACS, count_macs, macs_by_node, parameters
 from edgeopt.schema.conversion import Conversion
 
 FREE = frozenset(  # they move values, or say what they are, and compute nothing

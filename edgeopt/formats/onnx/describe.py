@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import onnx
 from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto
 
-from edgeopt.formats.layout import image_layout
 from edgeopt.formats.onnx.files import elements, graphs
+from edgeopt.models.layout import image_layout
 from edgeopt.schema.artifact import Description, Dim, Signature, Tensor
 from edgeopt.schema.errors import ModelError
 

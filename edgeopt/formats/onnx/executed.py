@@ -13,10 +13,10 @@ import onnx
 from onnx import ModelProto, NodeProto
 
 from edgeopt.agent.sessions.onnxruntime import Session
-from edgeopt.formats.conversion import BITS, HYBRID, INT8, OTHER, Step, hybrid, untold
 from edgeopt.formats.onnx import files
 from edgeopt.formats.onnx.conversion import NARROW_WEIGHTS, on_codes
 from edgeopt.formats.onnx.describe import constants, nodes
+from edgeopt.models.conversion import BITS, HYBRID, INT8, OTHER, Step, hybrid, untold
 from edgeopt.schema.artifact import Description
 
 Feeds = Mapping[str, np.ndarray]

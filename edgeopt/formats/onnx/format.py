@@ -10,11 +10,11 @@ import numpy as np
 import onnxruntime
 
 from edgeopt.formats import Runner
-from edgeopt.formats.conversion import form_of, not_asked, summed
 from edgeopt.formats.onnx import conversion, executed, files
 from edgeopt.formats.onnx.declared import OnnxDeclared
 from edgeopt.formats.onnx.describe import describe
 from edgeopt.formats.onnx.inspect import inspect
+from edgeopt.models.conversion import form_of, not_asked, summed
 from edgeopt.schema.artifact import Description, Inspection
 from edgeopt.schema.conversion import Conversion
 from edgeopt.schema.errors import ModelError

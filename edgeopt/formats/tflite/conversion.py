@@ -8,7 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from edgeopt.agent.sessions.litert import Session
-from edgeopt.formats.conversion import (
+from edgeopt.formats.tflite import files
+from edgeopt.formats.tflite.describe import WEIGHTS, type_name
+from edgeopt.formats.tflite.inspect import macs_by_operator, parameters
+from edgeopt.models.conversion import (
     BITS,
     FLOAT,
     HALF,
@@ -20,9 +23,6 @@ from edgeopt.formats.conversion import (
     left_in_float,
     summed,
 )
-from edgeopt.formats.tflite import files
-from edgeopt.formats.tflite.describe import WEIGHTS, type_name
-from edgeopt.formats.tflite.inspect import macs_by_operator, parameters
 from edgeopt.schema.conversion import Conversion
 from edgeopt.schema.errors import PassError
 

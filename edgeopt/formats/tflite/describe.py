@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from edgeopt.agent.sessions.litert import border_names
-from edgeopt.formats.layout import image_layout
 from edgeopt.formats.tflite import files
+from edgeopt.models.layout import image_layout
 from edgeopt.schema.artifact import Description, Dim, Signature, Tensor
 from edgeopt.schema.errors import ModelError
 

@@ -12,12 +12,12 @@ import numpy as np
 from edgeopt.agent.errors import AgentError
 from edgeopt.agent.sessions.litert import Session
 from edgeopt.formats import Runner
-from edgeopt.formats.conversion import form_of, not_asked, untold
 from edgeopt.formats.tflite import files
 from edgeopt.formats.tflite.conversion import by_file, by_litert
 from edgeopt.formats.tflite.declared import MODEL, TfliteDeclared
 from edgeopt.formats.tflite.describe import describe
 from edgeopt.formats.tflite.inspect import inspect
+from edgeopt.models.conversion import form_of, not_asked, untold
 from edgeopt.schema.artifact import Description, Inspection
 from edgeopt.schema.conversion import Conversion
 from edgeopt.schema.errors import ModelError

@@ -14,11 +14,11 @@ import torch
 from torch import nn
 
 from edgeopt.formats import Runner
-from edgeopt.formats.layout import image_layout
 from edgeopt.formats.torch import archive, code, edits, module, program, weights
 from edgeopt.formats.torch.declared import TorchDeclared
 from edgeopt.formats.torch.readings import first_that_runs
 from edgeopt.formats.torch.sources import factory_of, program_file, source_files
+from edgeopt.models.layout import image_layout
 from edgeopt.schema.artifact import Description, Inspection, Signature, Tensor
 from edgeopt.schema.conversion import Conversion
 from edgeopt.schema.errors import ModelError

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from edgeopt.formats.layout import image_layout
+from edgeopt.models.layout import image_layout
 from edgeopt.schema.artifact import Dim
 from edgeopt.schema.errors import ModelError
 

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from torch import nn
 
-from edgeopt.formats.layout import image_layout
 from edgeopt.formats.torch import module
+from edgeopt.models.layout import image_layout
 from edgeopt.schema.errors import ModelError
 
 Said = Mapping[str, Any]

@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 
 from edgeopt.bench.jobs import run_bench
-from edgeopt.devices import device_named
 from edgeopt.devices.emulated import building
 from edgeopt.devices.emulated.cores import CORES
 from edgeopt.devices.emulated.folder import broken, manifest
@@ -23,6 +22,7 @@ from edgeopt.schema.job import Arrays, Job, Outcome, Request
 from edgeopt.schema.measurement import Measurement
 from edgeopt.schema.target import parse_target
 from edgeopt.store import Store
+from edgeopt.transport.kinds import device_named
 
 EDGEOPT = Path(sys.executable).with_name("edgeopt")
 MODEL = Path(__file__).parents[3] / "models" / "fashion_mnist"

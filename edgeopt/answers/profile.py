@@ -1,0 +1,214 @@
+"""What an output of the source is like over samples: means, spreads, and groups of values.
+
+A group of its own is a slice along one of the axes after the samples whose spread differs more than
+tenfold from the median of the slices. What is left is one group. Where a sample has few values,
+each cell is looked at like a slice, though it makes no group.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from edgeopt.answers.masks import masked
+from edgeopt.answers.names import names_something
+from edgeopt.answers.outputs import Array, blocks, kept
+
+APART = 10.0  # how much a spread differs from the median of slices to make a group
+FLOOR = 1e-3  # of the output's range: no value counts as if it varied by less
+MOVES = 0.05  # share of samples in which a slice must move, to be judged by itself
+NOTICED = 0.05  # of a slice's spread: what counts as a move
+RESOLUTION = 1e-6  # of the output's largest value: below, sums in float32 vary themselves
+FEW_SAMPLES = 256  # that medians are taken of
+FAINT = 0.05  # of scores from 0 to 1: below, a score decides nothing beside larger ones
+EVENTS = 5  # samples in which a slice moves, for its error to be looked at
+STEADY = 1e-2  # of the output's range: what counts as the spread of a value that has none
+FLAT = 0.1  # of the largest value: what counts as the spread of an output that has none
+STEPS = 255  # of 8 bits over a range
+CELLS = 0  # in place of an axis: each value of a sample by itself
+MOST_CELLS = 1024
+
+
+@dataclass(frozen=True)
+class Slices:
+    """The slices along one axis, (d,) each: rms spread over samples, whether it moves often, or
+    at least sometimes, and whether it makes a group of its own."""
+
+    spread: Array
+    moves: Array
+    events: Array
+    odd: Array
+
+
+@dataclass(frozen=True)
+class Group:
+    """Values that are judged together. ``name`` is empty for the only or the largest group."""
+
+    name: str
+    axis: int
+    index: int
+    mask: Array | None  # of a sample's values, of the largest group
+
+    def of(self, values: Array) -> Array:
+        """The group's values out of (b, ...), the first axis kept."""
+        if self.mask is None and self.axis == CELLS:
+            cell: Array = values.reshape(len(values), -1)[:, self.index]
+            return cell
+        if self.mask is None:
+            found: Array = np.take(values, self.index, axis=self.axis)
+            return found
+        if self.mask.all():
+            return values
+        return values.reshape(len(values), -1)[:, self.mask.ravel()]
+
+
+@dataclass(frozen=True)
+class Profile:
+    """The source's answers of one output, (n, ...), in figures."""
+
+    mean: Array
+    scale: Array
+    low: float
+    high: float
+    axes: dict[int, Slices]  # and of cells
+    whole: bool = False  # numbers that name something, and are right or wrong
+
+    @cached_property
+    def groups(self) -> list[Group]:
+        """The largest group first, then the slices that stand apart from it."""
+        mask = np.ones(self.mean.shape, bool)
+        apart = []
+        for axis, told in self.axes.items():
+            for index in np.flatnonzero(told.odd):
+                place: list[slice | int] = [slice(None)] * self.mean.ndim
+                place[axis - 1] = int(index)
+                mask[tuple(place)] = False
+                apart.append(self.channel(axis, int(index)))
+        return [*([Group("", 0, 0, mask)] if mask.any() else []), *apart]
+
+    def along(self, values: Array, axis: int) -> Array:
+        """Sums of (b, ...) values over all but one axis, (d,)."""
+        shaped, _, others = sliced(values.reshape(len(values), *self.mean.shape), axis)
+        found: Array = shaped.sum(axis=(0, *others))
+        return found
+
+    def channel(self, axis: int, index: int) -> Group:
+        """One slice, or one cell, as a group."""
+        if axis != CELLS:
+            return Group(f"channel {index} of axis {axis}", axis, index, None)
+        place = ", ".join(str(each) for each in np.unravel_index(index, self.mean.shape))
+        return Group(f"value [{place}]", axis, index, None)
+
+    def products(self, mine: Array, theirs: Array) -> Sequence[Array]:
+        """s^2, (s - c)^2, c^2 and s c of each value, centred and scaled."""
+        c, s = (
+            (np.asarray(x, np.float64).reshape(len(x), *self.mean.shape) - self.mean) / self.scale
+            for x in (mine, theirs)
+        )
+        return s * s, np.square(s - c), c * c, s * c
+
+
+def sliced(values: Array, axis: int) -> tuple[Array, int, tuple[int, ...]]:
+    """(b, ...) values, the axis that their slices or cells lie along, and the other axes."""
+    if axis == CELLS:
+        return values.reshape(len(values), -1), 1, ()
+    return values, axis, tuple(each for each in range(1, values.ndim) if each != axis)
+
+
+@kept
+def profile(theirs: Array) -> Profile:
+    """The profile of (n, ...) answers but for what they mask; kept for as long as the array lives,
+    as many ask for it."""
+    return profiled(masked(theirs).values)
+
+
+def profiled(theirs: Array) -> Profile:
+    """The profile of (n, ...) answers. Outputs of one number a sample, (n,), count as (n, 1).
+
+    Where the output as a whole does not vary, a tenth of its largest value stands for its spread.
+    What does not vary beside what does, counts as if it varied by a hundredth of the range.
+    """
+    shaped = theirs.reshape(len(theirs), -1) if theirs.ndim < 3 else theirs
+    low, high = _extremes(shaped)
+    if names_something(theirs):
+        flat = np.zeros(shaped.shape[1:])
+        return Profile(flat, np.ones_like(flat), low, high, {}, whole=True)
+    mean, variance = _moments(shaped)
+    largest = max(abs(low), abs(high))
+    if high - low <= RESOLUTION * largest:
+        scale = np.full_like(mean, largest * FLAT or 1.0)
+        return Profile(mean - scale * bool(largest), scale, low, high, {})
+    spread = np.sqrt(variance)
+    least = 1 / STEPS if low >= 0 and high <= 1 else FLOOR
+    floor = np.where(spread > RESOLUTION * largest, least, STEADY) * (high - low)
+    few = shaped[:: -(-len(shaped) // FEW_SAMPLES)]
+    median = np.median(np.asarray(few, np.float64), axis=0)
+    cells = [CELLS] if shaped.ndim > 2 and median.size <= MOST_CELLS else []
+    axes = {a: _slices(shaped, variance, median, a) for a in (*range(1, shaped.ndim), *cells)}
+    return Profile(mean, np.maximum(spread, floor), low, high, axes)
+
+
+def spreads(values: Array, axes: Iterable[int]) -> dict[int, Array]:
+    """By axis, the root mean square over a slice's values of their spread over samples, (d,)."""
+    shaped = values.reshape(len(values), -1) if values.ndim < 3 else values
+    variance = _moments(shaped)[1]
+    return {axis: np.sqrt(_by_slice(variance, axis)) for axis in axes}
+
+
+def _by_slice(of_values: Array, axis: int) -> Array:
+    """The mean over each slice along an axis of (n, ...) answers, (d,), of one of a sample's."""
+    shaped, _, others = sliced(of_values[np.newaxis], axis)
+    found: Array = shaped.mean(axis=others)[0]
+    return found
+
+
+def _moments(values: Array) -> tuple[Array, Array]:
+    """Mean and variance of each value over samples, in float64, in two passes."""
+    total = np.zeros(values.shape[1:])
+    for block in blocks(values):
+        total += np.asarray(values[block], np.float64).sum(axis=0)
+    mean, squares = total / len(values), np.zeros(values.shape[1:])
+    for block in blocks(values):
+        squares += np.square(np.asarray(values[block], np.float64) - mean).sum(axis=0)
+    return mean, squares / len(values)
+
+
+def _extremes(values: Array) -> tuple[float, float]:
+    ends = [(float(values[b].min()), float(values[b].max())) for b in blocks(values)]
+    return min(low for low, _ in ends), max(high for _, high in ends)
+
+
+def _slices(values: Array, variance: Array, median: Array, axis: int) -> Slices:
+    spread = np.sqrt(_by_slice(variance, axis))
+    events, often = _moving(values, spread, median, axis)
+    moves = events & often
+    usual = float(np.median(spread[moves])) if moves.any() else 0.0
+    odd = moves & ((spread > APART * usual) | (spread * APART < usual))
+    alone = axis == CELLS or not moves.any() or len(spread) < 2
+    return Slices(spread, moves, events, np.zeros_like(moves) if alone else odd)
+
+
+def _moving(values: Array, spread: Array, median: Array, axis: int) -> tuple[Array, Array]:
+    """Which slices move in a few samples, and which in many of them, (d,) bool each.
+
+    A sample moves where a value lies off its median by more than a little of the slice's spread.
+    What sums in float32 vary by is no move. Neither is a score of a few hundredths beside others of
+    ten times that, or one that varies by less than a step of 8 bits: it decides nothing.
+    """
+    count = np.zeros(len(spread))
+    low, high = np.full(len(spread), np.inf), np.full(len(spread), -np.inf)
+    for block in blocks(values):
+        part = np.asarray(values[block], np.float64)
+        off, _, others = sliced(np.abs(part - median), axis)
+        count += (off.max(axis=others) > NOTICED * spread).sum(axis=0)
+        shaped, _, others = sliced(part, axis)
+        low = np.minimum(low, shaped.min(axis=(0, *others)))
+        high = np.maximum(high, shaped.max(axis=(0, *others)))
+    real = spread > RESOLUTION * max(np.abs(low).max(), np.abs(high).max())
+    scores = (low >= 0) & (high <= 1)
+    most = float(high[scores].max(initial=0.0))
+    faint = scores & (((high < FAINT) & (10 * high < most)) | (STEPS * spread < most))
+    return real & ~faint & (count >= EVENTS), count >= MOVES * len(values)

@@ -1,0 +1,37 @@
+"""Outputs and channels that stand still where the source's move."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from edgeopt.answers.outputs import Array
+from edgeopt.answers.profile import Profile, spreads
+from edgeopt.schema.errors import ModelError
+
+STILL = 0.01  # of the source's spread
+
+
+def check_moves(name: str, mine: Array, source: Profile) -> None:
+    """Raise ModelError for an output, or a channel of it, that stands still.
+
+    It does where it varies by less than ``STILL`` of what the source's varies by, and the source's
+    is no rare event: it moves in at least 5% of the samples.
+    """
+    if len(mine) < 2 or not source.axes:
+        return
+    for axis, own in spreads(mine, source.axes).items():
+        told = source.axes[axis]
+        still = np.flatnonzero(told.moves & (own < STILL * told.spread))
+        if not len(still):
+            continue
+        first = int(still[0])
+        whole = len(still) == len(told.spread)
+        what = "" if whole else f"{source.channel(axis, first).name} "
+        rest = len(still) - 1
+        others = f" (and {rest} other{'s' if rest > 1 else ''})" if rest and not whole else ""
+        raise ModelError(
+            f"output '{name}': {what or 'it '}stands still{others}: over the samples it varies by "
+            f"{own[first]:.3g}, the source's by {told.spread[first]:.3g}",
+            hint="its values are lost: one step of a range that it shares with larger values is "
+            "more than they vary by, or weights before it became zero",
+        )

@@ -1,0 +1,68 @@
+"""Other ways to look at an output, each for what its plain values hide.
+
+Where all values of a sample rise and fall together, decisions lie in their differences. Where few
+samples are far larger than the rest, the rest is all that most users see, and its order of
+magnitude counts. Where values come in two kinds far apart, each kind has its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from edgeopt.answers.decisions import class_axis
+from edgeopt.answers.masks import filled, side_of
+from edgeopt.answers.outputs import Array
+from edgeopt.answers.profile import STEPS, Profile, profiled
+
+LARGER = 4.0  # how much larger a variance is, that hides another
+MIDDLE = (0.1, 0.9)
+FEWEST = 40  # samples that quantiles are taken of
+MOST_VALUES = 20_000_000
+
+
+class View(NamedTuple):
+    """Both sides of an output, (n, ...), looked at otherwise; the source's profile of that."""
+
+    name: str
+    mine: Array
+    theirs: Array
+    source: Profile
+
+
+def views(mine: Array, theirs: Array, source: Profile) -> Iterator[View]:
+    """The views that show something else than the plain values of the source."""
+    if theirs.dtype.kind != "f" or not source.axes or theirs.size > MOST_VALUES:
+        return
+    shape = (len(theirs), *source.mean.shape)
+    a, b = (np.asarray(each, np.float64).reshape(shape) for each in (mine, theirs))
+    for axes in dict.fromkeys([(class_axis(source),), tuple(range(1, b.ndim))]):
+        if max(shape[axis] for axis in axes) == 1:
+            continue
+        common = b.mean(axis=axes, keepdims=True)
+        apart = b - common
+        if _variance(common) > LARGER * _variance(apart) > 0:
+            other = a - a.mean(axis=axes, keepdims=True)
+            yield View("the differences between its values", other, apart, profiled(apart))
+            break
+    if len(b) >= FEWEST and (source.low < 0 or source.high > 1):  # small scores decide nothing
+        low, high = np.quantile(b, MIDDLE, axis=0)
+        inner = np.clip(b, low, high)
+        if 0 < LARGER * _variance(inner) < _variance(b):
+            yield View("the middle 80% of samples", np.clip(a, low, high), inner, profiled(inner))
+            step = (source.high - source.low) / STEPS
+            one, two = (np.arcsinh((each - np.median(b, axis=0)) / step) for each in (a, b))
+            yield View("orders of magnitude", one, two, profiled(two))
+    far = side_of(theirs)
+    if far is not None:
+        for name, at in (("below", b > far), ("above", b < far)):
+            one, two = filled(a, at, b), filled(b, at, b)
+            if two.std(axis=0).any():
+                yield View(f"the values {name} {far:.3g}", one, two, profiled(two))
+
+
+def _variance(values: Array) -> float:
+    """The mean over an output's values of their variance over samples."""
+    return float(values.var(axis=0).mean())
