@@ -102,7 +102,7 @@ def benchmark(
     ``allow_fallback`` measures and marks also what runs elsewhere than on the accelerator asked
     for, which is a PlacementError otherwise.
     """
-    from edgeopt.pipeline import benchmark_files
+    from edgeopt.commands import benchmark_files
 
     with _opened(store) as opened:
         return benchmark_files(
@@ -139,7 +139,7 @@ def compare(
     keeps of them; ``rerace`` races their files now.
     ``require`` holds constraints in which ``source`` means A. Raises EdgeoptError.
     """
-    from edgeopt.pipeline import compare_files, compare_results
+    from edgeopt.commands import compare_files, compare_results
     from edgeopt.pipeline.prepare import installed_version
 
     held = [_result_of(each) for each in (a, b)]
@@ -190,7 +190,7 @@ def inspect(
     on_event: OnEvent | None = None,
 ) -> Inspection:
     """What is in a model file. Raises ModelError naming the file."""
-    from edgeopt.pipeline import inspect_model
+    from edgeopt.commands import inspect_model
 
     with _opened(store) as opened:
         return inspect_model(Path(model), store=opened, on_event=on_event or _ignore)
@@ -208,7 +208,7 @@ def prunable(
     for a network that cannot be traced, naming the layer, UsageError for one that is no torch
     module.
     """
-    from edgeopt.pipeline import prunable_layers
+    from edgeopt.commands import prunable_layers
 
     tell = on_event or _ignore
     with _opened(store) as opened:
@@ -217,7 +217,7 @@ def prunable(
 
 def doctor(*, store: Store | str | Path | None = None) -> dict[str, Any]:
     """What this installation can do: libraries, extras, CPU, targets, store, problems."""
-    from edgeopt.pipeline import diagnose
+    from edgeopt.commands import diagnose
 
     with _opened(store) as opened:
         return diagnose(opened)
@@ -271,8 +271,8 @@ def export_job(
     ``import_job`` takes the result back. One ``files`` that is the folder of a result, or its
     ``result.json``, stands for the reference and the chosen model.
     """
-    from edgeopt.pipeline import chosen_and_reference
-    from edgeopt.pipeline import export_job as export
+    from edgeopt.commands import chosen_and_reference
+    from edgeopt.commands import export_job as export
 
     paths = [Path(file) for file in files]
     archive = None if data is None else Path(data)
@@ -285,7 +285,7 @@ def export_job(
 
 def import_job(path: str | Path, *, store: Store | str | Path | None = None) -> dict[str, Any]:
     """The figures of an offline job's result, as ``benchmark`` gives them."""
-    from edgeopt.pipeline import import_job as take
+    from edgeopt.commands import import_job as take
 
     with _opened(store) as opened:
         return take(Path(path), store=opened)

@@ -34,7 +34,7 @@ def diagnose(store: Store) -> dict[str, Any]:
     Raises DeviceError where not even this machine's own agent answers.
     """
     targets = {runtime: _target(runtime) for runtime in RUNTIMES}
-    found = {
+    reached = {
         runtime: _accelerators(runtime) if isinstance(facts, TargetFacts) else {}
         for runtime, facts in targets.items()
     }
@@ -51,7 +51,7 @@ def diagnose(store: Store) -> dict[str, Any]:
                 "reachable": isinstance(told, TargetFacts),
                 "runtime_version": told.runtime_version if isinstance(told, TargetFacts) else "",
                 "why_not": "" if isinstance(told, TargetFacts) else str(told),
-                "accelerators": found[runtime],
+                "accelerators": reached[runtime],
             }
             for runtime, told in targets.items()
         },
