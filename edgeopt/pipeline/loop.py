@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from edgeopt.bench.jobs import run_bench
+from edgeopt.decide.decision import exit_code_of
+from edgeopt.decide.events import Converted
 from edgeopt.decide.stages import dropped
 from edgeopt.engine import Engine
-from edgeopt.pipeline.contests import decide_all
-from edgeopt.pipeline.conversion import note_conversions
-from edgeopt.pipeline.decision import exit_code_of
+from edgeopt.pipeline.conversion import conversions
 from edgeopt.pipeline.entries import entries_of
-from edgeopt.pipeline.kinds import kinds_of
 from edgeopt.pipeline.prepare import installed_version, prepare
 from edgeopt.pipeline.results import (
     data_facts,
@@ -28,6 +27,8 @@ from edgeopt.pipeline.results import (
 )
 from edgeopt.pipeline.saturation import Checked, check_saturation
 from edgeopt.pipeline.search import Search
+from edgeopt.pipeline.selections import decide_all
+from edgeopt.pipeline.target_run import TargetRun, target_run
 from edgeopt.pipeline.targets import in_order
 from edgeopt.pipeline.work import Work
 from edgeopt.pipeline.write import check_writable, write_result
@@ -75,7 +76,7 @@ def run_recipe(
         known, outcomes = prepare(recipe, engine)
         asked = recipe
         work = Work(recipe, known, engine, store, outcomes, on_event, deadline)
-        search = Search(work, kinds_of)
+        search = Search(work)
         recipe = work.recipe = search.closed(measuring=bench)
         plan = plan_jobs(recipe, known)
         away = [str(error) for error in known.unreachable.values()]
@@ -86,43 +87,42 @@ def run_recipe(
         outcomes.update(engine.run(plan.jobs, outcomes))
         of_source = _notes_of_source(outcomes, on_event)
         checked = check_saturation(work, plan) if bench and not quick else Checked(plan)
-        plan, contests = checked.plan, []
+        plan, runs = checked.plan, list[TargetRun]()
         notes = [*known.notes, *of_source, *search.notes, *plan.notes, *checked.notes]
         for group in known.groups:
             entries, reference, merged = entries_of(plan, group, outcomes)
-            checked.keep(entries)
             notes += merged
-            bench_kind, kind = kinds_of(group)
-            bench_of = bench_kind(recipe, known, engine, store, outcomes, group)
-            contests.append(kind(bench_of, entries, reference, on_event, deadline, quick))
-        note_conversions(work, [e for contest in contests for e in contest.entries])
+            run = target_run(work, group, entries, reference, quick=quick)
+            for comparison in checked.of(entries):
+                run.ledger.fold(comparison)
+            runs.append(run)
+        converted = conversions(work, [entry for run in runs for entry in run.entries])
+        for run in runs:
+            for id in run.ledger.entries.keys() & converted.keys():
+                run.ledger.fold(Converted(id, converted[id]))
         another = partial(Engine, store, on_event=on_event, bench=run_bench, deadline=deadline)
-        decisions = (
-            decide_all(contests, engine, another)
-            if bench
-            else [contest.built() for contest in contests]
-        )
-        lost = [d.error for d in decisions if d.error is not None]
-        if lost and len(lost) == len(decisions):
+        decided = decide_all(runs, engine, another) if bench else [run.built() for run in runs]
+        lost = [d.error for d, _ in decided if d.error is not None]
+        if lost and len(lost) == len(decided):
             raise lost[0]
-        notes += [note for contest in contests for note in contest.bench.notes]
-        for contest, decision in zip(contests, decisions, strict=True):
+        notes += [note for run in runs for note in run.bench.notes]
+        for run, (decision, standings) in zip(runs, decided, strict=True):
             if decision.chosen is not None:
-                plans = {e.plan.id: e.plan for e in contest.entries}
-                notes += dropped(contest.stages(), plans, decision.chosen.plan.id)
+                plans = {entry.id: entry.plan for entry in run.entries}
+                notes += dropped(standings.stages(), plans, decision.chosen)
         results = [
-            target_result(contest, decision, plan, outcomes)
-            for contest, decision in zip(contests, decisions, strict=True)
+            target_result(run.bench, each, plan, outcomes)
+            for run, each in zip(runs, decided, strict=True)
         ]
     results = in_order(recipe, results, known.unreachable)
-    notes += [note for found in results for note in (slower(found), fell_back(found)) if note]
+    notes += [note for each in results for note in (slower(each), fell_back(each)) if note]
     result = Result(
         edgeopt=installed_version("edgeopt"),
         started=started.isoformat(timespec="seconds"),
         seconds=round(time.monotonic() - clock, 3),
         recipe=asked.spelled(),
         recipe_path=recipe.path.name if recipe.path else "",
-        source=source_facts(outcomes, contests[0].bench),
+        source=source_facts(outcomes, runs[0].bench),
         data=data_facts(known),
         versions={name: v for name in LIBRARIES if (v := installed_version(name))},
         jobs=job_lists(outcomes.values()),
@@ -159,16 +159,16 @@ def make_plan(
     plan = plan_jobs(recipe, known)
     lost = [f"out of reach: {error}" for error in known.unreachable.values()]
     plan = plan.model_copy(update={"notes": (*known.notes, *plan.notes, *lost)})
-    found: dict[str, Outcome] = dict(outcomes)
+    ended: dict[str, Outcome] = dict(outcomes)
     seconds = 0.0
     for job in plan.jobs:
-        digests = {role: found[id].digest for role, id in job.inputs.items() if id in found}
+        digests = {role: ended[id].digest for role, id in job.inputs.items() if id in ended}
         kept = store.outcome(job.cache_key(digests)) if len(digests) == len(job.inputs) else None
         if kept is not None:
-            found[job.id] = kept
+            ended[job.id] = kept
         else:
             seconds += TYPICAL_SECONDS.get(job.kind, 5.0)
-    training = sorted({j.name for j in plan.jobs if "train" in j.inputs and j.id not in found})
+    training = sorted({j.name for j in plan.jobs if "train" in j.inputs and j.id not in ended})
     if training:
         told = f"the rough time leaves out how long {', '.join(training)} trains"
         plan = plan.model_copy(update={"notes": (*plan.notes, told)})
@@ -177,7 +177,7 @@ def make_plan(
     targets = len(known.groups)
     estimate = {
         "jobs": len(plan.jobs),
-        "cached": sum(job.id in found for job in plan.jobs),
+        "cached": sum(job.id in ended for job in plan.jobs),
         "candidates": leaves,
         "samples_scored": (leaves + 2 * targets) * samples,
         "races": leaves + 5 * targets,

@@ -1,4 +1,4 @@
-"""From contests and decisions to the parts of a Result."""
+"""From the runs of targets and decisions to the parts of a Result."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ from collections.abc import Iterable
 from typing import Any
 
 from edgeopt.bench.rig import FALLBACK
-from edgeopt.pipeline.contest import Contest
-from edgeopt.pipeline.decision import UNDECIDED, Decision
-from edgeopt.pipeline.entry import Entry
+from edgeopt.decide.decision import UNDECIDED
+from edgeopt.decide.ledger import Record
+from edgeopt.decide.reasons import standing_of
 from edgeopt.pipeline.measure import Bench
 from edgeopt.pipeline.prepare import OPEN
+from edgeopt.pipeline.target_run import Decided
 from edgeopt.planner import Known
 from edgeopt.schema.job import Outcome
 from edgeopt.schema.measurement import figure, span
@@ -37,76 +38,75 @@ def job_lists(outcomes: Iterable[Outcome]) -> JobLists:
 
 
 def target_result(
-    contest: Contest,
-    decision: Decision,
-    plan: Plan,
-    outcomes: dict[str, Outcome],
+    bench: Bench, decided: Decided, plan: Plan, outcomes: dict[str, Outcome]
 ) -> TargetResult:
-    front = contest.front()
-    found = []
-    for entry in contest.entries:
-        status, reason = contest.standing_of(entry, decision)
-        found.append(
+    """All that is told of a target."""
+    decision, standings = decided
+    front = standings.front()
+    candidates = []
+    for id, record in standings.ledger.records.items():
+        entry, (status, reason) = record.entry, standing_of(standings, id, decision)
+        candidates.append(
             CandidateResult(
-                id=entry.plan.id,
+                id=id,
                 chain=tuple(
-                    _pass_record(id, label, plan, outcomes)
-                    for id, label in zip(entry.plan.steps, entry.plan.chain, strict=True)
+                    _pass_record(step, label, plan, outcomes)
+                    for step, label in zip(entry.plan.steps, entry.plan.chain, strict=True)
                 ),
                 label=entry.plan.label,
                 target=entry.plan.target,
                 status=status,
                 reason=reason,
-                reference=entry is contest.reference,
+                reference=id == standings.reference,
                 artifact=entry.artifact,
                 description=entry.description,
-                measurements=entry.measured,
-                verdicts=contest.verdicts.get(entry.plan.id, ()),
-                unjudged=contest.unjudged(entry),
-                scores=_scores(contest, entry),
-                placement=entry.placement,
-                conversion=entry.conversion,
-                parity=tuple(entry.parity.values()),
-                on_front=entry.plan.id in front,
+                measurements=dict(record.measured),
+                verdicts=standings.verdicts.get(id, ()),
+                unjudged=standings.unjudged(id),
+                scores=_scores(bench, record),
+                placement=dict(record.placement),
+                conversion=record.conversion,
+                parity=tuple(record.parity.values()),
+                on_front=id in front,
             )
         )
     return TargetResult(
-        target=str(contest.bench.target),
-        objective=contest.objective,
-        metric=contest.metric,
-        machine=_machine(contest.bench.group),
-        reference=contest.reference.plan.id,
-        source=contest.bench.source,
-        candidates=tuple(found),
-        chosen=decision.chosen.plan.id if decision.chosen else None,
+        target=str(bench.target),
+        objective=standings.terms.objective,
+        metric=standings.metric,
+        machine=_machine(bench.group),
+        reference=standings.reference,
+        source=dict(standings.ledger.source),
+        candidates=tuple(candidates),
+        chosen=decision.chosen,
         verdict=decision.verdict,
         sentence=decision.sentence,
         nearest_miss=decision.nearest_miss,
         test=decision.test,
-        slices=_slices(contest, decision),
-        stages=contest.stages(),
+        slices=_slices(bench, decided),
+        stages=standings.stages(),
         exit_code=decision.exit_code,
     )
 
 
-def _slices(contest: Contest, decision: Decision) -> dict[str, tuple[SliceFigure, ...]]:
+def _slices(bench: Bench, decided: Decided) -> dict[str, tuple[SliceFigure, ...]]:
     """Figures by class and slice of the chosen, or of the nearest miss, split by split."""
-    shown = decision.chosen or next(
-        (e for e in contest.entries if e.plan.id == decision.nearest_miss), None
-    )
+    decision, standings = decided
+    shown = decision.chosen or decision.nearest_miss
     if shown is None or decision.verdict in ("built", *UNDECIDED):
         return {}
     splits = ["validation", *(["test"] if "measurements" in decision.test else [])]
-    found = {split: contest.bench.sliced(shown, split) for split in splits}
-    return {split: figures for split, figures in found.items() if figures}
+    entry = standings.ledger.entries[shown]
+    sliced = {split: bench.sliced(entry, split) for split in splits}
+    return {split: figures for split, figures in sliced.items() if figures}
 
 
-def _scores(contest: Contest, entry: Entry) -> Scores:
-    """Where the store keeps what an entry answered, split by split."""
-    if entry.error is not None:
+def _scores(bench: Bench, record: Record) -> Scores:
+    """Where the store keeps what a candidate answered, split by split."""
+    if record.error is not None:
         return {}
-    found = {split: contest.bench.kept(entry, split) for split in contest.bench.known.raw}
-    return {split: refs for split, refs in found.items() if refs}
+    kept = {split: bench.kept(record.entry, split) for split in bench.known.raw}
+    return {split: refs for split, refs in kept.items() if refs}
 
 
 def _machine(group: TargetGroup) -> dict[str, Any]:
@@ -124,32 +124,32 @@ def _machine(group: TargetGroup) -> dict[str, Any]:
     }
 
 
-def slower(found: TargetResult) -> str:
+def slower(result: TargetResult) -> str:
     """A note where the chosen artifact is proven slower than the reference, else nothing."""
-    measured = found.candidate(found.chosen).measurements if found.chosen else {}
+    measured = result.candidate(result.chosen).measurements if result.chosen else {}
     ratio = measured.get("ratio.latency.p50") or measured.get("ratio.instructions")
     if ratio is None or ratio.interval[0] <= 1.0:
         return ""
     counted = ratio.quantity == "ratio.instructions"
     how, what = ("longer", "instructions") if counted else ("slower", "p50 latency")
     return (
-        f"on {found.target} the chosen artifact is {how} than the reference: "
+        f"on {result.target} the chosen artifact is {how} than the reference: "
         f"{figure(ratio.value, 'x')} ({span(*ratio.interval, 'x')}) its {what}"
     )
 
 
-def fell_back(found: TargetResult) -> str:
+def fell_back(result: TargetResult) -> str:
     """A note where figures of a target were measured beside its accelerator, else nothing."""
     fell = [
         candidate
-        for candidate in found.candidates
+        for candidate in result.candidates
         if any(FALLBACK in measured.marks for measured in candidate.measurements.values())
     ]
     if not fell:
         return ""
     told = ", ".join(f"{n} on {name}" for name, n in fell[0].placement.items())
     return (
-        f"on {found.target} nodes of {len(fell)} candidates ran elsewhere than asked, as allowed; "
+        f"on {result.target} nodes of {len(fell)} candidates ran elsewhere than asked, as allowed; "
         f"those of '{fell[0].label}': {told}"
     )
 
@@ -177,9 +177,9 @@ def _pass_record(id: str, label: str, plan: Plan, outcomes: dict[str, Outcome]) 
 def source_facts(outcomes: dict[str, Outcome], bench: Bench) -> dict[str, Any]:
     """Digest, form, and where the store keeps what the source answered, split by split."""
     value = outcomes[OPEN].value
-    found = {split: bench.kept_of_source(split) for split in bench.known.raw}
+    kept = {split: bench.kept_of_source(split) for split in bench.known.raw}
     scores = {split: {name: ref.to_json() for name, ref in refs.items()}
-              for split, refs in found.items() if refs}  # fmt: skip
+              for split, refs in kept.items() if refs}  # fmt: skip
     return {"digest": outcomes[OPEN].digest, **value, "scores": scores}
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from edgeopt.bench.accelerators import with_accelerator
+from edgeopt.decide.decision import EXIT
 from edgeopt.devices import device_named
-from edgeopt.pipeline.decision import EXIT
 from edgeopt.recipe import Recipe
 from edgeopt.schema.errors import DeviceError, UnreachableError
 from edgeopt.schema.result import TargetResult
