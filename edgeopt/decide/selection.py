@@ -6,54 +6,31 @@ nothing and reads no clock: whoever drives it does the steps and tells what came
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import ClassVar
 
-from edgeopt.decide.decision import Decision, one_line
+from edgeopt.decide.asking import SOURCE, Asking
 from edgeopt.decide.ending import failed, nobody, praised, tested, unscored, untested
-from edgeopt.decide.events import (
-    DeviceFailed,
-    DeviceLost,
-    Event,
-    NotRaced,
-    Raced,
-    RaceEvent,
-    Scored,
-    ScoreEvent,
-    SourceScored,
-)
+from edgeopt.decide.events import Scored, SourceScored
 from edgeopt.decide.ledger import Ledger
 from edgeopt.decide.proof import is_raced, is_tie
 from edgeopt.decide.standings import FINALISTS, Standings, Terms
-from edgeopt.decide.steps import Announce, Done, Purpose, Race, Score, Step
-
-SOURCE = "source"  # stands among the ids of what was scored
-SKIPPED_WHEN_LATE = ("short", "short, alone", "full", "full, alone", "count", "count, alone")
+from edgeopt.decide.steps import Announce, Purpose, Race, Step
 
 
-class Selection:
-    """A selection at one of its states: ``new``, a phase that waits for events, or ``done``.
+class Selection(Asking):
+    """The selection on one target: ``start`` and ``tell`` give the next steps, ``Done`` at last.
 
-    ``start`` and ``tell`` give the steps to do next, ``Done`` at last. Scores may come in any
-    order; races are asked for one at a time, for none may run beside another. The reference
-    contends where one of the recipe's own chains ends in it, at exactly 1.00x: it is raced beside
-    the others and never against itself.
+    The reference contends where one of the recipe's own chains ends in it, at exactly 1.00x: it is
+    raced beside the others and never against itself.
     """
 
     def __init__(self, terms: Terms, ledger: Ledger) -> None:
-        self.terms, self.ledger = terms, ledger
-        self.standings = Standings(terms, ledger)
-        self.state = "new"
-        self._late = False  # whether the time limit was reached when last something was told
-        self._split = "validation"
-        self._unscored: list[str] = []  # what the scoring phase waits for
-        self._scores: dict[str, ScoreEvent] = {}  # folded together, whatever came first
-        self._racing: Race | None = None  # what a racing phase waits for
-        self._races: deque[Race] = deque()  # what comes after it in this phase
+        super().__init__(ledger)
+        self.terms, self.standings = terms, Standings(terms, ledger)
         self._contenders: list[str] = []  # of the phase
         self._finalists: list[str] = []
-        self._best, self._told = "", ""
+        self._best, self._told = "", ""  # the choice so far, and what is proven of it
 
     def start(self) -> list[Step]:
         """The first steps."""
@@ -63,42 +40,6 @@ class Selection:
         alive = [id for id in self.ledger.entries if not self.standings.failed(id)]
         return [Announce("Scoring on the validation split"), *self._score(alive, "validation")]
 
-    def tell(self, event: Event, *, late: bool = False) -> list[Step]:
-        """What is to be done after an event; ``late``: the time limit is reached by now.
-
-        Raises ValueError for an event that no step asked for.
-        """
-        if self.state in ("new", "done"):
-            raise ValueError(f"nothing was asked for: the selection is {self.state}")
-        self._late = self._late or late
-        match event:
-            case DeviceLost(error=error):
-                return self._done(Decision("unreachable", str(error), error=error))
-            case DeviceFailed(error=error):
-                return self._done(Decision("failed", one_line(str(error))))
-            case Raced() | NotRaced():
-                return self._take_race(event)
-            case _:
-                return self._take_score(event)
-
-    # -- scores
-
-    def _score(self, ids: Sequence[str], split: str) -> list[Step]:
-        self.state = "scoring" if split == "validation" else "testing"
-        self._split, self._unscored, self._scores = split, [SOURCE, *ids], {}
-        return [Score(tuple(ids), split)]
-
-    def _take_score(self, event: ScoreEvent) -> list[Step]:
-        id = SOURCE if isinstance(event, SourceScored) else event.id
-        if event.split != self._split or id not in self._unscored or id in self._scores:
-            raise ValueError(f"no score of {id} on {event.split} was asked for")
-        self._scores[id] = event
-        if len(self._scores) < len(self._unscored):
-            return []
-        for asked in self._unscored:
-            self.ledger.fold(self._scores[asked])
-        return self._after_test() if self.state == "testing" else self._after_scores()
-
     def _after_scores(self) -> list[Step]:
         self.standings.judge(id for id in self._unscored if id != SOURCE)
         if broken := failed(self.standings):
@@ -107,26 +48,6 @@ class Selection:
         return self._count() if self.terms.counted else self._race_short()
 
     # -- races
-
-    def _race(self, state: str, races: Iterable[Race]) -> list[Step]:
-        """Ask for races one after the other; after the last the state says what follows."""
-        self.state, self._races = state, deque(races)
-        return self._next_race()
-
-    def _next_race(self) -> list[Step]:
-        while self._races and not (self._late and self.state in SKIPPED_WHEN_LATE):
-            race = self._races.popleft()
-            if not self._is_needless(race):
-                self._racing = race
-                return [race]
-        self._racing = None
-        return self._AFTER[self.state](self)
-
-    def _take_race(self, event: RaceEvent) -> list[Step]:
-        if self._racing is None or event.race != self._racing:
-            raise ValueError(f"no such race was asked for: {event.race}")
-        self.ledger.fold(event)
-        return self._next_race()
 
     def _is_needless(self, race: Race) -> bool:
         """Whether the reference's memory is known from that of another."""
@@ -339,15 +260,12 @@ class Selection:
     def _nobody(self) -> list[Step]:
         return self._done(nobody(self.standings, late=self._late))
 
-    def _done(self, decision: Decision) -> list[Step]:
-        self.state, self._racing = "done", None
-        return [Done(decision)]
-
-    def _check(self, state: str) -> None:
-        if self.state != state:
-            raise ValueError(f"the selection is {self.state}, not {state}")
+    def _after(self, state: str) -> list[Step]:
+        return self._AFTER[state](self)
 
     _AFTER: ClassVar[dict[str, Callable[[Selection], list[Step]]]] = {
+        "scoring": _after_scores,
+        "testing": _after_test,
         "short": _after_short,
         "short, alone": _after_short_alone,
         "short, memory": _after_short_memory,

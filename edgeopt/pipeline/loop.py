@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -28,7 +29,7 @@ from edgeopt.pipeline.results import (
 from edgeopt.pipeline.saturation import Checked, check_saturation
 from edgeopt.pipeline.search import Search
 from edgeopt.pipeline.selections import decide_all
-from edgeopt.pipeline.target_run import TargetRun, target_run
+from edgeopt.pipeline.target_run import Decided, TargetRun, target_run
 from edgeopt.pipeline.targets import in_order
 from edgeopt.pipeline.work import Work
 from edgeopt.pipeline.write import check_writable, write_result
@@ -74,44 +75,22 @@ def run_recipe(
     with Engine(store, on_event=on_event, bench=run_bench, deadline=deadline) as engine:
         on_event(Event(what="phase", text="Reading the model and the data"))
         known, outcomes = prepare(recipe, engine)
-        asked = recipe
-        work = Work(recipe, known, engine, store, outcomes, on_event, deadline)
+        asked, work = recipe, Work(recipe, known, engine, store, outcomes, on_event, deadline)
         search = Search(work)
-        recipe = work.recipe = search.closed(measuring=bench)
-        plan = plan_jobs(recipe, known)
-        away = [str(error) for error in known.unreachable.values()]
-        for note in [*known.notes, *plan.notes, *away]:
-            on_event(Event(what="note", text=note))
-        count = sum(c.eligible for c in plan.candidates)
-        on_event(Event(what="phase", text=f"Building {count} candidates"))
+        recipe = search.closed(measuring=bench)
+        work = replace(work, recipe=recipe)
+        plan = _told_plan(work)
         outcomes.update(engine.run(plan.jobs, outcomes))
         of_source = _notes_of_source(outcomes, on_event)
         checked = check_saturation(work, plan) if bench and not quick else Checked(plan)
-        plan, runs = checked.plan, list[TargetRun]()
-        notes = [*known.notes, *of_source, *search.notes, *plan.notes, *checked.notes]
-        for group in known.groups:
-            entries, reference, merged = entries_of(plan, group, outcomes)
-            notes += merged
-            run = target_run(work, group, entries, reference, quick=quick)
-            for comparison in checked.of(entries):
-                run.ledger.fold(comparison)
-            runs.append(run)
-        converted = conversions(work, [entry for run in runs for entry in run.entries])
-        for run in runs:
-            for id in run.ledger.entries.keys() & converted.keys():
-                run.ledger.fold(Converted(id, converted[id]))
+        notes = [*known.notes, *of_source, *search.notes, *checked.plan.notes, *checked.notes]
+        runs, merged = _target_runs(work, checked, quick=quick)
         another = partial(Engine, store, on_event=on_event, bench=run_bench, deadline=deadline)
         decided = decide_all(runs, engine, another) if bench else [run.built() for run in runs]
-        lost = [d.error for d, _ in decided if d.error is not None]
-        if lost and len(lost) == len(decided):
-            raise lost[0]
-        notes += [note for run in runs for note in run.bench.notes]
-        for run, (decision, standings) in zip(runs, decided, strict=True):
-            if decision.chosen is not None:
-                plans = {entry.id: entry.plan for entry in run.entries}
-                notes += dropped(standings.stages(), plans, decision.chosen)
+        _check_decided(decided)
+        notes += [*merged, *_notes_of_targets(runs, decided)]
         results = [
-            target_result(run.bench, each, plan, outcomes)
+            target_result(run.bench, each, checked.plan, outcomes)
             for run, each in zip(runs, decided, strict=True)
         ]
     results = in_order(recipe, results, known.unreachable)
@@ -132,6 +111,52 @@ def run_recipe(
         exit_code=exit_code_of(results),
     )
     return write_result(result, store, out) if out is not None else result
+
+
+def _told_plan(work: Work) -> Plan:
+    """The plan of a recipe; listeners are told of it, and of what is out of reach."""
+    plan = plan_jobs(work.recipe, work.known)
+    lost = [str(error) for error in work.known.unreachable.values()]
+    for note in [*work.known.notes, *plan.notes, *lost]:
+        work.tell("note", note)
+    work.tell("phase", f"Building {sum(c.eligible for c in plan.candidates)} candidates")
+    return plan
+
+
+def _target_runs(work: Work, checked: Checked, *, quick: bool) -> tuple[list[TargetRun], list[str]]:
+    """A run for each target, with what is known of its entries; notes on files that are equal."""
+    runs: list[TargetRun] = []
+    notes: list[str] = []
+    for group in work.known.groups:
+        entries, reference, merged = entries_of(checked.plan, group, work.outcomes)
+        notes += merged
+        run = target_run(work, group, entries, reference, quick=quick)
+        for comparison in checked.of(entries):
+            run.ledger.fold(comparison)
+        runs.append(run)
+    converted = conversions(work, [entry for run in runs for entry in run.entries])
+    for run in runs:
+        for id in run.ledger.entries:
+            if id in converted:
+                run.ledger.fold(Converted(id, converted[id]))
+    return runs, notes
+
+
+def _check_decided(decided: Sequence[Decided]) -> None:
+    """Raise the error of the first device where all were lost."""
+    lost = [decision.error for decision, _ in decided if decision.error is not None]
+    if lost and len(lost) == len(decided):
+        raise lost[0]
+
+
+def _notes_of_targets(runs: Sequence[TargetRun], decided: Sequence[Decided]) -> list[str]:
+    """What benches noted, and stages that are not in a choice for the speed that they cost."""
+    notes = [note for run in runs for note in run.bench.notes]
+    for run, (decision, standings) in zip(runs, decided, strict=True):
+        if decision.chosen is not None:
+            plans = {entry.id: entry.plan for entry in run.entries}
+            notes += dropped(standings.stages(), plans, decision.chosen)
+    return notes
 
 
 def _notes_of_source(outcomes: Mapping[str, Outcome], on_event: OnEvent) -> tuple[str, ...]:

@@ -29,7 +29,7 @@ def compared(
     """
     import numpy as np
 
-    found = []
+    parities = []
     for tensor, given in device.items():
         n = min(len(given), len(host[tensor]), SAMPLES_MAX)
         mine, theirs = host[tensor][:n], given[:n]
@@ -47,8 +47,8 @@ def compared(
             peak=peak,
             flips=flips,
         )
-        found.append(parity)
-    return max(found, key=lambda parity: (parity.flips, parity.worst / (parity.peak or 1.0)))
+        parities.append(parity)
+    return max(parities, key=lambda parity: (parity.flips, parity.worst / (parity.peak or 1.0)))
 
 
 def _off(mine: np.ndarray, theirs: np.ndarray) -> np.ndarray:

@@ -9,18 +9,17 @@ fraction is bisected: each student is trained, scored, and judged by the constra
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from edgeopt.decide.choose import relative_margin, standing
 from edgeopt.decide.events import NotRaced
 from edgeopt.decide.steps import Race
 from edgeopt.pipeline.entries import entries_of
+from edgeopt.pipeline.left_open import Place, places, sooner, with_fractions, without_stages
 from edgeopt.pipeline.target_run import TargetRun, target_run
 from edgeopt.pipeline.work import Work
 from edgeopt.planner import make_plan, needed
-from edgeopt.recipe import Choice, Recipe
+from edgeopt.recipe import Recipe
 from edgeopt.schema.errors import EdgeoptError, UsageError, from_record
 from edgeopt.schema.measurement import figure
 from edgeopt.schema.plan import Plan
@@ -28,10 +27,8 @@ from edgeopt.schema.result import CurvePoint
 from edgeopt.schema.target import TargetGroup
 from edgeopt.search.bisection import Bisection, Hopeless
 from edgeopt.search.table import GRID, Width, offered, widest
-from edgeopt.step import Open, passes_named
 
 SMALLEST, STEPS = 0.05, 5  # of the bisection
-EARLY = 4  # a first look at a student is trained for so much less
 RESERVE = 0.4  # of the time limit that is left for the selection itself
 
 
@@ -41,16 +38,6 @@ class BrokenReference(Exception):
     def __init__(self, error: EdgeoptError) -> None:
         super().__init__(str(error))
         self.error = error
-
-
-@dataclass
-class Place:
-    """Where a recipe leaves something open: step, alternative, its fields and what is sought."""
-
-    step: int
-    choice: int
-    fields: dict[str, Any]
-    open: Open
 
 
 @dataclass
@@ -66,24 +53,24 @@ class Search:
 
         Raises UsageError for two of them, and for one where nothing may be measured.
         """
-        places = list(_places(self.work.recipe))
-        if not places:
+        several = list(places(self.work.recipe))
+        if not several:
             return self.work.recipe
         if not measuring:
             raise UsageError(
-                f"'{self.work.recipe.passes[places[0].step].choices[places[0].choice].label}' "
+                f"'{self.work.recipe.passes[several[0].step].choices[several[0].choice].label}' "
                 "needs measuring",
-                where=self.work.recipe.line("passes", places[0].step),
+                where=self.work.recipe.line("passes", several[0].step),
                 hint="leave --no-bench out, or name a fraction",
             )
-        if len(places) > 1:
+        if len(several) > 1:
             raise UsageError(
                 "two passes leave a fraction open, and one can be sought at a time",
-                where=self.work.recipe.line("passes", places[1].step),
+                where=self.work.recipe.line("passes", several[1].step),
             )
-        (place,) = places
+        (place,) = several
         fractions = list(dict.fromkeys(self._fractions(place)))
-        return _with_fractions(self.work.recipe, place, fractions)
+        return with_fractions(self.work.recipe, place, fractions)
 
     def _fractions(self, place: Place) -> list[float]:
         """What is found on each target, for a speed-up, or on the first that works.
@@ -111,15 +98,15 @@ class Search:
         wanted = place.open.speedup
         assert wanted is not None
         self._phase(f"Racing networks of {len(GRID)} widths for {wanted:g}x on {group}")
-        bare = _without_stages(self.work.recipe, keep=place.step)
-        here = next(_places(bare))
-        rest, target = self._fastest_form(_without_stages(self.work.recipe), group)
+        bare = without_stages(self.work.recipe, keep=place.step)
+        here = next(places(bare))
+        rest, target = self._fastest_form(without_stages(self.work.recipe), group)
         widths = []
         for fraction in GRID:
             if self._late():
                 self.notes.append(f"the time limit ended the search at {fraction:g} of the MACs")
                 break
-            recipe = _with_fractions(bare, here, [fraction], only=True)
+            recipe = with_fractions(bare, here, [fraction], only=True)
             raced = self._raced(recipe, group, rest, target)
             if raced is not None:
                 widths.append(Width(fraction, fraction, *raced))
@@ -184,14 +171,14 @@ class Search:
             self._phase(f"Trying {fraction:.3g} of the MACs")
             early = None
             if hopeless.gains:
-                early = self._margin(_sooner(self.work.recipe), place, group, fraction)
+                early = self._margin(sooner(self.work.recipe), place, group, fraction)
                 if early is not None and hopeless.is_hopeless(early):
                     self._point(group, fraction, early, holds=False, hopeless=True)
                     search.tell(fraction, False)
                     continue
             margin = self._margin(self.work.recipe, place, group, fraction)
             if margin is not None and not hopeless.gains:
-                first = self._margin(_sooner(self.work.recipe), place, group, fraction)
+                first = self._margin(sooner(self.work.recipe), place, group, fraction)
                 hopeless.learned(first if first is not None else margin, margin)
             elif margin is not None and early is not None:
                 hopeless.learned(early, margin)
@@ -212,7 +199,7 @@ class Search:
         """How far the best whole chain is within the constraints, relative to them; None where
         none could be scored.
         """
-        run = self._built(_with_fractions(recipe, place, [fraction], only=True), group)
+        run = self._built(with_fractions(recipe, place, [fraction], only=True), group)
         standings = run.scored()
         margins = []
         for entry in run.entries:
@@ -260,60 +247,3 @@ class Search:
 
     def _phase(self, text: str) -> None:
         self.work.tell("phase", text)
-
-
-def _places(recipe: Recipe) -> Iterator[Place]:
-    for index, step in enumerate(recipe.passes):
-        for number, choice in enumerate(step.choices):
-            if choice.name == "none":
-                continue
-            for kind in passes_named(choice.name).values():
-                left_open = kind.open_of(choice.fields)
-                if left_open is not None:
-                    yield Place(index, number, dict(choice.fields), left_open)
-                    break
-
-
-def _with_fractions(
-    recipe: Recipe, place: Place, fractions: Sequence[float], *, only: bool = False
-) -> Recipe:
-    """The recipe with fractions in place of what is open; ``only``: no other alternative there."""
-    step = recipe.passes[place.step]
-    choice = step.choices[place.choice]
-    rest = {k: v for k, v in place.fields.items() if k not in place.open.fields}
-    closed = tuple(
-        Choice(name=choice.name, fields={**rest, place.open.closes: round(fraction, 4)})
-        for fraction in fractions
-    )
-    before, after = step.choices[: place.choice], step.choices[place.choice + 1 :]
-    choices = closed if only else (*before, *closed, *after)
-    passes = list(recipe.passes)
-    passes[place.step] = step.model_copy(update={"choices": choices})
-    return recipe.model_copy(update={"passes": tuple(passes)})
-
-
-def _without_stages(recipe: Recipe, keep: int | None = None) -> Recipe:
-    """The recipe without its stages, but for the step ``keep``."""
-    passes = tuple(
-        step
-        for index, step in enumerate(recipe.passes)
-        if index == keep or not any(choice.stage for choice in step.choices)
-    )
-    return recipe.model_copy(update={"passes": passes})
-
-
-def _sooner(recipe: Recipe) -> Recipe:
-    """The recipe with a fraction of the epochs of everything that trains."""
-    passes = []
-    for step in recipe.passes:
-        choices = []
-        for choice in step.choices:
-            fields = dict(choice.fields)
-            if choice.stage:
-                for kind in passes_named(choice.name).values():
-                    if "epochs" in kind.model_fields:
-                        default = kind.model_fields["epochs"].default
-                        fields["epochs"] = max(1, fields.get("epochs", default) // EARLY)
-            choices.append(choice.model_copy(update={"fields": fields}))
-        passes.append(step.model_copy(update={"choices": tuple(choices)}))
-    return recipe.model_copy(update={"passes": tuple(passes)})

@@ -67,13 +67,13 @@ def _stage_target(target: TargetResult, store: Store, stage: Path) -> TargetResu
         folders[keep] = Path("best" if target.verdict == "chosen" else "candidates") / slug
         for runtime, candidate in _best_elsewhere(target, target.candidate(keep)).items():
             folders[candidate.id] = Path("runners-up") / slug / runtime
-    found = []
+    candidates = []
     for candidate in target.candidates:
         path = None
         if candidate.id in folders and candidate.artifact is not None:
             path = _copy(candidate.artifact, store, stage, folders[candidate.id])
-        found.append(candidate.model_copy(update={"path": path}))
-    placed = target.model_copy(update={"candidates": tuple(found)})
+        candidates.append(candidate.model_copy(update={"path": path}))
+    placed = target.model_copy(update={"candidates": tuple(candidates)})
     return placed.model_copy(update={"path": placed.candidate(keep).path if keep else None})
 
 
