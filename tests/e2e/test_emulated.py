@@ -110,7 +110,7 @@ def test_saturation_without_vnni_is_found_named_and_given_fallbacks(on_cores: Pr
 
 @pytest.mark.long
 def test_an_artifact_for_this_cpu_is_compared_with_one_without_vnni(on_cores: Project) -> None:
-    """The only candidate overflows somewhere: that is a finding, and its fallbacks race beside it."""
+    """The only candidate overflows somewhere: that is found, and its fallbacks race beside it."""
     on_cores.write(
         OWN.replace(
             "  - one_of: [{export-onnx: {}}, {export-tflite: {}}]\n", "  - export-onnx: {}\n"
