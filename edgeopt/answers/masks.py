@@ -68,6 +68,10 @@ def masked(theirs: Array) -> Masked:
     if near[0] == near[1] or nearest <= (LARGE if far[0] == far[1] else ADDED) * min(ends):
         return nothing
     at = theirs < found.middle if below else theirs > found.middle
+    if far[0] != far[1]:  # numbers added to values: what lies there always is values of its own
+        at = at & ~at.all(axis=0)
+        if not at.any():
+            return nothing
     width = near[1] - near[0]
     limit, sign = (near[0] - width, -1.0) if below else (near[1] + width, 1.0)
     return Masked(at, filled(theirs, at, theirs), limit, sign)
@@ -99,10 +103,13 @@ def gap(theirs: Array) -> Gap | None:
         below = flat < middle
         share = float(below.mean())
         rare = min(share, 1 - share)
-        if rare < OFTEN or rare * flat.size < FEWEST:
+        if rare * flat.size < FEWEST:
             continue
         low, high = (_range(flat[each]) for each in (below, ~below))
         found = Gap(low, high)
+        lesser = low if share < 0.5 else high
+        if rare < OFTEN and (lesser[0] != lesser[1] or not found.wide):
+            continue
         others = max(low[1] - low[0], high[1] - high[0])
         single = low[0] == low[1] or high[0] == high[1]
         if others and (found.wide or (single and high[0] - low[1] > CLEAR * others)):

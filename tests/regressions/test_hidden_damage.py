@@ -56,6 +56,20 @@ def two_kinds_of_prices() -> tuple[Array, Array]:
     return source, np.where(source < 500, 15.0, 1005.0)
 
 
+def column_far_above() -> tuple[Array, Array]:
+    source = np.concatenate([drawn(400, 2), 1013 + drawn(400, 1, seed=1)], axis=1)
+    copy = source.copy()
+    copy[:, 2] = source[::-1, 2]
+    return source, copy
+
+
+def behind_a_rare_mask() -> tuple[Array, Array]:
+    rare = uniform(400, seed=2) < 0.5
+    source, copy = 3 * drawn(400, 300), 3 * drawn(400, 300, seed=1)
+    source[rare, 7] = copy[rare, 7] = -1e9
+    return source, copy
+
+
 def rare_class() -> tuple[Array, Array]:
     source = np.where(uniform(400, seed=1) < 0.08, 3, names(3, 400))
     return source, np.where(source == 3, 0, source)
@@ -120,7 +134,8 @@ def small_prices() -> tuple[Array, Array]:
 
 
 DAMAGED = [
-    lowered_mask, mask_far_above, lost_padding, two_kinds_of_prices, rare_class, all_background,
+    column_far_above, behind_a_rare_mask, lowered_mask, mask_far_above, lost_padding,
+    two_kinds_of_prices, rare_class, all_background,
     no_flag, no_flag_of_floats, class_column, map_of_many_classes, one_cell, depth_transposed,
     series_reversed, few_samples, small_prices,
 ]  # fmt: skip
