@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from result_sample import sample_result
 
 from edgeopt.cli.commands import COMMANDS
 from edgeopt.report import draw
@@ -109,14 +110,7 @@ def test_the_cache_is_listed_verified_and_collected(tmp_path: Path) -> None:
 
 @pytest.fixture
 def result(tmp_path: Path) -> Any:
-    import importlib.util
-
-    path = Path(__file__).parents[1] / "report" / "result_sample.py"
-    spec = importlib.util.spec_from_file_location("result_sample", path)
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    made = module.sample_result()
+    made = sample_result()
     (tmp_path / "result.json").write_text(json.dumps(made.to_json()))
     return made
 

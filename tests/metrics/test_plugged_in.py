@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
 import sys
 from dataclasses import fields
 from pathlib import Path
@@ -14,6 +12,7 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
+from plugging import install_page, ran
 
 from edgeopt.schema.quantities import Quantity
 
@@ -37,24 +36,7 @@ passes:
 @pytest.fixture
 def site(tmp_path: Path) -> Path:
     """A folder in which the page's package is installed."""
-    text = PAGE.read_text()
-    folder = tmp_path / "site"
-    for name, code in re.findall(r"```python\n# (\S+)\n(.*?)```", text, re.DOTALL):
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text(code)
-    points = re.findall(r'```toml\n\[project\.entry-points\."(.*?)"\]\n(.*?)```', text, re.DOTALL)
-    info = folder / "rmsle_metric-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: rmsle-metric\nVersion: 1.0\n")
-    lines = [f"[{group}]\n{rows.replace(chr(34), '')}" for group, rows in points]
-    (info / "entry_points.txt").write_text("".join(lines))
-    return folder
-
-
-def ran(site: Path, *command: str | Path) -> subprocess.CompletedProcess[str]:
-    paths = [str(site), *filter(None, [os.environ.get("PYTHONPATH")])]
-    env = os.environ | {"PYTHONPATH": os.pathsep.join(paths), "EDGEOPT_STORE": "store"}
-    return subprocess.run(command, cwd=site.parent, env=env, capture_output=True, text=True)
+    return install_page(PAGE, tmp_path / "site", "rmsle-metric")
 
 
 def test_the_pages_own_test_passes(site: Path) -> None:

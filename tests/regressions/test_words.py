@@ -2,41 +2,22 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
 import pytest
+import result_sample as sample
 from onnx import TensorProto, helper, numpy_helper
+from pages import Text
 
 import edgeopt
 from edgeopt.report import draw
 from edgeopt.schema.measurement import Measurement
 from edgeopt.schema.result import Result, SliceFigure
 from edgeopt.schema.shown import told
-
-spec = importlib.util.spec_from_file_location(
-    "result_sample", Path(__file__).parents[1] / "report" / "result_sample.py"
-)
-assert spec and spec.loader
-sample: Any = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(sample)
-
-
-class Text(HTMLParser):
-    """The text of a page."""
-
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.text = ""
-        self.feed(page)
-
-    def handle_data(self, data: str) -> None:
-        self.text += f"{data} "
 
 
 def flat(text: str) -> str:

@@ -3,53 +3,32 @@
 from __future__ import annotations
 
 import csv
-import importlib.util
 import json
-import os
-import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
+import result_sample as sample
+from plugging import install_page, ran
 
 from edgeopt.report import COMPARISONS, RESULTS, draw, view_names
 from edgeopt.schema.errors import UsageError
 
 PAGE = Path(__file__).parents[2] / "docs" / "add-a-view.md"
 EDGEOPT = Path(sys.executable).with_name("edgeopt")
-spec = importlib.util.spec_from_file_location(
-    "result_sample", Path(__file__).with_name("result_sample.py")
-)
-assert spec and spec.loader
-sample: Any = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(sample)
 
 
 @pytest.fixture
 def site(tmp_path: Path) -> Path:
     """A folder in which the page's module is installed, beside a result."""
-    text, folder = PAGE.read_text(), tmp_path / "site"
-    info = folder / "csv_view-1.0.dist-info"
-    info.mkdir(parents=True)
-    for name, code in re.findall(r"```python\n# (\S+)\n(.*?)```", text, re.DOTALL):
-        (folder / name).write_text(code)
-    ((group, lines),) = re.findall(r'```toml\n\[project\.entry-points\."(.*?)"\]\n(.*?)```', text,
-                                   re.DOTALL)  # fmt: skip
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: csv-view\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text(f"[{group}]\n" + lines.replace('"', ""))
-    (tmp_path / "result.json").write_text(json.dumps(sample.sample_result().to_json()))
-    return folder
+    text = json.dumps(sample.sample_result().to_json())
+    (tmp_path / "result.json").write_text(text)
+    return install_page(PAGE, tmp_path / "site", "csv-view")
 
 
 def drawn(site: Path, view: str) -> subprocess.CompletedProcess[str]:
-    paths = [str(site), *filter(None, [os.environ.get("PYTHONPATH")])]
-    return subprocess.run(
-        [EDGEOPT, "report", "result.json", "--format", view],
-        cwd=site.parent, env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
-        capture_output=True, text=True,
-    )  # fmt: skip
+    return ran(site, EDGEOPT, "report", "result.json", "--format", view)
 
 
 def test_the_command_offers_and_draws_it(site: Path) -> None:

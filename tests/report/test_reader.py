@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import importlib.util
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
 import pytest
+import result_sample as sample
 from onnx import TensorProto, helper, numpy_helper
+from pages import Text
 
 import edgeopt
 from edgeopt.bench import peak
@@ -20,31 +20,6 @@ from edgeopt.schema.conversion import Conversion
 from edgeopt.schema.errors import EdgeoptError
 from edgeopt.schema.feeding import Input, Output
 from edgeopt.schema.result import Result
-
-spec = importlib.util.spec_from_file_location(
-    "result_sample", Path(__file__).with_name("result_sample.py")
-)
-assert spec and spec.loader
-sample: Any = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(sample)
-
-
-class Text(HTMLParser):
-    """The text of a page, without its style."""
-
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.text, self._style = "", False
-        self.feed(page)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self._style = tag == "style"
-
-    def handle_endtag(self, tag: str) -> None:
-        self._style = False
-
-    def handle_data(self, data: str) -> None:
-        self.text += "" if self._style else f"{data} "
 
 
 def told(result: Any, view: str) -> str:

@@ -2,40 +2,16 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import re
-from html.parser import HTMLParser
-from pathlib import Path
 from typing import Any, get_args
 
 import pytest
+import result_sample as sample
+from pages import Text
 
 from edgeopt.report import draw, view_names
 from edgeopt.schema.result import TargetVerdict
-
-spec = importlib.util.spec_from_file_location(
-    "result_sample", Path(__file__).with_name("result_sample.py")
-)
-assert spec and spec.loader
-sample: Any = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(sample)
-
-
-class Text(HTMLParser):
-    """The text of a page and all its tags with attributes."""
-
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.text = ""
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.feed(page)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-
-    def handle_data(self, data: str) -> None:
-        self.text += data
 
 
 def words(text: str) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
+from plugging import write_metadata
 
 from edgeopt.engine import Engine
 from edgeopt.schema.job import Job
@@ -22,12 +23,9 @@ PLUGINS = [Path(__file__).with_name(n) for n in ("plugged_in.py", "plugged_in_bo
 def plugged_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Install ``plugged_in.py`` as a distribution with an ``edgeopt.passes`` entry point."""
     site = tmp_path / "site"
-    info = site / "plugged_in-1.0.dist-info"
-    info.mkdir(parents=True)
+    write_metadata(site, "plugged-in", {"edgeopt.passes": {"plugged-in": "plugged_in"}})
     for file in PLUGINS:
         (site / file.name).write_text(file.read_text())
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: plugged-in\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[edgeopt.passes]\nplugged-in = plugged_in\n")
     monkeypatch.setenv("PYTHONPATH", str(site))
 
 
