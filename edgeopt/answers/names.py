@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from edgeopt.answers.outputs import Array, kept
-from edgeopt.answers.sums import Judged, Sums
+from edgeopt.answers.sums import Judged, Sums, joined
 from edgeopt.stats.proportions import wilson
 
 WIDE = 4  # bytes of an index: as many names as it likes
@@ -31,8 +31,10 @@ def names_something(theirs: Array) -> bool:
     return _are_names(theirs, beside=False)
 
 
-def channels(theirs: Array) -> Iterator[tuple[int, int]]:
+@kept
+def channels(theirs: Array) -> list[tuple[int, int]]:
     """Axis and index of the slices of a float output that hold names beside other values."""
+    found = []
     for axis in range(1, theirs.ndim):
         if theirs.shape[axis] < 2:
             continue
@@ -40,7 +42,8 @@ def channels(theirs: Array) -> Iterator[tuple[int, int]]:
         few = theirs[:EVENTS]
         for index in np.flatnonzero((few == np.rint(few)).all(axis=others)):
             if _are_names(np.take(theirs, index, axis=axis), beside=True):
-                yield axis, int(index)
+                found.append((axis, int(index)))
+    return found
 
 
 def judged(name: str, mine: Array, theirs: Array) -> Iterator[Judged]:
@@ -58,7 +61,7 @@ def judged(name: str, mine: Array, theirs: Array) -> Iterator[Judged]:
         side = _are_maps(b) and axis >= b.ndim - 2
         if not side and 1 < b.shape[axis] <= MOST_CHANNELS:
             for index in range(b.shape[axis]):
-                told = ", ".join(filter(None, (name, f"channel {index} of axis {axis}")))
+                told = joined(name, f"channel {index} of axis {axis}")
                 yield from _lost(told, *(np.take(x, index, axis=axis) for x in (wrong, b)))
 
 
@@ -75,7 +78,7 @@ def _lost(name: str, wrong: Array, theirs: Array) -> Iterator[Judged]:
     having, losing = (held > 0).sum(axis=0), (2 * bad > held).sum(axis=0)
     for which in np.flatnonzero((having >= EVENTS) & (2 * losing > having)):
         if wilson(int(losing[which]), int(having[which]))[0] > 0.5:
-            told = ", ".join(filter(None, (name, f"value {values[which]:g}")))
+            told = joined(name, f"value {values[which]:g}")
             yield _counted(told, held[:, which].astype(np.float64), bad[:, which])
 
 

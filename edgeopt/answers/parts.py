@@ -11,7 +11,7 @@ from edgeopt.answers import names
 from edgeopt.answers.masks import side_of
 from edgeopt.answers.outputs import Array, blocks
 from edgeopt.answers.profile import CELLS, Group, Profile
-from edgeopt.answers.sums import Judged, Sums
+from edgeopt.answers.sums import Judged, Sums, joined
 from edgeopt.answers.views import View, views
 from edgeopt.stats.proportions import wilson
 
@@ -52,7 +52,7 @@ def _named(mine: Array, theirs: Array, source: Profile) -> Iterator[Judged]:
     if middle is not None:
         told = f"the side of {middle:.3g} that values lie on"
         yield from names.judged(told, a > middle, b > middle)
-    for axis, index in names.channels(b):
+    for axis, index in names.channels(theirs):
         one, two = (np.take(each, index, axis=axis) for each in (a, b))
         yield from names.judged(source.channel(axis, index).name, one, two)
 
@@ -69,7 +69,7 @@ def _lost(group: Judged) -> Iterator[Judged]:
     lost = (rows.noise > STRAY * energy) & (rows.noise > ODD * usual)
     count = int(lost.sum())
     if count >= EVENTS and wilson(count, len(lost))[0] > RARE:
-        told = ", ".join(filter(None, (group.name, f"the {count} samples that are furthest off")))
+        told = joined(group.name, f"the {count} samples that are furthest off")
         found = Sums(*(each[lost] for each in rows))
         yield Judged(told, found.total(), lambda: found)
 
@@ -101,8 +101,7 @@ def _groups(view: View, groups: Sequence[Group]) -> Iterator[Judged]:
 
 
 def _judged(view: View, group: Group, sums: Sums) -> Judged:
-    name = ", ".join(filter(None, (view.name, group.name)))
-    return Judged(name, sums, partial(_rows, view, group))
+    return Judged(joined(view.name, group.name), sums, partial(_rows, view, group))
 
 
 def _rows(view: View, group: Group) -> Sums:

@@ -121,21 +121,22 @@ def sliced(values: Array, axis: int) -> tuple[Array, int, tuple[int, ...]]:
 @kept
 def profile(theirs: Array) -> Profile:
     """The profile of (n, ...) answers but for what they mask; kept for as long as the array lives,
-    as many ask for it."""
-    return profiled(masked(theirs).values)
+    as many ask for it. Names have none: they are right or wrong."""
+    values = masked(theirs).values
+    if names_something(values):
+        flat = np.zeros(_shaped(values).shape[1:])
+        return Profile(flat, np.ones_like(flat), *_extremes(values), {}, whole=True)
+    return profiled(values)
 
 
 def profiled(theirs: Array) -> Profile:
-    """The profile of (n, ...) answers. Outputs of one number a sample, (n,), count as (n, 1).
+    """The profile of (n, ...) amounts. Outputs of one number a sample, (n,), count as (n, 1).
 
     Where the output as a whole does not vary, a tenth of its largest value stands for its spread.
     What does not vary beside what does, counts as if it varied by a hundredth of the range.
     """
-    shaped = theirs.reshape(len(theirs), -1) if theirs.ndim < 3 else theirs
+    shaped = _shaped(theirs)
     low, high = _extremes(shaped)
-    if names_something(theirs):
-        flat = np.zeros(shaped.shape[1:])
-        return Profile(flat, np.ones_like(flat), low, high, {}, whole=True)
     mean, variance = _moments(shaped)
     largest = max(abs(low), abs(high))
     if high - low <= RESOLUTION * largest:
@@ -153,9 +154,13 @@ def profiled(theirs: Array) -> Profile:
 
 def spreads(values: Array, axes: Iterable[int]) -> dict[int, Array]:
     """By axis, the root mean square over a slice's values of their spread over samples, (d,)."""
-    shaped = values.reshape(len(values), -1) if values.ndim < 3 else values
-    variance = _moments(shaped)[1]
+    variance = _moments(_shaped(values))[1]
     return {axis: np.sqrt(_by_slice(variance, axis)) for axis in axes}
+
+
+def _shaped(values: Array) -> Array:
+    """Outputs of one number a sample, (n,), as (n, 1)."""
+    return values.reshape(len(values), -1) if values.ndim < 3 else values
 
 
 def _by_slice(of_values: Array, axis: int) -> Array:

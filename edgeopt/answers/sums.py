@@ -8,6 +8,11 @@ from typing import NamedTuple
 from edgeopt.answers.outputs import Array
 
 
+def joined(*parts: str) -> str:
+    """The name of a part of a part; what has no name is left out."""
+    return ", ".join(filter(None, parts))
+
+
 class Sums(NamedTuple):
     """Sums over a group's values: s^2, (s - c)^2, c^2 and s c; of all samples or (n,) each."""
 

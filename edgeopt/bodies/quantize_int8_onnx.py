@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from edgeopt.formats.onnx import files, portable, saturation
 from edgeopt.formats.onnx.conversion import unquantized
 from edgeopt.passes.quantize_int8_onnx import SHORT_SUM, QuantizeInt8
 from edgeopt.quantization.biases_onnx import make_room
+from edgeopt.quantization.calibration import batches
 from edgeopt.schema.errors import DataError, PassError
 from edgeopt.schemes import SCHEMES
 from edgeopt.step import PassContext
@@ -50,7 +51,7 @@ def run(step: QuantizeInt8, model: Any, ctx: PassContext) -> Any:
 def _quantized(step: QuantizeInt8, ctx: PassContext, excluded: list[str]) -> Any:
     types = {"uint8": QuantType.QUInt8, "int8": QuantType.QInt8}
     scheme = SCHEMES[step.scheme]
-    feeds = _feeds(ctx, step.samples)
+    feeds = batches(ctx, step.samples)
     try:
         quantize_static(
             str(ctx.workdir / "prepared.onnx"),
@@ -81,22 +82,6 @@ class _Reader:
 
     def get_next(self) -> dict[str, Any] | None:
         return next(self.feeds, None)
-
-
-def _feeds(ctx: PassContext, samples: int) -> Iterator[dict[str, Any]]:
-    """The calibration samples one by one, or in the model's fixed batch. Raises DataError."""
-    arrays: Mapping[str, Any] = ctx.data("calibration")
-    signature = ctx.description.signature
-    for tensor in signature.inputs:
-        if tensor.name not in arrays:
-            raise DataError(f"no calibration data for the model's input '{tensor.name}'")
-    batch = signature.batch or 1
-    count = min(samples, *(len(arrays[t.name]) for t in signature.inputs)) // batch * batch
-    if not count:
-        raise DataError(f"too few calibration samples: the model takes {batch} at a time")
-    for start in range(0, count, batch):
-        ctx.progress(start, count)
-        yield {t.name: arrays[t.name][start : start + batch] for t in signature.inputs}
 
 
 def _prepared(model: Any, workdir: Path) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -14,6 +13,7 @@ from edgeopt.formats.tflite.conversion import unquantized
 from edgeopt.formats.tflite.describe import quantization_form
 from edgeopt.passes.quantize_int8_tflite import QuantizeInt8
 from edgeopt.quantization.biases_tflite import quantized
+from edgeopt.quantization.calibration import batches
 from edgeopt.quantization.ranges_tflite import extremes
 from edgeopt.schema.errors import DataError, PassError
 from edgeopt.step import PassContext
@@ -66,18 +66,5 @@ def _calibrated(step: QuantizeInt8, made: Any, model: bytes, ctx: PassContext) -
             f"{len(keys) or 'none'}",
             hint="quantize-int8 with 'scheme: dynamic' or 'weight-only' needs none.",
         )
-    feeds = list(_feeds(ctx, step.samples))  # the calibrator walks through them twice
+    feeds = list(batches(ctx, step.samples))  # the calibrator walks through them twice
     return extremes(made, model, keys[0], feeds)
-
-
-def _feeds(ctx: PassContext, samples: int) -> Iterator[dict[str, Any]]:
-    """The calibration samples in the model's batch. Raises DataError."""
-    arrays: Mapping[str, Any] = ctx.data("calibration")
-    signature = ctx.description.signature
-    batch = signature.batch or 1
-    count = min(samples, *(len(arrays[t.name]) for t in signature.inputs)) // batch * batch
-    if not count:
-        raise DataError(f"too few calibration samples: the model takes {batch} at a time")
-    for start in range(0, count, batch):
-        ctx.progress(start, count)
-        yield {t.name: arrays[t.name][start : start + batch] for t in signature.inputs}

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from edgeopt.answers.labels import CLASSES, fit, form_of_tensor, given
+from edgeopt.answers.labels import CLASSES, fit, form_of_tensor
 from edgeopt.data.sources.folder import class_names
+from edgeopt.pipeline.labelled import told_of
 from edgeopt.recipe import Recipe
 from edgeopt.schema.artifact import Description
 from edgeopt.schema.errors import DataError
@@ -66,8 +67,7 @@ def _scores(
         return {o: form.shape[0] for o, form in forms.items() if len(form.shape) == 1}
     found = {}
     for output, array in labelled.items():
-        refs = [arrays.labels[array] for arrays in raw.values() if array in arrays.labels]
-        own = given(array, [store.get_array(ref) for ref in refs])
+        own = told_of(array, raw, store)
         if output in forms and fit(own.form, forms[output]) == CLASSES:
             found[output] = forms[output].shape[0]
     return found

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from edgeopt.answers.labels import fit, form_of_tensor, given
+from edgeopt.answers.labels import fit, form_of_tensor
 from edgeopt.data.tensors import Binding
+from edgeopt.pipeline.labelled import told_of
 from edgeopt.pipeline.measure import Bench, Entry
 from edgeopt.planner import tensors_job
 from edgeopt.recipe import Recipe
@@ -52,10 +53,8 @@ def outputs_of(bench: Bench, entry: Entry) -> tuple[Output, ...]:
 def _output(bench: Bench, tensor: Tensor, own: Tensor) -> Output:
     known = bench.known
     label, kind = known.labelled.get(own.name, ""), ""
-    refs = [arrays.labels[label] for arrays in known.raw.values() if label in arrays.labels]
-    if refs:
-        arrays = [bench.store.get_array(ref) for ref in refs]
-        kind = fit(given(label, arrays).form, form_of_tensor(own))
+    if any(label in arrays.labels for arrays in known.raw.values()):
+        kind = fit(told_of(label, known.raw, bench.store).form, form_of_tensor(own))
     names = known.classes.get(own.name, ())
     form = {"tensor": tensor, "of": own.name, "label": label, "kind": kind, "classes": names}
     return Output.model_validate(form)

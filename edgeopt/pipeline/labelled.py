@@ -41,7 +41,7 @@ def labels_of(
     spec = recipe.data
     assert spec is not None
     forms = {tensor.name: form_of_tensor(tensor) for tensor in source.signature.outputs}
-    told = {name: _told(name, raw, store) for name in spec.label_arrays}
+    told = {name: told_of(name, raw, store) for name in spec.label_arrays}
     try:
         if spec.label is None:
             labelled = {}
@@ -66,7 +66,8 @@ def labels_of(
     return labelled, tuple(_notes(recipe, labelled, told, forms))
 
 
-def _told(name: str, raw: Mapping[str, Arrays], store: Store) -> Given:
+def told_of(name: str, raw: Mapping[str, Arrays], store: Store) -> Given:
+    """What is known of an array of labels, over all splits that have it."""
     refs = [arrays.labels[name] for arrays in raw.values() if name in arrays.labels]
     return given(name, [store.get_array(ref) for ref in refs])
 

@@ -43,6 +43,14 @@ def packages(group: str) -> dict[str, Package]:
     return found
 
 
+def with_own(what: str, own: Mapping[str, Path], added: Mapping[str, Path]) -> dict[str, Path]:
+    """Edgeopt's own declarations and those plugged in. Raises UsageError for a name of both."""
+    for name, file in added.items():
+        if name in own:
+            raise UsageError(f"{file}: there is a {what} '{name}' already")
+    return {**own, **added}
+
+
 def read(kind: type[D], files: Mapping[str, Path]) -> dict[str, D]:
     """Name -> what its file declares. Raises UsageError that names file and key."""
     return {name: _declared(kind, file) for name, file in files.items()}

@@ -8,7 +8,7 @@ from functools import cache
 from pydantic import Field, field_validator
 
 from edgeopt.schema.base import Noun
-from edgeopt.schema.declaration import HOME, Package, packages, read
+from edgeopt.schema.declaration import HOME, Package, packages, read, with_own
 from edgeopt.schema.errors import PlanError, UsageError, did_you_mean
 from edgeopt.schema.runtime import runtime_named, runtimes
 
@@ -51,10 +51,7 @@ def model_formats() -> dict[str, ModelFormat]:
     """All formats by name: edgeopt's own first, then those plugged in. Raises UsageError."""
     own = {file.parent.name: file for file in sorted((HOME / "formats").glob(f"*/{FILE}"))}
     added = {name: package.folder / FILE for name, package in plugged_in().items()}
-    for name, file in added.items():
-        if name in own:
-            raise UsageError(f"{file}: there is a format '{name}' already")
-    return read(ModelFormat, {**own, **added})
+    return read(ModelFormat, with_own("format", own, added))
 
 
 def plugged_in() -> dict[str, Package]:

@@ -64,9 +64,14 @@ class Quantity:
         return not self.is_metric
 
     @property
+    def of_machine(self) -> bool:
+        """Whether it is only comparable on one machine: times and memory."""
+        return self.family in ("latency", "load_time", "memory")
+
+    @property
     def by_ratio(self) -> bool:
         """Whether two models are compared by a ratio rather than a difference."""
-        return self.family in ("latency", "load_time", "memory", "size")
+        return self.of_machine or self.family == "size"
 
 
 def _classes(name: str, title: str, **more: bool | int) -> Quantity:
@@ -209,7 +214,7 @@ def is_metric(name: str) -> bool:
 def is_of_machine(name: str) -> bool:
     """Whether a quantity is only comparable on one machine: times and memory."""
     known = find(name)
-    return known is not None and known.family in ("latency", "load_time", "memory")
+    return known is not None and known.of_machine
 
 
 def usual_metric(measured: Iterable[str]) -> str:

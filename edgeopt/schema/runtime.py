@@ -8,7 +8,7 @@ from functools import cache
 from pydantic import Field, field_validator
 
 from edgeopt.schema.base import Noun
-from edgeopt.schema.declaration import HOME, Package, packages, read
+from edgeopt.schema.declaration import HOME, Package, packages, read, with_own
 from edgeopt.schema.errors import UsageError, did_you_mean
 
 GROUP = "edgeopt.runtimes"
@@ -100,13 +100,12 @@ def runtimes() -> dict[str, Runtime]:
     """All runtimes by name, in the order of their ranks. Raises UsageError."""
     own = {file.stem: file for file in sorted((HOME / "agent" / "sessions").glob("*.json"))}
     added = {name: package.folder / FILE for name, package in plugged_in().items()}
+    files = with_own("runtime", own, added)
     for name, file in added.items():
-        if name in own:
-            raise UsageError(f"{file}: there is a runtime '{name}' already")
         if not NAME.fullmatch(name):
             raise UsageError(f"{file}: a target cannot name a runtime '{name}'",
                              hint="its name must be of a-z, 0-9, _ and -")  # fmt: skip
-    found = read(Runtime, {**own, **added})
+    found = read(Runtime, files)
     return dict(sorted(found.items(), key=lambda item: (item[1].rank, item[0])))
 
 

@@ -1,0 +1,25 @@
+"""The samples that ranges are found on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from edgeopt.schema.errors import DataError
+from edgeopt.step import PassContext
+
+
+def batches(ctx: PassContext, samples: int) -> Iterator[dict[str, Any]]:
+    """The calibration samples one by one, or in the model's fixed batch. Raises DataError."""
+    arrays: Mapping[str, Any] = ctx.data("calibration")
+    signature = ctx.description.signature
+    for tensor in signature.inputs:
+        if tensor.name not in arrays:
+            raise DataError(f"no calibration data for the model's input '{tensor.name}'")
+    batch = signature.batch or 1
+    count = min(samples, *(len(arrays[t.name]) for t in signature.inputs)) // batch * batch
+    if not count:
+        raise DataError(f"too few calibration samples: the model takes {batch} at a time")
+    for start in range(0, count, batch):
+        ctx.progress(start, count)
+        yield {t.name: arrays[t.name][start : start + batch] for t in signature.inputs}
