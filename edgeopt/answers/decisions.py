@@ -17,6 +17,7 @@ import numpy as np
 from edgeopt.answers.outputs import Array
 from edgeopt.answers.profile import Profile
 
+LEAD = 0.5  # of the spread of scores over samples
 WHOLE = 0.05  # off 1, where scores of classes are shares of one whole
 
 
@@ -56,6 +57,32 @@ def agreeing(mine: Array, theirs: Array, source: Profile) -> Iterator[tuple[str,
         found = _sides(one, two) if group.axis == axis else _tops(one, two, left)
         if found is not None:
             yield group.name, found
+
+
+def clear(mine: Array, theirs: Array, source: Profile) -> tuple[Array, Array] | None:
+    """How many decisions of a sample are clear, and how many of those are others, (n,) each.
+
+    A decision is clear where the highest score leads the next, or a score among several labels
+    lies off one half, by more than half of the scores' spread over samples. Decisions that are
+    not may fall otherwise by an error that is no harm. Of outputs that choose among nothing: None.
+    """
+    if source.whole or not source.axes:
+        return None
+    a, b = (np.asarray(each).reshape(len(each), *source.mean.shape) for each in (mine, theirs))
+    axis = class_axis(source)
+    kept = np.flatnonzero(~source.axes[axis].odd)
+    if len(kept) < 2:
+        return None
+    least = LEAD * float(np.sqrt(np.square(source.axes[axis].spread[kept]).mean()))
+    a, b = (np.take(each, kept, axis) for each in (a, b))
+    if b.ndim == 2 and _are_several(b):
+        sure, other = np.abs(b - 0.5) > least, (a > 0.5) != (b > 0.5)
+    else:
+        tops = np.partition(b, -2, axis=axis)
+        lead = np.take(tops, -1, axis) - np.take(tops, -2, axis)
+        sure, other = lead > least, a.argmax(axis=axis) != b.argmax(axis=axis)
+    count, bad = (each.reshape(len(each), -1).sum(axis=1) for each in (sure, sure & other))
+    return count, bad
 
 
 def class_axis(source: Profile) -> int:

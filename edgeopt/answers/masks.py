@@ -16,7 +16,7 @@ from edgeopt.schema.errors import ModelError
 
 FAR = 3.0  # ranges of the wider of two kinds of values: the gap between them
 LARGE, ADDED = 10.0, 100.0  # times the largest other value: a number, and numbers, that mask
-CLEAR = 0.02  # of the range of all others: how far off a number is that marks something
+CLEAR = 0.01  # of the range of all others: how far off a number is that marks something
 FEWEST = 8  # values
 OFTEN = 0.005  # share of values that are of a kind
 LOOKED_AT = 1 << 20  # values, to find where a gap may be

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from edgeopt.answers.outputs import Array, kept
-from edgeopt.answers.sums import Judged, Sums, joined
+from edgeopt.answers.sums import Judged, Sums, joined, pooled
 from edgeopt.stats.proportions import wilson
 
 WIDE = 4  # bytes of an index: as many names as it likes
@@ -23,6 +23,10 @@ LOOKED_AT = 1 << 20  # values
 MOST_COUNTS = 1 << 26
 MOST_CHANNELS = 64
 EVENTS = 5  # samples that have a name, for it to be judged by itself
+STRAY = 0.5  # of the names that are not the most frequent one
+HELD = 8  # names of a sample that are not the most frequent one, for it to be lost
+RARE = 0.05  # share of samples that are lost by accident
+PLACES = 64  # at most
 
 
 @kept
@@ -55,8 +59,10 @@ def judged(name: str, mine: Array, theirs: Array) -> Iterator[Judged]:
     b = np.asarray(theirs)
     wrong = _differ(np.asarray(mine).reshape(b.shape), b)
     size = np.full(len(b), float(b[:1].size))
-    yield _counted(name, size, wrong.reshape(len(b), -1).sum(axis=1))
+    yield counted(name, size, wrong.reshape(len(b), -1).sum(axis=1))
     yield from _lost(name, wrong, b)
+    if b[:1].size > SHORT:
+        yield from _unusual(name, wrong, b)
     for axis in range(1, b.ndim):
         side = _are_maps(b) and axis >= b.ndim - 2
         if not side and 1 < b.shape[axis] <= MOST_CHANNELS:
@@ -79,7 +85,36 @@ def _lost(name: str, wrong: Array, theirs: Array) -> Iterator[Judged]:
     for which in np.flatnonzero((having >= EVENTS) & (2 * losing > having)):
         if wilson(int(losing[which]), int(having[which]))[0] > 0.5:
             told = joined(name, f"value {values[which]:g}")
-            yield _counted(told, held[:, which].astype(np.float64), bad[:, which])
+            yield counted(told, held[:, which].astype(np.float64), bad[:, which])
+
+
+def _unusual(name: str, wrong: Array, theirs: Array) -> Iterator[Judged]:
+    """All but the most frequent name, which may be a background: in samples, and in places.
+
+    A sample has lost them where more of it is wrong than half of what it has of them; a place,
+    where more than half of the samples that have some there have lost it.
+    """
+    values, index = _indexed(theirs)
+    most = int(np.bincount(index.ravel()).argmax())
+    told = joined(name, f"what is not {values[most]:g}")
+    has, bad = (each.reshape(theirs.shape).astype(np.float64) for each in (index != most, wrong))
+    energy, noise = (each.reshape(len(each), -1).sum(axis=1) for each in (has, bad))
+    if noise.sum() > STRAY * energy.sum() > 0:
+        yield counted(told, energy, noise)
+    having = energy >= HELD
+    lost = having & (noise > STRAY * energy)
+    if lost.sum() >= EVENTS and wilson(int(lost.sum()), int(having.sum()))[0] > RARE:
+        which = f"the {lost.sum()} samples that are furthest off"
+        yield counted(joined(told, which), energy[lost], noise[lost])
+    has, bad = (pooled(each, PLACES) for each in (has, bad))
+    held, off = has > 0, (bad > STRAY * has) & (has > 0)
+    having, losing = held.sum(axis=0), off.sum(axis=0)
+    for place in np.argwhere((having >= EVENTS) & (2 * losing > having)):
+        at = (slice(None), *place)
+        if wilson(int(losing[at[1:]]), int(having[at[1:]]))[0] > 0.5:
+            grid = f"tile {[*map(int, place)]} of {[*has.shape[1:]]}"
+            yield counted(joined(told, grid), has[at], bad[at])
+            return
 
 
 def _are_names(theirs: Array, *, beside: bool) -> bool:
@@ -98,15 +133,18 @@ def _are_names(theirs: Array, *, beside: bool) -> bool:
         return True
     if _are_maps(part):
         return not _alike(part)
-    index = not floats and theirs.dtype.itemsize >= WIDE
-    return index or (distinct <= MANY and (beside or part[:1].size <= SHORT))
+    if not floats and theirs.dtype.itemsize >= WIDE:
+        return True
+    most = SHORT if floats else 1  # several in 8 bits are shares or colours
+    return distinct <= MANY and (beside or part[:1].size <= most)
 
 
 def _are_maps(values: Array) -> bool:
     return values.ndim > 2 and min(values.shape[-2:]) >= SIDE
 
 
-def _counted(name: str, energy: Array, noise: Array) -> Judged:
+def counted(name: str, energy: Array, noise: Array) -> Judged:
+    """Names, or decisions: how many each sample has, (n,), and how many of them are wrong."""
     noise = noise.astype(np.float64)
     rows = Sums(energy, noise, energy, energy - noise)
     return Judged(name, rows.total(), lambda: rows)
@@ -125,7 +163,7 @@ def _whole(values: Array) -> bool:
 def _indexed(values: Array) -> tuple[Array, Array]:
     """Numbers, all that occur among them, and each value's place among those."""
     low, high = int(values.min()), int(values.max())
-    if high - low >= 1 << 12:
+    if high - low >= 1 << 12 or high >= 1 << 62:
         found, index = np.unique(values, return_inverse=True)
         return found, index.reshape(values.shape)
     return np.arange(low, high + 1), np.asarray(values, np.int64) - low

@@ -15,6 +15,7 @@ from edgeopt.schema.errors import DataError, ModelError
 Array = np.ndarray[Any, Any]
 T = TypeVar("T")
 MOST_KEPT = 32  # arrays
+MASK, ABOVE = 1e4, 100.0  # the least a number is that masks; times the largest other
 Outputs = Mapping[str, Array]
 
 _BLOCK_ELEMENTS = 1 << 22
@@ -75,12 +76,32 @@ def without_shared_infinities(mine: Array, theirs: Array, name: str = "") -> tup
     For what is added or subtracted: an arg max needs the infinities. Raises ModelError, naming
     output and first sample, for an infinity that the other has not, or with the other sign.
     """
+    mine = with_equal_masks(mine, theirs)
     infinite = np.isinf(mine) | np.isinf(theirs)
     if not infinite.any():
         return mine, theirs
     _check_shared(mine, theirs, name, 0)
     zero = mine.dtype.type(0)
     return np.where(infinite, zero, mine), np.where(infinite, theirs.dtype.type(0), theirs)
+
+
+def with_equal_masks(mine: Array, theirs: Array) -> Array:
+    """A candidate's output with the source's number where one masks by -inf, and the other by a
+    negative number of at least 1e4 that is a hundred times larger than any other value.
+
+    FP16 makes -inf of -1e9, and some runtimes clamp -inf to the least number there is. A large
+    positive number that became infinite has overflowed: it stays as it is.
+    """
+    if mine.dtype.kind != "f" or theirs.dtype.kind != "f":
+        return mine
+    alone = (np.isneginf(mine) ^ np.isneginf(theirs)) & (mine < -MASK) & (theirs < -MASK)
+    if not alone.any():
+        return mine
+    others = (each[~alone & np.isfinite(each)] for each in (mine, theirs))
+    largest = max(float(np.abs(each).max(initial=0.0)) for each in others)
+    alone &= np.maximum(mine, theirs) <= -ABOVE * largest
+    found: Array = np.where(alone, theirs, mine)
+    return found
 
 
 def _check_shared(mine: Array, theirs: Array, name: str, start: int) -> None:
@@ -150,6 +171,7 @@ def aligned(outputs: Outputs, source: Outputs) -> Outputs:
                 f"output '{name}' is {list(array.shape)}, '{other}' of the source is "
                 f"{list(source[other].shape)}"
             )
+        array = with_equal_masks(array, source[other])
         for block in blocks(array):
             _check_shared(array[block], source[other][block], name, block.start)
         found[other] = array

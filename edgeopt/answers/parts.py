@@ -7,16 +7,20 @@ from functools import partial
 
 import numpy as np
 
-from edgeopt.answers import names
+from edgeopt.answers import decisions, names
 from edgeopt.answers.masks import side_of
 from edgeopt.answers.outputs import Array, blocks
 from edgeopt.answers.profile import CELLS, Group, Profile
+from edgeopt.answers.structure import gathered
 from edgeopt.answers.sums import Judged, Sums, joined
 from edgeopt.answers.views import View, views
 from edgeopt.stats.proportions import wilson
 
 STRAY = 0.5  # of the source's energy, 3 dB: an error that is looked at by itself
 ODD = 100.0  # times the median error of samples: that of one that is lost, where others are not
+FLIPPED = 0.05  # share of clear decisions that fall otherwise by accident
+USUAL = 2.0  # times the median error of places
+ROUNDED = 3.0  # of a step, squared: four times the error of rounding
 EVENTS, RARE = 5, 0.01  # samples lost, and the share of all that are no accident
 
 
@@ -39,7 +43,22 @@ def judged(mine: Array, theirs: Array, source: Profile) -> Iterator[Judged]:
                 yield each
             yield from _lost(each)
         yield from _strays(view)
+    if source.axes:
+        yield from gathered(mine, theirs, source)
+    yield from _decided(mine, theirs, source)
     yield from _named(mine, theirs, source)
+
+
+def _decided(mine: Array, theirs: Array, source: Profile) -> Iterator[Judged]:
+    """The decisions that are clear, where more than a few of them fall otherwise."""
+    found = decisions.clear(mine, theirs, source)
+    if found is None or not found[1].any():
+        return
+    sure, other = found
+    samples = int((sure > 0).sum())
+    share = float(other.sum() / sure.sum())
+    if samples >= EVENTS and wilson(round(share * samples), samples)[0] > FLIPPED:
+        yield names.counted("decisions by a clear lead", sure.astype(np.float64), other)
 
 
 def _named(mine: Array, theirs: Array, source: Profile) -> Iterator[Judged]:
@@ -75,18 +94,28 @@ def _lost(group: Judged) -> Iterator[Judged]:
 
 
 def _strays(view: View) -> Iterator[Judged]:
-    """Channels and cells whose error is more than half of what the source's vary by."""
+    """Channels and cells whose error is more than half of what the source's vary by.
+
+    A place, along the sides of a map or a cell, that hardly varies is none of them for an error
+    that is usual elsewhere: it must be at least twice the median one, as it is.
+    """
     source = view.source
-    along = {axis: np.zeros((4, len(told.spread))) for axis, told in source.axes.items()}
+    along = {axis: np.zeros((5, len(told.spread))) for axis, told in source.axes.items()}
     for block in blocks(view.theirs):
         products = source.products(view.mine[block], view.theirs[block])
+        products = (*products, products[1] * np.square(source.scale))
         for axis, found in along.items():
             found += [source.along(each, axis) for each in products]
+    rounded = len(view.theirs) * np.square(source.steps / source.scale) / ROUNDED
     for axis, told in source.axes.items():
-        energy, noise, _, _ = along[axis]
-        for index in np.flatnonzero(told.events & (noise > STRAY * energy)):
+        energy, noise, _, _, raw = along[axis]
+        least = source.along(rounded[np.newaxis], axis)
+        strays = told.events & (noise > STRAY * energy) & (noise > least)
+        if axis == CELLS or (source.mean.ndim > 1 and axis != decisions.class_axis(source)):
+            strays &= raw > USUAL * np.median(raw)
+        for index in np.flatnonzero(strays):
             group = source.channel(axis, int(index))
-            yield _judged(view, group, Sums(*along[axis][:, index]))
+            yield _judged(view, group, Sums(*along[axis][:4, index]))
 
 
 def _groups(view: View, groups: Sequence[Group]) -> Iterator[Judged]:

@@ -34,10 +34,11 @@ MOST_CELLS = 1024
 
 @dataclass(frozen=True)
 class Slices:
-    """The slices along one axis, (d,) each: rms spread over samples, whether it moves often, or
-    at least sometimes, and whether it makes a group of its own."""
+    """The slices along one axis, (d,) each: rms spread over samples, the width of its range,
+    whether it moves often, or at least sometimes, and whether it makes a group of its own."""
 
     spread: Array
+    width: Array
     moves: Array
     events: Array
     odd: Array
@@ -95,6 +96,17 @@ class Profile:
         found: Array = shaped.sum(axis=(0, *others))
         return found
 
+    @cached_property
+    def steps(self) -> Array:
+        """Of each value of a sample, one step of 8 bits over the range of its group."""
+        found = np.full(self.mean.shape, self.high - self.low)
+        for axis in set(self.axes) - {CELLS}:
+            told = self.axes[axis]
+            shape = [-1 if each == axis - 1 else 1 for each in range(self.mean.ndim)]
+            width = np.where(told.odd, told.width, np.inf).reshape(shape)
+            found = np.minimum(found, width)
+        return found / STEPS
+
     def channel(self, axis: int, index: int) -> Group:
         """One slice, or one cell, as a group."""
         if axis != CELLS:
@@ -129,11 +141,12 @@ def profile(theirs: Array) -> Profile:
     return profiled(values)
 
 
-def profiled(theirs: Array) -> Profile:
+def profiled(theirs: Array, least: float = 0.0) -> Profile:
     """The profile of (n, ...) amounts. Outputs of one number a sample, (n,), count as (n, 1).
 
     Where the output as a whole does not vary, a tenth of its largest value stands for its spread.
     What does not vary beside what does, counts as if it varied by a hundredth of the range.
+    No value counts as if it varied by less than ``least``.
     """
     shaped = _shaped(theirs)
     low, high = _extremes(shaped)
@@ -143,13 +156,13 @@ def profiled(theirs: Array) -> Profile:
         scale = np.full_like(mean, largest * FLAT or 1.0)
         return Profile(mean - scale * bool(largest), scale, low, high, {})
     spread = np.sqrt(variance)
-    least = 1 / STEPS if low >= 0 and high <= 1 else FLOOR
-    floor = np.where(spread > RESOLUTION * largest, least, STEADY) * (high - low)
+    share = 1 / STEPS if low >= 0 and high <= 1 else FLOOR
+    floor = np.where(spread > RESOLUTION * largest, share, STEADY) * (high - low)
     few = shaped[:: -(-len(shaped) // FEW_SAMPLES)]
     median = np.median(np.asarray(few, np.float64), axis=0)
     cells = [CELLS] if shaped.ndim > 2 and median.size <= MOST_CELLS else []
     axes = {a: _slices(shaped, variance, median, a) for a in (*range(1, shaped.ndim), *cells)}
-    return Profile(mean, np.maximum(spread, floor), low, high, axes)
+    return Profile(mean, np.maximum(spread, np.maximum(floor, least)), low, high, axes)
 
 
 def spreads(values: Array, axes: Iterable[int]) -> dict[int, Array]:
@@ -188,16 +201,16 @@ def _extremes(values: Array) -> tuple[float, float]:
 
 def _slices(values: Array, variance: Array, median: Array, axis: int) -> Slices:
     spread = np.sqrt(_by_slice(variance, axis))
-    events, often = _moving(values, spread, median, axis)
+    events, often, width = _moving(values, spread, median, axis)
     moves = events & often
     usual = float(np.median(spread[moves])) if moves.any() else 0.0
     odd = moves & ((spread > APART * usual) | (spread * APART < usual))
     alone = axis == CELLS or not moves.any() or len(spread) < 2
-    return Slices(spread, moves, events, np.zeros_like(moves) if alone else odd)
+    return Slices(spread, width, moves, events, np.zeros_like(moves) if alone else odd)
 
 
-def _moving(values: Array, spread: Array, median: Array, axis: int) -> tuple[Array, Array]:
-    """Which slices move in a few samples, and which in many of them, (d,) bool each.
+def _moving(values: Array, spread: Array, median: Array, axis: int) -> tuple[Array, Array, Array]:
+    """Which slices move in a few samples, and which in many of them, (d,) bool each; their widths.
 
     A sample moves where a value lies off its median by more than a little of the slice's spread.
     What sums in float32 vary by is no move. Neither is a score of a few hundredths beside others of
@@ -216,4 +229,4 @@ def _moving(values: Array, spread: Array, median: Array, axis: int) -> tuple[Arr
     scores = (low >= 0) & (high <= 1)
     most = float(high[scores].max(initial=0.0))
     faint = scores & (((high < FAINT) & (10 * high < most)) | (STEPS * spread < most))
-    return real & ~faint & (count >= EVENTS), count >= MOVES * len(values)
+    return real & ~faint & (count >= EVENTS), count >= MOVES * len(values), high - low

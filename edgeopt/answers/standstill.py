@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from edgeopt.answers.outputs import Array
-from edgeopt.answers.profile import Profile, spreads
+from edgeopt.answers.profile import CELLS, Profile, spreads
 from edgeopt.schema.errors import ModelError
 
 STILL = 0.01  # of the source's spread
@@ -15,13 +15,17 @@ def check_moves(name: str, mine: Array, source: Profile) -> None:
     """Raise ModelError for an output, or a channel of it, that stands still.
 
     It does where it varies by less than ``STILL`` of what the source's varies by, and the source's
-    is no rare event: it moves in at least 5% of the samples.
+    is no rare event: it moves in at least 5% of the samples. Single values that vary by less than
+    a step of 8 bits over their group's range are left out.
     """
     if len(mine) < 2 or not source.axes:
         return
     for axis, own in spreads(mine, source.axes).items():
         told = source.axes[axis]
-        still = np.flatnonzero(told.moves & (own < STILL * told.spread))
+        stands = told.moves & (own < STILL * told.spread)
+        if axis == CELLS:
+            stands &= told.spread > source.steps.ravel()
+        still = np.flatnonzero(stands)
         if not len(still):
             continue
         first = int(still[0])

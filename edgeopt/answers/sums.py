@@ -5,12 +5,27 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
+import numpy as np
+
 from edgeopt.answers.outputs import Array
 
 
 def joined(*parts: str) -> str:
     """The name of a part of a part; what has no name is left out."""
     return ", ".join(filter(None, parts))
+
+
+def pooled(values: Array, most: int, spared: int = 0) -> Array:
+    """The mean over neighbours along the longest axes of (n, ...), so that a sample has at most
+    so many values. An axis that is spared counts as an eighth as long."""
+    while values[:1].size > most:
+        axes = range(1, values.ndim)
+        axis = max(axes, key=lambda each: values.shape[each] / (8 if each == spared else 1))
+        starts = np.arange(0, values.shape[axis], 2)
+        sizes = np.diff(np.append(starts, values.shape[axis]))
+        shape = [-1 if each == axis else 1 for each in range(values.ndim)]
+        values = np.add.reduceat(values, starts, axis=axis) / sizes.reshape(shape)
+    return values
 
 
 class Sums(NamedTuple):

@@ -12,13 +12,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from edgeopt.answers.decisions import class_axis
 from edgeopt.answers.masks import filled, side_of
 from edgeopt.answers.outputs import Array
 from edgeopt.answers.profile import STEPS, Profile, profiled
 
 LARGER = 4.0  # how much larger a variance is, that hides another
 MIDDLE = (0.1, 0.9)
+DECADES = 30.0  # between the ends of the middle
 FEWEST = 40  # samples that quantiles are taken of
 MOST_VALUES = 20_000_000
 
@@ -34,25 +34,28 @@ class View(NamedTuple):
 
 def views(mine: Array, theirs: Array, source: Profile) -> Iterator[View]:
     """The views that show something else than the plain values of the source."""
-    if theirs.dtype.kind != "f" or not source.axes or theirs.size > MOST_VALUES:
+    if not source.axes or theirs.size > MOST_VALUES:
         return
     shape = (len(theirs), *source.mean.shape)
     a, b = (np.asarray(each, np.float64).reshape(shape) for each in (mine, theirs))
-    for axes in dict.fromkeys([(class_axis(source),), tuple(range(1, b.ndim))]):
+    step = (source.high - source.low) / STEPS
+    for axes in dict.fromkeys([*((axis,) for axis in range(1, b.ndim)), tuple(range(1, b.ndim))]):
         if max(shape[axis] for axis in axes) == 1:
             continue
         common = b.mean(axis=axes, keepdims=True)
         apart = b - common
         if _variance(common) > LARGER * _variance(apart) > 0:
             other = a - a.mean(axis=axes, keepdims=True)
-            yield View("the differences between its values", other, apart, profiled(apart))
-            break
+            along = f" along axis {axes[0]}" if len(axes) < b.ndim - 1 else ""
+            told = f"the differences between its values{along}"
+            yield View(told, other, apart, profiled(apart, step))
     if len(b) >= FEWEST and (source.low < 0 or source.high > 1):  # small scores decide nothing
         low, high = np.quantile(b, MIDDLE, axis=0)
         inner = np.clip(b, low, high)
-        if 0 < LARGER * _variance(inner) < _variance(b):
+        skewed = 0 < LARGER * _variance(inner) < _variance(b)
+        if skewed:
             yield View("the middle 80% of samples", np.clip(a, low, high), inner, profiled(inner))
-            step = (source.high - source.low) / STEPS
+        if skewed or (low.min() > 0 and float(np.median(high / low)) > DECADES):
             one, two = (np.arcsinh((each - np.median(b, axis=0)) / step) for each in (a, b))
             yield View("orders of magnitude", one, two, profiled(two))
     far = side_of(theirs)

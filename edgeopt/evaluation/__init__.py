@@ -162,13 +162,29 @@ Parts = dict[str, Measurement]  # by output
 
 def _near(quantity: str, mine: Outputs, source: Outputs) -> Parts:
     base = of_output(quantity)[0]
-    found = {}
+    metric, found = _module(base), {}
+    sides: tuple[dict[str, Array], dict[str, Array]] = ({}, {})
     for name in outputs_with(quantity, source):
-        sides = (mine[name], source[name])
+        both = (mine[name], source[name])
         if base != DECIDED:  # which masks decide, too
-            sides = unmasked(name, *sides)
-        found[name] = _module(base).measure(base, name, *sides, profile(source[name]))
+            both = unmasked(name, *both)
+        sides[0][name], sides[1][name] = both
+        found[name] = metric.measure(base, name, *both, profile(source[name]))
+    for first, *others in _alike(sides[1]) if base != DECIDED else ():
+        made = metric.together(base, (first, *others), *sides)
+        if made is not None and made.value < found[first].value:
+            told = ", ".join(f"'{name}'" for name in others)
+            found[first] = made.model_copy(update={"where": f"what it shares with {told}"})
     return found
+
+
+def _alike(outputs: Outputs) -> list[list[str]]:
+    """The float outputs of one shape, where there are several."""
+    found: dict[tuple[int, ...], list[str]] = {}
+    for name, array in outputs.items():
+        if array.dtype.kind == "f":
+            found.setdefault(array.shape, []).append(name)
+    return [names for names in found.values() if len(names) > 1]
 
 
 def _labelled(way: str, quantity: str, sides: tuple[Outputs, ...], labels: Given) -> Parts:

@@ -8,14 +8,16 @@ judged by itself (``profile``); the figure is that of the worst group, which it 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from edgeopt.answers.decisions import agreeing
-from edgeopt.answers.outputs import Array
+from edgeopt.answers.outputs import Array, Outputs
 from edgeopt.answers.parts import judged
 from edgeopt.answers.profile import Profile
+from edgeopt.answers.structure import shared
+from edgeopt.answers.sums import Judged
 from edgeopt.schema.errors import DataError
 from edgeopt.schema.measurement import Measurement
 from edgeopt.stats.bootstrap import PROTOCOL, bootstrap
@@ -33,13 +35,24 @@ def measure(quantity: str, name: str, mine: Array, theirs: Array, source: Profil
     agreement: share of decisions that are the same (``decisions``).
     Raises DataError for a single sample, and for agreement of values that decide nothing.
     """
-    n = len(theirs)
     if quantity == "fidelity.agreement":
         return _agreement(name, mine, theirs, source)
-    if n < 2:
+    if len(theirs) < 2:
         raise DataError(f"{quantity} needs at least 2 samples to give an interval")
+    return _worst(quantity, list(judged(mine, theirs, source)), len(theirs))
+
+
+def together(
+    quantity: str, names: Sequence[str], mine: Outputs, theirs: Outputs
+) -> Measurement | None:
+    """``fidelity.cosine`` or ``.sqnr`` of what several outputs of one shape share, if an error is
+    gathered there: the width between a lower and an upper bound, each an output."""
+    found = list(shared(*([each[name] for name in names] for each in (mine, theirs))))
+    return _worst(quantity, found, len(theirs[names[0]])) if found else None
+
+
+def _worst(quantity: str, parts: Sequence[Judged], n: int) -> Measurement:
     statistic = _cosine if quantity == "fidelity.cosine" else _sqnr
-    parts = list(judged(mine, theirs, source))
     values = [float(statistic(*each.sums)) for each in parts]
     worst = int(np.argmin(values))
     interval = bootstrap(_vectorized(statistic), *parts[worst].rows())

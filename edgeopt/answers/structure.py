@@ -1,0 +1,174 @@
+"""Errors that are gathered in one place, where noise is spread over all: what they take is lost.
+
+What two channels share may be a hundredth of an output's energy and all that users want of it: the
+size of a box between its corners, the colour of an image, the width between two quantiles. The same
+holds of the samples at night, and of one tile of a map. So an error that is gathered in one of
+these is held against what the source varies by there, and nowhere else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from edgeopt.answers.decisions import class_axis
+from edgeopt.answers.outputs import Array
+from edgeopt.answers.profile import FLOOR, STEPS, Profile
+from edgeopt.answers.sums import Judged, Sums, pooled
+from edgeopt.stats.proportions import wilson
+
+STRAY = 0.5  # of the source's energy, 3 dB: an error that is looked at by itself
+MOST_VALUES = 4_000_000  # of larger outputs, every so many samples are looked at
+MOST_CHANNELS = 256
+GATHERED = 0.75  # of the error, in at most half of all combinations
+ODD, OTHER, LOST = 10.0, 5.0, 100.0  # times the error elsewhere, of other samples, the median one
+CUTS = 20
+TILES = 4096  # at most
+EVENTS, RARE = 5, 0.01  # samples, and the share that is no accident
+
+
+class Sides(NamedTuple):
+    """The source's values, centred and scaled, and the candidate's error, (n, ...) each; and of
+    each value of a sample the square of a step of 8 bits, on that scale, and the scale."""
+
+    values: Array
+    errors: Array
+    step: Array
+    scale: Array
+
+
+def gathered(mine: Array, theirs: Array, source: Profile) -> Iterator[Judged]:
+    """Combinations of channels, samples and tiles in which an error is gathered.
+
+    ``mine`` and ``theirs`` are (n, ...) amounts, ``source`` the profile of ``theirs``.
+    """
+    every = -(-theirs.size // MOST_VALUES)
+    b, a = (np.asarray(each[::every], np.float64) for each in (theirs, mine))
+    shape = (len(b), *source.mean.shape)
+    values = (b.reshape(shape) - source.mean) / source.scale
+    errors = (a - b).reshape(shape) / source.scale
+    if not errors.any() or len(b) < EVENTS:
+        return
+    sides = Sides(values, errors, np.square(source.steps / source.scale), source.scale)
+    for axis in range(1, values.ndim):
+        if 1 < values.shape[axis] <= MOST_CHANNELS:
+            yield from _combinations(sides, axis)
+    yield from _samples(sides)
+    yield from _tiles(sides, class_axis(source))
+
+
+def shared(mine: Sequence[Array], theirs: Sequence[Array]) -> Iterator[Judged]:
+    """The same of several outputs of one shape: the few combinations that hold an error."""
+    b, a = (np.stack([np.asarray(x, np.float64) for x in each], axis=1) for each in (theirs, mine))
+    every = -(-b.size // MOST_VALUES)
+    b, a = b[::every], a[::every]
+    spread = b.std(axis=0)
+    width = np.ptp(b, axis=(0, *range(2, b.ndim)), keepdims=True)[0]
+    if not width.all():
+        return
+    scale = np.maximum(spread, width * FLOOR)
+    values, errors = (b - b.mean(axis=0)) / scale, (a - b) / scale
+    sides = Sides(values, errors, np.square(width / STEPS / scale), scale)
+    yield from _combinations(sides, 1)
+
+
+def _combinations(sides: Sides, axis: int) -> Iterator[Judged]:
+    """The few combinations of an axis' channels that hold most of the error, if they do.
+
+    They are the first principal components of the error. A constant error is left out: it has a
+    direction however harmless it is.
+    """
+    values, errors = (
+        np.moveaxis(each, axis, -1).reshape(len(each), -1, each.shape[axis])
+        for each in (sides.values, sides.errors - sides.errors.mean(axis=0))
+    )
+    flat = errors.reshape(-1, errors.shape[-1])
+    shares, ways = np.linalg.eigh(flat.T @ flat)
+    shares, ways = np.maximum(shares[::-1], 0), ways[:, ::-1]
+    if not shares.sum():
+        return
+    held = np.cumsum(shares) / shares.sum()
+    counts = np.arange(1, len(shares) // 2 + 1)
+    few = held[counts - 1] / counts > ODD * (1 - held[counts - 1]) / (len(shares) - counts)
+    enough = np.flatnonzero(few & (held[counts - 1] >= GATHERED))
+    if not len(enough):
+        return
+    c, e = (each @ ways[:, : counts[enough[0]]] for each in (values, errors))
+    if _loses(c, e, sides.step):
+        yield _judged(f"what channels of axis {axis} share", c, e)
+
+
+def _samples(sides: Sides) -> Iterator[Judged]:
+    """The quieter or the lower samples, or the louder or the higher, that alone are wrong."""
+    flat = [each.reshape(len(each), -1) for each in sides[:2]]
+    noise = np.square(flat[1]).mean(axis=1)
+    orders = {"quiet": np.square(flat[0]).mean(axis=1), "low": flat[0].mean(axis=1)}
+    other = {"quiet": "loud", "low": "high"}
+    for told, by in orders.items():
+        order = by.argsort(kind="stable")
+        for cut in range(1, CUTS):
+            at = cut * len(order) // CUTS
+            for name, part, rest in (
+                (told, order[:at], order[at:]), (other[told], order[at:], order[:at])
+            ):  # fmt: skip
+                if (
+                    min(len(part), len(rest)) < EVENTS
+                    or noise[part].mean() <= OTHER * noise[rest].mean()
+                ):
+                    continue
+                c, e = (each[part] for each in flat)
+                c = c - c.mean(axis=0)
+                if _loses(c, e, sides.step):
+                    yield _judged(f"the {len(part)} samples of {name} values", c, e)
+
+
+def _tiles(sides: Sides, channels: int) -> Iterator[Judged]:
+    """Parts of a sample, of neighbours along its axes, that alone are wrong: always, or now and
+    then in one place or another. An error is held against others of its channel as it is, not
+    scaled: what hardly varies is no place where an error is gathered."""
+    c2, e2, raw = (
+        pooled(np.square(each), TILES, channels)
+        for each in (sides.values, sides.errors, sides.errors * sides.scale)
+    )
+    shape, others = c2.shape[1:], tuple(each for each in range(c2.ndim) if each != channels)
+    usual = np.median(raw.mean(axis=0, keepdims=True), axis=others, keepdims=True)
+    odd = (raw.mean(axis=0) > ODD * usual).ravel()
+    far = (raw > LOST * np.median(raw, axis=others, keepdims=True)).reshape(len(raw), -1)
+    c2, e2 = (each.reshape(len(each), -1) for each in (c2, e2))
+    energy, noise = c2.sum(axis=0), e2.sum(axis=0)
+    step = pooled(sides.step[np.newaxis], TILES, channels).ravel()
+    always = odd & (noise > STRAY * energy) & (noise > len(c2) * step)
+    always &= c2.shape[1] < sides.values[0].size  # else no tiles
+    moves = (c2 > energy / len(c2) / ODD).sum(axis=0) >= EVENTS
+    for index in np.flatnonzero(always & moves)[:1]:
+        place = ", ".join(map(str, np.unravel_index(index, shape)))
+        yield _summed(f"tile [{place}] of [{', '.join(map(str, shape))}]", c2[:, index],
+                      e2[:, index])  # fmt: skip
+    lost = far & (e2 > STRAY * np.maximum(c2, c2.mean(axis=0)))
+    lost &= (e2 > step) & (lost.mean(axis=1, keepdims=True) < 0.5)  # else the sample is lost
+    if wilson(int(lost.sum()), lost.size)[0] > RARE:
+        which = lost.any(axis=1)
+        yield _summed("the parts of samples that are furthest off",
+                      np.where(lost, c2, 0)[which].sum(axis=1),
+                      np.where(lost, e2, 0)[which].sum(axis=1))  # fmt: skip
+
+
+def _loses(values: Array, errors: Array, step: Array) -> bool:
+    """Whether an error takes what the values vary by, and is more than 8 bits explain."""
+    noise = float(np.square(errors).mean())
+    return noise > STRAY * float(np.square(values).mean()) and noise > float(step.mean())
+
+
+def _judged(name: str, values: Array, errors: Array) -> Judged:
+    c, e = (each.reshape(len(each), -1) for each in (values, errors))
+    s = c + e
+    rows = Sums(*(each.sum(axis=1) for each in (c * c, e * e, s * s, s * c)))
+    return Judged(name, rows.total(), lambda: rows)
+
+
+def _summed(name: str, energy: Array, noise: Array) -> Judged:
+    """What is known by its energies alone: the error counts as one that shares nothing with it."""
+    rows = Sums(energy, noise, energy + noise, energy)
+    return Judged(name, rows.total(), lambda: rows)

@@ -1,0 +1,306 @@
+"""Damage that has a structure is refused, however little of an output's energy it takes.
+
+An error that is spread as noise is harmless at a level where the same energy, all in the size of a
+box, the colour of an image, the samples at night or the decisions themselves, is not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from nearness import accepted, drawn, quantized
+
+from edgeopt.evaluation import compute
+
+Array = np.ndarray[Any, Any]
+Case = tuple[Array, Array]
+
+
+def uniform(*shape: int, seed: int = 0) -> Array:
+    return np.random.default_rng(seed).random(shape)
+
+
+def smooth(*shape: int, seed: int = 0) -> Array:
+    """Maps whose neighbours are alike: (n, ..., h, w), of spread 1."""
+    found = drawn(*shape, seed=seed)
+    for axis in (-1, -2):
+        found = sum(np.roll(found, k, axis) for k in range(-3, 4))
+    scaled: Array = found / found.std()
+    return scaled
+
+
+# decisions
+
+
+def saturated_logits() -> Case:
+    source = 3 * drawn(400, 200)
+    return source, np.minimum(source, np.quantile(source, 0.95))
+
+
+def top_below_second() -> Case:
+    source = 3 * drawn(400, 200)
+    order = source.argsort(axis=1)
+    copy, rows = source.copy(), np.arange(400)
+    copy[rows, order[:, -1]] = source[rows, order[:, -2]] - 0.01
+    return source, copy
+
+
+# parts that several channels share
+
+
+def boxes() -> Array:
+    centre, size = 500 * uniform(400, 20, 2), 20 + 80 * uniform(400, 20, 2, seed=1)
+    return np.concatenate([centre - size / 2, centre + size / 2], axis=2)
+
+
+def sizes_lost() -> Case:
+    source = boxes()
+    centre = (source[..., :2] + source[..., 2:]) / 2
+    return source, np.concatenate([centre - 30, centre + 30], axis=2)
+
+
+def landmarks() -> Array:
+    places = 20 * drawn(1, 17, 2, seed=3) + 5 * drawn(400, 17, 2, seed=1)
+    return 200 + 60 * drawn(400, 1, 2) + places
+
+
+def eyes_swapped() -> Case:
+    source = landmarks()
+    copy = source.copy()
+    copy[:, [1, 2]] = source[:, [2, 1]]
+    return source, copy
+
+
+def flat_landmarks_swapped() -> Case:
+    return tuple(each.reshape(400, -1) for each in eyes_swapped())  # type: ignore[return-value]
+
+
+def hours() -> Array:
+    steps: Array = np.cumsum(drawn(400, 24, seed=1), axis=1)
+    return 30 + 4 * drawn(400, 1) + steps - steps.mean(axis=1, keepdims=True)
+
+
+def quantiles() -> Array:
+    width = 0.5 + uniform(400, 1, seed=1)
+    return 10 * drawn(400, 1) + width * np.array([-1.0, 0.0, 1.0])
+
+
+def quantiles_swapped() -> Case:
+    source = quantiles()
+    return source, source[:, ::-1]
+
+
+def quantiles_collapsed() -> Case:
+    source = quantiles()
+    return source, source[:, 1:2] + np.array([-1.0, 0.0, 1.0])
+
+
+def photographs() -> Array:
+    grey, colour = smooth(60, 24, 24, 1).swapaxes(1, 3), smooth(60, 3, 24, 24, seed=1)
+    found = 128 + 45 * smooth(60, 1, 24, 24, seed=2) + 9 * colour + 0 * grey.mean()
+    return np.clip(found, 0, 255).transpose(0, 2, 3, 1)
+
+
+def channels_reversed() -> Case:
+    source = photographs().astype(np.uint8)
+    return source, source[..., ::-1]
+
+
+def colour_lost() -> Case:
+    source = photographs().astype(np.uint8)
+    grey = source.mean(axis=3, keepdims=True).astype(np.uint8)
+    return source, np.repeat(grey, 3, axis=3)
+
+
+def pose_depth_lost() -> Case:
+    source = drawn(400, 17, 3) * np.array([30.0, 30.0, 4.0]) + 50 * drawn(400, 1, 3, seed=1)
+    copy = source.copy()
+    copy[..., 2] = source[..., 2].mean(axis=1, keepdims=True)
+    return source, copy
+
+
+# places and samples of names
+
+
+def masks(n: int = 120) -> Array:
+    return smooth(n, 24, 24, seed=4) > 1.5
+
+
+def empty_masks() -> Case:
+    source = masks()
+    keep = (np.arange(len(source)) % 20 >= 9)[:, None, None]
+    return source, source & keep
+
+
+def grown_masks() -> Case:
+    source = masks()
+    copy = source.copy()
+    for axis in (1, 2):
+        copy = np.logical_or.reduce([np.roll(copy, k, axis) for k in (-2, -1, 0, 1, 2)])
+    return source, copy
+
+
+def class_maps() -> Array:
+    """Half background."""
+    found = smooth(120, 6, 24, 24).argmax(axis=1)
+    return np.where(smooth(120, 24, 24, seed=9) > 0.4, found, 0).astype(np.uint8)
+
+
+def every_third_map_empty() -> Case:
+    source = class_maps()
+    copy = source.copy()
+    copy[::9] = 0
+    return source, copy
+
+
+def right_edge_blank() -> Case:
+    source = class_maps()
+    copy = source.copy()
+    copy[..., -4:] = 0
+    return source, copy
+
+
+# samples and places of amounts
+
+
+def quiet_half_silent() -> Case:
+    loud = np.where(np.arange(400) % 2, 1.0, 0.2)[:, None]
+    source = loud * drawn(400, 256)
+    return source, np.where(loud < 1, 0, source)
+
+
+def night_constant() -> Case:
+    night = np.arange(400) % 2 == 0
+    source = np.where(night, 20 * uniform(400), 20 + 480 * uniform(400, seed=1))[:, None]
+    return source, np.where(night[:, None], 10, source)
+
+
+def small_magnitudes_lost() -> Case:
+    source = np.exp(np.log(1000) * uniform(400, 1))
+    return source, np.where(source < 30, 10, source)
+
+
+def one_head_of_detections() -> Case:
+    score = np.where(uniform(300, 600, 1, seed=2) < 0.05, 0.5 + uniform(300, 600, 1) / 2, 0.01)
+    source = np.concatenate([200 * uniform(300, 600, 4, seed=3), score], axis=2)
+    copy = source.copy()
+    copy[:, 500:, 4] = 0.01
+    return source, copy
+
+
+def tile_of_a_map() -> Case:
+    source = smooth(100, 1, 48, 48)
+    copy = source.copy()
+    copy[..., :12, :12] = 0
+    return source, copy
+
+
+def last_position() -> Case:
+    source, lengths = drawn(400, 24, 8), np.random.default_rng(1).integers(8, 24, 400)
+    source[np.arange(24) >= lengths[:, None]] = 0
+    copy = source.copy()
+    copy[np.arange(400), lengths - 1] = source[np.arange(400), lengths - 2]
+    return source, copy
+
+
+def mark_beside_small_amounts() -> Case:
+    amounts = np.random.default_rng(0).integers(1, 61, (400, 9)) + 0.25 * uniform(400, 9)
+    marked = uniform(400, 9, seed=1) < 0.2
+    return np.where(marked, 0.0, amounts), np.where(marked, 5.0, amounts)
+
+
+DAMAGED = [
+    mark_beside_small_amounts,
+    saturated_logits, top_below_second, sizes_lost, eyes_swapped, flat_landmarks_swapped,
+    lambda: (hours(), hours()[:, ::-1]), quantiles_swapped, quantiles_collapsed,
+    channels_reversed, colour_lost, pose_depth_lost, empty_masks, grown_masks,
+    every_third_map_empty, right_edge_blank, quiet_half_silent, night_constant,
+    small_magnitudes_lost, one_head_of_detections, tile_of_a_map, last_position,
+]  # fmt: skip
+
+
+def named(made: Callable[[], Any]) -> str:
+    return made.__name__.replace("<lambda>", "made")
+
+
+@pytest.mark.parametrize("damaged", DAMAGED, ids=named)
+def test_structured_damage_is_refused(damaged: Callable[[], Case]) -> None:
+    source, copy = damaged()
+    assert accepted({"o": source}, {"o": source})
+    assert not accepted({"o": copy}, {"o": source})
+
+
+def test_what_several_outputs_share_is_judged() -> None:
+    """A lower bound, a median and an upper bound, an output each."""
+    source, copy = ({str(i): each[:, i] for i in range(3)} for each in quantiles_collapsed())
+    assert accepted(source, source)
+    assert not accepted(copy, source)
+    copy = {name: quantized(each) for name, each in source.items()}
+    assert accepted(copy, source)
+
+
+def noisy(values: Array, db: float = 16.0) -> Array:
+    """With noise ``db`` below each value's spread: what INT8 networks give."""
+    level = 10 ** (-db / 20) * values.std(axis=0)
+    return values + level * drawn(*values.shape, seed=77)
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        lambda: 3 * drawn(400, 200), boxes, landmarks, quantiles, hours, photographs,
+        lambda: smooth(100, 1, 48, 48), lambda: drawn(27, 1000), lambda: drawn(400, 256),
+        lambda: drawn(60, 3), lambda: drawn(400, 1), lambda: drawn(300, 24, 8),
+        lambda: 1 / (1 + np.exp(-3 * smooth(60, 2, 24, 24))),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("way", [noisy, quantized], ids=["noise", "8 bits"])
+def test_spread_error_is_accepted(made: Callable[[], Array], way: Callable[[Array], Array]) -> None:
+    """Noise of an INT8 network's level, and 255 steps over the range of all values."""
+    source = made()
+    if way is noisy and made in (quantiles, hours, landmarks, photographs):
+        pytest.skip("noise of each value by itself is damage to what they share")
+    assert accepted({"o": way(source)}, {"o": source})
+
+
+def test_masks_that_move_by_an_edge_are_accepted() -> None:
+    """A threshold over noise moves borders."""
+    level = smooth(120, 24, 24, seed=4)
+    copy = noisy(level, 20) > 1.5
+    assert accepted({"o": copy}, {"o": level > 1.5})
+
+
+@pytest.mark.parametrize("pair", [(-1e9, -np.inf), (-np.inf, -1e9), (-np.inf, -65504.0)])
+def test_masks_by_other_numbers_are_equal(pair: tuple[float, float]) -> None:
+    """FP16 makes -inf of -1e9; runtimes clamp -inf to the least number there is."""
+    at, scores = drawn(400, 9, seed=1) > 0.5, drawn(400, 9)
+    source, copy = (np.where(at, mark, scores) for mark in pair)
+    assert accepted({"o": copy}, {"o": source})
+    assert not accepted({"o": np.where(at, 0.0, scores)}, {"o": source})
+
+
+def test_names_beyond_63_bits_are_compared() -> None:
+    source = (np.uint64(1) << np.uint64(63)) + np.arange(400, dtype=np.uint64)
+    assert accepted({"o": source.copy()}, {"o": source})
+    assert not accepted({"o": source[::-1].copy()}, {"o": source})
+
+
+def test_shares_and_colours_in_eight_bits_are_amounts() -> None:
+    """(n, 5) shares of 255 and (n, 3) colours are no names, off by one is near."""
+    logits = np.exp(2 * drawn(400, 5))
+    shares = np.rint(255 * logits / logits.sum(axis=1, keepdims=True)).astype(np.uint8)
+    colours = np.rint(100 + 20 * drawn(400, 3)).astype(np.uint8)
+    for source in (shares, colours):
+        copy = np.clip(source.astype(int) + np.random.default_rng(0).integers(-1, 2, source.shape),
+                       0, 255).astype(np.uint8)  # fmt: skip
+        assert compute("fidelity.sqnr", {"o": copy}, None, {"o": source}).value > 20
+
+
+def test_cells_below_a_step_of_the_output_are_not_judged() -> None:
+    """Boxes of anchors that hardly move, in 255 steps over all boxes."""
+    widths = np.where(uniform(100, 4) < 0.05, 0.5, 50.0)
+    source = widths * (1 + 0.3 * drawn(400, 100, 4)) + 300 * uniform(1, 100, 4)
+    assert accepted({"o": quantized(source)}, {"o": source})
