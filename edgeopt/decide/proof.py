@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
-from edgeopt.schema.measurement import Measurement, figure
+from edgeopt.schema.measurement import Measurement
 from edgeopt.schema.quantities import find
-from edgeopt.schema.shown import less_is_better
+from edgeopt.schema.shown import interval, less_is_better, told
 
 TIE = 0.005  # of a ratio: below that, the smaller file wins
 NAMED = 2  # rivals that a sentence names
@@ -106,19 +106,18 @@ def lost_to(
     ``found`` what is proven of the chosen.
     """
     what = " the reference's" if f"ratio.{objective}" in mine else ""
-    told = f"{objective} {_told(objective, mine)}{what}, the chosen has {_told(objective, theirs)}"
+    both = f"{objective} {_told(objective, mine)}{what}, the chosen has {_told(objective, theirs)}"
     race = ""
     if direct is not None:
-        low, high = direct.interval
         race = (
-            f"raced head to head it took {direct.value:.3f}x as long as the chosen (95% interval "
-            f"{low:.3f} to {high:.3f})"
+            f"raced head to head it took {told(direct)} as long as the chosen (95% interval "
+            f"{interval(direct)})"
         )
     if found == "tie":
-        return f"a tie with the chosen{_by_size(mine, theirs)}: {race or told}"
+        return f"a tie with the chosen{_by_size(mine, theirs)}: {race or both}"
     if found == "open" and not race:
-        return f"{told}; not proven, for their intervals overlap"
-    return f"{told}; {race}" if race else told
+        return f"{both}; not proven, for their intervals overlap"
+    return f"{both}; {race}" if race else both
 
 
 def _by_size(mine: Mapping[str, Measurement], theirs: Mapping[str, Measurement]) -> str:
@@ -130,7 +129,7 @@ def _by_size(mine: Mapping[str, Measurement], theirs: Mapping[str, Measurement])
 
 def _told(objective: str, measured: Mapping[str, Measurement]) -> str:
     found = measured.get(f"ratio.{objective}") or measured.get(objective)
-    return figure(found.value, found.unit) if found else "not measured"
+    return told(found) if found else "not measured"
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -15,7 +15,7 @@ from edgeopt.pipeline.measure import Bench
 from edgeopt.pipeline.prepare import OPEN
 from edgeopt.planner import Known
 from edgeopt.schema.job import Outcome
-from edgeopt.schema.measurement import Measurement, figure, span
+from edgeopt.schema.measurement import Measurement
 from edgeopt.schema.plan import Plan
 from edgeopt.schema.result import (
     CandidateResult,
@@ -26,6 +26,7 @@ from edgeopt.schema.result import (
     SliceFigure,
     TargetResult,
 )
+from edgeopt.schema.shown import whole
 from edgeopt.schema.target import TargetGroup
 
 
@@ -162,7 +163,7 @@ def slower(found: TargetResult) -> str:
     how, what = ("longer", "instructions") if counted else ("slower", "p50 latency")
     return (
         f"on {found.target} the chosen artifact is {how} than the reference: "
-        f"{figure(ratio.value, 'x')} ({span(*ratio.interval, 'x')}) its {what}"
+        f"{whole(ratio)} its {what}"
     )
 
 

@@ -7,6 +7,7 @@ from typing import Literal
 
 from edgeopt.schema.base import Noun
 
+MOST_DIGITS = 5
 MARKS = {  # what may be said of a figure, in words
     "fallback": "fallback: nodes ran elsewhere than on the accelerator asked for, as allowed",
     "contended": "contended: the threads leave no core for anything else",
@@ -57,8 +58,8 @@ def figure(value: float, unit: str, digits: int = 3) -> str:
     """A value in base units as people read it: ``1.62 ms``, ``93.4%``, ``312 kB``, ``0.41x``.
 
     Beside the units of a Measurement, ``pt`` shows a difference of fractions in percentage
-    points (``-0.31pt``). ``digits`` are the significant ones of times and sizes; a
-    percentage has two fewer decimals, a ratio one fewer; all else has fixed ones.
+    points (``-0.31pt``). ``digits`` are the significant ones of times, sizes and ratios of 10
+    and more; all else has decimals, as many more as there are more digits than usual.
     """
     if not math.isfinite(value):
         return str(value)
@@ -67,18 +68,31 @@ def figure(value: float, unit: str, digits: int = 3) -> str:
     if unit == "fraction":
         return f"{100 * value:.{max(digits - 2, 0)}f}%"
     if unit == "pt":
-        return f"{100 * value:.2f}pt"
+        return f"{100 * value:.{max(digits - 1, 0)}f}pt"
     if unit == "x":
-        return (
-            f"{value:.{max(digits - 1, 0)}f}x"
-            if abs(value) >= 0.1 or value == 0
-            else f"{_digits(value, 2)}x"
-        )
+        return f"{_ratio(value, digits)}x"
     if unit == "count":
         return f"{_digits(value / 1e6, digits)} M" if abs(value) >= 1e6 else f"{value:,.0f}"
     if unit == "dB":
-        return f"{value:.1f} dB"
-    return f"{value:.4f}{unit and ' '}{unit}"
+        return f"{value:.{max(digits - 2, 1)}f} dB"
+    return f"{value:.{max(digits + 1, 4)}f}{unit and ' '}{unit}"
+
+
+def usual_digits(unit: str) -> int:
+    """How many digits a figure beside its interval has, where they tell its ends apart."""
+    return 4 if unit == "fraction" else 3
+
+
+def digits_apart(low: float, high: float, unit: str) -> int:
+    """So many digits, up to 5, that the two ends of an interval read differently."""
+    digits = usual_digits(unit)
+    while low != high and digits < MOST_DIGITS and _alike(low, high, unit, digits):
+        digits += 1
+    return digits
+
+
+def _alike(low: float, high: float, unit: str, digits: int) -> bool:
+    return figure(low, unit, digits) == figure(high, unit, digits)
 
 
 def span(low: float, high: float, unit: str, digits: int = 3) -> str:
@@ -86,6 +100,12 @@ def span(low: float, high: float, unit: str, digits: int = 3) -> str:
     first, last = figure(low, unit, digits), figure(high, unit, digits)
     suffix = last.lstrip("-0123456789.,")
     return f"{first.removesuffix(suffix) if suffix else first} to {last}"
+
+
+def _ratio(value: float, digits: int) -> str:
+    if value and abs(value) < 0.1:
+        return _digits(value, max(digits - 1, 2))
+    return f"{value:.{max(digits - 1, 0)}f}" if abs(value) < 10 else _digits(value, digits)
 
 
 def _scaled(value: float, unit: str, digits: int) -> str:

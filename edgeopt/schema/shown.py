@@ -10,12 +10,11 @@ from typing import NamedTuple
 
 from edgeopt.schema.constraint import Verdict
 from edgeopt.schema.errors import UsageError
-from edgeopt.schema.measurement import Measurement, figure, span
+from edgeopt.schema.measurement import Measurement, digits_apart, figure, span
 from edgeopt.schema.quantities import find, is_metric
 from edgeopt.schema.result import CandidateResult, Result, SliceFigure, TargetResult
 from edgeopt.schema.target import parse_target
 
-MOST_DIGITS = 5
 PURPOSES = {  # split -> what it is for
     "test": "on which the winner alone is scored, once",
     "validation": "on which candidates are chosen",
@@ -79,20 +78,11 @@ def whole(measurement: Measurement) -> str:
 
 
 def _shown(measurement: Measurement) -> tuple[str, int]:
-    """Unit and significant digits to show a figure with.
-
-    A ratio gets as many, up to 5, as tell the ends of its interval apart.
-    """
-    unit, digits = measurement.unit, 3
-    if unit == "fraction":
-        apart = measurement.quantity.startswith("difference.")
-        return ("pt", 3) if apart else ("fraction", 4)
-    low, high = measurement.interval
-    while unit == "x" and low != high and digits < MOST_DIGITS:
-        if figure(low, unit, digits) != figure(high, unit, digits):
-            break
-        digits += 1
-    return unit, digits
+    """Unit and digits to show a figure with: so many that the ends of its interval differ."""
+    unit = measurement.unit
+    if unit == "fraction" and measurement.quantity.startswith("difference."):
+        unit = "pt"
+    return unit, digits_apart(*measurement.interval, unit)
 
 
 def held(verdict: Verdict) -> str:
@@ -100,7 +90,7 @@ def held(verdict: Verdict) -> str:
     unit = verdict.unit
     if unit == "fraction" and verdict.basis == "difference":
         unit = "pt"
-    digits = 4 if unit == "fraction" else 3
+    digits = digits_apart(verdict.low, verdict.high, unit)
     text = figure(verdict.value, unit, digits)
     if verdict.basis == "difference" and verdict.value > 0:
         text = f"+{text}"
