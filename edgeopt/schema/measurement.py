@@ -13,6 +13,10 @@ MARKS = {  # what may be said of a figure, in words
     "contended": "contended: the threads leave no core for anything else",
     "throttled": "throttled: the device slowed down from its own heat, and did not cool in time",
     "wide": "wide: the interval of a ratio is wider than 3% to each side",
+    "few": "few: too few inferences a process for one to lie above the percentile (p99 takes 100), "
+    "so it is about their maximum",
+    "far": "far: more than 3 times the median, of the artifact or of the reference, which tells "
+    "more of what else the machine did than of the model",
     "peak-not-reset": "peak-not-reset: an earlier, higher peak of the process may count, too",
     "no-spread": "no-spread: no resample changes the figure, so its interval is a point",
 }
@@ -32,12 +36,13 @@ class Measurement(Noun):
     low: float | None = None
     high: float | None = None
     n: int = 1
+    timed: int = 0  # inferences in each process that a time is of, at least; 0: not a time
     protocol: str = ""
     machine: str = ""
     samples: str = ""
     better: Literal["", "more", "less"] = ""  # empty: what is usual for the quantity
     where: str = ""  # the output, and group of its values, that it is of, where there are several
-    marks: tuple[str, ...] = ()  # "contended", "wide", "no-spread", "throttled": see docs
+    marks: tuple[str, ...] = ()  # of MARKS
 
     @property
     def interval(self) -> tuple[float, float]:

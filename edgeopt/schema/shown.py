@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from edgeopt.schema.constraint import Verdict
 from edgeopt.schema.errors import UsageError
-from edgeopt.schema.measurement import Measurement, digits_apart, figure, span
+from edgeopt.schema.measurement import MARKS, Measurement, digits_apart, figure, span
 from edgeopt.schema.quantities import find, is_metric
 from edgeopt.schema.result import CandidateResult, Result, SliceFigure, TargetResult
 from edgeopt.schema.target import parse_target
@@ -71,10 +71,21 @@ def interval(measurement: Measurement) -> str:
     return span(measurement.low, measurement.high, *_shown(measurement))
 
 
+def below(measurement: Measurement) -> tuple[str, ...]:
+    """What stands below a figure in a table: its interval and its marks."""
+    return tuple(filter(None, (interval(measurement), ", ".join(measurement.marks))))
+
+
 def whole(measurement: Measurement) -> str:
-    """A figure and, in brackets, its interval."""
-    within = interval(measurement)
+    """A figure and, in brackets, its interval and its marks."""
+    within = ", ".join(below(measurement))
     return told(measurement) + (f" ({within})" if within else "")
+
+
+def marks(figures: Iterable[Measurement]) -> list[str]:
+    """What the marks of figures mean, each in words."""
+    found = sorted({mark for figure in figures for mark in figure.marks})
+    return [MARKS.get(mark, mark) for mark in found]
 
 
 def _shown(measurement: Measurement) -> tuple[str, int]:

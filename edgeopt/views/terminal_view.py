@@ -17,12 +17,13 @@ from edgeopt.schema.measurement import Measurement
 from edgeopt.schema.quantities import parts_of, short_of, title_of
 from edgeopt.schema.result import CandidateResult, Result, TargetResult
 from edgeopt.schema.shown import (
+    below,
     bounds,
     by_split,
     group_split,
     held,
-    interval,
     largest_drop,
+    marks,
     samples,
     setting,
     shown,
@@ -115,6 +116,9 @@ def _caption(target: TargetResult) -> list[RenderableType]:
     """What terms of the table mean, and why times of two rows do not divide to a third's ratio."""
     found = [_text(f"{term}: {meaning}", "dim") for term, meaning in legend(target)
              if term != memory_name(target)]  # fmt: skip
+    columns = (target.metric, f"ratio.{target.speed}", target.speed, "size")
+    figures = (c.measurements.get(name) for c in target.candidates for name in columns)
+    found += [_text(text, "dim") for text in marks(filter(None, figures))]
     if sum(f"ratio.{target.speed}" in c.measurements for c in target.candidates) > 1:
         found.append(_text(
             "Each row is of one race against the reference, whose own time differs a little from "
@@ -289,23 +293,19 @@ def _cell(candidate: CandidateResult, quantity: str) -> Text:
     found = candidate.measurements.get(quantity)
     if found is None:
         return Text("-", "dim")
-    within = interval(found)
-    return Text.assemble(told(found), ("\n" + within if within else "", "dim"), justify="right")
+    lines = "".join(f"\n{line}" for line in below(found))
+    return Text.assemble(told(found), (lines, "dim"), justify="right")
 
 
 def _quality(target: TargetResult, candidate: CandidateResult) -> Text:
-    """The first metric: below it what it lost, or its interval; of the test split before that."""
-    lines: list[tuple[str, str]] = []
-    found = by_split(target, target.metric, candidate)
-    for split, figure, difference in found:
-        mark = f" ({split})" if len(found) > 1 else ""
-        below = told(difference, short=True) if difference else interval(figure)
-        lines += [(told(figure, short=True) + mark, ""), *([(below, "dim")] if below else [])]
-    if not lines:
+    """The first metric on the validation split: below it what it lost, or its interval."""
+    figure = candidate.measurements.get(target.metric)
+    if figure is None:
         return Text("-", "dim")
-    text = Text("\n", justify="right").join(Text(line, style) for line, style in lines)
-    text.justify = "right"
-    return text
+    difference = candidate.measurements.get(f"difference.{target.metric}")
+    lines = (told(difference, short=True),) if difference else below(figure)
+    text = "".join(f"\n{line}" for line in lines)
+    return Text.assemble(told(figure, short=True), (text, "dim"), justify="right")
 
 
 def _text(text: str, style: str = "") -> Text:

@@ -356,6 +356,21 @@ def test_the_page_says_which_rows_a_mark_is_of() -> None:
     assert "wider than 3% to each side (#4)" in text
 
 
+@VIEWS
+def test_a_mark_stands_beside_the_figure_that_it_is_of(view: str) -> None:
+    """Guards against a row that is marked by a figure that it does not name."""
+    target = sample.sample_target()
+    chosen = target.candidates[1]
+    own = dict(chosen.measurements)
+    own["ratio.latency.p50"] = own["ratio.latency.p50"].model_copy(update={"marks": ("wide",)})
+    marked = chosen.model_copy(update={"measurements": own})
+    form = {"candidates": (target.candidates[0], marked, *target.candidates[2:])}
+    text = told(sample.sample_result(target.model_copy(update=form)), view)
+    told_there = {"terminal": "0.41x (0.41 to 0.42x, wide)", "html": "0.41x 0.41 to 0.42x · wide"}
+    assert told_there[view] in text
+    assert "wide: the interval of a ratio is wider than 3% to each side" in text.lower()
+
+
 def test_a_candidate_that_guesses_is_told_so_without_names_of_jobs() -> None:
     """Guards against ids of jobs that stand before what went wrong."""
     error = {"where": "score:validation:local/litert:a/b", "what": "it is close to guessing"}
