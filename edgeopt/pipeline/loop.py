@@ -36,6 +36,7 @@ from edgeopt.pipeline.write import check_writable, write_result
 from edgeopt.planner import SOURCE_CHECK
 from edgeopt.planner import make_plan as plan_jobs
 from edgeopt.recipe import Recipe
+from edgeopt.schema.base import counted
 from edgeopt.schema.errors import from_record
 from edgeopt.schema.event import Event
 from edgeopt.schema.job import Outcome
@@ -81,7 +82,7 @@ def run_recipe(
         for note in [*known.notes, *plan.notes, *away]:
             on_event(Event(what="note", text=note))
         count = sum(c.eligible for c in plan.candidates)
-        on_event(Event(what="phase", text=f"Building {count} candidates"))
+        on_event(Event(what="phase", text=f"Building {counted(count, 'candidate')}"))
         outcomes.update(engine.run(plan.jobs, outcomes))
         of_source = _notes_of_source(outcomes, on_event)
         checked = check_saturation(work, plan) if bench and not quick else Checked(plan)

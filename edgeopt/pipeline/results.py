@@ -146,10 +146,11 @@ def quick_note() -> str:
     """What a quick run leaves out, and what that means for its figures."""
     short, full = SCHEDULES["short"], SCHEDULES["full"]
     return (
-        f"quick run: every candidate was raced once, in {short.processes} fresh processes; without "
-        f"--quick the fastest race in {full.processes} to {full.most_processes}, and the winner "
-        "once more. Use it to try a recipe out: its times are not to be quoted. Accuracy and size "
-        "are those of a full run; memory was measured only if the recipe asks for it"
+        f"quick run: no candidate raced more than once, in {short.processes} fresh processes; "
+        f"without --quick the fastest few race again, in {full.processes} to "
+        f"{full.most_processes} processes, and the winner once more after that. A quick run is to "
+        "try a recipe out: its times are not to be quoted. Accuracy and size are the same without "
+        "--quick; memory was measured only if the recipe asks for it"
     )
 
 

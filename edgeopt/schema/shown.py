@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from edgeopt.schema.base import counted
 from edgeopt.schema.constraint import Verdict
 from edgeopt.schema.errors import UsageError
 from edgeopt.schema.measurement import MARKS, Measurement, digits_apart, figure, span
@@ -113,7 +114,7 @@ def held(verdict: Verdict) -> str:
 def setting(target: TargetResult) -> str:
     """Where and under which settings a target's figures were taken."""
     asked, machine = parse_target(target.target), target.machine
-    threads = f"{asked.threads} thread{'s' if asked.threads > 1 else ''}"
+    threads = counted(asked.threads, "thread")
     cpu, isa = machine.get("cpu"), machine.get("isa")
     place = f"{cpu} ({isa})" if cpu and isa else cpu or isa
     return f"{threads}, batch {asked.batch}" + (f", on {place}" if place else "")

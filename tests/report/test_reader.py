@@ -145,10 +145,11 @@ def test_a_quick_run_says_so_and_what_that_means(made: Path) -> None:
     assert result.to_json()["quick"] is True
     (note,) = (note for note in result.notes if note.startswith("quick run"))
     assert "3 fresh processes" in note and "5 to 15" in note and "not to be quoted" in note
+    assert "every candidate" not in note, "those that failed were not raced"
     for view in ("terminal", "html"):
         text = told(result, view)
         assert note in text
-        assert "quick run" in text[: text.index("best measured")].lower(), "at the head, too"
+        assert "quick run" in text[: text.index("in short races")].lower(), "at the head, too"
     assert "--quick" in told(result, "html"), "the command that makes it again"
 
 
