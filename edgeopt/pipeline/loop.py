@@ -124,7 +124,7 @@ def run_recipe(
         seconds=round(time.monotonic() - clock, 3),
         quick=in_short,
         recipe=asked.spelled(),
-        recipe_path=recipe.path.name if recipe.path else "",
+        recipe_path=_told(recipe.path) if recipe.path else "",
         source=source_facts(outcomes, contests[0].bench),
         data=data_facts(known),
         classes=dict(known.classes),
@@ -136,6 +136,12 @@ def run_recipe(
         exit_code=exit_code_of(results),
     )
     return write_result(result, store, out) if out is not None else result
+
+
+def _told(path: Path) -> str:
+    """A path below the working folder as it is typed there; of others the name alone."""
+    whole, here = path.resolve(), Path.cwd().resolve()
+    return whole.relative_to(here).as_posix() if whole.is_relative_to(here) else path.name
 
 
 def _notes_of_source(outcomes: Mapping[str, Outcome], on_event: OnEvent) -> tuple[str, ...]:

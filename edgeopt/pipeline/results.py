@@ -220,6 +220,7 @@ def data_facts(known: Known) -> dict[str, Any]:
             "digest": raw.digest,
             "labels": {name: ref.to_json() for name, ref in raw.labels.items()},
             "labelled": dict(known.labelled),
+            "unshared": list(known.unshared.get(role, ())),
         }
         for role, raw in known.raw.items()
     }

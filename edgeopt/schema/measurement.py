@@ -89,15 +89,15 @@ def usual_digits(unit: str) -> int:
 
 
 def digits_apart(low: float, high: float, unit: str) -> int:
-    """So many digits, up to 5, that the two ends of an interval read differently."""
-    digits = usual_digits(unit)
-    while low != high and digits < MOST_DIGITS and _alike(low, high, unit, digits):
-        digits += 1
-    return digits
-
-
-def _alike(low: float, high: float, unit: str, digits: int) -> bool:
-    return figure(low, unit, digits) == figure(high, unit, digits)
+    """So many digits, up to 5, that the two ends of an interval read differently; else the
+    usual ones."""
+    usual = usual_digits(unit)
+    apart = (
+        digits
+        for digits in range(usual, MOST_DIGITS + 1)
+        if figure(low, unit, digits) != figure(high, unit, digits)
+    )
+    return next(apart, usual)
 
 
 def span(low: float, high: float, unit: str, digits: int = 3) -> str:

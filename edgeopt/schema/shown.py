@@ -13,13 +13,15 @@ from edgeopt.schema.constraint import Verdict
 from edgeopt.schema.errors import UsageError
 from edgeopt.schema.measurement import MARKS, Measurement, digits_apart, figure, span
 from edgeopt.schema.quantities import find, is_metric
-from edgeopt.schema.result import CandidateResult, Result, SliceFigure, TargetResult
+from edgeopt.schema.result import CandidateResult, PassRecord, Result, SliceFigure, TargetResult
+from edgeopt.schema.runtime import runtimes
 from edgeopt.schema.target import parse_target
 
 PURPOSES = {  # split -> what it is for
-    "test": "on which the winner alone is scored, once",
+    "test": "on which only the winner and the source are scored, once",
     "validation": "on which candidates are chosen",
 }
+OTHERS = {"trained_on": "what the source was trained on"}
 
 
 class Split(NamedTuple):
@@ -126,8 +128,18 @@ def setting(target: TargetResult) -> str:
 def samples(result: Result) -> str:
     """How many samples the splits have on which models are judged, and what each is for."""
     counts = {split: facts.get("n") for split, facts in result.data.items()}
-    return "; ".join(f"{counts[split]:,} in {split}, {purpose}"
-                     for split, purpose in PURPOSES.items() if counts.get(split))  # fmt: skip
+    found = [f"{counts[split]:,} in {split}, {purpose}"
+             for split, purpose in PURPOSES.items() if counts.get(split)]  # fmt: skip
+    pairs = {
+        split: result.data[split].get("unshared", ()) for split in PURPOSES if counts.get(split)
+    }
+    others = dict.fromkeys(other for against in pairs.values() for other in against)
+    names = [OTHERS.get(name, name) for name in others if name not in pairs]
+    shared = ["between them"] if len(pairs) > 1 and others else []
+    shared += [f"with {' or '.join(names)}"] if names else []
+    if shared:
+        found.append(f"no sample is shared {', nor '.join(shared)}")
+    return "; ".join(found)
 
 
 def tested(target: TargetResult) -> dict[str, Measurement]:
@@ -192,6 +204,48 @@ def largest_drop(figures: Iterable[SliceFigure]) -> SliceFigure | None:
 def worst_group(figures: Sequence[SliceFigure]) -> SliceFigure:
     """The group whose own figure is the worst. Raises ValueError without any."""
     return max(figures, key=lambda f: _worse(f.figure))
+
+
+def among(figures: Sequence[SliceFigure]) -> str:
+    """Out of how many a group was picked, for an extreme of many is more extreme by chance."""
+    return f"; picked out of {len(figures)}" if len(figures) > 1 else ""
+
+
+# -- what is shipped
+
+
+def settings(target: TargetResult, candidate: CandidateResult) -> str:
+    """How the runtime of a candidate was opened, for whoever ships its artifact."""
+    asked = parse_target(candidate.target or target.target)
+    versions = target.machine.get("runtimes", {})
+    known = runtimes().get(asked.runtime)
+    if known is None or asked.runtime not in versions or asked.accelerator != "cpu":
+        return ""
+    opened = known.opened.replace("THREADS", str(asked.threads))
+    return f"{asked.runtime} {versions[asked.runtime]}" + (f": {opened}" if opened else "")
+
+
+def runners_up(target: TargetResult, folder: str = "") -> str:
+    """Where the best of the other runtimes lie."""
+    kept = [c.path for c in target.candidates if c.path and c.path != target.path]
+    if not kept or target.verdict == "built":
+        return ""
+    base = f"{folder.rstrip('/')}/" if folder else ""
+    return f"the fastest in each other runtime: {', '.join(base + path for path in kept)}"
+
+
+def pruned_to(candidate: CandidateResult) -> str:
+    """What pruning kept of a network, as reached rather than asked for."""
+    return "; ".join(filter(None, (kept(step) for step in candidate.chain)))
+
+
+def kept(step: PassRecord) -> str:
+    """The shares that a pruning pass kept; empty for any other pass."""
+    before, after = (step.found.get(side) or {} for side in ("before", "after"))
+    names = {"macs": "multiply-accumulates", "parameters": "parameters"}
+    parts = [f"{after[name] / before[name]:.1%} of {told}"
+             for name, told in names.items() if before.get(name) and name in after]  # fmt: skip
+    return " and ".join(parts)
 
 
 def _worse(measurement: Measurement) -> float:

@@ -11,12 +11,13 @@ from rich.table import Table
 from rich.text import Text
 
 from edgeopt.schema.base import printable
-from edgeopt.schema.feeding import spelled
-from edgeopt.schema.legend import MEMORY, QUICK, legend, memory_name, races
+from edgeopt.schema.feeding import batched, spelled
+from edgeopt.schema.legend import MEMORY, ONE, QUICK, legend, memory_name, races
 from edgeopt.schema.measurement import Measurement
 from edgeopt.schema.quantities import parts_of, short_of, title_of
 from edgeopt.schema.result import CandidateResult, Result, TargetResult
 from edgeopt.schema.shown import (
+    among,
     below,
     bounds,
     by_split,
@@ -24,8 +25,11 @@ from edgeopt.schema.shown import (
     held,
     largest_drop,
     marks,
+    pruned_to,
+    runners_up,
     samples,
     setting,
+    settings,
     shown,
     told,
     whole,
@@ -106,8 +110,12 @@ def _headline(target: TargetResult, folder: str, result: Result) -> RenderableTy
             grid.add_row(label, _text(text))
         for label, text in _feeding(target):
             grid.add_row(label, _text(text))
-        if converted := _converted(candidate):
-            grid.add_row("converted", _text(converted))
+        made = [("converted", _converted(candidate)), ("pruned to", pruned_to(candidate)),
+                ("run with", settings(target, candidate)),
+                ("runners-up", runners_up(target, folder))]  # fmt: skip
+        for label, text in made:
+            if text:
+                grid.add_row(label, _text(text))
     grid.add_row("why", _text(target.sentence))
     return Group(title, Padding(grid, (0, 0, 0, 2)))
 
@@ -152,6 +160,9 @@ def _figures(target: TargetResult, measured: dict[str, Measurement]) -> list[tup
     own, ratio = measured.get(speed), measured.get(f"ratio.{speed}")
     if own and ratio:
         found.append((title_of(speed), f"{whole(ratio)} the reference; {whole(own)}"))
+        if own.timed:
+            timed = f"{own.n * own.timed:,} inferences: {own.timed:,} in each of {own.n} processes"
+            found.append(("timed", timed))
     for split, figure, difference in by_split(target, target.metric):
         against = f"; {whole(difference)} against source" if difference else ""
         found.append((f"{target.metric} ({split})", whole(figure) + against))
@@ -161,7 +172,7 @@ def _figures(target: TargetResult, measured: dict[str, Measurement]) -> list[tup
         found.append(("size", told(measured["size"]) + against))
     if "memory.peak" in measured:
         name = memory_name(target)
-        found.append((name, f"{whole(measured['memory.peak'])}, {MEMORY[name]}"))
+        found.append((name, f"{whole(measured['memory.peak'])}, {MEMORY[name]}, {ONE}"))
     return found
 
 
@@ -178,12 +189,12 @@ def _groups(target: TargetResult) -> list[tuple[str, str]]:
         if lost and lost.difference:
             text = (
                 f"{lost.group}: {name}{whole(lost.difference)} against source, "
-                f"to {told(lost.figure)}"
+                f"to {told(lost.figure)}{among(figures)}"
             )
         found.append((f"largest drop ({split})", text))
     worst = worst_group(figures)
     kind = "class" if worst.column == "class" else "group"
-    text = f"{worst.group}: {name}{whole(worst.figure)}"
+    text = f"{worst.group}: {name}{whole(worst.figure)}{among(figures)}"
     return [*found, (f"worst {kind} ({split})", text)]
 
 
@@ -191,8 +202,8 @@ def _feeding(target: TargetResult) -> list[tuple[str, str]]:
     """How it is fed from the data's raw values, and what it answers."""
     fed = []
     for each in target.inputs:
-        made = f"made of the data's {each.raw}: {each.made}"
-        fed.append(("input", f"{each.tensor.name}: {spelled(each.tensor)}, {made}"))
+        made = f"from {each.raw}: {each.made}"
+        fed.append(("input", f"{each.tensor.name}: {batched(each.tensor)}; {made}"))
     read = [
         ("output", f"{each.tensor.name}: {spelled(each.tensor)}" + (each.read and f", {each.read}"))
         for each in target.outputs
@@ -208,7 +219,7 @@ def _bounds(target: TargetResult) -> list[tuple[str, str]]:
             f"{verdict.verdict}, {held(verdict)}{f' on {split}' if split else ''}"
             for split, verdict in verdicts
         ]
-        found.append(("bound", f"{text}: {'; '.join(parts) or 'not measured'}"))
+        found.append(("constraint", f"{text}: {'; '.join(parts) or 'not measured'}"))
     return found
 
 
@@ -263,7 +274,7 @@ def _stages(target: TargetResult) -> RenderableType:
     table.add_column("what each stage did to speed", overflow="fold")
     for name in ("form", "with it, x without"):
         table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("so it is", style="dim")
+    table.add_column("effect", style="dim")
     for each in target.stages:
         table.add_row(_text(each.stage), each.form, whole(each.ratio), each.word)
     return table

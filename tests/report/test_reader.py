@@ -169,6 +169,22 @@ def test_a_run_that_races_nothing_is_not_quick(made: Path) -> None:
     assert "quick" not in told(result, "terminal")
 
 
+def test_the_command_that_makes_it_again_names_the_recipe_where_it_lies(
+    made: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Guards against a command that only works in the recipe's own folder."""
+    (made / "recipes").mkdir(exist_ok=True)
+    recipe = made / "recipes" / "again.yaml"
+    recipe.write_text(
+        "model: ../m.onnx\ndata: {source: ../s.npz, inputs: {x: pixels}, label: label, "
+        "splits: {validation: validation, test: test}}\ntargets: [local/onnxruntime]\n"
+        "passes: [simplify-onnx]\n"
+    )
+    monkeypatch.chdir(made)
+    result = edgeopt.optimize(recipe, bench=False, store=made / "store")
+    assert "edgeopt optimize recipes/again.yaml" in told(result, "html")
+
+
 # -- names of classes
 
 
@@ -246,6 +262,7 @@ def test_a_result_says_how_the_chosen_artifact_is_fed_and_read(made: Path) -> No
         {"subtract": [], "divide": [255.0]}, {"subtract": [0.5], "divide": [0.25]},
     ]  # fmt: skip
     assert (read["tensor"]["name"], read["kind"], read["label"]) == ("scores", "classes", "label")
+    assert read["probabilities"] is False
     for view in ("terminal", "html"):
         text = told(result, view)
         assert "x / 255, then (x - 0.5) / 0.25" in text
@@ -333,6 +350,111 @@ def test_terms_of_the_table_are_explained_below_it(view: str) -> None:
         "int8, float16: the share of weights",
     ):
         assert said in text
+
+
+def changed(target: Any, **by_status: Any) -> Any:
+    """The target, its candidates of a status changed."""
+    found = [c.model_copy(update=by_status.get(c.status, {})) for c in target.candidates]
+    return target.model_copy(update={"candidates": tuple(found)})
+
+
+@VIEWS
+def test_the_reference_is_named_with_its_reason(view: str) -> None:
+    """Guards against ratios of two reports that are to different artifacts, and nobody says so."""
+    target = sample.sample_target(
+        machine={"runtimes": {"onnxruntime": "1.32.0", "openvino": "2026.4", "litert": "2.3"}}
+    )
+    target = changed(target, reference={"target": "local/onnxruntime"})
+    text = told(sample.sample_result(target), view)
+    assert "nothing else: export-onnx, in onnxruntime, the first of onnxruntime, openvino" in text
+    assert "It is none of the 8 candidates" in text
+    target = changed(target, reference={"status": "lost", "target": "local/onnxruntime"})
+    assert "It is one of the 9 candidates" in told(sample.sample_result(target), view)
+
+
+@VIEWS
+def test_how_many_inferences_were_timed_is_told(view: str) -> None:
+    """Guards against percentiles of nobody knows how many inferences."""
+    target = sample.sample_target()
+    found = []
+    for each in target.candidates:
+        own = {k: m.model_copy(update={"timed": 852} if "latency" in k else {})
+               for k, m in each.measurements.items()}  # fmt: skip
+        found.append(each.model_copy(update={"measurements": own}))
+    target = target.model_copy(update={"candidates": tuple(found)})
+    text = told(sample.sample_result(target), view)
+    assert "in 5 fresh processes of at least 852 timed inferences a side" in text
+    if view == "terminal":
+        assert "4,260 inferences: 852 in each of 5 processes" in text
+
+
+@VIEWS
+def test_the_test_split_is_said_to_score_the_source_too(view: str) -> None:
+    """Guards against "the winner alone" beside a figure of the source."""
+    text = told(sample.sample_result(), view)
+    assert "on which only the winner and the source are scored, once" in text
+
+
+@VIEWS
+def test_what_splits_share_is_told(view: str) -> None:
+    """Guards against a check whose result nobody hears of."""
+    plain = sample.sample_result()
+    assert "shared" not in told(plain, view)
+    data = {name: dict(facts) for name, facts in plain.data.items()}
+    data["test"]["unshared"] = ["calibration", "validation", "trained_on"]
+    data["validation"]["unshared"] = ["calibration", "test", "trained_on"]
+    text = told(plain.model_copy(update={"data": data}), view)
+    assert "no sample is shared between them, nor with calibration or what the source was" in text
+
+
+@VIEWS
+def test_how_a_bound_passes_and_what_schemes_are_is_told(view: str) -> None:
+    """Guards against verdicts and names that one has to look up."""
+    text = told(sample.sample_result(), view)
+    assert "constraint: passes where its whole 95% interval keeps it" in text
+    assert "u8s8: activations to uint8, weights to int8" in text
+    assert "u8s8-safe" not in text, "only those that are there"
+
+
+def test_the_page_spells_out_what_it_alone_shows() -> None:
+    """Guards against SQNR and a load time of nobody knows what."""
+    text = told(sample.sample_result(), "html")
+    assert "signal-to-quantization-noise ratio (SQNR)" in text
+    assert "load time: the runtime's opening of the file" in text
+
+
+@VIEWS
+def test_where_runners_up_lie_and_how_to_open_the_chosen_is_told(view: str) -> None:
+    """Guards against a folder that nobody hears of, and other settings than were measured."""
+    target = sample.sample_target(machine={"runtimes": {"onnxruntime": "1.32.0"}})
+    path = "runners-up/local/openvino/model.onnx"
+    target = changed(target, screened={"path": path}, chosen={"target": sample.TARGET})
+    text = told(sample.sample_result(target), view)
+    assert f"the fastest in each other runtime: {path}" in text
+    assert "onnxruntime 1.32.0: intra_op_num_threads=1" in text
+
+
+@VIEWS
+@pytest.mark.parametrize("first", [1, "batch"])
+def test_whether_the_batch_is_fixed_is_told(view: str, first: Any) -> None:
+    """Guards against a 1 in a shape that may or may not be free."""
+    made = image(tensor={"shape": (first, 2, 2, 3)})
+    text = told(sample.sample_result(sample.sample_target(inputs=(made,))), view)
+    assert ("batch fixed at 1" if first == 1 else "any batch") in text
+
+
+@VIEWS
+@pytest.mark.parametrize(
+    ("are", "said"),
+    [(True, "a probability for each class"), (False, "not a probability"), (None, "a score for")],
+)
+def test_whether_scores_are_probabilities_is_told(view: str, are: bool | None, said: str) -> None:
+    """Guards against scores that are read as probabilities."""
+    read = Output.model_validate(
+        {"tensor": {"name": "y", "dtype": "float32", "shape": (1, 3)}, "of": "y",
+         "kind": "classes", "probabilities": are}
+    )  # fmt: skip
+    assert said in told(sample.sample_result(sample.sample_target(outputs=(read,))), view)
 
 
 @VIEWS

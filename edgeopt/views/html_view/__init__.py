@@ -9,10 +9,10 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from edgeopt.schema.base import printable
-from edgeopt.schema.legend import QUICK, legend, races
+from edgeopt.schema.legend import PAGE, QUICK, legend, races
 from edgeopt.schema.measurement import MARKS
 from edgeopt.schema.result import Result, TargetResult
-from edgeopt.schema.shown import samples, setting, shown
+from edgeopt.schema.shown import runners_up, samples, setting, settings, shown
 from edgeopt.views.html_view.networks import pruned, searched
 from edgeopt.views.html_view.pareto import Plot, plotted
 from edgeopt.views.html_view.rows import (
@@ -95,7 +95,9 @@ def _section(target: TargetResult) -> dict[str, Any]:
         "word": word,
         "tone": tone,
         "rows": rows,
-        "legend": legend(target),
+        "legend": [*legend(target), *PAGE],
+        "settings": settings(target, of) if (of := shown(target)) else "",
+        "runners_up": runners_up(target),
         "races": {row.number: races(row.candidate) for row in rows},
         "tiles": tiles(target),
         "checks": checks(target),

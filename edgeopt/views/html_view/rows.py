@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from edgeopt.schema.constraint import Verdict
-from edgeopt.schema.feeding import spelled
+from edgeopt.schema.feeding import batched, spelled
 from edgeopt.schema.legend import MEMORY, memory_name
 from edgeopt.schema.measurement import Measurement
 from edgeopt.schema.quantities import find, is_metric, of_output, parts_of, short_of
 from edgeopt.schema.result import CandidateResult, SliceFigure, TargetResult
 from edgeopt.schema.shown import (
     Split,
+    among,
     below,
     bounds,
     by_split,
@@ -144,10 +145,10 @@ def _standing_out(figures: tuple[SliceFigure, ...]) -> list[tuple[str, str]]:
         lost = largest_drop(figures)
         drop = "none: no group lost"
         if lost and lost.difference:
-            drop = f"{lost.group}: {whole(lost.difference)} to source"
+            drop = f"{lost.group}: {whole(lost.difference)} to source{among(figures)}"
         found.append(("Largest drop", drop))
     kind = "class" if worst.column == "class" else "group"
-    return [*found, (f"Worst {kind}", f"{worst.group}: {whole(worst.figure)}")]
+    return [*found, (f"Worst {kind}", f"{worst.group}: {whole(worst.figure)}{among(figures)}")]
 
 
 def feeding(target: TargetResult) -> tuple[list[list[Cell]], list[list[Cell]]]:
@@ -155,8 +156,8 @@ def feeding(target: TargetResult) -> tuple[list[list[Cell]], list[list[Cell]]]:
     fed = [
         [
             Cell("Input", each.tensor.name),
-            Cell("Takes", spelled(each.tensor)),
-            Cell("Made of the data's", each.raw),
+            Cell("Takes", batched(each.tensor)),
+            Cell("From", each.raw),
             Cell("By", each.made),
         ]
         for each in target.inputs
@@ -196,7 +197,7 @@ def stages(target: TargetResult) -> list[list[Cell]]:
             Cell("Chain beside it", target.candidate(each.before).label),
             Cell("Form", each.form),
             Cell("With it, x without", told(each.ratio), below(each.ratio), strong=True),
-            Cell("So it is", each.word),
+            Cell("Effect", each.word),
         ]
         for each in target.stages
     ]
