@@ -92,12 +92,10 @@ def digits_apart(low: float, high: float, unit: str) -> int:
     """So many digits, up to 5, that the two ends of an interval read differently; else the
     usual ones."""
     usual = usual_digits(unit)
-    apart = (
-        digits
-        for digits in range(usual, MOST_DIGITS + 1)
-        if figure(low, unit, digits) != figure(high, unit, digits)
-    )
-    return next(apart, usual)
+    for digits in range(usual, MOST_DIGITS + 1):
+        if figure(low, unit, digits) != figure(high, unit, digits):
+            return digits
+    return usual
 
 
 def span(low: float, high: float, unit: str, digits: int = 3) -> str:

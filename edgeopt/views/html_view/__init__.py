@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections.abc import Collection
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -149,10 +150,12 @@ def _marks(rows: list[Row]) -> list[str]:
         for measurement in row.candidate.measurements.values():
             for mark in measurement.marks:
                 found.setdefault(mark, {})[row.number] = None
-    return [
-        f"{MARKS.get(mark, mark)} ({', '.join(f'#{number}' for number in found[mark])})"
-        for mark in sorted(found)
-    ]
+    return [f"{MARKS.get(mark, mark)} ({_numbered(found[mark])})" for mark in sorted(found)]
+
+
+def _numbered(rows: Collection[int]) -> str:
+    """The rows, or how many there are where they are many: each figure has its mark beside it."""
+    return f"{len(rows)} rows" if len(rows) > 5 else ", ".join(f"#{number}" for number in rows)
 
 
 def _title(result: Result) -> str:
