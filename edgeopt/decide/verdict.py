@@ -22,6 +22,7 @@ class _Ground:
     value: float
     low: float
     high: float
+    marks: tuple[str, ...] = ()
 
     @property
     def exact(self) -> bool:
@@ -60,6 +61,7 @@ def judge(
         margin=sign * (ground.value - constraint.bound),
         basis=constraint.basis,
         unit=unit,
+        marks=ground.marks,
         sentence=_sentence(constraint, value, ground, word),
     )
 
@@ -95,7 +97,7 @@ def _ground(
     paired = {"absolute": value, "difference": difference, "ratio": ratio}[basis]
     if paired is not None or source is None:
         found = paired or value
-        return _Ground(found.value, *found.interval)
+        return _Ground(found.value, *found.interval, found.marks)
     (low, high), (source_low, source_high) = value.interval, source.interval
     if basis == "difference":
         return _Ground(value.value - source.value, low - source_high, high - source_low)
@@ -138,6 +140,8 @@ def _sentence(
         what += f" in {value.where}"
     if not ground.exact:
         what += f" (95% interval {span(ground.low, ground.high, shown, digits)})"
+    if ground.marks:
+        what += f", marked {', '.join(ground.marks)}"
     return f"{what}; {_asked(constraint, shown)}: {word}"
 
 

@@ -108,9 +108,10 @@ def held(verdict: Verdict) -> str:
     text = figure(verdict.value, unit, digits)
     if verdict.basis == "difference" and verdict.value > 0:
         text = f"+{text}"
-    if verdict.low == verdict.high:
-        return text
-    return f"{text} ({span(verdict.low, verdict.high, unit, digits)})"
+    exact = verdict.low == verdict.high
+    within = "" if exact else span(verdict.low, verdict.high, unit, digits)
+    beside = ", ".join(filter(None, [within, *verdict.marks]))
+    return f"{text} ({beside})" if beside else text
 
 
 def setting(target: TargetResult) -> str:

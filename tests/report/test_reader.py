@@ -14,12 +14,17 @@ from pages import Text
 
 import edgeopt
 from edgeopt.bench import peak
+from edgeopt.decide.verdict import judge
 from edgeopt.pipeline.decision import told_error
 from edgeopt.report import draw
+from edgeopt.schema.base import counted
+from edgeopt.schema.constraint import parse_constraint
 from edgeopt.schema.conversion import Conversion
 from edgeopt.schema.errors import EdgeoptError
 from edgeopt.schema.feeding import Input, Output
+from edgeopt.schema.measurement import Measurement
 from edgeopt.schema.result import Result
+from edgeopt.schema.shown import held
 
 
 def told(result: Any, view: str) -> str:
@@ -492,6 +497,34 @@ def test_a_mark_stands_beside_the_figure_that_it_is_of(view: str) -> None:
     told_there = {"terminal": "0.41x (0.41 to 0.42x, wide)", "html": "0.41x 0.41 to 0.42x · wide"}
     assert told_there[view] in text
     assert "wide: the interval of a ratio is wider than 3% to each side" in text.lower()
+
+
+def test_a_verdict_on_a_marked_figure_says_so() -> None:
+    """Guards against a bound on p99 that passes by a handful of inferences."""
+    figure = Measurement(
+        quantity="latency.p99", value=7.2, unit="ms", low=7.0, high=7.4, marks=("few",)
+    )
+    verdict = judge(parse_constraint("latency.p99 <= 8 ms"), figure)
+    assert "latency.p99 7.20 ms (95% interval 7.00 to 7.40 ms), marked few;" in verdict.sentence
+    assert held(verdict) == "7.20 ms (7.00 to 7.40 ms, few)"
+
+
+def test_what_is_one_is_not_told_as_several() -> None:
+    """Guards against "Racing 1 candidates"."""
+    assert [counted(n, "candidate") for n in (0, 1, 1200)] == [
+        "0 candidates", "1 candidate", "1,200 candidates",
+    ]  # fmt: skip
+
+
+def test_what_pruning_reached_is_told_beside_what_was_asked() -> None:
+    """Guards against 0.25 of something, kept or removed."""
+    target = sample.sample_target()
+    costs = {"before": {"macs": 1000, "parameters": 80}, "after": {"macs": 245, "parameters": 20}}
+    chosen = target.candidates[1]
+    step = chosen.chain[0].model_copy(update={"found": {"layers": [], **costs}})
+    target = changed(target, chosen={"chain": (step, *chosen.chain[1:])})
+    text = told(sample.sample_result(target), "terminal")
+    assert "pruned to 24.5% of multiply-accumulates and 25.0% of parameters" in text
 
 
 def test_a_candidate_that_guesses_is_told_so_without_names_of_jobs() -> None:
