@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,6 +28,7 @@ SAMPLES = 64
 HALF_WIDTH = 0.03  # of the log-ratio of medians
 FEWEST_TURNS, MOST_LOOPS = 6, 400
 ROUGH_LOOPS = 3
+FAR = 3.0  # times the median: so high a percentile tells of the machine, not of the model
 HOT = "{device} slowed down while it was timed; it cools, and one process is taken again"
 
 Progress = Callable[..., None]
@@ -70,6 +71,10 @@ class Run:
     def throttled(self) -> bool:
         """Whether the device slowed down meanwhile."""
         return bool(self.before and self.after and throttled(self.before, self.after))
+
+    def timed(self, side: str) -> int:
+        """How many inferences of a side were timed."""
+        return sum(map(len, self.turns[side]))
 
     def percentile(self, side: str, percent: float) -> float:
         """Milliseconds, over all inferences of a side."""
@@ -233,12 +238,15 @@ def value_of(
     each = {side: {"machine": machines[side], **frame} for side in SIDES}
     for quantity, percent in PERCENTILES.items():
         found = geometric_interval([run.ratio(percent) for run in runs])
-        wide = ["wide"] if percent == 50.0 and found.half_width > HALF_WIDTH else []
-        name = f"ratio.{quantity}"
-        ratio[quantity] = _measurement(name, "x", found, both, marks + wide)
+        wide = ["wide"] if found.half_width > HALF_WIDTH else []
+        name, doubts = f"ratio.{quantity}", _doubts(runs, percent, SIDES)
+        frame = {**both, "timed": _timed(runs, SIDES)}
+        ratio[quantity] = _measurement(name, "x", found, frame, [*marks, *wide, *doubts])
         for side in SIDES:
             times = geometric_interval([run.percentile(side, percent) for run in runs])
-            sides[side][quantity] = _measurement(quantity, "ms", times, each[side], marks)
+            doubts = _doubts(runs, percent, side)
+            frame = {**each[side], "timed": _timed(runs, side)}
+            sides[side][quantity] = _measurement(quantity, "ms", times, frame, [*marks, *doubts])
     for side in SIDES:
         loads = geometric_interval([run.load_ns[side] / 1e6 for run in runs])
         sides[side]["load_time"] = _measurement("load_time", "ms", loads, each[side], marks)
@@ -251,6 +259,22 @@ def value_of(
         "load": [run.load for run in runs],
         "samples": frame["samples"],
     }
+
+
+def _timed(runs: Sequence[Run], sides: Iterable[str]) -> int:
+    """The fewest inferences that were timed of any of ``sides`` in one process."""
+    return min(run.timed(side) for run in runs for side in sides)
+
+
+def _doubts(runs: Sequence[Run], percent: float, sides: Iterable[str]) -> list[str]:
+    """Marks of a percentile: no inference lies above it, or it lies far above the median."""
+    few = _timed(runs, sides) * (100.0 - percent) < 100.0
+    far = any(_typical(runs, side, percent) > FAR * _typical(runs, side, 50.0) for side in sides)
+    return [*(["few"] if few else []), *(["far"] if far else [])]
+
+
+def _typical(runs: Sequence[Run], side: str, percent: float) -> float:
+    return geometric_interval([run.percentile(side, percent) for run in runs]).value
 
 
 def _measurement(

@@ -76,27 +76,26 @@ def _show(raced: dict[str, Any], data: str) -> None:
         "bold",
     )
     counted = any("instructions" in file["measurements"] for file in raced["files"])
-    shown = COUNTED if counted else SHOWN
-    rows = []
+    columns = COUNTED if counted else SHOWN
+    rows, figures = [], []
     for file in raced["files"]:
         cells = [file["path"], lazy.target.parse_target(file["target"]).runtime]
-        for quantity in shown:
+        for quantity in columns:
             raw = file["measurements"].get(quantity)
             if raw is None:
                 cells.append("-")
                 continue
             found = lazy.measurement.Measurement.model_validate(raw)
-            cell = lazy.measurement.figure(found.value, found.unit)
-            if quantity.endswith("latency.p50"):
-                cell += f"\n{lazy.measurement.span(*found.interval, found.unit)}"
-            cells.append(cell)
+            figures.append(found)
+            beside = [lazy.shown.interval(found)] if quantity.endswith("latency.p50") else []
+            cells.append("\n".join(filter(None, [lazy.shown.told(found), *beside, *found.marks])))
         cells.append(lazy.measurement.figure(file["size_bytes"], "bytes"))
         cells.append(", ".join(f"{n} {name}" for name, n in file["placement"].items()))
         rows.append(cells)
-    headers = ["file", "runtime", *map(_header, shown), "size", "nodes"]
+    headers = ["file", "runtime", *map(_header, columns), "size", "nodes"]
     lazy.layout.show_table(headers, rows, right=",".join(headers[2:-1]))
-    for mark in sorted({mark for file in raced["files"] for mark in file["marks"]}):
-        lazy.layout.show_line(f"note: {lazy.measurement.MARKS.get(mark, mark)}", "dim")
+    for mark in lazy.shown.marks(figures):
+        lazy.layout.show_line(f"note: {mark}", "dim")
     for row in raced["lost"]:
         error = lazy.errors.from_record(row["error"])
         lazy.layout.show_line(

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from edgeopt.schema import errors as errors
     from edgeopt.schema import measurement as measurement
     from edgeopt.schema import quantities as quantities
+    from edgeopt.schema import shown as shown
     from edgeopt.schema import target as target
 
 _HOMES = {
@@ -31,6 +32,7 @@ _HOMES = {
     "measurement": "edgeopt.schema.measurement",
     "progress": "edgeopt.listeners.progress",
     "quantities": "edgeopt.schema.quantities",
+    "shown": "edgeopt.schema.shown",
     "step": "edgeopt.step",
     "store": "edgeopt.store",
     "target": "edgeopt.schema.target",

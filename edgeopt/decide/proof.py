@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
-from edgeopt.schema.measurement import Measurement, figure
+from edgeopt.schema.measurement import Measurement
 from edgeopt.schema.quantities import find
-from edgeopt.schema.shown import less_is_better
+from edgeopt.schema.shown import interval, less_is_better, told, whole
 
 TIE = 0.005  # of a ratio: below that, the smaller file wins
 NAMED = 2  # rivals that a sentence names
@@ -71,21 +71,25 @@ def proof(
     return "proven" if mine.interval[0] > theirs.interval[1] else "open"
 
 
-def praise(name: str, objective: str, rivals: Sequence[Rival]) -> str:
-    """What may be said of the chosen: that it is the best measured only where that is proven."""
+def praise(name: str, objective: str, rivals: Sequence[Rival], quick: bool = False) -> str:
+    """What may be said of the chosen: that it is the best measured only where that is proven.
+
+    ``quick``: all of its races were short.
+    """
+    short = ", in short races" if quick and is_raced(objective) else ""
     ties = [rival for rival in rivals if rival.proof == "tie"]
     level = [rival.name for rival in rivals if rival.proof == "open" and rival.raced]
     absent = [rival.name for rival in rivals if rival.proof == "open" and not rival.raced]
     if not ties and not level and not absent:
-        return f"{name} is the best measured artifact"
+        return f"{name} is the best measured artifact by {objective}{short}"
     parts = []
     if ties:
         sizes = {rival.smaller for rival in ties}
         known = {True: ", and smaller", None: ", and of the same size"}
         size = known.get(next(iter(sizes)), "") if len(sizes) == 1 else ""
-        parts.append(f"in a tie with {_listed([rival.name for rival in ties])}{size}")
+        parts.append(f"in a tie with {_listed([rival.name for rival in ties])}{size}{short}")
     else:
-        parts.append(f"ahead by {objective}")
+        parts.append(f"ahead by {objective}{short}")
     if level:
         parts.append(f"not proven better than {_listed(level)}: their intervals overlap")
     if absent:
@@ -106,19 +110,31 @@ def lost_to(
     ``found`` what is proven of the chosen.
     """
     what = " the reference's" if f"ratio.{objective}" in mine else ""
-    told = f"{objective} {_told(objective, mine)}{what}, the chosen has {_told(objective, theirs)}"
+    both = f"{objective} {_told(objective, mine)}{what}, the chosen has {_told(objective, theirs)}"
     race = ""
     if direct is not None:
-        low, high = direct.interval
         race = (
-            f"raced head to head it took {direct.value:.3f}x as long as the chosen (95% interval "
-            f"{low:.3f} to {high:.3f})"
+            f"raced head to head it took {told(direct)} as long as the chosen (95% interval "
+            f"{interval(direct)})"
         )
     if found == "tie":
-        return f"a tie with the chosen{_by_size(mine, theirs)}: {race or told}"
+        return f"a tie with the chosen{_by_size(mine, theirs)}: {race or both}"
     if found == "open" and not race:
-        return f"{told}; not proven, for their intervals overlap"
-    return f"{told}; {race}" if race else told
+        return f"{both}; not proven, for their intervals overlap"
+    return f"{both}; {race}" if race else both
+
+
+def reference_lost_to(
+    objective: str,
+    mine: Mapping[str, Measurement],
+    theirs: Mapping[str, Measurement],
+    found: Proof,
+) -> str:
+    """The same of the reference, which raced directly against the chosen."""
+    race = f"the chosen takes {whole(theirs[f'ratio.{objective}'])} its {objective}"
+    if found == "tie":
+        return f"a tie with the chosen{_by_size(mine, theirs)}: {race}"
+    return race
 
 
 def _by_size(mine: Mapping[str, Measurement], theirs: Mapping[str, Measurement]) -> str:
@@ -130,7 +146,7 @@ def _by_size(mine: Mapping[str, Measurement], theirs: Mapping[str, Measurement])
 
 def _told(objective: str, measured: Mapping[str, Measurement]) -> str:
     found = measured.get(f"ratio.{objective}") or measured.get(objective)
-    return figure(found.value, found.unit) if found else "not measured"
+    return told(found) if found else "not measured"
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from math import exp, hypot, log
 
-from edgeopt.schema.measurement import Measurement, figure, span
+from edgeopt.schema.measurement import Measurement
 from edgeopt.schema.plan import Candidate
 from edgeopt.schema.result import StageFigure
+from edgeopt.schema.shown import whole
 
 Measured = Mapping[str, Mapping[str, Measurement]]
 FORMS = ("int8", "float16", "float32")
@@ -74,9 +75,8 @@ def dropped(
         before = candidates[each.before]
         absent = not set(each.stage.split(" > ")) & set(won.stages)
         if each.slows and absent and before.rest == won.rest:
-            low, high = each.ratio.interval
             found.append(
                 f"stage '{each.stage}' was dropped: after it, '{' > '.join(before.rest)}' takes "
-                f"{figure(each.ratio.value, 'x')} ({span(low, high, 'x')}) as long as before"
+                f"{whole(each.ratio)} as long as before"
             )
     return found

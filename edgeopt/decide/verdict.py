@@ -11,7 +11,7 @@ from math import isclose
 
 from edgeopt.schema.constraint import Constraint, Verdict, VerdictWord
 from edgeopt.schema.errors import UsageError
-from edgeopt.schema.measurement import Measurement, figure
+from edgeopt.schema.measurement import Measurement, digits_apart, figure, span, usual_digits
 from edgeopt.schema.quantities import declared
 
 
@@ -22,6 +22,7 @@ class _Ground:
     value: float
     low: float
     high: float
+    marks: tuple[str, ...] = ()
 
     @property
     def exact(self) -> bool:
@@ -60,6 +61,7 @@ def judge(
         margin=sign * (ground.value - constraint.bound),
         basis=constraint.basis,
         unit=unit,
+        marks=ground.marks,
         sentence=_sentence(constraint, value, ground, word),
     )
 
@@ -95,7 +97,7 @@ def _ground(
     paired = {"absolute": value, "difference": difference, "ratio": ratio}[basis]
     if paired is not None or source is None:
         found = paired or value
-        return _Ground(found.value, *found.interval)
+        return _Ground(found.value, *found.interval, found.marks)
     (low, high), (source_low, source_high) = value.interval, source.interval
     if basis == "difference":
         return _Ground(value.value - source.value, low - source_high, high - source_low)
@@ -121,30 +123,26 @@ def _sentence(
     constraint: Constraint, value: Measurement, ground: _Ground, word: VerdictWord
 ) -> str:
     name, unit = constraint.quantity, declared(constraint.quantity).unit
-    digits = 4 if unit == "fraction" else 3
-    told = figure(value.value, unit, digits)
+    told = figure(value.value, unit, usual_digits(unit))
+    points = constraint.basis == "difference" and unit == "fraction"
+    shown = "x" if constraint.basis == "ratio" else "pt" if points else unit
+    digits = digits_apart(ground.low, ground.high, shown)
     if constraint.basis == "ratio":
-        what, shown = f"{name} {told} is {figure(ground.value, 'x', digits)} source", "x"
+        what = f"{name} {told} is {figure(ground.value, shown, digits)} source"
     elif constraint.basis == "difference":
-        shown = "pt" if unit == "fraction" else unit
         side = "above" if ground.value > 0 else "below"
-        what = f"{name} {told} is {figure(abs(ground.value), shown)} {side} source"
+        what = f"{name} {told} is {figure(abs(ground.value), shown, digits)} {side} source"
         if ground.value == 0:
             what = f"{name} {told} equals source"
     else:
-        what, shown = f"{name} {told}", unit
+        what = f"{name} {told}"
     if value.where:
         what += f" in {value.where}"
     if not ground.exact:
-        what += f" (95% interval {_span(ground, shown, digits)})"
+        what += f" (95% interval {span(ground.low, ground.high, shown, digits)})"
+    if ground.marks:
+        what += f", marked {', '.join(ground.marks)}"
     return f"{what}; {_asked(constraint, shown)}: {word}"
-
-
-def _span(ground: _Ground, unit: str, digits: int) -> str:
-    """``-0.55 to -0.07pt``: the unit once where both ends share it."""
-    low, high = figure(ground.low, unit, digits), figure(ground.high, unit, digits)
-    suffix = high.lstrip("-0123456789.,")
-    return f"{low.removesuffix(suffix) if suffix else low} to {high}"
 
 
 def _asked(constraint: Constraint, unit: str) -> str:

@@ -19,7 +19,7 @@ from edgeopt.transport.kinds import Note
 from edgeopt.transport.lease import LocalLease
 from edgeopt.transport.lock import bench_lock
 
-WAITS = "waiting until another run of edgeopt on this machine has timed what it is timing"
+WAITS = "waiting for another run of edgeopt on this machine to finish timing"
 
 
 class LocalDevice:

@@ -14,6 +14,7 @@ from edgeopt.pipeline.decision import Decision
 from edgeopt.pipeline.ending import failed, nobody, tested
 from edgeopt.pipeline.measure import Bench, Entry, sizes
 from edgeopt.pipeline.standing import standing_of
+from edgeopt.schema.base import counted
 from edgeopt.schema.constraint import Constraint, Verdict
 from edgeopt.schema.event import Event
 from edgeopt.schema.measurement import Measurement
@@ -84,7 +85,7 @@ class Contest:
     def built(self) -> Decision:
         """The decision where nothing is to be measured."""
         made = sum(e.error is None for e in self.eligible())
-        told = f"{made} candidates built and checked; nothing was measured"
+        told = f"{counted(made, 'candidate')} built and checked; nothing was measured"
         return failed(self) or Decision("built", told)
 
     def score(self) -> None:
@@ -102,7 +103,7 @@ class Contest:
 
     def _short_races(self, entries: list[Entry]) -> None:
         others = [entry for entry in entries if entry is not self.reference]
-        text = f"Racing {len(others)} candidates against the reference, {self.protocol}"
+        text = f"Racing {counted(len(others), 'candidate')} against the reference, {self.protocol}"
         self.phase(text, len(others))
         self._race_each(others, self.protocol)
         if self.reference in entries:
@@ -160,7 +161,8 @@ class Contest:
 
     def _full_races(self, entries: list[Entry]) -> None:
         others = [entry for entry in entries if entry is not self.reference]
-        self.phase(f"Racing the best {len(entries)} in full", 2 * len(others))
+        best = f"the best {len(entries)}" if len(entries) > 1 else "the best"
+        self.phase(f"Racing {best} in full", 2 * len(others))
         self._race_each(others, "full")
         if self.reference in entries:
             self._seat_reference("full")

@@ -47,7 +47,7 @@ def praised(contest: Contending, chosen: Entry) -> str:
             )
             smaller = None if sizes[0] == sizes[1] else sizes[0] < sizes[1]
             rivals.append(Rival(contest.name(entry), found, smaller, None not in (mine, theirs)))
-    return praise(contest.name(chosen), contest.objective, rivals)
+    return praise(contest.name(chosen), contest.objective, rivals, contest.quick)
 
 
 def tested(contest: Contending, chosen: Entry) -> Decision:
@@ -72,7 +72,7 @@ def tested(contest: Contending, chosen: Entry) -> Decision:
     }
     stands = standing(constraints, verdicts)
     if stands == "feasible":
-        how = "it holds on the test split" if verdicts else "no bound concerns the test split"
+        how = "it holds on the test split" if verdicts else "no constraint concerns the test split"
         return Decision("chosen", f"{told}; {how}", chosen, test=test)
     bad = worst(verdicts)
     assert bad is not None

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
+
 from edgeopt.answers.labels import fit, form_of_tensor
 from edgeopt.data.tensors import Binding
 from edgeopt.pipeline.labelled import told_of
@@ -10,6 +14,7 @@ from edgeopt.planner import tensors_job
 from edgeopt.recipe import Recipe
 from edgeopt.schema.artifact import Tensor
 from edgeopt.schema.feeding import Input, Output, Scaling
+from edgeopt.schema.job import ArrayRef
 
 SPLIT = "validation"
 
@@ -47,17 +52,31 @@ def outputs_of(bench: Bench, entry: Entry) -> tuple[Output, ...]:
     mine, theirs = entry.made.signature.outputs, bench.known.source.signature.outputs
     by_name = {tensor.name for tensor in mine} == {tensor.name for tensor in theirs}
     of = mine if by_name else theirs
-    return tuple(_output(bench, tensor, own) for tensor, own in zip(mine, of, strict=False))
+    kept = bench.kept_of_source(SPLIT)
+    return tuple(
+        _output(bench, tensor, own, kept.get(own.name))
+        for tensor, own in zip(mine, of, strict=False)
+    )
 
 
-def _output(bench: Bench, tensor: Tensor, own: Tensor) -> Output:
+def _output(bench: Bench, tensor: Tensor, own: Tensor, kept: ArrayRef | None) -> Output:
     known = bench.known
     label, kind = known.labelled.get(own.name, ""), ""
     if any(label in arrays.labels for arrays in known.raw.values()):
         kind = fit(told_of(label, known.raw, bench.store).form, form_of_tensor(own))
     names = known.classes.get(own.name, ())
     form = {"tensor": tensor, "of": own.name, "label": label, "kind": kind, "classes": names}
+    if kept is not None and (kind == "classes" or names):
+        form["probabilities"] = _probabilities(bench.store.get_array(kept))
     return Output.model_validate(form)
+
+
+def _probabilities(scores: Any) -> bool | None:
+    """Whether (n, classes) of scores are probabilities; None for any other shape."""
+    if scores.ndim != 2 or scores.shape[1] < 2:
+        return None
+    rows = np.asarray(scores, np.float64)
+    return bool((rows >= 0).all() and np.allclose(rows.sum(axis=-1), 1.0, atol=1e-3))
 
 
 def _decoded(recipe: Recipe, shape: tuple[int, ...]) -> str:

@@ -36,6 +36,7 @@ from edgeopt.pipeline.write import check_writable, write_result
 from edgeopt.planner import SOURCE_CHECK
 from edgeopt.planner import make_plan as plan_jobs
 from edgeopt.recipe import Recipe
+from edgeopt.schema.base import counted
 from edgeopt.schema.errors import from_record
 from edgeopt.schema.event import Event
 from edgeopt.schema.job import Outcome
@@ -81,7 +82,7 @@ def run_recipe(
         for note in [*known.notes, *plan.notes, *away]:
             on_event(Event(what="note", text=note))
         count = sum(c.eligible for c in plan.candidates)
-        on_event(Event(what="phase", text=f"Building {count} candidates"))
+        on_event(Event(what="phase", text=f"Building {counted(count, 'candidate')}"))
         outcomes.update(engine.run(plan.jobs, outcomes))
         of_source = _notes_of_source(outcomes, on_event)
         checked = check_saturation(work, plan) if bench and not quick else Checked(plan)
@@ -123,7 +124,7 @@ def run_recipe(
         seconds=round(time.monotonic() - clock, 3),
         quick=in_short,
         recipe=asked.spelled(),
-        recipe_path=recipe.path.name if recipe.path else "",
+        recipe_path=_told(recipe.path) if recipe.path else "",
         source=source_facts(outcomes, contests[0].bench),
         data=data_facts(known),
         classes=dict(known.classes),
@@ -135,6 +136,12 @@ def run_recipe(
         exit_code=exit_code_of(results),
     )
     return write_result(result, store, out) if out is not None else result
+
+
+def _told(path: Path) -> str:
+    """A path below the working folder as it is typed there; of others the name alone."""
+    whole, here = path.resolve(), Path.cwd().resolve()
+    return whole.relative_to(here).as_posix() if whole.is_relative_to(here) else path.name
 
 
 def _notes_of_source(outcomes: Mapping[str, Outcome], on_event: OnEvent) -> tuple[str, ...]:

@@ -36,7 +36,7 @@ from edgeopt.schema.target import parse_target
 from edgeopt.transport.kinds import device_named
 
 Role = Literal["calibration", "validation", "test", "train"]
-OPEN = "open"
+OPEN = "source"
 ROLES: tuple[Role, ...] = ("calibration", "validation", "test", "train")
 
 
@@ -228,6 +228,7 @@ def prepare(recipe: Recipe, engine: Engine) -> tuple[Known, dict[str, Outcome]]:
         source=source,
         source_job=OPEN,
         raw=raw,
+        unshared=_unshared(outcomes["data:overlap"]),
         raw_jobs=raw_jobs,
         groups=groups,
         host_isa=host_isa(),
@@ -280,3 +281,11 @@ def _content(digest: Callable[[Path, str], str], path: Path, split: str) -> str:
         return digest(path, split)
     except OSError as error:
         raise DataError(error.strerror or str(error), where=str(path)) from None
+
+
+def _unshared(overlap: Outcome) -> dict[str, tuple[str, ...]]:
+    """By split, what it was found to share no sample with."""
+    found: dict[str, tuple[str, ...]] = {}
+    for pair in overlap.value["pairs"]:
+        found[pair["split"]] = (*found.get(pair["split"], ()), pair["against"])
+    return found

@@ -15,7 +15,7 @@ from edgeopt.pipeline.measure import Bench
 from edgeopt.pipeline.prepare import OPEN
 from edgeopt.planner import Known
 from edgeopt.schema.job import Outcome
-from edgeopt.schema.measurement import Measurement, figure, span
+from edgeopt.schema.measurement import Measurement
 from edgeopt.schema.plan import Plan
 from edgeopt.schema.result import (
     CandidateResult,
@@ -26,6 +26,7 @@ from edgeopt.schema.result import (
     SliceFigure,
     TargetResult,
 )
+from edgeopt.schema.shown import whole
 from edgeopt.schema.target import TargetGroup
 
 
@@ -145,10 +146,11 @@ def quick_note() -> str:
     """What a quick run leaves out, and what that means for its figures."""
     short, full = SCHEDULES["short"], SCHEDULES["full"]
     return (
-        f"quick run: every candidate was raced once, in {short.processes} fresh processes; without "
-        f"--quick the fastest race in {full.processes} to {full.most_processes}, and the winner "
-        "once more. Use it to try a recipe out: its times are not to be quoted. Accuracy and size "
-        "are those of a full run; memory was measured only if the recipe asks for it"
+        f"quick run: no candidate raced more than once, in {short.processes} fresh processes; "
+        f"without --quick the fastest few race again, in {full.processes} to "
+        f"{full.most_processes} processes, and the winner once more after that. A quick run is to "
+        "try a recipe out: its times are not to be quoted. Accuracy and size are the same without "
+        "--quick; memory was measured only if the recipe asks for it"
     )
 
 
@@ -162,7 +164,7 @@ def slower(found: TargetResult) -> str:
     how, what = ("longer", "instructions") if counted else ("slower", "p50 latency")
     return (
         f"on {found.target} the chosen artifact is {how} than the reference: "
-        f"{figure(ratio.value, 'x')} ({span(*ratio.interval, 'x')}) its {what}"
+        f"{whole(ratio)} its {what}"
     )
 
 
@@ -218,6 +220,7 @@ def data_facts(known: Known) -> dict[str, Any]:
             "digest": raw.digest,
             "labels": {name: ref.to_json() for name, ref in raw.labels.items()},
             "labelled": dict(known.labelled),
+            "unshared": list(known.unshared.get(role, ())),
         }
         for role, raw in known.raw.items()
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from edgeopt.decide.choose import worst
-from edgeopt.decide.proof import lost_to
+from edgeopt.decide.proof import lost_to, reference_lost_to
 from edgeopt.pipeline.contending import Contending
 from edgeopt.pipeline.decision import Decision, told_error
 from edgeopt.pipeline.measure import Entry
@@ -53,6 +53,8 @@ def _standing(contest: Contending, entry: Entry, decision: Decision) -> tuple[Ca
         return "screened", f"{ahead}, so not raced in full: {told}"
     chosen = decision.chosen
     direct, found = contest.direct(entry, chosen), contest.proven(chosen, entry)
+    if entry is contest.reference and direct is not None:
+        return "lost", reference_lost_to(contest.objective, entry.measured, chosen.measured, found)
     return "lost", lost_to(contest.objective, entry.measured, chosen.measured, direct, found)
 
 

@@ -28,7 +28,7 @@ class Known:
     ``raw`` the arrays of each split and ``raw_jobs`` the jobs that loaded them; ``version``
     gives the version of an installed library, ``code`` what a pass names of the user's;
     ``host_isa`` is where passes run. Targets that could not be reached are in no group.
-    ``notes`` tell how the data was read.
+    ``notes`` tell how the data was read, ``unshared`` which splits were found to share no sample.
     """
 
     source: Description
@@ -42,4 +42,5 @@ class Known:
     labelled: Mapping[str, str] = field(default_factory=dict)  # output -> array of its labels
     classes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # output -> names
     code: Callable[[str], UserCode] = lambda named: UserCode({}, "", named)
+    unshared: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # split -> others
     notes: tuple[str, ...] = ()

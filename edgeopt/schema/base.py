@@ -31,6 +31,11 @@ def digest_of(value: Any) -> str:
     return hashlib.sha256(canonical(value)).hexdigest()
 
 
+def counted(n: int, noun: str) -> str:
+    """``1 candidate``, ``3 candidates``."""
+    return f"{n:,} {noun}" + ("" if n == 1 else "s")
+
+
 def printable(text: str) -> str:
     """Text from outside (names of models, tensors, files), safe to show on a terminal or page.
 

@@ -77,6 +77,7 @@ class Verdict(Noun):
     basis: Literal["absolute", "difference", "ratio"]
     unit: str
     sentence: str
+    marks: tuple[str, ...] = ()  # of the figure that was judged
 
 
 def prefixes(prefix: str, target: str) -> bool:

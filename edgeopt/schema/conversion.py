@@ -16,7 +16,8 @@ class Conversion(Noun):
 
     ``weights`` is the share of the parameters, by count, that the file holds so. ``macs`` is the
     share of the multiply-accumulates whose arithmetic is so, None where shapes do not tell or
-    there are none; ``macs_hybrid`` is the share with int8 weights and float activations.
+    there are none; ``macs_hybrid`` is the share with int8 weights and float activations,
+    which the runtime itself quantizes for the product where they are so ``as_it_runs``.
     ``by`` is the runtime with its version and instruction set, or ``the file`` where no runtime
     could be asked, and ``note`` says why.
     """
@@ -25,6 +26,7 @@ class Conversion(Noun):
     weights: float
     macs: float | None = None
     macs_hybrid: float = 0.0
+    as_it_runs: bool = False
     float_weights: dict[str, float] = {}  # operator -> share of all parameters it has in float32
     float_operators: dict[str, int] = {}  # operator -> how many compute in float32
     by: str = BY_FILE
@@ -32,18 +34,19 @@ class Conversion(Noun):
 
     @property
     def sentence(self) -> str:
-        """``int8: 100% of weights, 98% of MACs; float: Softmax, Resize``."""
+        """``int8: 100% of weights, 98% of MACs; float: 1 Softmax, 2 Resize``."""
         parts = [self._shares]
         if self.macs_hybrid:
             mixed = _share(self.macs_hybrid)
-            parts.append(f"{mixed} of MACs with int8 weights and float activations")
+            flowing = "activations quantized as it runs" if self.as_it_runs else "float activations"
+            parts.append(f"{mixed} of MACs with int8 weights and {flowing}")
         kept = [name for name, share in self.float_weights.items() if share >= SEEN]
         if kept:
             parts.append(f"{_share(1 - self.weights)} of weights stay float32: {_listed(kept)}")
         if self.macs == 0.0 and not self.macs_hybrid:
             parts.append("all MACs in float32")
-        elif others := [name for name in self.float_operators if name not in kept]:
-            parts.append(f"float: {_listed(others)}")
+        elif others := {k: n for k, n in self.float_operators.items() if k not in kept}:
+            parts.append(f"float: {_listed([f'{n} {name}' for name, n in others.items()])}")
         return "; ".join(parts) + (", by the file" if self.by == BY_FILE else "")
 
     @property

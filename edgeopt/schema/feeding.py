@@ -7,6 +7,11 @@ from typing import Literal
 from edgeopt.schema.artifact import Tensor
 from edgeopt.schema.base import Noun
 
+SCORES = {  # whether they are probabilities -> in words
+    True: "a probability for each class",
+    False: "a score for each class (not a probability: they do not sum to 1)",
+    None: "a score for each class",
+}
 RANGES = {"int8": (-128, 127), "uint8": (0, 255)}  # of codes
 
 
@@ -70,6 +75,7 @@ class Output(Noun):
     label: str = ""  # array of the data that it is held against
     kind: Literal["", "classes", "values", "places", "several"] = ""  # how the two fit
     classes: tuple[str, ...] = ()  # the name of each, from 0
+    probabilities: bool | None = None  # whether scores of classes are; None: not known
 
     @property
     def read(self) -> str:
@@ -80,7 +86,7 @@ class Output(Noun):
             sign, far = ("+", -zero) if zero < 0 else ("-", zero)
             parts.append(f"real values are {scale:.9g} * (code {sign} {far})")
         if self.kind == "classes" or self.classes:
-            parts.append("a score for each class, the highest is the answer")
+            parts.append(f"{SCORES[self.probabilities]}, the highest is the answer")
         elif self.kind == "values":
             parts.append(f"the values of '{self.label}'")
         elif self.label:
@@ -93,6 +99,13 @@ class Output(Noun):
 def spelled(tensor: Tensor) -> str:
     """``float32 (1, 28, 28, 1) NHWC``."""
     return f"{tensor.dtype} {_shape(tensor.shape)}" + (f" {tensor.layout}" if tensor.layout else "")
+
+
+def batched(tensor: Tensor) -> str:
+    """``float32 (1, 28, 28, 1) NHWC, batch fixed at 1``: of the first axis, which is the batch."""
+    first = tensor.shape[0] if tensor.shape else None
+    batch = "any batch" if isinstance(first, str) else f"batch fixed at {first}"
+    return spelled(tensor) + ("" if first is None else f", {batch}")
 
 
 def _shape(shape: tuple[int | str, ...]) -> str:

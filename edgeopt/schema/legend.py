@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+
+from edgeopt.schema.base import counted
 from edgeopt.schema.result import CandidateResult, TargetResult
 
 ADDED = "peak memory added"
@@ -10,6 +13,7 @@ MEMORY = {  # name -> what the figure is over
     ADDED: "over what the process held just before it loaded the model",
     THERE: "the most that the runtime held there",
 }
+ONE = "in one process, so without an interval"
 RACES = {  # how a candidate was raced -> in words
     "full": "full race",
     "final": "raced afresh",
@@ -25,27 +29,46 @@ MEANT = {  # the words of RACES -> what they say
     "winner's are not the luckiest of several",
     "short race": "against the reference, {how}",
     "counted": "instructions of one inference, in one process with the reference",
-    "not raced": "for the reason in the row",
+    "not raced": "the row says why",
 }
-TERMS = (
-    ("source", "the model as given, in its own framework; differences in points (pt) are to its "
-               "figures"),
-    ("reference", "the source converted to the target's format in float32, and nothing else; every "
-                  "other candidate races against it"),
-)  # fmt: skip
+SOURCE = (
+    "the model as given, in its own framework; differences in points (pt) are to its figures on "
+    "the same samples"
+)
+CONSTRAINT = (
+    "passes where its whole 95% interval keeps it, fails where none of it does, and is "
+    "inconclusive in between"
+)
 P50 = (
     "the median time of one inference; its ratio is to the reference's in the same race, and less "
     "than 1x is faster"
 )
 SHARES = (
     "the share of weights that the file holds so, and of multiply-accumulates (MACs) that the "
-    "runtime computes so; float: operators that it computes in float32"
+    "runtime computes so; float: operators that it computes in float32, and how many of each"
 )
+STEM = "; of ONNX files, quantize-int8 leaves small first convolutions so (float_stem)"
+SCHEMES = {  # of quantize-int8 -> what is quantized to what
+    "u8s8": "activations to uint8, weights to int8",
+    "u8s8-reduced": "as u8s8, with weights of 7 bits: sums cannot overflow on x86 without VNNI",
+    "u8s8-safe": "as u8s8, with coarser weights in those channels whose sums may overflow there",
+    "s8s8": "activations and weights to int8",
+    "static": "activations and weights to int8; ranges of activations are of the calibration split",
+    "dynamic": "weights to int8; activations as the model runs, by the range of each",
+    "weight-only": "weights to int8, widened to float32 before use",
+}
 STAGES = (
     "passes that change the network itself, by pruning or training. Chains without the later ones "
     "are tried, too, to show what each does; a network that is pruned and not trained again may be "
     "close to guessing"
 )
+PAGE = (  # of what the page alone shows
+    ("fidelity", "how near the outputs are to the source's on the same samples: the share of equal "
+                 "answers (agreement), the cosine, and the signal-to-quantization-noise ratio "
+                 "(SQNR)"),
+    ("load time", "the runtime's opening of the file, once in each process of the race"),
+    ("placement", "how many nodes of the graph ran where, as the runtime says after running"),
+)  # fmt: skip
 
 
 def memory_name(target: TargetResult) -> str:
@@ -66,34 +89,79 @@ def races(candidate: CandidateResult) -> list[str]:
 
 def legend(target: TargetResult) -> list[tuple[str, str]]:
     """Terms of the table of candidates, each with what it means."""
-    found = list(TERMS)
+    found = [("source", SOURCE), *_reference(target)]
+    if any(c.verdicts for c in target.candidates):
+        found.append(("constraint", CONSTRAINT))
     if target.speed == "latency.p50":
         found.append(("p50", P50))
+    return [*found, *_passes(target), *_races(target), *_memory(target)]
+
+
+def _reference(target: TargetResult) -> list[tuple[str, str]]:
+    """Which artifact it is, why that one, and whether it is one of the candidates."""
+    if not target.reference:
+        return []
+    reference = target.candidate(target.reference)
+    known = list(target.machine.get("runtimes", ()))
+    why = f", in {reference.runtime}" if reference.runtime else ""
+    if len(known) > 1:
+        why += f", the first of {', '.join(known)} that reads the conversion"
+    own = sum(c.status != "reference" for c in target.candidates)
+    among = "none" if reference.status == "reference" else "one"
+    return [(
+        "reference", f"the source converted in float32, and nothing else: {reference.label}{why}. "
+        f"It is {among} of the {counted(own, 'candidate')}; all others race against it, and ratios "
+        "(x) are to it: they do not compare with ratios to another reference",
+    )]  # fmt: skip
+
+
+def _passes(target: TargetResult) -> list[tuple[str, str]]:
+    """What passes did: number formats, schemes, stages."""
+    found = []
     if any(c.conversion for c in target.candidates):
-        found.append(("int8, float16", SHARES))
-    if target.stages:
-        found.append(("stages", STAGES))
-    found += [(word, MEANT[word].format(how=_processes(target, kind)))
+        spared = any(c.conversion and c.conversion.float_operators for c in target.candidates
+                     if c.artifact and c.artifact.format == "onnx")  # fmt: skip
+        found.append(("int8, float16", SHARES + (STEM if spared else "")))
+    labels = " ".join(c.label for c in target.candidates)
+    named = dict.fromkeys(re.findall(r"scheme=([\w-]+)", labels))
+    schemes = [f"{name}: {SCHEMES[name]}" for name in SCHEMES if name in named]
+    if schemes:
+        found.append(("scheme", "what quantize-int8 quantizes. " + "; ".join(schemes)))
+    return [*found, *([("stages", STAGES)] if target.stages else [])]
+
+
+def _races(target: TargetResult) -> list[tuple[str, str]]:
+    found = [(word, MEANT[word].format(how=_processes(target, kind)))
              for kind, word in RACES.items()
              if any(word in races(c) for c in target.candidates)]  # fmt: skip
     if any(DIRECT in races(c) for c in target.candidates):
         found.append((DIRECT, "also raced directly against the chosen; all others are "
                               "compared with it through the reference"))  # fmt: skip
-    if any("memory.peak" in c.measurements for c in target.candidates):
-        name = memory_name(target)
-        raced = (c for c in target.candidates if f"ratio.{target.speed}" in c.measurements)
-        some = any("memory.peak" not in c.measurements for c in raced)
-        only = "; taken of the finalists only" if some else ""
-        found.append((name, f"loading the model and 20 inferences, {MEMORY[name]}{only}"))
     return found
 
 
+def _memory(target: TargetResult) -> list[tuple[str, str]]:
+    if not any("memory.peak" in c.measurements for c in target.candidates):
+        return []
+    name = memory_name(target)
+    raced = (c for c in target.candidates if f"ratio.{target.speed}" in c.measurements)
+    some = any("memory.peak" not in c.measurements for c in raced)
+    only = "; taken of the finalists only" if some else ""
+    return [(name, f"loading the model and 20 inferences, {MEMORY[name]}, {ONE}{only}")]
+
+
 def _processes(target: TargetResult, kind: str) -> str:
-    """In how many processes the races of a kind ran."""
+    """In how many processes the races of a kind ran, and how many inferences each timed."""
     ratio = f"ratio.{target.speed}"
-    counts = [c.measurements[ratio].n for c in target.candidates
-              if c.raced == kind and ratio in c.measurements and not c.reference]  # fmt: skip
-    if not counts:
+    found = [c.measurements[ratio] for c in target.candidates
+             if c.raced == kind and ratio in c.measurements and not c.reference]  # fmt: skip
+    if not found:
         return "in fresh processes"
+    text = f"in {_range([each.n for each in found])} fresh processes"
+    timed = [each.timed for each in found if each.timed]
+    return text + (f" of at least {min(timed):,} timed inferences a side" if timed else "")
+
+
+def _range(counts: list[int]) -> str:
     low, high = min(counts), max(counts)
-    return f"in {low if low == high else f'{low} to {high}'} fresh processes"
+    return f"{low:,}" if low == high else f"{low:,} to {high:,}"

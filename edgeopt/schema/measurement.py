@@ -7,11 +7,16 @@ from typing import Literal
 
 from edgeopt.schema.base import Noun
 
+MOST_DIGITS = 5
 MARKS = {  # what may be said of a figure, in words
     "fallback": "fallback: nodes ran elsewhere than on the accelerator asked for, as allowed",
     "contended": "contended: the threads leave no core for anything else",
     "throttled": "throttled: the device slowed down from its own heat, and did not cool in time",
     "wide": "wide: the interval of a ratio is wider than 3% to each side",
+    "few": "few: too few inferences a process for one to lie above the percentile (p99 takes 100), "
+    "so it is about their maximum",
+    "far": "far: more than 3 times the median, of the artifact or of the reference, which tells "
+    "more of what else the machine did than of the model",
     "peak-not-reset": "peak-not-reset: an earlier, higher peak of the process may count, too",
     "no-spread": "no-spread: no resample changes the figure, so its interval is a point",
 }
@@ -31,12 +36,13 @@ class Measurement(Noun):
     low: float | None = None
     high: float | None = None
     n: int = 1
+    timed: int = 0  # inferences in each process that a time is of, at least; 0: not a time
     protocol: str = ""
     machine: str = ""
     samples: str = ""
     better: Literal["", "more", "less"] = ""  # empty: what is usual for the quantity
     where: str = ""  # the output, and group of its values, that it is of, where there are several
-    marks: tuple[str, ...] = ()  # "contended", "wide", "no-spread", "throttled": see docs
+    marks: tuple[str, ...] = ()  # of MARKS
 
     @property
     def interval(self) -> tuple[float, float]:
@@ -57,8 +63,8 @@ def figure(value: float, unit: str, digits: int = 3) -> str:
     """A value in base units as people read it: ``1.62 ms``, ``93.4%``, ``312 kB``, ``0.41x``.
 
     Beside the units of a Measurement, ``pt`` shows a difference of fractions in percentage
-    points (``-0.31pt``). ``digits`` are the significant ones of times and sizes; a
-    percentage has two fewer decimals, a ratio one fewer; all else has fixed ones.
+    points (``-0.31pt``). ``digits`` are the significant ones of times, sizes and ratios of 10
+    and more; all else has decimals, as many more as there are more digits than usual.
     """
     if not math.isfinite(value):
         return str(value)
@@ -67,18 +73,29 @@ def figure(value: float, unit: str, digits: int = 3) -> str:
     if unit == "fraction":
         return f"{100 * value:.{max(digits - 2, 0)}f}%"
     if unit == "pt":
-        return f"{100 * value:.2f}pt"
+        return f"{100 * value:.{max(digits - 1, 0)}f}pt"
     if unit == "x":
-        return (
-            f"{value:.{max(digits - 1, 0)}f}x"
-            if abs(value) >= 0.1 or value == 0
-            else f"{_digits(value, 2)}x"
-        )
+        return f"{_ratio(value, digits)}x"
     if unit == "count":
         return f"{_digits(value / 1e6, digits)} M" if abs(value) >= 1e6 else f"{value:,.0f}"
     if unit == "dB":
-        return f"{value:.1f} dB"
-    return f"{value:.4f}{unit and ' '}{unit}"
+        return f"{value:.{max(digits - 2, 1)}f} dB"
+    return f"{value:.{max(digits + 1, 4)}f}{unit and ' '}{unit}"
+
+
+def usual_digits(unit: str) -> int:
+    """How many digits a figure beside its interval has, where they tell its ends apart."""
+    return 4 if unit == "fraction" else 3
+
+
+def digits_apart(low: float, high: float, unit: str) -> int:
+    """So many digits, up to 5, that the two ends of an interval read differently; else the
+    usual ones."""
+    usual = usual_digits(unit)
+    for digits in range(usual, MOST_DIGITS + 1):
+        if figure(low, unit, digits) != figure(high, unit, digits):
+            return digits
+    return usual
 
 
 def span(low: float, high: float, unit: str, digits: int = 3) -> str:
@@ -86,6 +103,12 @@ def span(low: float, high: float, unit: str, digits: int = 3) -> str:
     first, last = figure(low, unit, digits), figure(high, unit, digits)
     suffix = last.lstrip("-0123456789.,")
     return f"{first.removesuffix(suffix) if suffix else first} to {last}"
+
+
+def _ratio(value: float, digits: int) -> str:
+    if value and abs(value) < 0.1:
+        return _digits(value, max(digits - 1, 2))
+    return f"{value:.{max(digits - 1, 0)}f}" if abs(value) < 10 else _digits(value, digits)
 
 
 def _scaled(value: float, unit: str, digits: int) -> str:

@@ -58,6 +58,11 @@ class Runtime(Noun):
         description="what it can be asked to run on, `cpu` among them, and where nodes may then run"
     )
     settings: dict[str, Setting] = Field({}, description="settings of its own, and their values")
+    opened: str = Field(
+        "",
+        description="how a session on the CPU is opened, for whoever ships a model: options "
+        "in the runtime's own names; THREADS stands for their number",
+    )
     extra: str = Field("", description="the extra of edgeopt that installs it")
     adds: str = Field("", description="what that extra adds, as `edgeopt doctor` tells it")
 

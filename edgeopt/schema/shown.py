@@ -8,18 +8,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from edgeopt.schema.base import counted
 from edgeopt.schema.constraint import Verdict
 from edgeopt.schema.errors import UsageError
-from edgeopt.schema.measurement import Measurement, figure, span
+from edgeopt.schema.measurement import MARKS, Measurement, digits_apart, figure, span
 from edgeopt.schema.quantities import find, is_metric
-from edgeopt.schema.result import CandidateResult, Result, SliceFigure, TargetResult
+from edgeopt.schema.result import CandidateResult, PassRecord, Result, SliceFigure, TargetResult
+from edgeopt.schema.runtime import runtimes
 from edgeopt.schema.target import parse_target
 
-MOST_DIGITS = 5
 PURPOSES = {  # split -> what it is for
-    "test": "on which the winner alone is scored, once",
+    "test": "on which only the winner and the source are scored, once",
     "validation": "on which candidates are chosen",
 }
+OTHERS = {"trained_on": "what the source was trained on"}
 
 
 class Split(NamedTuple):
@@ -72,27 +74,29 @@ def interval(measurement: Measurement) -> str:
     return span(measurement.low, measurement.high, *_shown(measurement))
 
 
+def below(measurement: Measurement) -> tuple[str, ...]:
+    """What stands below a figure in a table: its interval and its marks."""
+    return tuple(filter(None, (interval(measurement), ", ".join(measurement.marks))))
+
+
 def whole(measurement: Measurement) -> str:
-    """A figure and, in brackets, its interval."""
-    within = interval(measurement)
+    """A figure and, in brackets, its interval and its marks."""
+    within = ", ".join(below(measurement))
     return told(measurement) + (f" ({within})" if within else "")
 
 
-def _shown(measurement: Measurement) -> tuple[str, int]:
-    """Unit and significant digits to show a figure with.
+def marks(figures: Iterable[Measurement]) -> list[str]:
+    """What the marks of figures mean, each in words."""
+    found = sorted({mark for figure in figures for mark in figure.marks})
+    return [MARKS.get(mark, mark) for mark in found]
 
-    A ratio gets as many, up to 5, as tell the ends of its interval apart.
-    """
-    unit, digits = measurement.unit, 3
-    if unit == "fraction":
-        apart = measurement.quantity.startswith("difference.")
-        return ("pt", 3) if apart else ("fraction", 4)
-    low, high = measurement.interval
-    while unit == "x" and low != high and digits < MOST_DIGITS:
-        if figure(low, unit, digits) != figure(high, unit, digits):
-            break
-        digits += 1
-    return unit, digits
+
+def _shown(measurement: Measurement) -> tuple[str, int]:
+    """Unit and digits to show a figure with: so many that the ends of its interval differ."""
+    unit = measurement.unit
+    if unit == "fraction" and measurement.quantity.startswith("difference."):
+        unit = "pt"
+    return unit, digits_apart(*measurement.interval, unit)
 
 
 def held(verdict: Verdict) -> str:
@@ -100,19 +104,20 @@ def held(verdict: Verdict) -> str:
     unit = verdict.unit
     if unit == "fraction" and verdict.basis == "difference":
         unit = "pt"
-    digits = 4 if unit == "fraction" else 3
+    digits = digits_apart(verdict.low, verdict.high, unit)
     text = figure(verdict.value, unit, digits)
     if verdict.basis == "difference" and verdict.value > 0:
         text = f"+{text}"
-    if verdict.low == verdict.high:
-        return text
-    return f"{text} ({span(verdict.low, verdict.high, unit, digits)})"
+    exact = verdict.low == verdict.high
+    within = "" if exact else span(verdict.low, verdict.high, unit, digits)
+    beside = ", ".join(filter(None, [within, *verdict.marks]))
+    return f"{text} ({beside})" if beside else text
 
 
 def setting(target: TargetResult) -> str:
     """Where and under which settings a target's figures were taken."""
     asked, machine = parse_target(target.target), target.machine
-    threads = f"{asked.threads} thread{'s' if asked.threads > 1 else ''}"
+    threads = counted(asked.threads, "thread")
     cpu, isa = machine.get("cpu"), machine.get("isa")
     place = f"{cpu} ({isa})" if cpu and isa else cpu or isa
     return f"{threads}, batch {asked.batch}" + (f", on {place}" if place else "")
@@ -124,8 +129,18 @@ def setting(target: TargetResult) -> str:
 def samples(result: Result) -> str:
     """How many samples the splits have on which models are judged, and what each is for."""
     counts = {split: facts.get("n") for split, facts in result.data.items()}
-    return "; ".join(f"{counts[split]:,} in {split}, {purpose}"
-                     for split, purpose in PURPOSES.items() if counts.get(split))  # fmt: skip
+    found = [f"{counts[split]:,} in {split}, {purpose}"
+             for split, purpose in PURPOSES.items() if counts.get(split)]  # fmt: skip
+    pairs = {
+        split: result.data[split].get("unshared", ()) for split in PURPOSES if counts.get(split)
+    }
+    others = dict.fromkeys(other for against in pairs.values() for other in against)
+    names = [OTHERS.get(name, name) for name in others if name not in pairs]
+    shared = ["between them"] if len(pairs) > 1 and others else []
+    shared += [f"with {' or '.join(names)}"] if names else []
+    if shared:
+        found.append(f"no sample is shared {', nor '.join(shared)}")
+    return "; ".join(found)
 
 
 def tested(target: TargetResult) -> dict[str, Measurement]:
@@ -190,6 +205,48 @@ def largest_drop(figures: Iterable[SliceFigure]) -> SliceFigure | None:
 def worst_group(figures: Sequence[SliceFigure]) -> SliceFigure:
     """The group whose own figure is the worst. Raises ValueError without any."""
     return max(figures, key=lambda f: _worse(f.figure))
+
+
+def among(figures: Sequence[SliceFigure]) -> str:
+    """Out of how many a group was picked, for an extreme of many is more extreme by chance."""
+    return f"; picked out of {len(figures)}" if len(figures) > 1 else ""
+
+
+# -- what is shipped
+
+
+def settings(target: TargetResult, candidate: CandidateResult) -> str:
+    """How the runtime of a candidate was opened, for whoever ships its artifact."""
+    asked = parse_target(candidate.target or target.target)
+    versions = target.machine.get("runtimes", {})
+    known = runtimes().get(asked.runtime)
+    if known is None or asked.runtime not in versions or asked.accelerator != "cpu":
+        return ""
+    opened = known.opened.replace("THREADS", str(asked.threads))
+    return f"{asked.runtime} {versions[asked.runtime]}" + (f": {opened}" if opened else "")
+
+
+def runners_up(target: TargetResult, folder: str = "") -> str:
+    """Where the best of the other runtimes lie."""
+    kept = [c.path for c in target.candidates if c.path and c.path != target.path]
+    if not kept or target.verdict == "built":
+        return ""
+    base = f"{folder.rstrip('/')}/" if folder else ""
+    return f"the fastest in each other runtime: {', '.join(base + path for path in kept)}"
+
+
+def pruned_to(candidate: CandidateResult) -> str:
+    """What pruning kept of a network, as reached rather than asked for."""
+    return "; ".join(filter(None, (kept(step) for step in candidate.chain)))
+
+
+def kept(step: PassRecord) -> str:
+    """The shares that a pruning pass kept; empty for any other pass."""
+    before, after = (step.found.get(side) or {} for side in ("before", "after"))
+    names = {"macs": "multiply-accumulates", "parameters": "parameters"}
+    parts = [f"{after[name] / before[name]:.1%} of {told}"
+             for name, told in names.items() if before.get(name) and name in after]  # fmt: skip
+    return " and ".join(parts)
 
 
 def _worse(measurement: Measurement) -> float:

@@ -11,20 +11,25 @@ from rich.table import Table
 from rich.text import Text
 
 from edgeopt.schema.base import printable
-from edgeopt.schema.feeding import spelled
-from edgeopt.schema.legend import MEMORY, QUICK, legend, memory_name, races
+from edgeopt.schema.feeding import batched, spelled
+from edgeopt.schema.legend import MEMORY, ONE, QUICK, legend, memory_name, races
 from edgeopt.schema.measurement import Measurement
 from edgeopt.schema.quantities import parts_of, short_of, title_of
 from edgeopt.schema.result import CandidateResult, Result, TargetResult
 from edgeopt.schema.shown import (
+    among,
+    below,
     bounds,
     by_split,
     group_split,
     held,
-    interval,
     largest_drop,
+    marks,
+    pruned_to,
+    runners_up,
     samples,
     setting,
+    settings,
     shown,
     told,
     whole,
@@ -105,8 +110,12 @@ def _headline(target: TargetResult, folder: str, result: Result) -> RenderableTy
             grid.add_row(label, _text(text))
         for label, text in _feeding(target):
             grid.add_row(label, _text(text))
-        if converted := _converted(candidate):
-            grid.add_row("converted", _text(converted))
+        made = [("converted", _converted(candidate)), ("pruned to", pruned_to(candidate)),
+                ("run with", settings(target, candidate)),
+                ("runners-up", runners_up(target, folder))]  # fmt: skip
+        for label, text in made:
+            if text:
+                grid.add_row(label, _text(text))
     grid.add_row("why", _text(target.sentence))
     return Group(title, Padding(grid, (0, 0, 0, 2)))
 
@@ -115,6 +124,9 @@ def _caption(target: TargetResult) -> list[RenderableType]:
     """What terms of the table mean, and why times of two rows do not divide to a third's ratio."""
     found = [_text(f"{term}: {meaning}", "dim") for term, meaning in legend(target)
              if term != memory_name(target)]  # fmt: skip
+    columns = (target.metric, f"ratio.{target.speed}", target.speed, "size")
+    figures = (c.measurements.get(name) for c in target.candidates for name in columns)
+    found += [_text(text, "dim") for text in marks(filter(None, figures))]
     if sum(f"ratio.{target.speed}" in c.measurements for c in target.candidates) > 1:
         found.append(_text(
             "Each row is of one race against the reference, whose own time differs a little from "
@@ -148,6 +160,9 @@ def _figures(target: TargetResult, measured: dict[str, Measurement]) -> list[tup
     own, ratio = measured.get(speed), measured.get(f"ratio.{speed}")
     if own and ratio:
         found.append((title_of(speed), f"{whole(ratio)} the reference; {whole(own)}"))
+        if own.timed:
+            timed = f"{own.n * own.timed:,} inferences: {own.timed:,} in each of {own.n} processes"
+            found.append(("timed", timed))
     for split, figure, difference in by_split(target, target.metric):
         against = f"; {whole(difference)} against source" if difference else ""
         found.append((f"{target.metric} ({split})", whole(figure) + against))
@@ -157,7 +172,7 @@ def _figures(target: TargetResult, measured: dict[str, Measurement]) -> list[tup
         found.append(("size", told(measured["size"]) + against))
     if "memory.peak" in measured:
         name = memory_name(target)
-        found.append((name, f"{whole(measured['memory.peak'])}, {MEMORY[name]}"))
+        found.append((name, f"{whole(measured['memory.peak'])}, {MEMORY[name]}, {ONE}"))
     return found
 
 
@@ -174,12 +189,12 @@ def _groups(target: TargetResult) -> list[tuple[str, str]]:
         if lost and lost.difference:
             text = (
                 f"{lost.group}: {name}{whole(lost.difference)} against source, "
-                f"to {told(lost.figure)}"
+                f"to {told(lost.figure)}{among(figures)}"
             )
         found.append((f"largest drop ({split})", text))
     worst = worst_group(figures)
     kind = "class" if worst.column == "class" else "group"
-    text = f"{worst.group}: {name}{whole(worst.figure)}"
+    text = f"{worst.group}: {name}{whole(worst.figure)}{among(figures)}"
     return [*found, (f"worst {kind} ({split})", text)]
 
 
@@ -187,8 +202,8 @@ def _feeding(target: TargetResult) -> list[tuple[str, str]]:
     """How it is fed from the data's raw values, and what it answers."""
     fed = []
     for each in target.inputs:
-        made = f"made of the data's {each.raw}: {each.made}"
-        fed.append(("input", f"{each.tensor.name}: {spelled(each.tensor)}, {made}"))
+        made = f"from {each.raw}: {each.made}"
+        fed.append(("input", f"{each.tensor.name}: {batched(each.tensor)}; {made}"))
     read = [
         ("output", f"{each.tensor.name}: {spelled(each.tensor)}" + (each.read and f", {each.read}"))
         for each in target.outputs
@@ -204,7 +219,7 @@ def _bounds(target: TargetResult) -> list[tuple[str, str]]:
             f"{verdict.verdict}, {held(verdict)}{f' on {split}' if split else ''}"
             for split, verdict in verdicts
         ]
-        found.append(("bound", f"{text}: {'; '.join(parts) or 'not measured'}"))
+        found.append(("constraint", f"{text}: {'; '.join(parts) or 'not measured'}"))
     return found
 
 
@@ -259,7 +274,7 @@ def _stages(target: TargetResult) -> RenderableType:
     table.add_column("what each stage did to speed", overflow="fold")
     for name in ("form", "with it, x without"):
         table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("so it is", style="dim")
+    table.add_column("effect", style="dim")
     for each in target.stages:
         table.add_row(_text(each.stage), each.form, whole(each.ratio), each.word)
     return table
@@ -289,23 +304,19 @@ def _cell(candidate: CandidateResult, quantity: str) -> Text:
     found = candidate.measurements.get(quantity)
     if found is None:
         return Text("-", "dim")
-    within = interval(found)
-    return Text.assemble(told(found), ("\n" + within if within else "", "dim"), justify="right")
+    lines = "".join(f"\n{line}" for line in below(found))
+    return Text.assemble(told(found), (lines, "dim"), justify="right")
 
 
 def _quality(target: TargetResult, candidate: CandidateResult) -> Text:
-    """The first metric: below it what it lost, or its interval; of the test split before that."""
-    lines: list[tuple[str, str]] = []
-    found = by_split(target, target.metric, candidate)
-    for split, figure, difference in found:
-        mark = f" ({split})" if len(found) > 1 else ""
-        below = told(difference, short=True) if difference else interval(figure)
-        lines += [(told(figure, short=True) + mark, ""), *([(below, "dim")] if below else [])]
-    if not lines:
+    """The first metric on the validation split: below it what it lost, or its interval."""
+    figure = candidate.measurements.get(target.metric)
+    if figure is None:
         return Text("-", "dim")
-    text = Text("\n", justify="right").join(Text(line, style) for line, style in lines)
-    text.justify = "right"
-    return text
+    difference = candidate.measurements.get(f"difference.{target.metric}")
+    lines = (told(difference, short=True),) if difference else below(figure)
+    text = "".join(f"\n{line}" for line in lines)
+    return Text.assemble(told(figure, short=True), (text, "dim"), justify="right")
 
 
 def _text(text: str, style: str = "") -> Text:

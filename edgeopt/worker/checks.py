@@ -22,6 +22,8 @@ from edgeopt.worker.rounding import EXPLAINED, noise
 if TYPE_CHECKING:
     from edgeopt.worker.handlers import Progress
 
+PROMISED = {"approximate": " (sound and finite outputs; accuracy decides)"}
+
 
 @dataclass(frozen=True)
 class Gap:
@@ -126,14 +128,16 @@ def _kept(job: Job, promise: Promise, gaps: list[Gap], n: int) -> dict[str, Any]
                 where=job.id,
             )
     max_abs, max_rel = max(gap.max_abs for gap in gaps), max(gap.max_rel for gap in gaps)
-    apart = f"at most {max_abs:.3g} apart" if max_abs else "all values equal"
+    apart = "all values equal"
+    if max_abs:
+        apart = f"outputs at most {max_abs:.3g} apart, {max_rel:.2g} of the largest value"
     if lost := [gap.tensor for gap in gaps if gap.rounded]:
         apart += f", which is what rounding does to '{lost[0]}' of its parent"
     return {
         "max_abs": max_abs,
         "max_rel": max_rel,
         "n": n,
-        "sentence": f"{promise} held on {n} samples: {apart}",
+        "sentence": f"{promise} held on {n} samples{PROMISED.get(promise.kind, '')}: {apart}",
     }
 
 

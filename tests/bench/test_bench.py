@@ -15,6 +15,7 @@ from onnx import numpy_helper
 from passes_bench import network, samples
 
 from edgeopt.bench.jobs import run_bench
+from edgeopt.bench.race import Run, value_of
 from edgeopt.bench.score import Outputs
 from edgeopt.schema.errors import DeviceError, EdgeoptError, ModelError, UsageError
 from edgeopt.schema.job import ArrayRef, Arrays, Job, Outcome, Request
@@ -144,6 +145,39 @@ def test_a_race_measures_both_sides_and_their_ratio(ask: Ask, store: Store) -> N
         assert value[side]["load_time"]["value"] > 0
         assert set(value["placement"][side]) == {"CPUExecutionProvider"}
     assert len(store.get_bytes(ratio.samples)) > 100, "raw times are kept"
+
+
+def timed(fast: int, slow: int, times: float) -> Run:
+    """One process: a, steady, and b, of which ``slow`` inferences take so many times as long."""
+    steady = np.full(fast + slow, 1_000_000, np.int64)
+    uneven = steady.copy()
+    uneven[:slow] = int(1_000_000 * times)
+    return Run("ab abba", turns={"a": [steady], "b": [uneven]}, load_ns={"a": 1, "b": 1})
+
+
+@pytest.mark.parametrize(
+    ("runs", "marks"),
+    [
+        ([timed(200, 0, 1)] * 3, {}),
+        ([timed(40, 0, 1)] * 3, {"latency.p99": {"few"}}),
+        ([timed(8, 0, 1)] * 3, {"latency.p90": {"few"}, "latency.p99": {"few"}}),
+        ([timed(170, 30, 7)] * 3, {"latency.p90": {"far"}, "latency.p99": {"far"}}),
+        (
+            [timed(190, 10, 1.2), timed(190, 10, 1.5), timed(190, 10, 2)],
+            {"latency.p99": {"wide"}},
+        ),
+    ],
+    ids=["sound", "few for p99", "few for p90", "far from the median", "wide"],
+)
+def test_a_percentile_that_means_little_is_marked(
+    runs: list[Run], marks: dict[str, set[str]]
+) -> None:
+    """Guards against a p99 of a handful of inferences, and a p90 of what else the machine did."""
+    value = value_of(runs, {"n": 3, "samples": ""}, {"a": "here", "b": "here"}, {}, [])
+    found = {name: set(each["marks"]) for name, each in value["ratio"].items() if each["marks"]}
+    assert found == marks
+    assert value["ratio"]["latency.p50"]["timed"] == len(runs[0].turns["a"][0])
+    assert "far" not in value["a"]["latency.p90"]["marks"], "that side was steady"
 
 
 def test_a_full_race_takes_at_least_five_processes(ask: Ask) -> None:

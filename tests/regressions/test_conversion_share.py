@@ -312,7 +312,33 @@ def test_each_tflite_scheme_is_told_as_it_computes(
     assert (found.weights, found.macs, found.macs_hybrid) == shares
     assert set(found.float_operators) == in_float
     if scheme == "dynamic":
-        assert "int8 weights and float activations" in found.sentence
+        assert "int8 weights and activations quantized as it runs" in found.sentence
+
+
+def test_litert_quantizes_the_activations_of_a_dynamic_file_as_it_runs(tmp_path: Path) -> None:
+    """Guards against a description as float arithmetic of what is computed in integers."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    step = quantize_int8_tflite.QuantizeInt8(scheme="dynamic")
+    folder = applied(step, tmp_path, tflite_layers(tmp_path), x=ROWS)
+    model = files.unpack((folder / "model.tflite").read_bytes(), "the quantized model")
+    held = {files.text(t.name): t for t in model.subgraphs[0].tensors}
+
+    def weights(name: str) -> np.ndarray:
+        tensor = held[name]
+        codes = np.frombuffer(bytes(model.buffers[tensor.buffer].data), np.int8)
+        scales = np.asarray(tensor.quantization.scale, np.float64)
+        return codes.reshape(tuple(tensor.shape)) * scales[:, None]
+
+    hidden = np.tanh(ROWS[:1].astype(np.float64) @ weights("w1").T)
+    in_float = hidden @ weights("w2").T
+    interpreter = Interpreter(model_path=str(folder / "model.tflite"), num_threads=1)
+    interpreter.allocate_tensors()
+    interpreter.set_tensor(interpreter.get_input_details()[0]["index"], ROWS[:1])
+    interpreter.invoke()
+    answer = interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
+    off = np.abs(answer - in_float).max() / np.abs(in_float).max()
+    assert 1e-4 < off < 0.05, "a step of 8 bits off, not a rounding of float32"
 
 
 def test_tflite_halves_are_stored_only(tmp_path: Path) -> None:

@@ -14,11 +14,14 @@ from onnx import TensorProto, helper, numpy_helper
 
 import edgeopt
 from edgeopt.callbacks import OnTarget
+from edgeopt.decide.proof import inverse, lost_to
 from edgeopt.pipeline.counted import CountedContest
 from edgeopt.report import draw
 from edgeopt.schema.artifact import Artifact
 from edgeopt.schema.errors import EdgeoptError, WorkerError
+from edgeopt.schema.measurement import Measurement
 from edgeopt.schema.result import Result
+from edgeopt.schema.shown import whole
 
 spec = importlib.util.spec_from_file_location(
     "contest_parts", Path(__file__).parents[1] / "pipeline" / "test_contest.py"
@@ -180,7 +183,32 @@ def test_a_winner_that_is_proven_is_called_the_best_measured() -> None:
     }
     decision = contest(figures, {"first": 1000, "second": 400}).run()
     assert decision.chosen.plan.id == "first"
-    assert decision.sentence.startswith("first is the best measured artifact")
+    assert decision.sentence.startswith("first is the best measured artifact by latency.p50; ")
+
+
+def test_what_short_races_prove_is_said_to_be_of_short_races() -> None:
+    """Guards against a quick run whose winner reads as that of a full one."""
+    figures = {"reference": parts.REFERENCE, "first": parts.candidate(0.50)}
+    decision = contest(figures, {}, quick=True).run()
+    assert "first is the best measured artifact by latency.p50, in short races" in decision.sentence
+    assert "short" not in contest(figures, {}).run().sentence
+
+
+def test_the_reference_that_lost_is_not_compared_with_itself() -> None:
+    """Guards against "1.00x the reference's" as the reason of the reference."""
+    figures = {"reference": parts.REFERENCE, "first": parts.candidate(0.50)}
+    made = contest(figures, {}, quick=True)
+    status, reason = made.standing_of(eligible_reference(made), made.run())
+    assert status == "lost" and "the reference's" not in reason and "head to head" not in reason
+    assert reason.startswith("the chosen takes 0.50x") and "its latency.p50" in reason
+
+
+def test_a_loser_s_ratio_has_no_more_digits_than_its_interval_supports() -> None:
+    """Guards against five digits of a race in a few processes."""
+    direct = Measurement(quantity="ratio.latency.p50", value=12.245, unit="x", low=11.9, high=12.6)
+    reason = lost_to("latency.p50", {}, {}, direct, "proven")
+    assert "took 12.2x as long as the chosen (95% interval 11.9 to 12.6x)" in reason
+    assert whole(inverse(direct)) == "0.082x (0.079 to 0.084x)"
 
 
 def test_short_races_whose_intervals_overlap_prove_nothing() -> None:

@@ -59,7 +59,8 @@ def test_the_terminal_shows_test_figures_first_and_names_the_split() -> None:
     assert first < second
     assert "accuracy (test) 93.65%" in block and "accuracy (validation) 93.74%" in block
     table = text[text.index("candidate and reason") :]
-    assert "93.65% (test)" in table and "(validation)" in table
+    assert "(validation)" in table and "93.74% 0.41x" in table
+    assert "93.65%" not in table, "a column of one split"
 
 
 def test_the_page_shows_test_figures_first_and_names_the_split() -> None:
@@ -68,7 +69,11 @@ def test_the_page_shows_test_figures_first_and_names_the_split() -> None:
     tiles = text[: text.index("Constraints")]
     assert "Accuracy (test) 93.65%" in tiles
     assert tiles.index("93.65%") < tiles.index("93.74%")
-    assert "Accuracy (validation)" in text[text.index("Candidates") :]
+    rows = text[text.index("Candidates") :]
+    assert "Accuracy (validation)" in rows
+    first, extra = rows.split("All figures", 1)
+    assert "93.74%" in first and "93.65%" not in first, "a column of one split"
+    assert "accuracy (test) 93.65%" in extra
 
 
 # -- groups
@@ -108,7 +113,7 @@ def test_the_terminal_shows_every_bound_with_its_verdict_and_figure() -> None:
     """Guards against bounds whose verdicts stand in the page alone."""
     text = terminal(sample.sample_target())
     assert re.search(
-        r"bound accuracy >= source - 1\.0pt: pass, -0\.21pt \(-0\.37 to -0\.06pt\) on test; "
+        r"constraint accuracy >= source - 1\.0pt: pass, -0\.21pt \(-0\.37 to -0\.06pt\) on test; "
         r"pass, -0\.12pt \(-0\.28 to 0\.03pt\) on validation",
         text,
     )
@@ -122,7 +127,7 @@ def test_the_bounds_of_a_nearest_miss_are_shown_too() -> None:
             verdict="unmet", chosen=None, path=None, test={}, nearest_miss=missed.id
         )
     )
-    assert "bound accuracy >= source - 1.0pt: fail, -2.96pt" in text
+    assert "constraint accuracy >= source - 1.0pt: fail, -2.96pt" in text
 
 
 def test_a_bound_that_was_not_judged_is_shown_as_such() -> None:
@@ -133,7 +138,7 @@ def test_a_bound_that_was_not_judged_is_shown_as_such() -> None:
         verdict="unmet", chosen=None, path=None, test={}, nearest_miss=missed.id,
         candidates=(missed,), reference="",
     )  # fmt: skip
-    assert "bound latency.p50 <= 0.1x source: not measured" in terminal(target)
+    assert "constraint latency.p50 <= 0.1x source: not measured" in terminal(target)
     assert "latency.p50 <= 0.1x source not measured" in page(target)
 
 

@@ -14,12 +14,17 @@ from pages import Text
 
 import edgeopt
 from edgeopt.bench import peak
+from edgeopt.decide.verdict import judge
 from edgeopt.pipeline.decision import told_error
 from edgeopt.report import draw
+from edgeopt.schema.base import counted
+from edgeopt.schema.constraint import parse_constraint
 from edgeopt.schema.conversion import Conversion
 from edgeopt.schema.errors import EdgeoptError
 from edgeopt.schema.feeding import Input, Output
+from edgeopt.schema.measurement import Measurement
 from edgeopt.schema.result import Result
+from edgeopt.schema.shown import held
 
 
 def told(result: Any, view: str) -> str:
@@ -145,10 +150,11 @@ def test_a_quick_run_says_so_and_what_that_means(made: Path) -> None:
     assert result.to_json()["quick"] is True
     (note,) = (note for note in result.notes if note.startswith("quick run"))
     assert "3 fresh processes" in note and "5 to 15" in note and "not to be quoted" in note
+    assert "every candidate" not in note, "those that failed were not raced"
     for view in ("terminal", "html"):
         text = told(result, view)
         assert note in text
-        assert "quick run" in text[: text.index("best measured")].lower(), "at the head, too"
+        assert "quick run" in text[: text.index("in short races")].lower(), "at the head, too"
     assert "--quick" in told(result, "html"), "the command that makes it again"
 
 
@@ -166,6 +172,22 @@ def test_a_run_that_races_nothing_is_not_quick(made: Path) -> None:
     )  # fmt: skip
     assert not result.quick
     assert "quick" not in told(result, "terminal")
+
+
+def test_the_command_that_makes_it_again_names_the_recipe_where_it_lies(
+    made: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Guards against a command that only works in the recipe's own folder."""
+    (made / "recipes").mkdir(exist_ok=True)
+    recipe = made / "recipes" / "again.yaml"
+    recipe.write_text(
+        "model: ../m.onnx\ndata: {source: ../s.npz, inputs: {x: pixels}, label: label, "
+        "splits: {validation: validation, test: test}}\ntargets: [local/onnxruntime]\n"
+        "passes: [simplify-onnx]\n"
+    )
+    monkeypatch.chdir(made)
+    result = edgeopt.optimize(recipe, bench=False, store=made / "store")
+    assert "edgeopt optimize recipes/again.yaml" in told(result, "html")
 
 
 # -- names of classes
@@ -245,6 +267,7 @@ def test_a_result_says_how_the_chosen_artifact_is_fed_and_read(made: Path) -> No
         {"subtract": [], "divide": [255.0]}, {"subtract": [0.5], "divide": [0.25]},
     ]  # fmt: skip
     assert (read["tensor"]["name"], read["kind"], read["label"]) == ("scores", "classes", "label")
+    assert read["probabilities"] is False
     for view in ("terminal", "html"):
         text = told(result, view)
         assert "x / 255, then (x - 0.5) / 0.25" in text
@@ -334,6 +357,111 @@ def test_terms_of_the_table_are_explained_below_it(view: str) -> None:
         assert said in text
 
 
+def changed(target: Any, **by_status: Any) -> Any:
+    """The target, its candidates of a status changed."""
+    found = [c.model_copy(update=by_status.get(c.status, {})) for c in target.candidates]
+    return target.model_copy(update={"candidates": tuple(found)})
+
+
+@VIEWS
+def test_the_reference_is_named_with_its_reason(view: str) -> None:
+    """Guards against ratios of two reports that are to different artifacts, and nobody says so."""
+    target = sample.sample_target(
+        machine={"runtimes": {"onnxruntime": "1.32.0", "openvino": "2026.4", "litert": "2.3"}}
+    )
+    target = changed(target, reference={"target": "local/onnxruntime"})
+    text = told(sample.sample_result(target), view)
+    assert "nothing else: export-onnx, in onnxruntime, the first of onnxruntime, openvino" in text
+    assert "It is none of the 8 candidates" in text
+    target = changed(target, reference={"status": "lost", "target": "local/onnxruntime"})
+    assert "It is one of the 9 candidates" in told(sample.sample_result(target), view)
+
+
+@VIEWS
+def test_how_many_inferences_were_timed_is_told(view: str) -> None:
+    """Guards against percentiles of nobody knows how many inferences."""
+    target = sample.sample_target()
+    found = []
+    for each in target.candidates:
+        own = {k: m.model_copy(update={"timed": 852} if "latency" in k else {})
+               for k, m in each.measurements.items()}  # fmt: skip
+        found.append(each.model_copy(update={"measurements": own}))
+    target = target.model_copy(update={"candidates": tuple(found)})
+    text = told(sample.sample_result(target), view)
+    assert "in 5 fresh processes of at least 852 timed inferences a side" in text
+    if view == "terminal":
+        assert "4,260 inferences: 852 in each of 5 processes" in text
+
+
+@VIEWS
+def test_the_test_split_is_said_to_score_the_source_too(view: str) -> None:
+    """Guards against "the winner alone" beside a figure of the source."""
+    text = told(sample.sample_result(), view)
+    assert "on which only the winner and the source are scored, once" in text
+
+
+@VIEWS
+def test_what_splits_share_is_told(view: str) -> None:
+    """Guards against a check whose result nobody hears of."""
+    plain = sample.sample_result()
+    assert "shared" not in told(plain, view)
+    data = {name: dict(facts) for name, facts in plain.data.items()}
+    data["test"]["unshared"] = ["calibration", "validation", "trained_on"]
+    data["validation"]["unshared"] = ["calibration", "test", "trained_on"]
+    text = told(plain.model_copy(update={"data": data}), view)
+    assert "no sample is shared between them, nor with calibration or what the source was" in text
+
+
+@VIEWS
+def test_how_a_bound_passes_and_what_schemes_are_is_told(view: str) -> None:
+    """Guards against verdicts and names that one has to look up."""
+    text = told(sample.sample_result(), view)
+    assert "constraint: passes where its whole 95% interval keeps it" in text
+    assert "u8s8: activations to uint8, weights to int8" in text
+    assert "u8s8-safe" not in text, "only those that are there"
+
+
+def test_the_page_spells_out_what_it_alone_shows() -> None:
+    """Guards against SQNR and a load time of nobody knows what."""
+    text = told(sample.sample_result(), "html")
+    assert "signal-to-quantization-noise ratio (SQNR)" in text
+    assert "load time: the runtime's opening of the file" in text
+
+
+@VIEWS
+def test_where_runners_up_lie_and_how_to_open_the_chosen_is_told(view: str) -> None:
+    """Guards against a folder that nobody hears of, and other settings than were measured."""
+    target = sample.sample_target(machine={"runtimes": {"onnxruntime": "1.32.0"}})
+    path = "runners-up/local/openvino/model.onnx"
+    target = changed(target, screened={"path": path}, chosen={"target": sample.TARGET})
+    text = told(sample.sample_result(target), view)
+    assert f"the fastest in each other runtime: {path}" in text
+    assert "onnxruntime 1.32.0: intra_op_num_threads=1" in text
+
+
+@VIEWS
+@pytest.mark.parametrize("first", [1, "batch"])
+def test_whether_the_batch_is_fixed_is_told(view: str, first: Any) -> None:
+    """Guards against a 1 in a shape that may or may not be free."""
+    made = image(tensor={"shape": (first, 2, 2, 3)})
+    text = told(sample.sample_result(sample.sample_target(inputs=(made,))), view)
+    assert ("batch fixed at 1" if first == 1 else "any batch") in text
+
+
+@VIEWS
+@pytest.mark.parametrize(
+    ("are", "said"),
+    [(True, "a probability for each class"), (False, "not a probability"), (None, "a score for")],
+)
+def test_whether_scores_are_probabilities_is_told(view: str, are: bool | None, said: str) -> None:
+    """Guards against scores that are read as probabilities."""
+    read = Output.model_validate(
+        {"tensor": {"name": "y", "dtype": "float32", "shape": (1, 3)}, "of": "y",
+         "kind": "classes", "probabilities": are}
+    )  # fmt: skip
+    assert said in told(sample.sample_result(sample.sample_target(outputs=(read,))), view)
+
+
 @VIEWS
 def test_how_many_samples_the_figures_are_of_is_told(view: str) -> None:
     """Guards against percentages of nobody knows how many samples."""
@@ -354,6 +482,49 @@ def test_the_page_says_which_rows_a_mark_is_of() -> None:
         sample.sample_result(target.model_copy(update={"candidates": tuple(found)})), "html"
     )
     assert "wider than 3% to each side (#4)" in text
+
+
+@VIEWS
+def test_a_mark_stands_beside_the_figure_that_it_is_of(view: str) -> None:
+    """Guards against a row that is marked by a figure that it does not name."""
+    target = sample.sample_target()
+    chosen = target.candidates[1]
+    own = dict(chosen.measurements)
+    own["ratio.latency.p50"] = own["ratio.latency.p50"].model_copy(update={"marks": ("wide",)})
+    marked = chosen.model_copy(update={"measurements": own})
+    form = {"candidates": (target.candidates[0], marked, *target.candidates[2:])}
+    text = told(sample.sample_result(target.model_copy(update=form)), view)
+    told_there = {"terminal": "0.41x (0.41 to 0.42x, wide)", "html": "0.41x 0.41 to 0.42x · wide"}
+    assert told_there[view] in text
+    assert "wide: the interval of a ratio is wider than 3% to each side" in text.lower()
+
+
+def test_a_verdict_on_a_marked_figure_says_so() -> None:
+    """Guards against a bound on p99 that passes by a handful of inferences."""
+    figure = Measurement(
+        quantity="latency.p99", value=7.2, unit="ms", low=7.0, high=7.4, marks=("few",)
+    )
+    verdict = judge(parse_constraint("latency.p99 <= 8 ms"), figure)
+    assert "latency.p99 7.20 ms (95% interval 7.00 to 7.40 ms), marked few;" in verdict.sentence
+    assert held(verdict) == "7.20 ms (7.00 to 7.40 ms, few)"
+
+
+def test_what_is_one_is_not_told_as_several() -> None:
+    """Guards against "Racing 1 candidates"."""
+    assert [counted(n, "candidate") for n in (0, 1, 1200)] == [
+        "0 candidates", "1 candidate", "1,200 candidates",
+    ]  # fmt: skip
+
+
+def test_what_pruning_reached_is_told_beside_what_was_asked() -> None:
+    """Guards against 0.25 of something, kept or removed."""
+    target = sample.sample_target()
+    costs = {"before": {"macs": 1000, "parameters": 80}, "after": {"macs": 245, "parameters": 20}}
+    chosen = target.candidates[1]
+    step = chosen.chain[0].model_copy(update={"found": {"layers": [], **costs}})
+    target = changed(target, chosen={"chain": (step, *chosen.chain[1:])})
+    text = told(sample.sample_result(target), "terminal")
+    assert "pruned to 24.5% of multiply-accumulates and 25.0% of parameters" in text
 
 
 def test_a_candidate_that_guesses_is_told_so_without_names_of_jobs() -> None:

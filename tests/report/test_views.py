@@ -11,6 +11,7 @@ import result_sample as sample
 from pages import Text
 
 from edgeopt.report import draw, view_names
+from edgeopt.schema.measurement import Measurement
 from edgeopt.schema.result import TargetVerdict
 
 
@@ -75,7 +76,7 @@ def counted() -> Any:
         kept = {k: m for k, m in each.measurements.items() if "latency" not in k}
         if ratio := each.measurements.get("ratio.latency.p50"):
             kept |= {
-                name: ratio.model_copy(update={"quantity": name, "value": value, "unit": unit})
+                name: Measurement(quantity=name, value=value, unit=unit)
                 for name, value, unit in (
                     ("ratio.instructions", ratio.value, "x"),
                     ("instructions", 16_500_000 * ratio.value, "count"),

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgeopt.schema.measurement import Measurement, figure
+from edgeopt.schema.shown import whole
 
 BASE = {"us": 1e-3, "ms": 1.0, "s": 1e3, "B": 1.0, "kB": 1e3, "MB": 1e6, "GB": 1e9}
 
@@ -27,7 +28,8 @@ BASE = {"us": 1e-3, "ms": 1.0, "s": 1e3, "B": 1.0, "kB": 1e3, "MB": 1e6, "GB": 1
         (0.9999, "fraction", "100.0%"),
         (-0.0031, "pt", "-0.31pt"),
         (0.41, "x", "0.41x"),
-        (12.345, "x", "12.35x"),
+        (12.345, "x", "12.3x"),
+        (123.45, "x", "123x"),
         (0.0412, "x", "0.041x"),
         (0.99724, "", "0.9972"),
         (41.23, "dB", "41.2 dB"),
@@ -53,3 +55,24 @@ def test_an_exact_measurement_is_its_own_interval() -> None:
     wide = Measurement(quantity="accuracy", value=0.5, unit="fraction", low=0.4, high=0.6)
     assert wide.interval == (0.4, 0.6)
     assert Measurement.model_validate(wide.to_json()) == wide
+
+
+@pytest.mark.parametrize(
+    ("value", "low", "high", "unit", "told"),
+    [
+        (12.245, 12.1, 12.4, "x", "12.2x (12.1 to 12.4x)"),
+        (0.08167, 0.0813, 0.0821, "x", "0.082x (0.081 to 0.082x)"),
+        (0.3066, 0.3061, 0.3071, "x", "0.307x (0.306 to 0.307x)"),
+        (0.1992, 0.19901, 0.19942, "ms", "199.2 us (199.0 to 199.4 us)"),
+        (0.99981, 0.99980, 0.99983, "", "0.99981 (0.99980 to 0.99983)"),
+        (35.25, 35.21, 35.24, "dB", "35.25 dB (35.21 to 35.24 dB)"),
+        (-0.0010, -0.00104, -0.00101, "pt", "-0.100pt (-0.104 to -0.101pt)"),
+        (0.9389, 0.9340, 0.9434, "fraction", "93.89% (93.40 to 94.34%)"),
+    ],
+)
+def test_a_figure_has_no_more_digits_than_tell_its_interval_apart(
+    value: float, low: float, high: float, unit: str, told: str
+) -> None:
+    """Guards against intervals whose ends read the same, and against digits that mean nothing."""
+    found = Measurement(quantity="size", value=value, unit=unit, low=low, high=high)
+    assert whole(found) == told

@@ -290,6 +290,9 @@ def test_a_kept_promise_says_how_well(bed: Bed) -> None:
     bed.run("scale", factor=1.0005)
     near = bed.check("scale", close(rtol=1e-3, atol=0.0))
     assert near.ok and 0 < near.value["max_rel"] < 1e-3
+    loose = bed.check("scale", APPROXIMATE).value["sentence"]
+    assert loose.startswith("approximate held on 6 samples (sound and finite outputs; accuracy")
+    assert "of the largest value" in loose, "a figure without a unit says little"
 
 
 @pytest.mark.parametrize("promise", [EXACT, close(rtol=1e-3, atol=1e-6)])

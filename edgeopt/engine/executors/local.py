@@ -33,7 +33,7 @@ Bench = Callable[[Request, Progress, threading.Event], tuple[str, dict[str, Any]
 TIME_S = 600.0  # a job's limit where it states none
 MEMORY_SHARE = 0.8  # of the machine's memory, likewise
 FAREWELL_S = 10.0  # how long to wait for an agent to be gone
-WAITS = "waiting until another run of edgeopt on this machine has timed what it is timing"
+WAITS = "waiting for another run of edgeopt on this machine to finish timing"
 
 
 class LocalExecutor:

@@ -60,7 +60,8 @@ def by_litert(folder: Path, path: Path, form: Form) -> Conversion:
 def _summed(model: Any, form: Form, listed: Sequence[tuple[Typed, Typed]]) -> Conversion:
     counted = [macs for _, macs in macs_by_operator(model)]
     steps = list(_steps(model, listed, counted))
-    return summed(form, held_weights(model), steps, sum(counted), FREE)
+    found = summed(form, held_weights(model), steps, sum(counted), FREE)
+    return found.model_copy(update={"as_it_runs": found.macs_hybrid > 0})  # so are all its kernels
 
 
 def unquantized(content: bytes, scheme: str) -> PassError:

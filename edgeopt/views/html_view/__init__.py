@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections.abc import Collection
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from edgeopt.schema.base import printable
-from edgeopt.schema.legend import QUICK, legend, races
+from edgeopt.schema.legend import PAGE, QUICK, legend, races
 from edgeopt.schema.measurement import MARKS
 from edgeopt.schema.result import Result, TargetResult
-from edgeopt.schema.shown import samples, setting, shown
+from edgeopt.schema.shown import runners_up, samples, setting, settings, shown
 from edgeopt.views.html_view.networks import pruned, searched
 from edgeopt.views.html_view.pareto import Plot, plotted
 from edgeopt.views.html_view.rows import (
@@ -95,7 +96,9 @@ def _section(target: TargetResult) -> dict[str, Any]:
         "word": word,
         "tone": tone,
         "rows": rows,
-        "legend": legend(target),
+        "legend": [*legend(target), *PAGE],
+        "settings": settings(target, of) if (of := shown(target)) else "",
+        "runners_up": runners_up(target),
         "races": {row.number: races(row.candidate) for row in rows},
         "tiles": tiles(target),
         "checks": checks(target),
@@ -147,10 +150,12 @@ def _marks(rows: list[Row]) -> list[str]:
         for measurement in row.candidate.measurements.values():
             for mark in measurement.marks:
                 found.setdefault(mark, {})[row.number] = None
-    return [
-        f"{MARKS.get(mark, mark)} ({', '.join(f'#{number}' for number in found[mark])})"
-        for mark in sorted(found)
-    ]
+    return [f"{MARKS.get(mark, mark)} ({_numbered(found[mark])})" for mark in sorted(found)]
+
+
+def _numbered(rows: Collection[int]) -> str:
+    """The rows, or how many there are where they are many: each figure has its mark beside it."""
+    return f"{len(rows)} rows" if len(rows) > 5 else ", ".join(f"#{number}" for number in rows)
 
 
 def _title(result: Result) -> str:

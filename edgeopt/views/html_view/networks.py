@@ -6,6 +6,7 @@ from typing import Any
 
 from edgeopt.schema.measurement import figure
 from edgeopt.schema.result import Result
+from edgeopt.schema.shown import kept
 from edgeopt.views.html_view.rows import Cell
 
 
@@ -19,14 +20,14 @@ def searched(result: Result) -> list[list[Cell]]:
             Cell("x reference", "" if p.ratio is None else figure(p.ratio, "x"), strong=True),
             Cell("Margin to the constraints", "" if p.margin is None else f"{p.margin:+.2%}",
                  strong=True),
-            Cell("So it is", p.word),
+            Cell("Outcome", p.word),
         ]
         for p in points
     ]  # fmt: skip
 
 
 def pruned(result: Result) -> list[tuple[str, list[list[Cell]]]]:
-    """By pass, what it left of each layer, or why it left the layer alone."""
+    """By pass and the shares it kept, what it left of each layer, or why it left it alone."""
     records = {
         step.job: step
         for target in result.targets
@@ -36,7 +37,7 @@ def pruned(result: Result) -> list[tuple[str, list[list[Cell]]]]:
     }
     return [
         (
-            step.label,
+            f"{step.label}: {kept(step)}" if kept(step) else step.label,
             [
                 [
                     Cell("Layer", each["path"]),

@@ -5,16 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from edgeopt.schema.constraint import Verdict
-from edgeopt.schema.feeding import spelled
+from edgeopt.schema.feeding import batched, spelled
 from edgeopt.schema.legend import MEMORY, memory_name
 from edgeopt.schema.measurement import Measurement
 from edgeopt.schema.quantities import find, is_metric, of_output, parts_of, short_of
 from edgeopt.schema.result import CandidateResult, SliceFigure, TargetResult
 from edgeopt.schema.shown import (
     Split,
+    among,
+    below,
     bounds,
     by_split,
-    interval,
     largest_drop,
     shown,
     tested,
@@ -93,7 +94,7 @@ def _tile(measured: dict[str, Measurement], quantity: str) -> Cell:
     if value is None or ratio is None:
         return _cell(measured, quantity)
     name = f"{name_of(quantity)}, x reference"
-    return Cell(name, told(ratio), (*_interval(ratio), told(value)))
+    return Cell(name, told(ratio), (*below(ratio), told(value)))
 
 
 def _memory(target: TargetResult, measured: dict[str, Measurement]) -> Cell:
@@ -126,8 +127,8 @@ def groups(target: TargetResult) -> list[Groups]:
             [
                 Cell("Group", each.group),
                 Cell("Samples", f"{each.n:,}"),
-                Cell("Figure", told(each.figure), _interval(each.figure)),
-                Cell("To source", told(each.difference), _interval(each.difference))
+                Cell("Figure", told(each.figure), below(each.figure)),
+                Cell("To source", told(each.difference), below(each.difference))
                 if each.difference
                 else Cell("To source"),
             ]
@@ -144,10 +145,10 @@ def _standing_out(figures: tuple[SliceFigure, ...]) -> list[tuple[str, str]]:
         lost = largest_drop(figures)
         drop = "none: no group lost"
         if lost and lost.difference:
-            drop = f"{lost.group}: {whole(lost.difference)} to source"
+            drop = f"{lost.group}: {whole(lost.difference)} to source{among(figures)}"
         found.append(("Largest drop", drop))
     kind = "class" if worst.column == "class" else "group"
-    return [*found, (f"Worst {kind}", f"{worst.group}: {whole(worst.figure)}")]
+    return [*found, (f"Worst {kind}", f"{worst.group}: {whole(worst.figure)}{among(figures)}")]
 
 
 def feeding(target: TargetResult) -> tuple[list[list[Cell]], list[list[Cell]]]:
@@ -155,8 +156,8 @@ def feeding(target: TargetResult) -> tuple[list[list[Cell]], list[list[Cell]]]:
     fed = [
         [
             Cell("Input", each.tensor.name),
-            Cell("Takes", spelled(each.tensor)),
-            Cell("Made of the data's", each.raw),
+            Cell("Takes", batched(each.tensor)),
+            Cell("From", each.raw),
             Cell("By", each.made),
         ]
         for each in target.inputs
@@ -195,8 +196,8 @@ def stages(target: TargetResult) -> list[list[Cell]]:
             Cell("Stage", each.stage),
             Cell("Chain beside it", target.candidate(each.before).label),
             Cell("Form", each.form),
-            Cell("With it, x without", told(each.ratio), _interval(each.ratio), strong=True),
-            Cell("So it is", each.word),
+            Cell("With it, x without", told(each.ratio), below(each.ratio), strong=True),
+            Cell("Effect", each.word),
         ]
         for each in target.stages
     ]
@@ -223,10 +224,10 @@ def _extra(target: TargetResult, candidate: CandidateResult) -> list[Cell]:
                "memory.peak", "load_time"}  # fmt: skip
     sides = [("validation", candidate.measurements)]
     if candidate.id == target.chosen:
-        sides.append(("test", {q: m for q, m in tested(target).items() if q not in columns}))
+        sides.append(("test", {q: m for q, m in tested(target).items() if is_metric(q)}))
     found = []
     for split, measured in sides:
-        for name in sorted(set(measured) - columns):
+        for name in sorted(set(measured) - (columns if split == "validation" else set())):
             mark = f" ({split})" if is_metric(name) else ""
             found.append(_cell(measured, name, f"{name}{mark}"))
     return found
@@ -244,28 +245,20 @@ def _cell(
 ) -> Cell:
     found = measured.get(quantity)
     title = name or name_of(quantity)
-    return Cell(title, told(found), _interval(found), strong) if found else Cell(title)
+    return Cell(title, told(found), below(found), strong) if found else Cell(title)
 
 
 def _quality(target: TargetResult, candidate: CandidateResult) -> Cell:
-    """The first metric, and what it lost; of the test split before the validation split."""
-    metric, lines = target.metric, list[str]()
-    name = name_of(metric)
-    splits = by_split(target, metric, candidate)
-    for split in splits:
-        mark = f" ({split.name})" if len(splits) > 1 else ""
-        lines += [told(split.figure) + mark, *_compared(split)]
-    title = f"{name} (validation)"
-    return Cell(title, lines[0], tuple(lines[1:]), strong=True) if lines else Cell(title)
+    """The first metric on the validation split, and what it lost."""
+    metric, measured = target.metric, candidate.measurements
+    title, figure = f"{name_of(metric)} (validation)", measured.get(metric)
+    if figure is None:
+        return Cell(title)
+    split = Split("validation", figure, measured.get(f"difference.{metric}"))
+    return Cell(title, told(figure), _compared(split), strong=True)
 
 
 def _compared(split: Split) -> tuple[str, ...]:
     if split.difference is None:
-        return _interval(split.figure)
-    return (f"{told(split.difference)} to source", *_interval(split.difference))
-
-
-def _interval(measurement: Measurement) -> tuple[str, ...]:
-    """The 95% interval; nothing where the figure is exact."""
-    within = interval(measurement)
-    return (within,) if within else ()
+        return below(split.figure)
+    return (f"{told(split.difference)} to source", *below(split.difference))
