@@ -11,13 +11,16 @@ decide by what they are.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 
 from edgeopt.answers.outputs import Array
 from edgeopt.answers.profile import Profile
+from edgeopt.answers.sums import joined
 
 LEAD = 0.5  # of the spread of scores over samples
+UNCLEAR = -1
 WHOLE = 0.05  # off 1, where scores of classes are shares of one whole
 
 
@@ -59,30 +62,45 @@ def agreeing(mine: Array, theirs: Array, source: Profile) -> Iterator[tuple[str,
             yield group.name, found
 
 
-def clear(mine: Array, theirs: Array, source: Profile) -> tuple[Array, Array] | None:
-    """How many decisions of a sample are clear, and how many of those are others, (n,) each.
+class Choices(NamedTuple):
+    """What is chosen, in words, and what a source chooses, (n, ...): ``UNCLEAR`` where a small
+    error may choose otherwise; whether a candidate does, where it is clear."""
 
-    A decision is clear where the highest score leads the next, or a score among several labels
-    lies off one half, by more than half of the scores' spread over samples. Decisions that are
-    not may fall otherwise by an error that is no harm. Of outputs that choose among nothing: None.
+    told: str
+    chosen: Array
+    other: Array
+
+
+def choices(mine: Array, theirs: Array, source: Profile) -> Iterator[Choices]:
+    """The decisions of an output that are clear: the highest score, and sides of a threshold.
+
+    A highest score is clear where it leads the next, and a value where it lies off the threshold,
+    by more than half of what scores vary by. The threshold is one half for scores from 0 to 1, and
+    zero for values of both signs.
     """
     if source.whole or not source.axes:
-        return None
+        return
     a, b = (np.asarray(each).reshape(len(each), *source.mean.shape) for each in (mine, theirs))
     axis = class_axis(source)
-    kept = np.flatnonzero(~source.axes[axis].odd)
-    if len(kept) < 2:
-        return None
-    least = LEAD * float(np.sqrt(np.square(source.axes[axis].spread[kept]).mean()))
-    a, b = (np.take(each, kept, axis) for each in (a, b))
-    if b.ndim == 2 and _are_several(b):
-        sure, other = np.abs(b - 0.5) > least, (a > 0.5) != (b > 0.5)
-    else:
-        tops = np.partition(b, -2, axis=axis)
-        lead = np.take(tops, -1, axis) - np.take(tops, -2, axis)
-        sure, other = lead > least, a.argmax(axis=axis) != b.argmax(axis=axis)
-    count, bad = (each.reshape(len(each), -1).sum(axis=1) for each in (sure, sure & other))
-    return count, bad
+    told = source.axes[axis]
+    main = np.flatnonzero(~told.odd)
+    alone = [np.array([index]) for index in np.flatnonzero(told.odd)]
+    for kept in [main, *alone]:
+        least = LEAD * float(np.sqrt(np.square(told.spread[kept]).mean()))
+        one, two = (np.take(each, kept, axis) for each in (a, b))
+        name = "" if kept is main else source.channel(axis, int(kept[0])).name
+        if len(kept) > 1 and not (two.ndim == 2 and _are_several(two)):
+            best = np.partition(two, -2, axis=axis)
+            lead = np.take(best, -1, axis) - np.take(best, -2, axis)
+            tops = two.argmax(axis=axis)
+            other = (one.argmax(axis=axis) != tops) & (lead > least)
+            yield Choices("the highest score", np.where(lead > least, tops, UNCLEAR), other)
+        limit = _threshold(two)
+        if limit is not None:
+            sure, sides = np.abs(two - limit) > least, two > limit
+            other = ((one > limit) != sides) & sure
+            side = f"the side of {limit:g}"
+            yield Choices(joined(name, side), np.where(sure, sides, UNCLEAR), other)
 
 
 def class_axis(source: Profile) -> int:
@@ -105,16 +123,19 @@ def _are_several(scores: Array) -> bool:
 
 
 def _sides(mine: Array, theirs: Array) -> Array | None:
-    low, high = float(theirs.min()), float(theirs.max())
-    if low >= 0 and high <= 1:
-        threshold = 0.5
-    elif low < 0 < high:
-        threshold = 0.0
-    else:
+    threshold = _threshold(theirs)
+    if threshold is None:
         return None
     same = (mine > threshold) == (theirs > threshold)
     found: Array = same.reshape(len(theirs), -1).mean(axis=1)
     return found
+
+
+def _threshold(theirs: Array) -> float | None:
+    low, high = float(theirs.min()), float(theirs.max())
+    if low >= 0 and high <= 1:
+        return 0.5
+    return 0.0 if low < 0 < high else None
 
 
 def _tops(mine: Array, theirs: Array, axis: int) -> Array:

@@ -60,18 +60,27 @@ def judged(name: str, mine: Array, theirs: Array) -> Iterator[Judged]:
     wrong = _differ(np.asarray(mine).reshape(b.shape), b)
     size = np.full(len(b), float(b[:1].size))
     yield counted(name, size, wrong.reshape(len(b), -1).sum(axis=1))
-    yield from _lost(name, wrong, b)
+    yield from lost(name, wrong, b)
     if b[:1].size > SHORT:
         yield from _unusual(name, wrong, b)
-    for axis in range(1, b.ndim):
-        side = _are_maps(b) and axis >= b.ndim - 2
-        if not side and 1 < b.shape[axis] <= MOST_CHANNELS:
-            for index in range(b.shape[axis]):
+
+
+def lost(name: str, wrong: Array, theirs: Array, most: float = 0.5) -> Iterator[Judged]:
+    """Each name of (n, ...) that is lost, where it is ``wrong``; in the whole or in a channel.
+
+    ``most`` is the share of a sample's, and of the samples that have it, that may be wrong.
+    """
+    yield from _lost(name, wrong, theirs, most)
+    for axis in range(1, theirs.ndim):
+        side = _are_maps(theirs) and axis >= theirs.ndim - 2
+        if not side and 1 < theirs.shape[axis] <= MOST_CHANNELS:
+            for index in range(theirs.shape[axis]):
                 told = joined(name, f"channel {index} of axis {axis}")
-                yield from _lost(told, *(np.take(x, index, axis=axis) for x in (wrong, b)))
+                bad, held = (np.take(each, index, axis=axis) for each in (wrong, theirs))
+                yield from _lost(told, bad, held, most)
 
 
-def _lost(name: str, wrong: Array, theirs: Array) -> Iterator[Judged]:
+def _lost(name: str, wrong: Array, theirs: Array, most: float) -> Iterator[Judged]:
     b = theirs.reshape(len(theirs), -1)
     values, index = _indexed(b)
     width = len(values)
@@ -81,9 +90,9 @@ def _lost(name: str, wrong: Array, theirs: Array) -> Iterator[Judged]:
     shape = (len(b), width)
     held = np.bincount(place.ravel(), minlength=len(b) * width).reshape(shape)
     bad = np.bincount(place[wrong.reshape(b.shape)], minlength=len(b) * width).reshape(shape)
-    having, losing = (held > 0).sum(axis=0), (2 * bad > held).sum(axis=0)
-    for which in np.flatnonzero((having >= EVENTS) & (2 * losing > having)):
-        if wilson(int(losing[which]), int(having[which]))[0] > 0.5:
+    having, losing = (held > 0).sum(axis=0), (bad > most * held).sum(axis=0)
+    for which in np.flatnonzero((having >= EVENTS) & (losing > most * having)):
+        if wilson(int(losing[which]), int(having[which]))[0] > most:
             told = joined(name, f"value {values[which]:g}")
             yield counted(told, held[:, which].astype(np.float64), bad[:, which])
 

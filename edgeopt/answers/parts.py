@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import partial
 
 import numpy as np
 
 from edgeopt.answers import decisions, names
+from edgeopt.answers.decisions import UNCLEAR
 from edgeopt.answers.masks import side_of
 from edgeopt.answers.outputs import Array, blocks
 from edgeopt.answers.profile import CELLS, Group, Profile
@@ -19,8 +20,8 @@ from edgeopt.stats.proportions import wilson
 STRAY = 0.5  # of the source's energy, 3 dB: an error that is looked at by itself
 ODD = 100.0  # times the median error of samples: that of one that is lost, where others are not
 FLIPPED = 0.05  # share of clear decisions that fall otherwise by accident
+MISSED = 0.2  # of those for one class or side
 USUAL = 2.0  # times the median error of places
-ROUNDED = 3.0  # of a step, squared: four times the error of rounding
 EVENTS, RARE = 5, 0.01  # samples lost, and the share of all that are no accident
 
 
@@ -33,16 +34,17 @@ def judged(mine: Array, theirs: Array, source: Profile) -> Iterator[Judged]:
         yield from names.judged("", mine, theirs)
         return
     plain = View("", mine, theirs, source)
-    groups = list(_groups(plain, source.groups))
-    yield from groups
-    yield from _lost(groups[0])
-    yield from _strays(plain)
+    main = _all_of(plain, source.groups[0])
+    yield main
+    yield from _lost(main)
+    yield from _slices(plain, groups=True)
     for view in views(mine, theirs, source):
-        for each in _groups(view, [Group("", CELLS, 0, np.ones(view.source.mean.shape, bool))]):
-            if each.sums.noise > STRAY * each.sums.energy:
-                yield each
-            yield from _lost(each)
-        yield from _strays(view)
+        every = _all_of(view, Group("", CELLS, 0, np.ones(view.source.mean.shape, bool)))
+        most = max(STRAY * every.sums.energy, _explained(view).sum())
+        if every.sums.noise > most:
+            yield every
+        yield from _lost(every)
+        yield from _slices(view, groups=False)
     if source.axes:
         yield from gathered(mine, theirs, source)
     yield from _decided(mine, theirs, source)
@@ -50,15 +52,19 @@ def judged(mine: Array, theirs: Array, source: Profile) -> Iterator[Judged]:
 
 
 def _decided(mine: Array, theirs: Array, source: Profile) -> Iterator[Judged]:
-    """The decisions that are clear, where more than a few of them fall otherwise."""
-    found = decisions.clear(mine, theirs, source)
-    if found is None or not found[1].any():
-        return
-    sure, other = found
-    samples = int((sure > 0).sum())
-    share = float(other.sum() / sure.sum())
-    if samples >= EVENTS and wilson(round(share * samples), samples)[0] > FLIPPED:
-        yield names.counted("decisions by a clear lead", sure.astype(np.float64), other)
+    """The decisions that are clear, where more than a few of them fall otherwise: all together, or
+    those for one class or side."""
+    for told, chosen, other in decisions.choices(mine, theirs, source):
+        if not other.any():
+            continue
+        sure, wrong = (
+            each.reshape(len(each), -1).sum(axis=1) for each in (chosen != UNCLEAR, other)
+        )
+        samples = int((sure > 0).sum())
+        share = float(wrong.sum() / sure.sum())
+        if samples >= EVENTS and wilson(round(share * samples), samples)[0] > FLIPPED:
+            yield names.counted(f"decisions by {told}", sure.astype(np.float64), wrong)
+        yield from names.lost(f"decisions by {told}", other, chosen, MISSED)
 
 
 def _named(mine: Array, theirs: Array, source: Profile) -> Iterator[Judged]:
@@ -93,8 +99,9 @@ def _lost(group: Judged) -> Iterator[Judged]:
         yield Judged(told, found.total(), lambda: found)
 
 
-def _strays(view: View) -> Iterator[Judged]:
-    """Channels and cells whose error is more than half of what the source's vary by.
+def _slices(view: View, *, groups: bool) -> Iterator[Judged]:
+    """The groups of their own, if asked for, and channels and cells whose error is more than half
+    of what the source's vary by; unless 8 bits explain the error.
 
     A place, along the sides of a map or a cell, that hardly varies is none of them for an error
     that is usual elsewhere: it must be at least twice the median one, as it is.
@@ -106,11 +113,12 @@ def _strays(view: View) -> Iterator[Judged]:
         products = (*products, products[1] * np.square(source.scale))
         for axis, found in along.items():
             found += [source.along(each, axis) for each in products]
-    rounded = len(view.theirs) * np.square(source.steps / source.scale) / ROUNDED
     for axis, told in source.axes.items():
         energy, noise, _, _, raw = along[axis]
-        least = source.along(rounded[np.newaxis], axis)
-        strays = told.events & (noise > STRAY * energy) & (noise > least)
+        strays = told.events & (noise > STRAY * energy)
+        if groups:
+            strays |= told.odd
+        strays &= noise > source.along(_explained(view), axis)
         if axis == CELLS or (source.mean.ndim > 1 and axis != decisions.class_axis(source)):
             strays &= raw > USUAL * np.median(raw)
         for index in np.flatnonzero(strays):
@@ -118,15 +126,19 @@ def _strays(view: View) -> Iterator[Judged]:
             yield _judged(view, group, Sums(*along[axis][:4, index]))
 
 
-def _groups(view: View, groups: Sequence[Group]) -> Iterator[Judged]:
-    """Sums of each group over all samples."""
-    found = np.zeros((len(groups), 4))
+def _explained(view: View) -> Array:
+    """The noise of each value, (1, ...), that is within one step of 8 bits."""
+    found: Array = len(view.theirs) * np.square(view.source.steps / view.source.scale)[np.newaxis]
+    return found
+
+
+def _all_of(view: View, group: Group) -> Judged:
+    """A group with its sums over all samples."""
+    found = np.zeros(4)
     for block in blocks(view.theirs):
         products = view.source.products(view.mine[block], view.theirs[block])
-        for number, group in enumerate(groups):
-            found[number] += [float(group.of(each).sum()) for each in products]
-    for group, each in zip(groups, found, strict=True):
-        yield _judged(view, group, Sums(*each))
+        found += [float(group.of(each).sum()) for each in products]
+    return _judged(view, group, Sums(*found))
 
 
 def _judged(view: View, group: Group, sums: Sums) -> Judged:

@@ -76,6 +76,7 @@ class Profile:
     high: float
     axes: dict[int, Slices]  # and of cells
     whole: bool = False  # numbers that name something, and are right or wrong
+    least: float = 0.0  # what no step of 8 bits is less than
 
     @cached_property
     def groups(self) -> list[Group]:
@@ -105,7 +106,7 @@ class Profile:
             shape = [-1 if each == axis - 1 else 1 for each in range(self.mean.ndim)]
             width = np.where(told.odd, told.width, np.inf).reshape(shape)
             found = np.minimum(found, width)
-        return found / STEPS
+        return np.maximum(found / STEPS, self.least)
 
     def channel(self, axis: int, index: int) -> Group:
         """One slice, or one cell, as a group."""
@@ -162,7 +163,7 @@ def profiled(theirs: Array, least: float = 0.0) -> Profile:
     median = np.median(np.asarray(few, np.float64), axis=0)
     cells = [CELLS] if shaped.ndim > 2 and median.size <= MOST_CELLS else []
     axes = {a: _slices(shaped, variance, median, a) for a in (*range(1, shaped.ndim), *cells)}
-    return Profile(mean, np.maximum(spread, np.maximum(floor, least)), low, high, axes)
+    return Profile(mean, np.maximum(spread, np.maximum(floor, least)), low, high, axes, least=least)
 
 
 def spreads(values: Array, axes: Iterable[int]) -> dict[int, Array]:

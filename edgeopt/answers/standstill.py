@@ -16,7 +16,7 @@ def check_moves(name: str, mine: Array, source: Profile) -> None:
 
     It does where it varies by less than ``STILL`` of what the source's varies by, and the source's
     is no rare event: it moves in at least 5% of the samples. Single values that vary by less than
-    a step of 8 bits over their group's range are left out.
+    two steps of 8 bits over their group's range are left out.
     """
     if len(mine) < 2 or not source.axes:
         return
@@ -24,7 +24,7 @@ def check_moves(name: str, mine: Array, source: Profile) -> None:
         told = source.axes[axis]
         stands = told.moves & (own < STILL * told.spread)
         if axis == CELLS:
-            stands &= told.spread > source.steps.ravel()
+            stands &= told.spread > 2 * source.steps.ravel()
         still = np.flatnonzero(stands)
         if not len(still):
             continue

@@ -20,11 +20,12 @@ from edgeopt.answers.sums import Judged, Sums, pooled
 from edgeopt.stats.proportions import wilson
 
 STRAY = 0.5  # of the source's energy, 3 dB: an error that is looked at by itself
+SHARED = 0.25  # the same, 6 dB, of what channels share
 MOST_VALUES = 4_000_000  # of larger outputs, every so many samples are looked at
 MOST_CHANNELS = 256
 GATHERED = 0.75  # of the error, in at most half of all combinations
 ODD, OTHER, LOST = 10.0, 5.0, 100.0  # times the error elsewhere, of other samples, the median one
-CUTS = 20
+CUTS, FEWEST = 20, 2  # parts that samples are cut into, and those on a side: a tenth
 TILES = 4096  # at most
 EVENTS, RARE = 5, 0.01  # samples, and the share that is no accident
 
@@ -52,11 +53,14 @@ def gathered(mine: Array, theirs: Array, source: Profile) -> Iterator[Judged]:
     if not errors.any() or len(b) < EVENTS:
         return
     sides = Sides(values, errors, np.square(source.steps / source.scale), source.scale)
+    channels = class_axis(source)
+    raw, one = [each * source.scale for each in (values, errors)], np.ones_like(source.scale)
+    plain = Sides(raw[0], raw[1], np.square(source.steps), one)
     for axis in range(1, values.ndim):
-        if 1 < values.shape[axis] <= MOST_CHANNELS:
-            yield from _combinations(sides, axis)
+        if 1 < values.shape[axis] <= MOST_CHANNELS:  # places have one unit, channels may not
+            yield from _combinations(sides if axis == channels else plain, axis)
     yield from _samples(sides)
-    yield from _tiles(sides, class_axis(source))
+    yield from _tiles(sides, channels)
 
 
 def shared(mine: Sequence[Array], theirs: Sequence[Array]) -> Iterator[Judged]:
@@ -96,7 +100,7 @@ def _combinations(sides: Sides, axis: int) -> Iterator[Judged]:
     if not len(enough):
         return
     c, e = (each @ ways[:, : counts[enough[0]]] for each in (values, errors))
-    if _loses(c, e, sides.step):
+    if _loses(c, e, sides.step, SHARED):
         yield _judged(f"what channels of axis {axis} share", c, e)
 
 
@@ -108,7 +112,7 @@ def _samples(sides: Sides) -> Iterator[Judged]:
     other = {"quiet": "loud", "low": "high"}
     for told, by in orders.items():
         order = by.argsort(kind="stable")
-        for cut in range(1, CUTS):
+        for cut in range(FEWEST, CUTS - FEWEST + 1):
             at = cut * len(order) // CUTS
             for name, part, rest in (
                 (told, order[:at], order[at:]), (other[told], order[at:], order[:at])
@@ -128,10 +132,8 @@ def _tiles(sides: Sides, channels: int) -> Iterator[Judged]:
     """Parts of a sample, of neighbours along its axes, that alone are wrong: always, or now and
     then in one place or another. An error is held against others of its channel as it is, not
     scaled: what hardly varies is no place where an error is gathered."""
-    c2, e2, raw = (
-        pooled(np.square(each), TILES, channels)
-        for each in (sides.values, sides.errors, sides.errors * sides.scale)
-    )
+    scaled = (sides.values, sides.errors, sides.errors * sides.scale)
+    c2, e2, raw = (pooled(np.square(each), TILES, channels) for each in scaled)
     shape, others = c2.shape[1:], tuple(each for each in range(c2.ndim) if each != channels)
     usual = np.median(raw.mean(axis=0, keepdims=True), axis=others, keepdims=True)
     odd = (raw.mean(axis=0) > ODD * usual).ravel()
@@ -150,15 +152,15 @@ def _tiles(sides: Sides, channels: int) -> Iterator[Judged]:
     lost &= (e2 > step) & (lost.mean(axis=1, keepdims=True) < 0.5)  # else the sample is lost
     if wilson(int(lost.sum()), lost.size)[0] > RARE:
         which = lost.any(axis=1)
-        yield _summed("the parts of samples that are furthest off",
+        yield _summed(f"the parts of {which.sum()} samples that are furthest off",
                       np.where(lost, c2, 0)[which].sum(axis=1),
                       np.where(lost, e2, 0)[which].sum(axis=1))  # fmt: skip
 
 
-def _loses(values: Array, errors: Array, step: Array) -> bool:
+def _loses(values: Array, errors: Array, step: Array, most: float = STRAY) -> bool:
     """Whether an error takes what the values vary by, and is more than 8 bits explain."""
     noise = float(np.square(errors).mean())
-    return noise > STRAY * float(np.square(values).mean()) and noise > float(step.mean())
+    return noise > most * float(np.square(values).mean()) and noise > float(step.mean())
 
 
 def _judged(name: str, values: Array, errors: Array) -> Judged:

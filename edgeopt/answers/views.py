@@ -49,7 +49,9 @@ def views(mine: Array, theirs: Array, source: Profile) -> Iterator[View]:
             along = f" along axis {axes[0]}" if len(axes) < b.ndim - 1 else ""
             told = f"the differences between its values{along}"
             yield View(told, other, apart, profiled(apart, step))
-    if len(b) >= FEWEST and (source.low < 0 or source.high > 1):  # small scores decide nothing
+    if source.low >= 0 and source.high <= 1:
+        return  # scores near others of their kind decide nothing
+    if len(b) >= FEWEST:
         low, high = np.quantile(b, MIDDLE, axis=0)
         inner = np.clip(b, low, high)
         skewed = 0 < LARGER * _variance(inner) < _variance(b)

@@ -48,6 +48,74 @@ def top_below_second() -> Case:
     return source, copy
 
 
+def rare(shape: tuple[int, ...], share: float, seed: int = 0) -> Array:
+    """Logits of which few are above 0."""
+    found = np.random.default_rng(seed).normal(-5.5, 1.3, shape)
+    return np.where(uniform(*shape, seed=seed + 1) < share, 1 + 3 * uniform(*shape, seed=9), found)
+
+
+def no_box_above_a_threshold() -> Case:
+    source = rare((300, 36, 3), 0.014)
+    return source, np.minimum(source, -0.7)
+
+
+def labels() -> tuple[Array, Array]:
+    random = np.random.default_rng(0)
+    shares = np.r_[0.5, 0.4, 0.3, 0.3, 0.2, 0.2, 0.15, 0.1, 0.1, 0.08, 0.06, 0.05]
+    yes = random.random((400, 12)) < shares
+    return np.where(yes, random.beta(8, 2, yes.shape), random.beta(1.2, 9, yes.shape)), yes
+
+
+def labels_that_never_fire() -> Case:
+    source, _ = labels()
+    copy = source.copy()
+    copy[:, 7:] = np.minimum(source[:, 7:], 0.45)
+    return source, copy
+
+
+def points_that_always_show() -> Case:
+    source = 1 - labels()[0][:, 7:]
+    copy = source.copy()
+    copy[:, 3:] = np.maximum(source[:, 3:], 0.55)
+    return source, copy
+
+
+def rare_tags_lost() -> Case:
+    random = np.random.default_rng(0)
+    tags = random.choice(7, (400, 16), p=[0.82, 0.05, 0.05, 0.03, 0.03, 0.01, 0.01])
+    source = random.normal(-1.5, 1.2, (400, 16, 7))
+    np.put_along_axis(source, tags[..., None], random.normal(4.5, 0.7, (400, 16, 1)), 2)
+    copy = source.copy()
+    copy[..., 5:] = np.minimum(source[..., 5:], 0)
+    return source, copy
+
+
+def heat_of_one_point() -> Case:
+    y, x = np.mgrid[:16, :16]
+    at = 2 + 12 * uniform(300, 5, 2)[..., np.newaxis, np.newaxis]
+    source = np.exp(-((x - at[:, :, 0]) ** 2 + (y - at[:, :, 1]) ** 2) / 4)
+    copy = source.copy()
+    copy[:, 3] = np.minimum(source[:, 3], 0.2)
+    return source, copy
+
+
+def no_defect_above_a_half() -> Case:
+    random = np.random.default_rng(0)
+    source = random.beta(1, 30, (300, 32, 32))
+    for i in np.flatnonzero(random.random(300) < 0.15):
+        a, b = random.integers(0, 27, 2)
+        source[i, a : a + 4, b : b + 4] = random.beta(9, 2, (4, 4))
+    return source, np.minimum(source, 0.45)
+
+
+def rare_class_never_wins() -> Case:
+    classes = np.where(np.arange(400) < 6, 11, np.random.default_rng(0).integers(0, 11, 400))
+    source = drawn(400, 12) + 6 * np.eye(12)[classes]
+    copy = source.copy()
+    copy[:, 11] = np.minimum(source[:, 11], 1)
+    return source, copy
+
+
 # parts that several channels share
 
 
@@ -96,6 +164,12 @@ def quantiles_swapped() -> Case:
 def quantiles_collapsed() -> Case:
     source = quantiles()
     return source, source[:, 1:2] + np.array([-1.0, 0.0, 1.0])
+
+
+def flat_quantiles(width: float) -> Array:
+    middle = 600 + 180 * drawn(400, 1) + 60 * np.cos(np.arange(24) / 4) + 30 * drawn(400, 24)
+    wide = width * (10 + 30 * uniform(400, 1))
+    return np.stack([middle - wide, middle, middle + wide], axis=2).reshape(400, 72)
 
 
 def photographs() -> Array:
@@ -214,6 +288,9 @@ def mark_beside_small_amounts() -> Case:
 
 DAMAGED = [
     mark_beside_small_amounts,
+    no_box_above_a_threshold, labels_that_never_fire, points_that_always_show, rare_tags_lost,
+    heat_of_one_point, no_defect_above_a_half, rare_class_never_wins,
+    lambda: (flat_quantiles(1), flat_quantiles(0.3)),
     saturated_logits, top_below_second, sizes_lost, eyes_swapped, flat_landmarks_swapped,
     lambda: (hours(), hours()[:, ::-1]), quantiles_swapped, quantiles_collapsed,
     channels_reversed, colour_lost, pose_depth_lost, empty_masks, grown_masks,
@@ -238,6 +315,8 @@ def test_what_several_outputs_share_is_judged() -> None:
     source, copy = ({str(i): each[:, i] for i in range(3)} for each in quantiles_collapsed())
     assert accepted(source, source)
     assert not accepted(copy, source)
+    swapped = {"0": source["2"], "1": source["1"], "2": source["0"]}
+    assert not accepted(swapped, source)
     copy = {name: quantized(each) for name, each in source.items()}
     assert accepted(copy, source)
 
@@ -264,6 +343,43 @@ def test_spread_error_is_accepted(made: Callable[[], Array], way: Callable[[Arra
     if way is noisy and made in (quantiles, hours, landmarks, photographs):
         pytest.skip("noise of each value by itself is damage to what they share")
     assert accepted({"o": way(source)}, {"o": source})
+
+
+def test_sure_scores_are_accepted() -> None:
+    """Softmax of a network that is sure: near 0 or near 1, a step of 8 bits apart or two."""
+    logits = 3 * drawn(400, 12) + 14 * np.eye(12)[np.random.default_rng(1).integers(0, 12, 400)]
+    shares = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    near = np.clip(quantized(shares) + 0.004 * drawn(400, 12, seed=1), 0, 1)
+    assert accepted({"o": near}, {"o": shares})
+
+
+def test_borders_of_a_map_are_accepted() -> None:
+    """Where columns at the edge hardly vary, an error that is usual elsewhere is none of theirs."""
+    columns = np.exp(-np.square(np.arange(24) - 12) / 50)
+    source = 1 / (1 + np.exp(3 - 2 * smooth(200, 2, 24, 24) * columns))
+    assert accepted({"o": np.clip(source + 0.003 * drawn(*source.shape), 0, 1)}, {"o": source})
+
+
+def test_a_fixed_course_is_accepted_in_eight_bits() -> None:
+    """Hours of a day whose course hardly varies: its own spread is below a step."""
+    course = 5 * np.cos(np.arange(24) / 24 * 2 * np.pi)
+    for own in (0.03, 0.1):
+        source = 12 + 8 * drawn(400, 1) + course + own * drawn(400, 24, seed=1)
+        assert accepted({"o": quantized(source)}, {"o": source})
+
+
+def test_a_clipped_tail_is_accepted() -> None:
+    """A few values beyond the calibrated range, an error of a few percent each."""
+    source = 100 + 400 * np.random.default_rng(0).exponential(size=(400, 1))
+    top = np.quantile(source, 0.975)
+    assert accepted({"o": quantized(np.minimum(source, top + 0.5 * (source - top)))}, {"o": source})
+
+
+def test_a_silent_band_is_accepted() -> None:
+    source = np.random.default_rng(0).beta(0.5, 0.5, (300, 33, 20))
+    source[:, 0] = 0.003 + 0.008 * np.abs(drawn(300, 20))
+    error = np.where(np.arange(33) == 0, 0.006, 0.004)[:, np.newaxis]
+    assert accepted({"o": source + error * drawn(*source.shape, seed=1)}, {"o": source})
 
 
 def test_masks_that_move_by_an_edge_are_accepted() -> None:
