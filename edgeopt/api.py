@@ -11,19 +11,18 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from edgeopt.live import is_live
-from edgeopt.pipeline import (
+from edgeopt.commands import (
     benchmark_files,
     chosen_and_reference,
     compare_files,
     compare_results,
     diagnose,
     inspect_model,
-    make_plan,
-    packs,
+    job,
     prunable_layers,
-    run_recipe,
 )
+from edgeopt.live import is_live
+from edgeopt.pipeline import make_plan, run_recipe
 from edgeopt.pipeline.prepare import installed_version
 from edgeopt.recipe import Recipe, load_recipe, make_recipe
 from edgeopt.recipe.given import Given, recipe_for
@@ -275,7 +274,7 @@ def export_job(
     with _opened(store) as opened, opened.workdir() as folder:
         if len(paths) == 1 and (paths[0].is_dir() or paths[0].name == RESULT):
             paths = list(chosen_and_reference(load(paths[0]), target, opened, folder))
-        return packs.export_job(
+        return job.export_job(
             paths, target, data=archive, processes=processes, store=opened, on_event=tell
         )
 
@@ -283,7 +282,7 @@ def export_job(
 def import_job(path: str | Path, *, store: Store | str | Path | None = None) -> dict[str, Any]:
     """The figures of an offline job's result, as ``benchmark`` gives them."""
     with _opened(store) as opened:
-        return packs.import_job(Path(path), store=opened)
+        return job.import_job(Path(path), store=opened)
 
 
 def load(path: str | Path) -> Result:

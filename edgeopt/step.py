@@ -148,7 +148,7 @@ class Pass(BaseModel):
         """The concrete passes that this one stands for; ``scheme: auto`` expands here."""
         return (self,)
 
-    def cures(self) -> tuple[Self, ...]:
+    def fallbacks(self) -> tuple[Self, ...]:
         """What to try beside it where its artifact answers otherwise on another CPU."""
         return ()
 

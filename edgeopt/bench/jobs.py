@@ -1,11 +1,11 @@
-"""What the engine calls for jobs of the kinds ``score`` and ``race``."""
+"""Jobs of the kinds ``score`` and ``race``: how they are written, and what the engine calls."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from edgeopt.bench.count import count
 from edgeopt.bench.peak import memory
@@ -14,12 +14,79 @@ from edgeopt.bench.score import score
 from edgeopt.bench.task import Side, Task
 from edgeopt.schema.artifact import Artifact
 from edgeopt.schema.errors import DeviceError, UsageError, did_you_mean
-from edgeopt.schema.job import Arrays, Request
-from edgeopt.schema.target import parse_target
+from edgeopt.schema.job import Arrays, Job, Request
+from edgeopt.schema.target import Target, parse_target
 from edgeopt.store import Store
 from edgeopt.transport.kinds import Device, device_named
 
 ROLES = {"score": ("model",), "race": ("a", "b")}
+
+
+class Runnable(NamedTuple):
+    """An artifact on a target: the job that makes it, and the one that makes its samples."""
+
+    target: Target
+    model: str
+    samples: str
+
+
+def score_job(
+    id: str,
+    model: Runnable,
+    *,
+    first: int = 0,
+    check: str = "",
+    key: Mapping[str, str] | None = None,
+    allow_fallback: bool = False,
+    cache: bool = True,
+) -> Job:
+    """The job that asks a model for its outputs on all samples, or on the ``first`` ones.
+
+    ``check`` is the id of the job that must have found it sound.
+    """
+    return Job(
+        id=f"{id} (first {first})" if first else id,
+        kind="score",
+        name=model.target.runtime,
+        worker="bench",
+        params={
+            "targets": {"model": str(model.target)},
+            **({"first": first} if first else {}),
+            **_leave(allow_fallback),
+        },
+        inputs={"model": model.model, "samples:model": model.samples},
+        needs=(check,) if check else (),
+        key=dict(key or {}),
+        cache=cache,
+    )
+
+
+def race_job(
+    id: str, a: Runnable, b: Runnable, protocol: str, *, allow_fallback: bool = False
+) -> Job:
+    """The job that measures ``a`` over ``b``; its ``protocol`` is one of ``bench.race.SCHEDULES``,
+    ``memory`` or ``count``. No race is taken from the cache.
+    """
+    sides = {"a": a, "b": b}
+    return Job(
+        id=id,
+        kind="race",
+        name=protocol,
+        worker="bench",
+        params={
+            "targets": {role: str(side.target) for role, side in sides.items()},
+            "protocol": protocol,
+            **_leave(allow_fallback),
+        },
+        inputs={role: side.model for role, side in sides.items()}
+        | {f"samples:{role}": side.samples for role, side in sides.items()},
+        cache=False,
+    )
+
+
+def _leave(allow_fallback: bool) -> dict[str, bool]:
+    """What a job is allowed: nothing, unless it was asked for."""
+    return {"allow_fallback": True} if allow_fallback else {}
 
 
 def run_bench(

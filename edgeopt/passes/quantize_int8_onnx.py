@@ -50,7 +50,7 @@ class QuantizeInt8(Pass):
             return (self,)
         return tuple(self.model_copy(update={"scheme": name}) for name in schemes_for(t))
 
-    def cures(self) -> tuple[Self, ...]:
+    def fallbacks(self) -> tuple[Self, ...]:
         """What keeps sums of 8-bit products from overflowing: weights of 7 bits, larger scales
         for the channels at risk, and first convolutions in float32.
         """

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from edgeopt.decide.entry import Entry
 from edgeopt.engine import Engine
 from edgeopt.models.conversion import form_of
-from edgeopt.pipeline.measure import Entry
 from edgeopt.pipeline.targets import target_group
 from edgeopt.pipeline.work import Work
 from edgeopt.planner import tensors_job
@@ -22,20 +22,19 @@ LIMIT_S = 120.0  # it is a session load and one inference
 ELSEWHERE = "the target is not this machine's CPU"
 
 
-def note_conversions(work: Work, entries: Iterable[Entry]) -> None:
-    """Give each entry that changed number formats what its runtime makes of the file.
+def conversions(work: Work, entries: Iterable[Entry]) -> dict[str, Conversion]:
+    """What its runtime makes of the file of each entry that changed number formats, by its id.
 
     A target that is not this machine's CPU gets the file's own facts, and so does a runtime that
     fails; no candidate fails by it.
     """
     asked = {}
     for entry in entries:
-        if entry.artifact is not None and form_of(entry.made):
-            job = job_for(entry.plan.job, entry.made, entry.target, entry.facts)
-            asked[entry.plan.id] = entry, _with_samples(work, job, entry.made)
-    found = _conversions(work.engine, [job for _, job in asked.values()], work.outcomes)
-    for entry, job in asked.values():
-        entry.conversion = found.get(job.id)
+        if entry.artifact is not None and form_of(entry.described):
+            job = job_for(entry.plan.job, entry.described, entry.target, entry.facts)
+            asked[entry.id] = _with_samples(work, job, entry.described)
+    by_job = _conversions(work.engine, asked.values(), work.outcomes)
+    return {id: by_job[job.id] for id, job in asked.items() if job.id in by_job}
 
 
 def conversions_of(engine: Engine, opened: Outcome) -> tuple[Conversion, ...]:
@@ -52,10 +51,10 @@ def conversions_of(engine: Engine, opened: Outcome) -> tuple[Conversion, ...]:
         for target, facts in members
         if target.format == description.format
     ]
-    found = _conversions(engine, jobs or [_by_file(opened.job, description, "")], {
+    by_job = _conversions(engine, jobs or [_by_file(opened.job, description, "")], {
         opened.job: opened
     })  # fmt: skip
-    return tuple(found.values())
+    return tuple(by_job.values())
 
 
 def job_for(model: str, d: Description, target: Target, facts: TargetFacts) -> Job:

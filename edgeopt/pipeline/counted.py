@@ -1,18 +1,16 @@
-"""The contest on a device without time: score on the host, prove parity, count, choose."""
+"""The bench of a device without time: score on the host, and prove parity on a few samples."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import Any
 
-from edgeopt.pipeline.away import named, of_first, twin
-from edgeopt.pipeline.contest import Contest
-from edgeopt.pipeline.decision import Decision
-from edgeopt.pipeline.ending import failed, nobody, tested
-from edgeopt.pipeline.measure import Bench, Entry
+from edgeopt.decide.entry import Entry
+from edgeopt.decide.events import NotScored, Scored, ScoreEvent, SourceScored
+from edgeopt.pipeline.measure import Bench
 from edgeopt.pipeline.parity import compared, labelled
-from edgeopt.schema.job import ArrayRef, Job
-from edgeopt.schema.measurement import Measurement
+from edgeopt.pipeline.remote import named, twin
+from edgeopt.schema.job import ArrayRef, Job, Outcome
 from edgeopt.schema.parity import Parity
 from edgeopt.schema.result import SliceFigure
 from edgeopt.schema.target import TargetGroup
@@ -30,92 +28,76 @@ class CountedBench(Bench):
         super().__init__(*asked)
         self._parities: dict[tuple[str, str], Parity] = {}  # (candidate id, split)
 
-    def score(self, entries: Iterable[Entry], split: str) -> dict[str, dict[str, Measurement]]:
+    def score(self, entries: Iterable[Entry], split: str) -> list[ScoreEvent]:
         """As ``Bench.score``. Where the device answers as the host does in the same runtime, the
         figures are the host's, all samples; else the device's own, the few samples.
         """
         entries = list(entries)
-        twins = {entry.plan.id: twin(entry) for entry in entries}
-        measured = super().score(twins.values(), split)
-        jobs = {e.plan.id: self._few_job(e, split) for e in entries if e.plan.eligible}
-        missing = [job for job in jobs.values() if job.id not in self.outcomes]
-        self.outcomes.update(self.engine.run(missing, self.outcomes))
-        for entry in entries:
-            entry.error = entry.error or twins[entry.plan.id].error
-        return {"source": measured["source"]} | {
-            entry.plan.id: found
-            for entry in entries
-            if (found := self._judged(entry, split, jobs.get(entry.plan.id), measured))
-        }
+        events = super().score([twin(entry) for entry in entries], split)
+        jobs = {e.id: self._few_job(e, split) for e in entries if e.plan.eligible}
+        self._ended(jobs.values())
+        by_id = {entry.id: entry for entry in entries}
+        return [
+            event
+            if isinstance(event, SourceScored)
+            else self._judged(by_id[event.id], event, jobs.get(event.id))
+            for event in events
+        ]
 
     def sliced(self, entry: Entry, split: str) -> tuple[SliceFigure, ...]:
         """Slices on the host, where parity holds; a few samples make no slices."""
-        parity = self._parities.get((entry.plan.id, split))
+        parity = self._parities.get((entry.id, split))
         return super().sliced(twin(entry), split) if parity and parity.holds else ()
 
     def kept(self, entry: Entry, split: str) -> dict[str, ArrayRef]:
         """What the host answered, where parity holds: the figures are made of that."""
-        parity = self._parities.get((entry.plan.id, split))
+        parity = self._parities.get((entry.id, split))
         return super().kept(twin(entry), split) if parity and parity.holds else {}
 
     def _judged(
-        self,
-        entry: Entry,
-        split: str,
-        job: Job | None,
-        measured: dict[str, dict[str, Measurement]],
-    ) -> dict[str, Measurement]:
-        """Figures of one entry; none, and its error set, where it could not be scored.
+        self, entry: Entry, on_host: Scored | NotScored, job: Job | None
+    ) -> Scored | NotScored:
+        """Figures of one entry, by what its twin on the host scored.
 
         One without a job of its own is no choice: what the host says of it is enough.
         """
-        host = self.outcomes[self._entry_job(twin(entry), split).id]
+        split = on_host.split
         if job is None:
-            return labelled(measured.get(entry.plan.id, {}), "measured on the host")
-        few = self.outcomes[job.id]
-        if not few.ok or not host.ok or entry.plan.id not in measured:
-            entry.error = few.error or host.error or {"what": "it could not be scored on the host"}
-            return {}
-        entry.placement = dict(few.value.get("placement", {}))
-        device, outputs = named(entry.target), self.figures.outputs(few, entry.made)
-        parity = compared(self.figures.outputs(host, entry.made), outputs, device)
-        if split == "validation":
-            entry.keep(parity)
-        self._parities[entry.plan.id, split] = parity
+            if isinstance(on_host, NotScored):
+                return NotScored(split, entry.id, on_host.error)
+            return Scored(split, entry.id, labelled(on_host.measured, "measured on the host"))
+        few, host = self.outcomes[job.id], self.outcomes[self.jobs.score(twin(entry), split).id]
+        if not few.ok or not host.ok or isinstance(on_host, NotScored):
+            error = few.error or host.error or {"what": "it could not be scored on the host"}
+            return NotScored(split, entry.id, error)
+        return self._compared(entry, on_host, few, host)
+
+    def _compared(self, entry: Entry, on_host: Scored, few: Outcome, host: Outcome) -> Scored:
+        """Figures of one entry that answered on both."""
+        device, split = named(entry.target), on_host.split
+        outputs = self.figures.outputs(few, entry.described)
+        parity = compared(self.figures.outputs(host, entry.described), outputs, device)
+        self._parities[entry.id, split] = parity
         if parity.holds:
-            return labelled(measured[entry.plan.id], parity.agreeing)
-        n = parity.n
-        self.notes.append(
-            f"{entry.plan.label} {parity.sentence}; its quality is that of those {n} samples there"
+            measured = labelled(on_host.measured, parity.agreeing)
+        else:
+            n = parity.n
+            self.notes.append(
+                f"{entry.plan.label} {parity.sentence}; its quality is that of those {n} samples "
+                "there"
+            )
+            ended = self.outcomes[self.jobs.source_score(split).id]
+            source = self.figures.outputs(ended, self.known.source)
+            figures = self.figures.of_candidate(outputs, source, split, n)
+            measured = labelled(figures, f"measured on {n} samples on {device}")
+        return Scored(
+            split,
+            entry.id,
+            measured,
+            placement=dict(few.value.get("placement", {})),
+            parity=parity if split == "validation" else None,
         )
-        source = self.figures.outputs(self.outcomes[self._source_job(split).id], self.known.source)
-        found = self.figures.of_candidate(outputs, source, split, n)
-        return labelled(found, f"measured on {n} samples on {device}")
 
     def _few_job(self, entry: Entry, split: str) -> Job:
         """The score of a few samples on the device itself."""
-        return of_first(self._entry_job(entry, split), entry.facts.samples_max)
-
-
-class CountedContest(Contest):
-    """Nothing is timed: every feasible candidate is counted once, beside the reference."""
-
-    ratio = "ratio.instructions"
-    protocol = "count"
-
-    def run(self) -> Decision:
-        """Score, count, choose, test."""
-        if broken := failed(self):
-            return broken
-        self.score()
-        if broken := failed(self):
-            return broken
-        contenders = self.standing_as("feasible", "pending")
-        self.phase(f"Counting the instructions of {len(contenders)} candidates", len(contenders))
-        self._race_each([e for e in contenders if e is not self.reference], self.protocol)
-        if self.reference in contenders:
-            self._seat_reference(self.protocol)
-        self._judge(contenders)
-        order = self._order([e for e in self.standing_as("feasible") if e.raced])
-        self._time_reference(order)
-        return tested(self, order[0]) if order else nobody(self)
+        return self.jobs.score(entry, split, first=entry.facts.samples_max)

@@ -3,50 +3,64 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
-from edgeopt.pipeline.measure import Entry
+from edgeopt.decide.entry import Entry
 from edgeopt.schema.artifact import Artifact, Description
 from edgeopt.schema.job import Outcome
-from edgeopt.schema.plan import Plan
+from edgeopt.schema.plan import Candidate, Plan
 from edgeopt.schema.target import TargetGroup
 
 
 def entries_of(
     plan: Plan, group: TargetGroup, outcomes: Mapping[str, Outcome]
-) -> tuple[list[Entry], Entry, list[str]]:
-    """The entries of a target, equal files merged into the first, and the reference.
+) -> tuple[list[Entry], str, list[str]]:
+    """The entries of a target, equal files merged into the first, and the reference's id.
 
     What could not be made, the reference too, has its ``error``.
     """
-    entries: list[Entry] = []
+    entries: dict[str, Entry] = {}
     notes: list[str] = []
-    by_digest: dict[tuple[str, str], Entry] = {}
-    reference: Entry | None = None
+    first_of: dict[tuple[str, str], str] = {}  # (target, digest) -> candidate id
+    reference = ""
     members = {str(target): (target, facts) for target, facts in group.members}
     for candidate in plan.candidates:
         if candidate.group != str(group):
             continue
-        target, facts = members[candidate.target]
-        entry = Entry(candidate, target, facts)
-        ended = outcomes[candidate.job]
-        checked = outcomes[candidate.check] if candidate.check else ended
-        if ended.ok and checked.ok:
-            entry.artifact = Artifact.model_validate(ended.value["artifact"])
-            entry.description = Description.model_validate(ended.value["description"])
-            twin = by_digest.setdefault((candidate.target, entry.artifact.digest), entry)
+        entry = _built(Entry(candidate, *members[candidate.target]), outcomes)
+        id = entry.id
+        if entry.artifact is not None:
+            id = first_of.setdefault((candidate.target, entry.artifact.digest), id)
+        if id == entry.id:
+            entries[id] = entry
         else:
-            entry.error, twin = (checked if ended.ok else ended).error or {}, entry
-        if twin is not entry:
+            twin = entries[id]
             notes.append(f"{candidate.label} came to the same file as {twin.plan.label}")
-            twin.plan = twin.plan.model_copy(
-                update={
-                    "eligible": twin.plan.eligible or candidate.eligible,
-                    "reference": twin.plan.reference or candidate.reference,
-                }
-            )
-        else:
-            entries.append(entry)
+            entries[id] = replace(twin, plan=_merged(twin.plan, candidate))
         if candidate.reference:
-            reference = twin
-    assert reference is not None, "the planner gives every target a reference"
-    return entries, reference, notes
+            reference = id
+    assert reference, "the planner gives every target a reference"
+    return list(entries.values()), reference, notes
+
+
+def _built(entry: Entry, outcomes: Mapping[str, Outcome]) -> Entry:
+    """The entry with what its job made, or with the error of it or of its check."""
+    ended = outcomes[entry.plan.job]
+    checked = outcomes[entry.plan.check] if entry.plan.check else ended
+    if not ended.ok or not checked.ok:
+        return replace(entry, error=(checked if ended.ok else ended).error or {})
+    return replace(
+        entry,
+        artifact=Artifact.model_validate(ended.value["artifact"]),
+        description=Description.model_validate(ended.value["description"]),
+    )
+
+
+def _merged(kept: Candidate, twin: Candidate) -> Candidate:
+    """A candidate that also stands for another one of the same file."""
+    return kept.model_copy(
+        update={
+            "eligible": kept.eligible or twin.eligible,
+            "reference": kept.reference or twin.reference,
+        }
+    )

@@ -8,8 +8,9 @@ import numpy as np
 
 from edgeopt.answers.labels import fit, form_of_tensor
 from edgeopt.data.tensors import Binding
+from edgeopt.decide.entry import Entry
 from edgeopt.pipeline.labelled import told_of
-from edgeopt.pipeline.measure import Bench, Entry
+from edgeopt.pipeline.measure import Bench
 from edgeopt.planner import tensors_job
 from edgeopt.recipe import Recipe
 from edgeopt.schema.artifact import Tensor
@@ -21,7 +22,7 @@ SPLIT = "validation"
 
 def inputs_of(bench: Bench, entry: Entry) -> tuple[Input, ...]:
     """Each input of an entry and the raw values that it was made of, in the signature's order."""
-    made, raw = entry.made, bench.known.raw[SPLIT]
+    made, raw = entry.described, bench.known.raw[SPLIT]
     job = tensors_job(bench.recipe, bench.known, SPLIT, made, entry.plan.job)
     tensors = {tensor.name: tensor for tensor in made.signature.inputs}
     found = []
@@ -49,7 +50,7 @@ def outputs_of(bench: Bench, entry: Entry) -> tuple[Output, ...]:
 
     Outputs are the source's by equal names, else by position, as in every comparison.
     """
-    mine, theirs = entry.made.signature.outputs, bench.known.source.signature.outputs
+    mine, theirs = entry.described.signature.outputs, bench.known.source.signature.outputs
     by_name = {tensor.name for tensor in mine} == {tensor.name for tensor in theirs}
     of = mine if by_name else theirs
     kept = bench.kept_of_source(SPLIT)

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from edgeopt.bench.jobs import run_bench
+from edgeopt.decide.decision import exit_code_of
+from edgeopt.decide.events import Converted
 from edgeopt.decide.stages import dropped
 from edgeopt.engine import Engine
-from edgeopt.pipeline.contests import decide_all
-from edgeopt.pipeline.conversion import note_conversions
+from edgeopt.pipeline.conversion import conversions
 from edgeopt.pipeline.counted import is_timed
-from edgeopt.pipeline.decision import exit_code_of
 from edgeopt.pipeline.entries import entries_of
-from edgeopt.pipeline.kinds import kinds_of
 from edgeopt.pipeline.prepare import installed_version, prepare
 from edgeopt.pipeline.results import (
     data_facts,
@@ -30,6 +30,8 @@ from edgeopt.pipeline.results import (
 )
 from edgeopt.pipeline.saturation import Checked, check_saturation
 from edgeopt.pipeline.search import Search
+from edgeopt.pipeline.selections import decide_all
+from edgeopt.pipeline.target_run import Decided, TargetRun, target_run
 from edgeopt.pipeline.targets import in_order
 from edgeopt.pipeline.work import Work
 from edgeopt.pipeline.write import check_writable, write_result
@@ -73,51 +75,28 @@ def run_recipe(
     with Engine(store, on_event=on_event, bench=run_bench, deadline=deadline) as engine:
         on_event(Event(what="phase", text="Reading the model and the data"))
         known, outcomes = prepare(recipe, engine)
-        asked = recipe
-        work = Work(recipe, known, engine, store, outcomes, on_event, deadline)
-        search = Search(work, kinds_of)
-        recipe = work.recipe = search.closed(measuring=bench)
-        plan = plan_jobs(recipe, known)
-        away = [str(error) for error in known.unreachable.values()]
-        for note in [*known.notes, *plan.notes, *away]:
-            on_event(Event(what="note", text=note))
-        count = sum(c.eligible for c in plan.candidates)
-        on_event(Event(what="phase", text=f"Building {counted(count, 'candidate')}"))
+        asked, work = recipe, Work(recipe, known, engine, store, outcomes, on_event, deadline)
+        search = Search(work)
+        recipe = search.closed(measuring=bench)
+        work = replace(work, recipe=recipe)
+        plan = _told_plan(work)
         outcomes.update(engine.run(plan.jobs, outcomes))
         of_source = _notes_of_source(outcomes, on_event)
         checked = check_saturation(work, plan) if bench and not quick else Checked(plan)
-        plan, contests = checked.plan, []
         in_short = quick and bench and any(map(is_timed, known.groups))
         notes = [quick_note()] if in_short else []
-        notes += [*known.notes, *of_source, *search.notes, *plan.notes, *checked.notes]
-        for group in known.groups:
-            entries, reference, merged = entries_of(plan, group, outcomes)
-            checked.keep(entries)
-            notes += merged
-            bench_kind, kind = kinds_of(group)
-            bench_of = bench_kind(recipe, known, engine, store, outcomes, group)
-            contests.append(kind(bench_of, entries, reference, on_event, deadline, quick))
-        note_conversions(work, [e for contest in contests for e in contest.entries])
+        notes += [*known.notes, *of_source, *search.notes, *checked.plan.notes, *checked.notes]
+        runs, merged = _target_runs(work, checked, quick=quick)
         another = partial(Engine, store, on_event=on_event, bench=run_bench, deadline=deadline)
-        decisions = (
-            decide_all(contests, engine, another)
-            if bench
-            else [contest.built() for contest in contests]
-        )
-        lost = [d.error for d in decisions if d.error is not None]
-        if lost and len(lost) == len(decisions):
-            raise lost[0]
-        notes += [note for contest in contests for note in contest.bench.notes]
-        for contest, decision in zip(contests, decisions, strict=True):
-            if decision.chosen is not None:
-                plans = {e.plan.id: e.plan for e in contest.entries}
-                notes += dropped(contest.stages(), plans, decision.chosen.plan.id)
+        decided = decide_all(runs, engine, another) if bench else [run.built() for run in runs]
+        _check_decided(decided)
+        notes += [*merged, *_notes_of_targets(runs, decided)]
         results = [
-            target_result(contest, decision, plan, outcomes)
-            for contest, decision in zip(contests, decisions, strict=True)
+            target_result(run.bench, each, checked.plan, outcomes)
+            for run, each in zip(runs, decided, strict=True)
         ]
     results = in_order(recipe, results, known.unreachable)
-    notes += [note for found in results for note in (slower(found), fell_back(found)) if note]
+    notes += [note for each in results for note in (slower(each), fell_back(each)) if note]
     result = Result(
         edgeopt=installed_version("edgeopt"),
         started=started.isoformat(timespec="seconds"),
@@ -125,7 +104,7 @@ def run_recipe(
         quick=in_short,
         recipe=asked.spelled(),
         recipe_path=_told(recipe.path) if recipe.path else "",
-        source=source_facts(outcomes, contests[0].bench),
+        source=source_facts(outcomes, runs[0].bench),
         data=data_facts(known),
         classes=dict(known.classes),
         versions={name: v for name in recorded() if (v := installed_version(name))},
@@ -142,6 +121,53 @@ def _told(path: Path) -> str:
     """A path below the working folder as it is typed there; of others the name alone."""
     whole, here = path.resolve(), Path.cwd().resolve()
     return whole.relative_to(here).as_posix() if whole.is_relative_to(here) else path.name
+
+
+def _told_plan(work: Work) -> Plan:
+    """The plan of a recipe; listeners are told of it, and of what is out of reach."""
+    plan = plan_jobs(work.recipe, work.known)
+    lost = [str(error) for error in work.known.unreachable.values()]
+    for note in [*work.known.notes, *plan.notes, *lost]:
+        work.tell("note", note)
+    count = sum(c.eligible for c in plan.candidates)
+    work.tell("phase", f"Building {counted(count, 'candidate')}")
+    return plan
+
+
+def _target_runs(work: Work, checked: Checked, *, quick: bool) -> tuple[list[TargetRun], list[str]]:
+    """A run for each target, with what is known of its entries; notes on files that are equal."""
+    runs: list[TargetRun] = []
+    notes: list[str] = []
+    for group in work.known.groups:
+        entries, reference, merged = entries_of(checked.plan, group, work.outcomes)
+        notes += merged
+        run = target_run(work, group, entries, reference, quick=quick)
+        for comparison in checked.of(entries):
+            run.ledger.fold(comparison)
+        runs.append(run)
+    converted = conversions(work, [entry for run in runs for entry in run.entries])
+    for run in runs:
+        for id in run.ledger.entries:
+            if id in converted:
+                run.ledger.fold(Converted(id, converted[id]))
+    return runs, notes
+
+
+def _check_decided(decided: Sequence[Decided]) -> None:
+    """Raise the error of the first device where all were lost."""
+    lost = [decision.error for decision, _ in decided if decision.error is not None]
+    if lost and len(lost) == len(decided):
+        raise lost[0]
+
+
+def _notes_of_targets(runs: Sequence[TargetRun], decided: Sequence[Decided]) -> list[str]:
+    """What benches noted, and stages that are not in a choice for the speed that they cost."""
+    notes = [note for run in runs for note in run.bench.notes]
+    for run, (decision, standings) in zip(runs, decided, strict=True):
+        if decision.chosen is not None:
+            plans = {entry.id: entry.plan for entry in run.entries}
+            notes += dropped(standings.stages(), plans, decision.chosen)
+    return notes
 
 
 def _notes_of_source(outcomes: Mapping[str, Outcome], on_event: OnEvent) -> tuple[str, ...]:
@@ -169,16 +195,16 @@ def make_plan(
     plan = plan_jobs(recipe, known)
     lost = [f"out of reach: {error}" for error in known.unreachable.values()]
     plan = plan.model_copy(update={"notes": (*known.notes, *plan.notes, *lost)})
-    found: dict[str, Outcome] = dict(outcomes)
+    ended: dict[str, Outcome] = dict(outcomes)
     seconds = 0.0
     for job in plan.jobs:
-        digests = {role: found[id].digest for role, id in job.inputs.items() if id in found}
+        digests = {role: ended[id].digest for role, id in job.inputs.items() if id in ended}
         kept = store.outcome(job.cache_key(digests)) if len(digests) == len(job.inputs) else None
         if kept is not None:
-            found[job.id] = kept
+            ended[job.id] = kept
         else:
             seconds += TYPICAL_SECONDS.get(job.kind, 5.0)
-    training = sorted({j.name for j in plan.jobs if "train" in j.inputs and j.id not in found})
+    training = sorted({j.name for j in plan.jobs if "train" in j.inputs and j.id not in ended})
     if training:
         told = f"the rough time leaves out how long {', '.join(training)} trains"
         plan = plan.model_copy(update={"notes": (*plan.notes, told)})
@@ -187,7 +213,7 @@ def make_plan(
     targets = len(known.groups)
     estimate = {
         "jobs": len(plan.jobs),
-        "cached": sum(job.id in found for job in plan.jobs),
+        "cached": sum(job.id in ended for job in plan.jobs),
         "candidates": leaves,
         "samples_scored": (leaves + 2 * targets) * samples,
         "races": leaves + 5 * targets,

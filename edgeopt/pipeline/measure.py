@@ -1,17 +1,20 @@
-"""Scores and races: from jobs to Measurements of each candidate of one target."""
+"""Scores and races: from jobs to what was found of each candidate of one target."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from edgeopt.decide.proof import inverse
+from edgeopt.decide.entry import Entry
+from edgeopt.decide.events import NotRaced, NotScored, Raced, Scored, ScoreEvent, SourceScored
+from edgeopt.decide.steps import Race
 from edgeopt.engine import Engine
 from edgeopt.evaluation import aligned
-from edgeopt.pipeline.entry import Entry, at_one
+from edgeopt.evaluation.chance import Lead
 from edgeopt.pipeline.figures import Figures
-from edgeopt.pipeline.own import measured_by, metric_jobs
-from edgeopt.planner import Known, tensors_job
+from edgeopt.pipeline.target_jobs import TargetJobs
+from edgeopt.pipeline.user_metrics import measured_by, metric_jobs
+from edgeopt.planner import Known
 from edgeopt.recipe import Recipe
 from edgeopt.schema.artifact import Description
 from edgeopt.schema.errors import (
@@ -23,14 +26,10 @@ from edgeopt.schema.errors import (
 )
 from edgeopt.schema.job import ArrayRef, Arrays, Job, Outcome
 from edgeopt.schema.measurement import Measurement
-from edgeopt.schema.model_format import scored_by
 from edgeopt.schema.result import SliceFigure
-from edgeopt.schema.runtime import runtime_named
 from edgeopt.schema.target import Target, TargetGroup
 from edgeopt.store import Store
 from edgeopt.transport.kinds import works_here
-
-__all__ = ["Bench", "Entry", "sizes"]
 
 ODD = {(a, b) for a in "biuf" for b in "biuf" if (a == "f") != (b == "f")}  # kinds of dtypes
 
@@ -38,7 +37,7 @@ ODD = {(a, b) for a in "biuf" for b in "biuf" if (a == "f") != (b == "f")}  # ki
 class Bench:
     """Measures the entries of one target, or of all runtimes that it stands for.
 
-    It keeps the outcomes of all jobs that it runs.
+    It keeps the outcomes of all jobs that it runs. What it finds it returns.
     """
 
     def __init__(
@@ -52,110 +51,116 @@ class Bench:
     ) -> None:
         self.recipe, self.known, self.engine, self.store = recipe, known, engine, store
         self.outcomes, self.group, self.target = outcomes, group, group.asked
-        self.source: dict[str, Measurement] = {}
         self.notes: list[str] = []
+        self.jobs = TargetJobs(recipe, known)
         self.figures = Figures(recipe, known, store, group.asked)
 
-    @property
-    def _leave(self) -> dict[str, bool]:
-        """What a job is allowed: nothing, unless the recipe says so."""
-        return {"allow_fallback": True} if self.recipe.allow_fallback else {}
+    def run_by(self, engine: Engine) -> None:
+        """Have another engine run its jobs from now on."""
+        self.engine = engine
+
+    def _ended(self, jobs: Iterable[Job]) -> None:
+        """Run what has no outcome yet."""
+        several = {job.id: job for job in jobs}
+        if missing := [job for id, job in several.items() if id not in self.outcomes]:
+            self.outcomes.update(self.engine.run(missing, self.outcomes))
 
     # -- scores
 
-    def source_target(self) -> Target:
-        """Where the source is scored: the model as given, in its own framework, on the host."""
-        return Target(device="local", runtime=scored_by(self.known.source.format))
+    def score(self, entries: Iterable[Entry], split: str) -> list[ScoreEvent]:
+        """What the source and each entry scored on a split, or why an entry did not.
 
-    def score(self, entries: Iterable[Entry], split: str) -> dict[str, dict[str, Measurement]]:
-        """Measurements on a split by candidate id, and of the source under ``source``.
-
-        An entry whose score fails gets its error and is left out. Raises UnreachableError where
-        that is the device's doing.
+        Raises UnreachableError where that is the device's doing.
         """
         entries = list(entries)
-        source = self._source_job(split)
-        jobs = {e.plan.id: self._entry_job(e, split) for e in entries}
-        wanted = {job.id: job for job in [source, *jobs.values()]}
-        tensors = {t.id: t for t in self._tensors_of(entries, split)}
-        missing = [job for id, job in {**tensors, **wanted}.items() if id not in self.outcomes]
-        self.outcomes.update(self.engine.run(missing, self.outcomes))
+        source = self.jobs.source_score(split)
+        jobs = {entry.id: self.jobs.score(entry, split) for entry in entries}
+        self._ended([*self.jobs.all_tensors(entries, split), source, *jobs.values()])
         ended = self.outcomes[source.id]
         if not ended.ok:
             raise from_record(ended.error or {"what": "the source could not be scored"})
-        theirs, labels = self.figures.outputs(ended, self.known.source), self.figures.labels(split)
-        scored = self._scored(entries, jobs, theirs, labels, split)
-        own = self._own_metrics(
-            {"source": (source.id, self.known.source)}
-            | {e.plan.id: (jobs[e.plan.id].id, e.made) for e in scored},
-            split,
-        )
-        alone = {q: m for q, m in measured_by(own["source"]).items() if q.startswith("metric.")}
-        measured = {"source": self.figures.of_source(theirs, split) | alone}
-        for entry in scored:
-            outputs = self.figures.outputs(self.outcomes[jobs[entry.plan.id].id], entry.made)
-            try:
-                found = self.figures.of_candidate(outputs, theirs, split)
-                measured[entry.plan.id] = found | measured_by(own[entry.plan.id])
-            except EdgeoptError as error:
-                entry.error = error.record()
-        return measured
+        theirs = self.figures.outputs(ended, self.known.source)
+        refused = self._refused(entries, jobs, theirs, split)
+        sides = {"source": (source.id, self.known.source)} | {
+            entry.id: (jobs[entry.id].id, entry.described)
+            for entry in entries
+            if entry.id not in refused
+        }
+        users = self._user_metrics(sides, split)
+        alone = {q: m for q, m in measured_by(users["source"]).items() if q.startswith("metric.")}
+        events: list[ScoreEvent] = [
+            SourceScored(split, self.figures.of_source(theirs, split) | alone)
+        ]
+        for entry in entries:
+            if entry.id in refused:
+                events.append(refused[entry.id])
+            else:
+                ended = self.outcomes[jobs[entry.id].id]
+                events.append(self._scored(entry, ended, theirs, users[entry.id], split))
+        return events
 
     def _scored(
-        self,
-        entries: Iterable[Entry],
-        jobs: Mapping[str, Job],
-        theirs: Any,
-        labels: Any,
-        split: str,
-    ) -> list[Entry]:
-        """The entries that answer, and better than a guess where the source does."""
+        self, entry: Entry, ended: Outcome, theirs: Any, users: list[Outcome], split: str
+    ) -> Scored | NotScored:
+        """Figures of an entry beside the source's outputs, and of the user's own metrics."""
+        outputs, placement = self.figures.outputs(ended, entry.described), _placement(ended)
+        try:
+            measured = self.figures.of_candidate(outputs, theirs, split) | measured_by(users)
+        except EdgeoptError as error:
+            return NotScored(split, entry.id, error.record(), placement)
+        return Scored(split, entry.id, measured, placement)
+
+    def _refused(
+        self, entries: Sequence[Entry], jobs: Mapping[str, Job], theirs: Any, split: str
+    ) -> dict[str, NotScored]:
+        """The entries that do not answer, or no better than a guess where the source does."""
+        labels = self.figures.labels(split)
         ahead = self.figures.lead(theirs, labels)
         if ahead and ahead.lost:
-            fed = self.outcomes[self._tensors(self.known.source, self.known.source_job, split).id]
+            fed = self.outcomes[self.jobs.source_tensors(split).id]
             told = self.figures.why_lost(ahead, theirs, labels, Arrays.model_validate(fed.value))
             self.notes.append(told)
-        found = []
+        refused = {}
         for entry in entries:
-            outcome = self.outcomes[jobs[entry.plan.id].id]
-            if not outcome.ok:
-                _check_reached(outcome)
-                entry.error = outcome.error
-                continue
-            entry.placement = dict(outcome.value.get("placement", {}))
-            try:
-                outputs = self.figures.outputs(outcome, entry.made)
-                _check_shapes(entry.target, outputs, theirs)
-                mine = self.figures.lead(aligned(outputs, theirs), labels)
-            except EdgeoptError as error:
-                entry.error = error.record()
-                continue
-            if mine and ahead and not ahead.lost and mine.lost_beside(ahead):
-                told = f"it is close to guessing: {mine.against(ahead)}"
-                entry.error = PassError(told, where=outcome.job).record()
-                continue
-            found.append(entry)
-        if split == "validation":
-            self._blame_device(entries)
-        return found
+            ended = self.outcomes[jobs[entry.id].id]
+            if not ended.ok:
+                _check_reached(ended)
+                refused[entry.id] = NotScored(split, entry.id, ended.error)
+            elif error := self._unsound(entry, ended, theirs, labels, ahead):
+                refused[entry.id] = NotScored(split, entry.id, error.record(), _placement(ended))
+        if split == "validation" and len(refused) == len(entries):
+            self._blame_device([event.error for event in refused.values()])
+        return refused
 
-    def _own_metrics(
+    def _unsound(
+        self, entry: Entry, ended: Outcome, theirs: Any, labels: Any, ahead: Lead | None
+    ) -> EdgeoptError | None:
+        """What is wrong with the answers of an entry: their form, or that they are guesses."""
+        try:
+            outputs = self.figures.outputs(ended, entry.described)
+            _check_shapes(entry.target, outputs, theirs)
+            mine = self.figures.lead(aligned(outputs, theirs), labels)
+        except EdgeoptError as error:
+            return error
+        if mine and ahead and not ahead.lost and mine.lost_beside(ahead):
+            told = f"it is close to guessing: {mine.against(ahead)}"
+            return PassError(told, where=ended.job)
+        return None
+
+    def _user_metrics(
         self, sides: Mapping[str, tuple[str, Description]], split: str
     ) -> dict[str, list[Outcome]]:
-        """What became of the recipe's own metrics, by side: (job that scored it, what it is)."""
+        """What became of the user's own metrics, by side: (job that scored it, what it is)."""
         source = sides["source"][0]
         jobs = {
-            side: metric_jobs(self.recipe, self.known, split, scored, made, source)
-            for side, (scored, made) in sides.items()
+            side: metric_jobs(self.recipe, self.known, split, scored, described, source)
+            for side, (scored, described) in sides.items()
         }
-        several = {job.id: job for each in jobs.values() for job in each}
-        if missing := [job for id, job in several.items() if id not in self.outcomes]:
-            self.outcomes.update(self.engine.run(missing, self.outcomes))
+        self._ended(job for each in jobs.values() for job in each)
         return {side: [self.outcomes[job.id] for job in each] for side, each in jobs.items()}
 
-    def _blame_device(self, entries: Iterable[Entry]) -> None:
+    def _blame_device(self, errors: Sequence[dict[str, str] | None]) -> None:
         """Raise UnreachableError where a board failed every single one: it is not the models."""
-        errors = [entry.error for entry in entries]
         if works_here(self.target.device) or not errors:
             return
         if all(error and error["type"] == DeviceError.__name__ for error in errors):
@@ -164,145 +169,60 @@ class Bench:
     def sliced(self, entry: Entry, split: str) -> tuple[SliceFigure, ...]:
         """The first metric of a scored entry by class and by the values of each slice."""
         ended = [self.outcomes.get(job.id) for job in
-                 (self._entry_job(entry, split), self._source_job(split))]  # fmt: skip
+                 (self.jobs.score(entry, split), self.jobs.source_score(split))]  # fmt: skip
         if not all(outcome and outcome.ok for outcome in ended):
             return ()
         mine, theirs = ended
         assert mine is not None and theirs is not None
-        outputs = self.figures.outputs(mine, entry.made)
+        outputs = self.figures.outputs(mine, entry.described)
         return tuple(
             self.figures.sliced(outputs, self.figures.outputs(theirs, self.known.source), split)
         )
 
     def kept(self, entry: Entry, split: str) -> dict[str, ArrayRef]:
         """Where the store keeps what an entry answered, by output; nothing where it was not."""
-        return _refs(self.outcomes.get(self._entry_job(entry, split).id), entry.made)
+        return _refs(self.outcomes.get(self.jobs.score(entry, split).id), entry.described)
 
     def kept_of_source(self, split: str) -> dict[str, ArrayRef]:
         """The same of the source."""
-        return _refs(self.outcomes.get(self._source_job(split).id), self.known.source)
-
-    def _tensors(self, description: Description, model: str, split: str) -> Job:
-        return tensors_job(self.recipe, self.known, split, description, model)
-
-    def _tensors_of(self, entries: Iterable[Entry], split: str) -> list[Job]:
-        models = [(e.made, e.plan.job) for e in entries]
-        return [
-            self._tensors(description, model, split)
-            for description, model in ((self.known.source, self.known.source_job), *models)
-        ]
-
-    def _source_job(self, split: str) -> Job:
-        target = self.source_target()
-        version = self.known.version(runtime_named(target.runtime).library)
-        key = {"runtime_version": version, "isa": self.known.host_isa}
-        return self._score_job(self.known.source_job, "", self.known.source, split, target, key)
-
-    def _entry_job(self, entry: Entry, split: str) -> Job:
-        plan, facts = entry.plan, entry.facts
-        key = {"runtime_version": facts.runtime_version, "isa": facts.isa}
-        if "accelerator" in facts.machine:
-            key["accelerator"] = str(facts.machine["accelerator"])
-        return self._score_job(plan.job, plan.check, entry.made, split, entry.target, key)
-
-    def _score_job(
-        self,
-        model: str,
-        check: str,
-        d: Description,
-        split: str,
-        target: Target,
-        key: dict[str, str],
-    ) -> Job:
-        return Job(
-            id=f"score:{split}:{target}:{model}",
-            kind="score",
-            name=target.runtime,
-            worker="bench",
-            params={"targets": {"model": str(target)}, **self._leave},
-            inputs={"model": model, "samples:model": self._tensors(d, model, split).id},
-            needs=(check,) if check else (),
-            key=key,
-        )
+        return _refs(self.outcomes.get(self.jobs.source_score(split).id), self.known.source)
 
     # -- races
 
-    def race(self, first: Entry, second: Entry, protocol: str, *, tag: str = "") -> dict[str, Any]:
-        """Race two entries; the race's value, empty where it failed or time ran out."""
-        sides = {"a": first, "b": second}
-        tensors = {
-            f"samples:{side}": self._tensors(entry.made, entry.plan.job, "validation").id
-            for side, entry in sides.items()
-        }
-        job = Job(
-            id=f"race:{tag or protocol}:{first.plan.id} against {second.plan.id}",
-            kind="race",
-            name=protocol,
-            worker="bench",
-            params={
-                "targets": {side: str(entry.target) for side, entry in sides.items()},
-                "protocol": protocol,
-                **self._leave,
-            },
-            inputs={"a": first.plan.job, "b": second.plan.job, **tensors},
-            cache=False,
-        )
+    def race(self, race: Race, first: Entry, second: Entry) -> Raced | NotRaced:
+        """What a race of two entries showed, or that it failed or time ran out.
+
+        Raises UnreachableError where the device was lost.
+        """
+        job = self.jobs.race(race, first, second)
         outcome = self.engine.run([job], self.outcomes)[job.id]
         self.outcomes[job.id] = outcome
         if not outcome.ok:
             _check_reached(outcome)
-            first.error = first.error or outcome.error
-            return {}
-        return outcome.value
-
-    def race_reference(self, entry: Entry, reference: Entry, protocol: str, tag: str = "") -> bool:
-        """Race an entry against the reference; False where it failed.
-
-        Its times and ratios, and the reference's times ``beside`` it, are all of this race.
-        """
-        value = self.race(entry, reference, protocol, tag=tag)
+            return NotRaced(race, outcome.error)
+        value = outcome.value
         if not value:
-            return False
-        entry.raced = tag or protocol
-        found = {f"ratio.{q}": Measurement.model_validate(m) for q, m in value["ratio"].items()}
-        entry.ratios[protocol] = found
-        entry.measured |= found | _read(value["a"])
-        entry.beside = {
-            quantity: m.model_copy(update={"protocol": f"{m.protocol}; beside {entry.plan.label}"})
-            for quantity, m in _read(value["b"]).items()
-        }
-        entry.placement = dict(value.get("placement", {}).get("a", entry.placement))
-        return True
-
-    def time_alone(self, reference: Entry, protocol: str) -> None:
-        """Times of the reference where nothing can race beside it: it takes both seats."""
-        value = self.race(reference, reference, protocol, tag="alone")
-        if value:
-            reference.measured |= _read(value["a"])
-            reference.measured |= at_one(f"ratio.{quantity}" for quantity in value["ratio"])
-
-    def duel(self, entry: Entry, other: Entry, quantity: str) -> None:
-        """The direct race of two finalists; both keep its ratio, each from its own side."""
-        value = self.race(entry, other, "full", tag="duel")
-        if quantity in value.get("ratio", {}):
-            found = Measurement.model_validate(value["ratio"][quantity])
-            entry.duels[other.plan.id], other.duels[entry.plan.id] = found, inverse(found)
-
-    def memory(self, entry: Entry, reference: Entry) -> None:
-        """Peak memory of both, a fresh process each; nothing where the device tells none."""
-        if "memory" not in entry.facts.quantities:
-            return
-        value = self.race(entry, reference, "memory")
-        for side, owner in (("a", entry), ("b", reference)):
-            owner.measured |= _read(value.get(side, {}))
+            return NotRaced(race, None)
+        ratios = _read(value.get("ratio", {}))
+        return Raced(
+            race,
+            first=_read(value.get("a", {})),
+            second=_read(value.get("b", {})),
+            ratios={f"ratio.{quantity}": ratio for quantity, ratio in ratios.items()},
+            placement=value.get("placement", {}).get("a"),
+        )
 
 
-def _refs(scored: Outcome | None, made: Description) -> dict[str, ArrayRef]:
+def _placement(scored: Outcome) -> dict[str, int]:
+    return dict(scored.value.get("placement", {}))
+
+
+def _refs(scored: Outcome | None, d: Description) -> dict[str, ArrayRef]:
     """References to the raw values that a score kept, by names and in order of the signature."""
     if scored is None or not scored.ok:
         return {}
     refs = [ArrayRef.model_validate(scored.value["outputs"][n]) for n in scored.value["order"]]
-    names = [tensor.name for tensor in made.signature.outputs]
+    names = [tensor.name for tensor in d.signature.outputs]
     return dict(zip(names, refs, strict=True)) if len(names) == len(refs) else {}
 
 
@@ -314,22 +234,6 @@ def _check_reached(outcome: Outcome) -> None:
     """Raise the UnreachableError that a job ended in: it says nothing of the candidate."""
     if outcome.error and outcome.error["type"] == UnreachableError.__name__:
         raise from_record(outcome.error)
-
-
-def sizes(entries: Iterable[Entry], reference: Entry) -> None:
-    """Size of each entry's files, exact, and its ratio to the reference's."""
-    base = reference.artifact.size_bytes if reference.artifact else 0
-    for entry in entries:
-        if entry.artifact is None:
-            continue
-        size = entry.artifact.size_bytes
-        entry.measured["size"] = Measurement(
-            quantity="size", value=size, unit="bytes", protocol="sum of the artifact's files"
-        )
-        if base:
-            entry.measured["ratio.size"] = Measurement(
-                quantity="ratio.size", value=size / base, unit="x", protocol="over the reference"
-            )
 
 
 def _check_shapes(target: Target, outputs: Mapping[str, Any], source: Mapping[str, Any]) -> None:

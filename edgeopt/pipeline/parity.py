@@ -25,7 +25,7 @@ def compared(
     unless it was a near tie: the two scores as far apart as is tolerated of each. Equal infinities
     are no difference; one that the other side has not is the largest that float32 holds.
     """
-    found = []
+    parities = []
     for tensor, given in device.items():
         n = min(len(given), len(host[tensor]), SAMPLES_MAX)
         mine, theirs = host[tensor][:n], given[:n]
@@ -43,8 +43,8 @@ def compared(
             peak=peak,
             flips=flips,
         )
-        found.append(parity)
-    return max(found, key=lambda parity: (parity.flips, parity.worst / (parity.peak or 1.0)))
+        parities.append(parity)
+    return max(parities, key=lambda parity: (parity.flips, parity.worst / (parity.peak or 1.0)))
 
 
 def _off(mine: np.ndarray, theirs: np.ndarray) -> np.ndarray:

@@ -18,7 +18,7 @@ from edgeopt.formats import declared, format_of
 from edgeopt.formats.torch.sources import check_defined
 from edgeopt.pipeline.classes import classes_of
 from edgeopt.pipeline.labelled import labels_of
-from edgeopt.pipeline.lacking import check_quantities
+from edgeopt.pipeline.missing_quantities import check_quantities
 from edgeopt.pipeline.targets import target_groups
 from edgeopt.pipeline.user_code import code_digests, digest_or_error, placed_code
 from edgeopt.planner import Known, UserCode

@@ -1,4 +1,4 @@
-"""From contests and decisions to the parts of a Result."""
+"""From the runs of targets and decisions to the parts of a Result."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ from typing import Any, cast
 
 from edgeopt.bench.agent_session import FALLBACK
 from edgeopt.bench.race import SCHEDULES
-from edgeopt.pipeline.contest import Contest
-from edgeopt.pipeline.decision import UNDECIDED, Decision
-from edgeopt.pipeline.entry import Entry
+from edgeopt.decide.decision import UNDECIDED
+from edgeopt.decide.entry import Entry
+from edgeopt.decide.ledger import Record
+from edgeopt.decide.reasons import standing_of
 from edgeopt.pipeline.feeding import inputs_of, outputs_of
 from edgeopt.pipeline.measure import Bench
 from edgeopt.pipeline.prepare import OPEN
+from edgeopt.pipeline.target_run import Decided
 from edgeopt.planner import Known
 from edgeopt.schema.job import Outcome
 from edgeopt.schema.measurement import Measurement
@@ -41,90 +43,91 @@ def job_lists(outcomes: Iterable[Outcome]) -> JobLists:
 
 
 def target_result(
-    contest: Contest,
-    decision: Decision,
-    plan: Plan,
-    outcomes: dict[str, Outcome],
+    bench: Bench, decided: Decided, plan: Plan, outcomes: dict[str, Outcome]
 ) -> TargetResult:
-    front, shown = contest.front(), _shown(contest, decision)
-    found = []
-    for entry in contest.entries:
-        status, reason = contest.standing_of(entry, decision)
-        found.append(
+    """All that is told of a target."""
+    decision, standings = decided
+    front, shown = standings.front(), _shown(decided)
+    candidates = []
+    for id, record in standings.ledger.records.items():
+        entry, (status, reason) = record.entry, standing_of(standings, id, decision)
+        candidates.append(
             CandidateResult(
-                id=entry.plan.id,
+                id=id,
                 chain=tuple(
-                    _pass_record(id, label, plan, outcomes)
-                    for id, label in zip(entry.plan.steps, entry.plan.chain, strict=True)
+                    _pass_record(step, label, plan, outcomes)
+                    for step, label in zip(entry.plan.steps, entry.plan.chain, strict=True)
                 ),
                 label=entry.plan.label,
                 target=entry.plan.target,
                 status=status,
                 reason=reason,
-                reference=entry is contest.reference,
+                reference=id == standings.reference,
                 artifact=entry.artifact,
                 description=entry.description,
-                measurements=entry.measured,
-                verdicts=contest.verdicts.get(entry.plan.id, ()),
-                unjudged=contest.unjudged(entry),
-                scores=_scores(contest, entry),
-                raced=cast(Raced, entry.raced),
-                against_chosen=_against_chosen(contest, decision, entry),
-                placement=entry.placement,
-                conversion=entry.conversion,
-                parity=tuple(entry.parity.values()),
-                on_front=entry.plan.id in front,
+                measurements=dict(record.measured),
+                verdicts=standings.verdicts.get(id, ()),
+                unjudged=standings.unjudged(id),
+                scores=_scores(bench, record),
+                raced=cast(Raced, record.raced),
+                against_chosen=_against_chosen(decided, id),
+                placement=dict(record.placement),
+                conversion=record.conversion,
+                parity=tuple(record.parity.values()),
+                on_front=id in front,
             )
         )
     return TargetResult(
-        target=str(contest.bench.target),
-        objective=contest.objective,
-        metric=contest.metric,
-        machine=_machine(contest.bench.group),
-        reference=contest.reference.plan.id,
-        source=contest.bench.source,
-        candidates=tuple(found),
-        chosen=decision.chosen.plan.id if decision.chosen else None,
+        target=str(bench.target),
+        objective=standings.terms.objective,
+        metric=standings.metric,
+        machine=_machine(bench.group),
+        reference=standings.reference,
+        source=dict(standings.ledger.source),
+        candidates=tuple(candidates),
+        chosen=decision.chosen,
         verdict=decision.verdict,
         sentence=decision.sentence,
         nearest_miss=decision.nearest_miss,
         test=decision.test,
-        slices=_slices(contest, decision),
-        stages=contest.stages(),
-        inputs=inputs_of(contest.bench, shown) if shown else (),
-        outputs=outputs_of(contest.bench, shown) if shown else (),
+        slices=_slices(bench, decided),
+        stages=standings.stages(),
+        inputs=inputs_of(bench, shown) if shown else (),
+        outputs=outputs_of(bench, shown) if shown else (),
         exit_code=decision.exit_code,
     )
 
 
-def _against_chosen(contest: Contest, decision: Decision, entry: Entry) -> Measurement | None:
-    """An entry over the chosen, from a race of the two side by side; None without one."""
-    chosen = decision.chosen
-    return None if chosen is None or entry is chosen else contest.direct(entry, chosen)
+def _against_chosen(decided: Decided, id: str) -> Measurement | None:
+    """A candidate over the chosen, from a race of the two side by side; None without one."""
+    decision, standings = decided
+    if decision.chosen is None or id == decision.chosen:
+        return None
+    return standings.direct(id, decision.chosen)
 
 
-def _shown(contest: Contest, decision: Decision) -> Entry | None:
+def _shown(decided: Decided) -> Entry | None:
     """The one that a result is about: the chosen, or else the nearest miss."""
-    missed = (e for e in contest.entries if e.plan.id == decision.nearest_miss)
-    return decision.chosen or next(missed, None)
+    decision, standings = decided
+    return standings.ledger.entries.get(decision.chosen or decision.nearest_miss or "")
 
 
-def _slices(contest: Contest, decision: Decision) -> dict[str, tuple[SliceFigure, ...]]:
+def _slices(bench: Bench, decided: Decided) -> dict[str, tuple[SliceFigure, ...]]:
     """Figures by class and slice of the chosen, or of the nearest miss, split by split."""
-    shown = _shown(contest, decision)
+    decision, shown = decided.decision, _shown(decided)
     if shown is None or decision.verdict in ("built", *UNDECIDED):
         return {}
     splits = ["validation", *(["test"] if "measurements" in decision.test else [])]
-    found = {split: contest.bench.sliced(shown, split) for split in splits}
-    return {split: figures for split, figures in found.items() if figures}
+    sliced = {split: bench.sliced(shown, split) for split in splits}
+    return {split: figures for split, figures in sliced.items() if figures}
 
 
-def _scores(contest: Contest, entry: Entry) -> Scores:
-    """Where the store keeps what an entry answered, split by split."""
-    if entry.error is not None:
+def _scores(bench: Bench, record: Record) -> Scores:
+    """Where the store keeps what a candidate answered, split by split."""
+    if record.error is not None:
         return {}
-    found = {split: contest.bench.kept(entry, split) for split in contest.bench.known.raw}
-    return {split: refs for split, refs in found.items() if refs}
+    kept = {split: bench.kept(record.entry, split) for split in bench.known.raw}
+    return {split: refs for split, refs in kept.items() if refs}
 
 
 def _machine(group: TargetGroup) -> dict[str, Any]:
@@ -154,32 +157,33 @@ def quick_note() -> str:
     )
 
 
-def slower(found: TargetResult) -> str:
+def slower(result: TargetResult) -> str:
     """A note where the chosen artifact is proven slower than the reference, else nothing."""
-    measured = found.candidate(found.chosen).measurements if found.chosen else {}
-    ratio = measured.get("ratio.latency.p50") or measured.get("ratio.instructions")
+    measured = result.candidate(result.chosen).measurements if result.chosen else {}
+    ratio = measured.get(f"ratio.{result.speed}")
     if ratio is None or ratio.interval[0] <= 1.0:
         return ""
-    counted = ratio.quantity == "ratio.instructions"
-    how, what = ("longer", "instructions") if counted else ("slower", "p50 latency")
+    how, what = "slower", "p50 latency"
+    if result.speed == "instructions":
+        how, what = "longer", "instructions"
     return (
-        f"on {found.target} the chosen artifact is {how} than the reference: "
+        f"on {result.target} the chosen artifact is {how} than the reference: "
         f"{whole(ratio)} its {what}"
     )
 
 
-def fell_back(found: TargetResult) -> str:
+def fell_back(result: TargetResult) -> str:
     """A note where figures of a target were measured beside its accelerator, else nothing."""
     fell = [
         candidate
-        for candidate in found.candidates
+        for candidate in result.candidates
         if any(FALLBACK in measured.marks for measured in candidate.measurements.values())
     ]
     if not fell:
         return ""
     told = ", ".join(f"{n} on {name}" for name, n in fell[0].placement.items())
     return (
-        f"on {found.target} nodes of {len(fell)} candidates ran elsewhere than asked, as allowed; "
+        f"on {result.target} nodes of {len(fell)} candidates ran elsewhere than asked, as allowed; "
         f"those of '{fell[0].label}': {told}"
     )
 
@@ -207,9 +211,9 @@ def _pass_record(id: str, label: str, plan: Plan, outcomes: dict[str, Outcome]) 
 def source_facts(outcomes: dict[str, Outcome], bench: Bench) -> dict[str, Any]:
     """Digest, form, and where the store keeps what the source answered, split by split."""
     value = outcomes[OPEN].value
-    found = {split: bench.kept_of_source(split) for split in bench.known.raw}
+    kept = {split: bench.kept_of_source(split) for split in bench.known.raw}
     scores = {split: {name: ref.to_json() for name, ref in refs.items()}
-              for split, refs in found.items() if refs}  # fmt: skip
+              for split, refs in kept.items() if refs}  # fmt: skip
     return {"digest": outcomes[OPEN].digest, **value, "scores": scores}
 
 

@@ -3,25 +3,25 @@
 A CPU with VNNI sums products of 8 bits in 32 bits, one without it sums pairs of them in 16 bits,
 which saturate. With VNNI, an artifact is asked on an emulated core that has none, where one is
 set up. Without, the host is the one that saturates, and the same file is run node by node in
-float32. What differs gets company: the same chain with the pass's cures.
+float32. What differs gets company: the same chain with the pass's fallbacks.
 """
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from edgeopt.decide.entry import Entry
+from edgeopt.decide.events import Compared
 from edgeopt.devices.emulated.cores import core_of
 from edgeopt.devices.emulated.folder import emulation_folder, manifest
-from edgeopt.pipeline.away import of_first
-from edgeopt.pipeline.cures import with_cures
-from edgeopt.pipeline.measure import Bench, Entry
+from edgeopt.pipeline.fallbacks import with_fallbacks
+from edgeopt.pipeline.measure import Bench
 from edgeopt.pipeline.parity import SAMPLES_MAX, compared
 from edgeopt.pipeline.work import Work
 from edgeopt.schema.artifact import Artifact, Description
 from edgeopt.schema.errors import DeviceError
-from edgeopt.schema.event import Event
 from edgeopt.schema.job import NODE_BY_NODE, ArrayRef, Job, Outcome
 from edgeopt.schema.parity import Parity
 from edgeopt.schema.plan import Candidate, Plan
@@ -34,52 +34,64 @@ PLAIN = "the host without fused kernels"
 CAUSE = "CPUs without VNNI saturate sums of two 8-bit products"
 
 
-@dataclass
+@dataclass(frozen=True)
 class Checked:
-    """The plan with its cures, what was found by leaf job, and what is to be told."""
+    """The plan with fallbacks, the parity found of each leaf job, and what is to be told."""
 
     plan: Plan
-    found: dict[str, Parity] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
+    parities: Mapping[str, Parity] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
-    def keep(self, entries: Iterable[Entry]) -> None:
-        """Give entries on this machine, or on the old core, what was found of their files."""
-        for entry in entries:
-            if entry.plan.job in self.found and _is_place(entry.target):
-                entry.keep(self.found[entry.plan.job])
+    def of(self, entries: Iterable[Entry]) -> list[Compared]:
+        """What was found of the files of entries on this machine, or on the old core."""
+        return [
+            Compared(entry.id, self.parities[entry.plan.job])
+            for entry in entries
+            if entry.plan.job in self.parities and _is_place(entry.target)
+        ]
 
 
 def check_saturation(work: Work, plan: Plan) -> Checked:
-    """Compare every INT8 ONNX artifact for this machine's CPU, and build cures where needed."""
-    checked = Checked(plan)
+    """Compare every INT8 ONNX artifact for this machine's CPU, and build fallbacks where needed."""
     facts = device_named(HOST.device).facts(HOST) if _concerned(plan) else None
     if facts is None or not facts.isa.startswith("x86_64"):
-        return checked
-    outcomes, on_event = work.outcomes, work.on_event
+        return Checked(plan)
     bench = SaturationBench(work, facts)
     if not bench.able:
-        return checked
-    entries = _int8(plan, outcomes, facts)
-    _phase(on_event, entries, bench)
+        return Checked(plan)
+    entries = _int8(plan, work.outcomes, facts)
+    _phase(work, entries, bench)
     try:
-        checked.found = bench.parities(entries)
+        parities = bench.parities(entries)
     except DeviceError as error:  # nobody asked for that core: the run goes on without it
-        checked.notes.append(f"INT8 artifacts were not compared with {bench.device}: {error.what}")
-        on_event(Event(what="note", text=checked.notes[-1]))
-        return checked
-    bad = {job: parity for job, parity in checked.found.items() if not parity.holds}
-    if not bad:
-        return checked
-    checked.plan, cures = with_cures(work.recipe, work.known, plan, bad)
-    work.run(checked.plan.jobs)
-    more = [e for e in _int8(checked.plan, outcomes, facts) if e.plan.job not in checked.found]
-    _phase(on_event, more, bench)
-    checked.found |= bench.parities(more)
-    labels = {candidate.job: candidate.label for candidate in checked.plan.candidates}
+        note = f"INT8 artifacts were not compared with {bench.device}: {error.what}"
+        work.tell("note", note)
+        return Checked(plan, notes=(note,))
+    bad = {job: parity for job, parity in parities.items() if not parity.holds}
+    return (
+        _with_fallbacks(work, Checked(plan, parities), bad, bench, facts)
+        if bad
+        else Checked(plan, parities)
+    )
+
+
+def _with_fallbacks(
+    work: Work, checked: Checked, bad: Mapping[str, Parity], bench: SaturationBench,
+    facts: TargetFacts,
+) -> Checked:  # fmt: skip
+    """What was checked, and the fallbacks of what answers otherwise: built and compared, too."""
+    plan, fallbacks = with_fallbacks(work.recipe, work.known, checked.plan, bad)
+    work.run(plan.jobs)
+    entries = _int8(plan, work.outcomes, facts)
+    more = [entry for entry in entries if entry.plan.job not in checked.parities]
+    _phase(work, more, bench)
+    parities = {**checked.parities, **bench.parities(more)}
+    labels = {candidate.job: candidate.label for candidate in plan.candidates}
+    notes = []
     for job, parity in bad.items():
-        checked.notes.append(_note(labels[job], parity, cures.get(job, ()), checked.found, labels))
-        on_event(Event(what="note", text=checked.notes[-1]))
-    return checked
+        notes.append(_note(labels[job], parity, fallbacks.get(job, ()), parities, labels))
+        work.tell("note", notes[-1])
+    return Checked(plan, parities, tuple(notes))
 
 
 class SaturationBench(Bench):
@@ -102,34 +114,32 @@ class SaturationBench(Bench):
         if not entries:
             return {}
         yardstick = "the host" if self.vnni else PLAIN
-        mine = {e.plan.job: self._entry_job(e, "validation") for e in entries}
+        mine = {e.plan.job: self.jobs.score(e, "validation") for e in entries}
         other = self._on_old(entries) if self.vnni else {e.plan.job: _plain(self, e)
                                                          for e in entries}  # fmt: skip
-        tensors = self._tensors_of(entries, "validation")
-        jobs = {job.id: job for job in (*tensors, *mine.values(), *other.values())}
-        missing = [job for id, job in jobs.items() if id not in self.outcomes]
-        self.outcomes.update(self.engine.run(missing, self.outcomes))
-        found = {}
+        tensors = self.jobs.all_tensors(entries, "validation")
+        self._ended([*tensors, *mine.values(), *other.values()])
+        parities = {}
         for entry in entries:
             job = entry.plan.job
             here, there = self.outcomes[mine[job].id], self.outcomes[other[job].id]
             if not here.ok or not there.ok:
                 continue
-            fused = self.figures.outputs(here, entry.made)
+            fused = self.figures.outputs(here, entry.described)
             if self.vnni:
-                sides = fused, self.figures.outputs(there, entry.made)
+                sides = fused, self.figures.outputs(there, entry.described)
             else:
                 refs = there.value["outputs"].items()
                 plain = {n: self.store.get_array(ArrayRef.model_validate(r)) for n, r in refs}
                 sides = plain, fused
-            found[job] = compared(*sides, self.device, yardstick)
-        return found
+            parities[job] = compared(*sides, self.device, yardstick)
+        return parities
 
     def _on_old(self, entries: Iterable[Entry]) -> dict[str, Job]:
         facts = device_named(OLD).facts(THERE)
         n = facts.samples_max
         there = [replace(entry, target=THERE, facts=facts) for entry in entries]
-        return {e.plan.job: of_first(self._entry_job(e, "validation"), n) for e in there}
+        return {e.plan.job: self.jobs.score(e, "validation", first=n) for e in there}
 
 
 def _plain(bench: SaturationBench, entry: Entry) -> Job:
@@ -142,7 +152,7 @@ def _plain(bench: SaturationBench, entry: Entry) -> Job:
         params={"n": SAMPLES_MAX},
         inputs={
             "model": entry.plan.job,
-            "samples": bench._tensors(entry.made, entry.plan.job, "validation").id,
+            "samples": bench.jobs.tensors(entry, "validation").id,
         },
         needs=(entry.plan.check,) if entry.plan.check else (),
         key={"runtime_version": entry.facts.runtime_version},
@@ -171,35 +181,34 @@ def _is_place(target: Target) -> bool:
 def _int8(plan: Plan, outcomes: Mapping[str, Outcome], facts: TargetFacts) -> list[Entry]:
     entries = []
     for candidate in _concerned(plan):
-        made, checked = outcomes[candidate.job], outcomes.get(candidate.check)
-        if made.ok and (checked is None or checked.ok):
-            artifact = Artifact.model_validate(made.value["artifact"])
-            description = Description.model_validate(made.value["description"])
+        built, checked = outcomes[candidate.job], outcomes.get(candidate.check)
+        if built.ok and (checked is None or checked.ok):
+            artifact = Artifact.model_validate(built.value["artifact"])
+            description = Description.model_validate(built.value["description"])
             entries.append(Entry(candidate, HOST, facts, artifact, description))
     return entries
 
 
-def _phase(
-    on_event: Callable[[Event], None], entries: Sequence[Entry], bench: SaturationBench
-) -> None:
+def _phase(work: Work, entries: Sequence[Entry], bench: SaturationBench) -> None:
     if entries:
         text = f"Comparing {len(entries)} INT8 artifacts with their answers on "
-        on_event(Event(what="phase", text=text + (bench.device if bench.vnni else PLAIN)))
+        work.tell("phase", text + (bench.device if bench.vnni else PLAIN))
 
 
 def _note(
     label: str,
     parity: Parity,
-    cures: Sequence[str],
-    found: Mapping[str, Parity],
+    fallbacks: Sequence[str],
+    parities: Mapping[str, Parity],
     labels: Mapping[str, str],
 ) -> str:
     text = f"{label} {parity.sentence}. {CAUSE}"
-    if not cures:
-        return f"{text}; more candidates than limits.candidates were needed to race cures beside it"
+    if not fallbacks:
+        needed = "more candidates than limits.candidates were needed to race fallbacks beside it"
+        return f"{text}; {needed}"
     told = [
-        f"{labels[job]} ({'agrees' if found[job].holds else f'{found[job].flips} flips'})"
-        for job in cures
-        if job in found
+        f"{labels[job]} ({'agrees' if parities[job].holds else f'{parities[job].flips} flips'})"
+        for job in fallbacks
+        if job in parities
     ]
     return f"{text}; raced beside it: {', '.join(told) or 'nothing that could be built'}"

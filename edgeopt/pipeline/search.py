@@ -9,17 +9,17 @@ fraction is bisected: each student is trained, scored, and judged by the constra
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
 
 from edgeopt.decide.choose import relative_margin, standing
-from edgeopt.pipeline.contest import Contest
+from edgeopt.decide.events import NotRaced
+from edgeopt.decide.steps import Race
 from edgeopt.pipeline.entries import entries_of
-from edgeopt.pipeline.measure import Bench, Entry
+from edgeopt.pipeline.left_open import Place, places, sooner, with_fractions, without_stages
+from edgeopt.pipeline.target_run import TargetRun, target_run
 from edgeopt.pipeline.work import Work
 from edgeopt.planner import make_plan, needed
-from edgeopt.recipe import Choice, Recipe
+from edgeopt.recipe import Recipe
 from edgeopt.schema.errors import EdgeoptError, UsageError, from_record
 from edgeopt.schema.measurement import figure
 from edgeopt.schema.plan import Plan
@@ -27,12 +27,9 @@ from edgeopt.schema.result import CurvePoint
 from edgeopt.schema.target import TargetGroup
 from edgeopt.search.bisection import Bisection, Hopeless
 from edgeopt.search.table import GRID, Width, offered, widest
-from edgeopt.step import Open, passes_named
 
 SMALLEST, STEPS = 0.05, 5  # of the bisection
-EARLY = 4  # a first look at a student is trained for so much less
-RESERVE = 0.4  # of the time limit that is left for the contest itself
-Kinds = Callable[[TargetGroup], tuple[type[Bench], type[Contest]]]
+RESERVE = 0.4  # of the time limit that is left for the selection itself
 
 
 class BrokenReference(Exception):
@@ -44,21 +41,10 @@ class BrokenReference(Exception):
 
 
 @dataclass
-class Place:
-    """Where a recipe leaves something open: step, alternative, its fields and what is sought."""
-
-    step: int
-    choice: int
-    fields: dict[str, Any]
-    open: Open
-
-
-@dataclass
 class Search:
     """One search on behalf of a recipe; it keeps what it learns as points of a curve."""
 
     work: Work
-    kinds: Kinds
     points: list[CurvePoint] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -67,43 +53,43 @@ class Search:
 
         Raises UsageError for two of them, and for one where nothing may be measured.
         """
-        places = list(_places(self.work.recipe))
-        if not places:
+        several = list(places(self.work.recipe))
+        if not several:
             return self.work.recipe
         if not measuring:
             raise UsageError(
-                f"'{self.work.recipe.passes[places[0].step].choices[places[0].choice].label}' "
+                f"'{self.work.recipe.passes[several[0].step].choices[several[0].choice].label}' "
                 "needs measuring",
-                where=self.work.recipe.line("passes", places[0].step),
+                where=self.work.recipe.line("passes", several[0].step),
                 hint="leave --no-bench out, or name a fraction",
             )
-        if len(places) > 1:
+        if len(several) > 1:
             raise UsageError(
                 "two passes leave a fraction open, and one can be sought at a time",
-                where=self.work.recipe.line("passes", places[1].step),
+                where=self.work.recipe.line("passes", several[1].step),
             )
-        (place,) = places
+        (place,) = several
         fractions = list(dict.fromkeys(self._fractions(place)))
-        return _with_fractions(self.work.recipe, place, fractions)
+        return with_fractions(self.work.recipe, place, fractions)
 
     def _fractions(self, place: Place) -> list[float]:
         """What is found on each target, for a speed-up, or on the first that works.
 
         A target whose reference failed is passed over; raises its error where all did.
         """
-        found: list[float] = []
+        fractions: list[float] = []
         broken: list[EdgeoptError] = []
         for group in self.work.known.groups:
             try:
                 if place.open.speedup is None:
                     return [self._smallest(place, group)]
-                found.append(self._for_speed(place, group))
+                fractions.append(self._for_speed(place, group))
             except BrokenReference as failed:
                 broken.append(failed.error)
                 self.notes.append(f"nothing was sought on {group}: its reference failed")
-        if not found:
+        if not fractions:
             raise broken[0]
-        return found
+        return fractions
 
     # -- a speed-up
 
@@ -112,27 +98,27 @@ class Search:
         wanted = place.open.speedup
         assert wanted is not None
         self._phase(f"Racing networks of {len(GRID)} widths for {wanted:g}x on {group}")
-        bare = _without_stages(self.work.recipe, keep=place.step)
-        here = next(_places(bare))
-        rest, target = self._fastest_form(_without_stages(self.work.recipe), group)
+        bare = without_stages(self.work.recipe, keep=place.step)
+        here = next(places(bare))
+        rest, target = self._fastest_form(without_stages(self.work.recipe), group)
         widths = []
         for fraction in GRID:
             if self._late():
                 self.notes.append(f"the time limit ended the search at {fraction:g} of the MACs")
                 break
-            recipe = _with_fractions(bare, here, [fraction], only=True)
+            recipe = with_fractions(bare, here, [fraction], only=True)
             raced = self._raced(recipe, group, rest, target)
             if raced is not None:
                 widths.append(Width(fraction, fraction, *raced))
-        found = widest(widths, 1 / wanted)
+        reaching = widest(widths, 1 / wanted)
         kept = {width.fraction for width in offered(widths)}
         for width in widths:
             self.points.append(
                 CurvePoint(target=str(group), fraction=width.fraction, ratio=width.ratio,
-                           offered=width.fraction in kept, taken=width is found)
+                           offered=width.fraction in kept, taken=width is reaching)
             )  # fmt: skip
-        if found is not None:
-            return found.fraction
+        if reaching is not None:
+            return reaching.fraction
         best = min(widths, key=lambda width: width.ratio, default=None)
         if best is None:
             raise UsageError(f"no width could be raced on {group}", where=str(group))
@@ -142,10 +128,11 @@ class Search:
 
     def _fastest_form(self, recipe: Recipe, group: TargetGroup) -> tuple[tuple[str, ...], str]:
         """Of the chains without any stage the one that is fastest on a target, and where."""
-        contest = self._built(recipe, group)
+        run = self._built(recipe, group)
         best: tuple[float, tuple[str, ...], str] | None = None
-        for entry in contest.entries:
-            raced = self._race(contest, entry) if entry.plan.eligible and not entry.error else None
+        for entry in run.entries:
+            eligible = entry.plan.eligible and not run.ledger[entry.id].error
+            raced = self._race(run, entry.id) if eligible else None
             if raced is not None and (best is None or raced[0] < best[0]):
                 best = raced[0], entry.plan.rest, entry.plan.target
         if best is None:
@@ -156,19 +143,23 @@ class Search:
         self, recipe: Recipe, group: TargetGroup, rest: tuple[str, ...], target: str
     ) -> tuple[float, float, float] | None:
         """Ratio and interval of the pruned network in one form; None where it failed."""
-        contest = self._built(recipe, group, (rest, target))
-        for entry in contest.entries:
+        run = self._built(recipe, group, (rest, target))
+        for entry in run.entries:
             plan = entry.plan
             if plan.stages and (plan.rest, plan.target) == (rest, target) and not entry.error:
-                return self._race(contest, entry)
+                return self._race(run, entry.id)
         return None
 
-    def _race(self, contest: Contest, entry: Entry) -> tuple[float, float, float] | None:
-        if entry is contest.reference:
+    def _race(self, run: TargetRun, id: str) -> tuple[float, float, float] | None:
+        reference, entries = run.ledger.reference, run.ledger.entries
+        if id == reference:
             return 1.0, 1.0, 1.0
-        if not contest.bench.race_reference(entry, contest.reference, contest.protocol):
+        race = Race(id, reference, run.terms.protocol)
+        event = run.bench.race(race, entries[id], entries[reference])
+        run.ledger.fold(event)
+        if isinstance(event, NotRaced):
             return None
-        ratio = entry.measured[contest.ratio]
+        ratio = event.ratios[run.terms.ratio]
         return ratio.value, *ratio.interval
 
     # -- the smallest that holds
@@ -180,14 +171,14 @@ class Search:
             self._phase(f"Trying {fraction:.3g} of the MACs")
             early = None
             if hopeless.gains:
-                early = self._margin(_sooner(self.work.recipe), place, group, fraction)
+                early = self._margin(sooner(self.work.recipe), place, group, fraction)
                 if early is not None and hopeless.is_hopeless(early):
                     self._point(group, fraction, early, holds=False, hopeless=True)
                     search.tell(fraction, False)
                     continue
             margin = self._margin(self.work.recipe, place, group, fraction)
             if margin is not None and not hopeless.gains:
-                first = self._margin(_sooner(self.work.recipe), place, group, fraction)
+                first = self._margin(sooner(self.work.recipe), place, group, fraction)
                 hopeless.learned(first if first is not None else margin, margin)
             elif margin is not None and early is not None:
                 hopeless.learned(early, margin)
@@ -208,12 +199,12 @@ class Search:
         """How far the best whole chain is within the constraints, relative to them; None where
         none could be scored.
         """
-        contest = self._built(_with_fractions(recipe, place, [fraction], only=True), group)
-        contest.score()
+        run = self._built(with_fractions(recipe, place, [fraction], only=True), group)
+        standings = run.scored()
         margins = []
-        for entry in contest.entries:
-            verdicts = contest.verdicts.get(entry.plan.id)
-            if entry.error is None and verdicts and entry.plan.stages and not entry.plan.cut:
+        for entry in run.entries:
+            verdicts, plan = standings.verdicts.get(entry.id), entry.plan
+            if verdicts and plan.stages and not plan.cut and not standings.failed(entry.id):
                 worst = min(map(relative_margin, verdicts))
                 word = standing([], verdicts)
                 margins.append(worst if word != "inconclusive" else min(worst, -1e-6))
@@ -230,8 +221,8 @@ class Search:
 
     def _built(
         self, recipe: Recipe, group: TargetGroup, only: tuple[tuple[str, ...], str] | None = None
-    ) -> Contest:
-        """A contest of a recipe's candidates on a target, built; ``only`` one form of them."""
+    ) -> TargetRun:
+        """The run of a recipe's candidates on a target, built; ``only`` one form of them."""
         plan: Plan = make_plan(recipe, self.work.known)
         wanted = [
             c
@@ -243,12 +234,11 @@ class Search:
         entries, reference, _ = entries_of(
             plan.model_copy(update={"candidates": tuple(wanted)}), group, self.work.outcomes
         )
-        if reference.error is not None:
-            raise BrokenReference(from_record(reference.error))
-        bench_kind, kind = self.kinds(group)
-        work = self.work
-        bench = bench_kind(recipe, work.known, work.engine, work.store, work.outcomes, group)
-        return kind(bench, entries, reference, work.on_event, work.deadline, True)
+        run = target_run(replace(self.work, recipe=recipe), group, entries, reference, quick=True)
+        error = run.ledger[reference].error
+        if error is not None:
+            raise BrokenReference(from_record(error))
+        return run
 
     def _late(self) -> bool:
         if self.work.deadline is None or self.work.recipe.limits.time_s is None:
@@ -257,60 +247,3 @@ class Search:
 
     def _phase(self, text: str) -> None:
         self.work.tell("phase", text)
-
-
-def _places(recipe: Recipe) -> Iterator[Place]:
-    for index, step in enumerate(recipe.passes):
-        for number, choice in enumerate(step.choices):
-            if choice.name == "none":
-                continue
-            for kind in passes_named(choice.name).values():
-                found = kind.open_of(choice.fields)
-                if found is not None:
-                    yield Place(index, number, dict(choice.fields), found)
-                    break
-
-
-def _with_fractions(
-    recipe: Recipe, place: Place, fractions: Sequence[float], *, only: bool = False
-) -> Recipe:
-    """The recipe with fractions in place of what is open; ``only``: no other alternative there."""
-    step = recipe.passes[place.step]
-    choice = step.choices[place.choice]
-    rest = {k: v for k, v in place.fields.items() if k not in place.open.fields}
-    made = tuple(
-        Choice(name=choice.name, fields={**rest, place.open.closes: round(fraction, 4)})
-        for fraction in fractions
-    )
-    before, after = step.choices[: place.choice], step.choices[place.choice + 1 :]
-    choices = made if only else (*before, *made, *after)
-    passes = list(recipe.passes)
-    passes[place.step] = step.model_copy(update={"choices": choices})
-    return recipe.model_copy(update={"passes": tuple(passes)})
-
-
-def _without_stages(recipe: Recipe, keep: int | None = None) -> Recipe:
-    """The recipe without its stages, but for the step ``keep``."""
-    passes = tuple(
-        step
-        for index, step in enumerate(recipe.passes)
-        if index == keep or not any(choice.stage for choice in step.choices)
-    )
-    return recipe.model_copy(update={"passes": passes})
-
-
-def _sooner(recipe: Recipe) -> Recipe:
-    """The recipe with a fraction of the epochs of everything that trains."""
-    passes = []
-    for step in recipe.passes:
-        choices = []
-        for choice in step.choices:
-            fields = dict(choice.fields)
-            if choice.stage:
-                for kind in passes_named(choice.name).values():
-                    if "epochs" in kind.model_fields:
-                        default = kind.model_fields["epochs"].default
-                        fields["epochs"] = max(1, fields.get("epochs", default) // EARLY)
-            choices.append(choice.model_copy(update={"fields": fields}))
-        passes.append(step.model_copy(update={"choices": tuple(choices)}))
-    return recipe.model_copy(update={"passes": tuple(passes)})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from edgeopt.bench.accelerators import with_accelerator
-from edgeopt.pipeline.decision import EXIT
+from edgeopt.decide.decision import EXIT
 from edgeopt.recipe import Recipe
 from edgeopt.schema.errors import DeviceError, UnreachableError
 from edgeopt.schema.result import TargetResult
@@ -55,10 +55,10 @@ def in_order(
     recipe: Recipe, results: Sequence[TargetResult], lost: Mapping[str, UnreachableError]
 ) -> list[TargetResult]:
     """One result a target, in the recipe's order; what was never reached has no candidates."""
-    found = {result.target: result for result in results}
+    by_target = {result.target: result for result in results}
     for target in recipe.parsed_targets():
         if error := lost.get(str(target)):
-            found[str(target)] = TargetResult(
+            by_target[str(target)] = TargetResult(
                 target=str(target),
                 objective=recipe.objective_for(target),
                 machine={},
@@ -66,4 +66,4 @@ def in_order(
                 sentence=str(error),
                 exit_code=EXIT["unreachable"],
             )
-    return [found[str(target)] for target in recipe.parsed_targets()]
+    return [by_target[str(target)] for target in recipe.parsed_targets()]

@@ -67,13 +67,13 @@ def _stage_target(target: TargetResult, store: Store, stage: Path) -> TargetResu
         folders[keep] = Path("best" if target.verdict == "chosen" else "candidates") / slug
         for runtime, candidate in _best_elsewhere(target, target.candidate(keep)).items():
             folders[candidate.id] = Path("runners-up") / slug / runtime
-    found = []
+    candidates = []
     for candidate in target.candidates:
         path = None
         if candidate.id in folders and candidate.artifact is not None:
             path = _copy(candidate.artifact, store, stage, folders[candidate.id])
-        found.append(candidate.model_copy(update={"path": path}))
-    placed = target.model_copy(update={"candidates": tuple(found)})
+        candidates.append(candidate.model_copy(update={"path": path}))
+    placed = target.model_copy(update={"candidates": tuple(candidates)})
     return placed.model_copy(update={"path": placed.candidate(keep).path if keep else None})
 
 
@@ -81,15 +81,14 @@ def _best_elsewhere(target: TargetResult, kept: CandidateResult) -> dict[str, Ca
     """The fastest that lost by time alone, for each runtime but the kept one's."""
     found: dict[str, CandidateResult] = {}
     lost = [c for c in target.candidates if c.status in ("lost", "screened")]
-    for candidate in sorted(lost, key=_ratio):
+    for candidate in sorted(lost, key=lambda c: _ratio(c, target.speed)):
         if candidate.runtime != kept.runtime:
             found.setdefault(candidate.runtime, candidate)
     return found
 
 
-def _ratio(candidate: CandidateResult) -> float:
-    measured = candidate.measurements
-    ratio = measured.get("ratio.latency.p50") or measured.get("ratio.instructions")
+def _ratio(candidate: CandidateResult, speed: str) -> float:
+    ratio = candidate.measurements.get(f"ratio.{speed}")
     return ratio.value if ratio else float("inf")
 
 

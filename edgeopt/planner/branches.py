@@ -17,7 +17,7 @@ from edgeopt.step import Pass, passes_named, registry
 
 
 @dataclass
-class Fate:
+class Usage:
     """What happened to one choice over all branches that reached it."""
 
     applied: int = 0
@@ -39,7 +39,7 @@ class _Planner:
         self.recipe = recipe
         self.known = known
         self.jobs = Jobs(recipe, known)
-        self.fates: dict[tuple[int, int], Fate] = {}
+        self.usages: dict[tuple[int, int], Usage] = {}
         self.notes: list[str] = []
 
     def plan(self) -> Plan:
@@ -137,59 +137,59 @@ class _Planner:
             if choice.name == "none":
                 grown.append(parent)
                 continue
-            fate = self.fates.setdefault((index, number), Fate())
+            usage = self.usages.setdefault((index, number), Usage())
             kind = passes_named(choice.name).get(parent.description.format)
             if kind is None:
-                fate.formats.add(parent.description.format)
+                usage.formats.add(parent.description.format)
                 grown.append(parent)
                 continue
             if kind.stage:
                 grown.append(replace(parent, ended=True))
                 if parent.ended:
                     continue
-            step = self._made(kind, choice, index, fate)
+            step = self._made(kind, choice, index, usage)
             for variant in step.variants(parent.description, facts) if step else ():
-                branch = self._try(parent, variant, fate)
+                branch = self._try(parent, variant, usage)
                 if branch:
                     grown.append(branch)
         return grown
 
-    def _try(self, parent: Branch, variant: Pass, fate: Fate) -> Branch | None:
+    def _try(self, parent: Branch, variant: Pass, usage: Usage) -> Branch | None:
         try:
             variant.requires(parent.description)
         except PassError as error:
             after = " > ".join(parent.labels) or "the source"
-            fate.refusals.append(f"{variant.label} after {after}: {error.what}")
-            self.notes.append(f"not planned: {fate.refusals[-1]}")
+            usage.refusals.append(f"{variant.label} after {after}: {error.what}")
+            self.notes.append(f"not planned: {usage.refusals[-1]}")
             return None
-        fate.applied += not parent.ended  # what only stands beside a stage excuses nothing
+        usage.applied += not parent.ended  # what only stands beside a stage excuses nothing
         return self.jobs.add(parent, variant)
 
-    def _made(self, kind: type[Pass], choice: Choice, index: int, fate: Fate) -> Pass | None:
+    def _made(self, kind: type[Pass], choice: Choice, index: int, usage: Usage) -> Pass | None:
         """The pass with the recipe's fields; None where they are meant for another format's."""
         try:
             return kind.model_validate_json(json.dumps(choice.fields))
         except ValidationError as error:
             first = error.errors()[0]
             said = f"'{'.'.join(map(str, first['loc']))}': {first['msg']}"
-            fate.refusals.append(f"{kind.name} for {kind.takes}: {said}")
-            self.notes.append(f"not planned: {fate.refusals[-1]}")
+            usage.refusals.append(f"{kind.name} for {kind.takes}: {said}")
+            self.notes.append(f"not planned: {usage.refusals[-1]}")
             return None
 
     def _blame_unused(self) -> None:
-        for (index, number), fate in sorted(self.fates.items()):
-            if fate.applied:
+        for (index, number), usage in sorted(self.usages.items()):
+            if usage.applied:
                 continue
             name = self.recipe.passes[index].choices[number].name
             where = self.recipe.line("passes", index)
-            if fate.refusals:
+            if usage.refusals:
                 raise PlanError(
-                    f"'{name}' can never run: {fate.refusals[0]}",
+                    f"'{name}' can never run: {usage.refusals[0]}",
                     where=where,
                     hint="change the order of the steps, or drop it",
                 )
             takes = ", ".join(sorted(passes_named(name)))
-            reached = ", ".join(sorted(fate.formats))
+            reached = ", ".join(sorted(usage.formats))
             raise PlanError(
                 f"'{name}' is passed over on every branch",
                 where=where,

@@ -106,7 +106,7 @@ def is_read_as_written(place: Place) -> str:
 
 
 def is_pure_before_it_runs(place: Place) -> str:
-    """``requires``, ``effect``, ``promised``, ``cures`` and ``variants`` see descriptions alone."""
+    """What a step says before it runs, ``requires`` to ``variants``, sees a description alone."""
     step, given = place.step, place.description
     here = place.folder / "pure"
     here.mkdir()
@@ -117,13 +117,13 @@ def is_pure_before_it_runs(place: Place) -> str:
     assert step.effect(given).format == step.gives, "it predicts another format than it gives"
     for isa in ISAS:
         facts = TargetFacts(target="local/onnxruntime", isa=isa)
-        for variant in (*step.variants(given, facts), *step.cures()):
+        for variant in (*step.variants(given, facts), *step.fallbacks()):
             assert type(variant) is type(step), f"it stands for another pass: {variant.label}"
             concrete = variant.variants(given, facts)
             assert concrete == (variant,), f"{variant.label} is not concrete on {isa}: {concrete}"
             assert _read(type(step), variant.model_dump(mode="json")) == variant
-    assert step not in step.cures(), "it names itself for its cure"
-    return f"{len(step.cures())} cures"
+    assert step not in step.fallbacks(), "it names itself for a fallback"
+    return f"{len(step.fallbacks())} fallbacks"
 
 
 def refuses_what_it_says(place: Place, refused: tuple[Facts, ...]) -> str:
@@ -283,7 +283,7 @@ def _told(step: Pass, d: Description) -> list[Any]:
     return [
         step.effect(d).to_json(),
         step.promised(d).to_json(),
-        step.cures(),
+        step.fallbacks(),
         [step.variants(d, each) for each in facts],
         d.to_json(),
     ]

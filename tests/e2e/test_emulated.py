@@ -71,13 +71,13 @@ def test_a_time_is_refused_on_an_emulated_core(on_cores: Project) -> None:
     assert not (on_cores.folder / "out").exists()
 
 
-CURES = {"u8s8": False, "u8s8-reduced": True, "u8s8-safe": True}  # agree without VNNI, too
-RANGE = ", ".join(f"{{quantize-int8: {{scheme: {name}, float_stem: false}}}}" for name in CURES)
+FALLBACKS = {"u8s8": False, "u8s8-reduced": True, "u8s8-safe": True}  # agree without VNNI, too
+RANGE = ", ".join(f"{{quantize-int8: {{scheme: {name}, float_stem: false}}}}" for name in FALLBACKS)
 
 
 @pytest.mark.long
-def test_saturation_without_vnni_is_found_named_and_cured(on_cores: Project) -> None:
-    """One accumulator of u8s8 overflows on AVX2 and not with VNNI; its cures race beside it."""
+def test_saturation_without_vnni_is_found_named_and_given_fallbacks(on_cores: Project) -> None:
+    """One accumulator of u8s8 overflows on AVX2 and not with VNNI; its fallbacks race beside it."""
     on_cores.write(
         OWN.replace("local/onnxruntime", '"emulated:haswell/onnxruntime"')
         .replace("  - one_of: [{export-onnx: {}}, {export-tflite: {}}]\n", "  - export-onnx: {}\n")
@@ -94,10 +94,10 @@ def test_saturation_without_vnni_is_found_named_and_cured(on_cores: Project) -> 
             for c in target["candidates"]
             if f"scheme={name}," in c["label"]
         )
-        for name in CURES
+        for name in FALLBACKS
     }
-    for name, cured in CURES.items():
-        if cured or "vnni" not in machine.facts()["isa"]:
+    for name, agrees in FALLBACKS.items():
+        if agrees or "vnni" not in machine.facts()["isa"]:
             assert "agree to the bit" in told[name]
         else:
             assert f"{SAMPLES} samples on emulated:haswell" in told[name]
@@ -105,12 +105,12 @@ def test_saturation_without_vnni_is_found_named_and_cured(on_cores: Project) -> 
             assert "answers otherwise on emulated:haswell than on the host" in found[0]
             assert "'output' is off by" in found[0] and "arg maxes flip" in found[0]
     raced = [c for c in target["candidates"] if "ratio.instructions" in c["measurements"]]
-    assert len(raced) >= len(CURES)
+    assert len(raced) >= len(FALLBACKS)
 
 
 @pytest.mark.long
 def test_an_artifact_for_this_cpu_is_compared_with_one_without_vnni(on_cores: Project) -> None:
-    """The only candidate overflows somewhere: that is a finding, and its cures race beside it."""
+    """The only candidate overflows somewhere: that is found, and its fallbacks race beside it."""
     on_cores.write(
         OWN.replace(
             "  - one_of: [{export-onnx: {}}, {export-tflite: {}}]\n", "  - export-onnx: {}\n"
@@ -137,7 +137,7 @@ def test_an_artifact_for_this_cpu_is_compared_with_one_without_vnni(on_cores: Pr
     (parity,) = raced["scheme=u8s8, float_stem=False"]["parity"]
     assert (parity["device"], parity["tensor"]) == (other, "output")
     assert parity["worst"] > 0.01 * parity["peak"] or parity["flips"]
-    assert len(target["candidates"]) == 5  # the reference, what was asked for, three cures
+    assert len(target["candidates"]) == 5  # the reference, what was asked for, three fallbacks
     assert "answers otherwise on" in on_cores.run("report", "out").stdout
     assert result["recipe"]["passes"][-1]["quantize-int8"]["scheme"] == "u8s8"
 

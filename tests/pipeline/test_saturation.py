@@ -9,7 +9,6 @@ import pytest
 
 from edgeopt.pipeline import saturation
 from edgeopt.schema.errors import DeviceError
-from edgeopt.schema.event import Event
 
 
 def test_a_core_that_does_not_start_is_a_note(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -24,12 +23,12 @@ def test_a_core_that_does_not_start_is_a_note(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(saturation, "device_named", lambda _name: device)
     monkeypatch.setattr(saturation, "SaturationBench", lambda *_: bench)
     plan: Any = object()
-    events: list[Event] = []
-    work: Any = SimpleNamespace(outcomes={}, on_event=events.append)
-    found = saturation.check_saturation(work, plan)
-    assert found.plan is plan and not found.found
-    (note,) = found.notes
+    events: list[tuple[str, str]] = []
+    work: Any = SimpleNamespace(outcomes={}, tell=lambda what, text: events.append((what, text)))
+    checked = saturation.check_saturation(work, plan)
+    assert checked.plan is plan and not checked.parities
+    (note,) = checked.notes
     assert note == (
         "INT8 artifacts were not compared with emulated:haswell: agent ended with exit status 1"
     )
-    assert [event.text for event in events] == [note]
+    assert events == [("note", note)]

@@ -12,7 +12,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 import edgeopt
-from edgeopt.pipeline.single import samples_for
+from edgeopt.commands.samples import samples_for
 from edgeopt.schema.artifact import Description, Signature, Tensor
 from edgeopt.schema.errors import DataError
 from edgeopt.schema.job import Arrays

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from pathlib import Path
 from typing import Any
@@ -10,25 +9,17 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+import selection_parts as parts
 from onnx import TensorProto, helper, numpy_helper
 
 import edgeopt
 from edgeopt.callbacks import OnTarget
 from edgeopt.decide.proof import inverse, lost_to
-from edgeopt.pipeline.counted import CountedContest
 from edgeopt.report import draw
-from edgeopt.schema.artifact import Artifact
 from edgeopt.schema.errors import EdgeoptError, WorkerError
 from edgeopt.schema.measurement import Measurement
 from edgeopt.schema.result import Result
 from edgeopt.schema.shown import whole
-
-spec = importlib.util.spec_from_file_location(
-    "contest_parts", Path(__file__).parents[1] / "pipeline" / "test_contest.py"
-)
-assert spec and spec.loader
-parts: Any = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(parts)
 
 TORCH_NET = """
 import torch
@@ -44,45 +35,37 @@ class Net(torch.nn.Module):
 """
 
 
-def contest(figures: dict[str, Any], sizes: dict[str, int], *, quick: bool = False) -> Any:
-    """A contest on given figures, whose entries have files of given sizes."""
-    made = parts.contest(parts.Given(figures), quick=quick)
-    for entry in made.entries:
-        size = sizes.get(entry.plan.id, 1000)
-        entry.artifact = Artifact(format="onnx", files={"m.onnx": "0" * 64}, size_bytes=size)
-    return made
+def selection(
+    figures: dict[str, Any], sizes: dict[str, int], *, quick: bool = False, contends: bool = False
+) -> parts.Play:
+    """A selection on given figures, whose entries have files of given sizes.
+
+    ``contends``: one of the recipe's own chains ends in the reference.
+    """
+    return parts.Play(figures, parts.terms(quick=quick), sizes=sizes, contends=contends)
 
 
 # -- the reference
 
 
-def eligible_reference(made: Any) -> Any:
-    """The reference, as where one of the recipe's own chains ends in it."""
-    reference = made.reference
-    reference.plan = reference.plan.model_copy(update={"eligible": True})
-    return reference
-
-
 def test_the_reference_is_not_raced_against_itself_and_stands_at_one() -> None:
     """Guards against a reference that shows the noise of a race as if it were a ratio."""
-    made = contest({"reference": parts.REFERENCE, "slow": parts.candidate(1.4)}, {})
-    reference = eligible_reference(made)
-    decision = made.run()
-    assert not [done for done in made.bench.done if done[0] in ("short", "full", "final")
+    figures = {"reference": parts.REFERENCE, "slow": parts.candidate(1.4)}
+    play = selection(figures, {}, contends=True)
+    decision = play.run()
+    assert not [done for done in play.given.done if done[0] in ("short", "full", "final")
                 and done[1] == "reference"]  # fmt: skip
-    ratio = reference.measured["ratio.latency.p50"]
+    ratio = play.ledger["reference"].measured["ratio.latency.p50"]
     assert (ratio.value, ratio.low, ratio.high) == (1.0, None, None)
-    assert decision.chosen is reference, "it contends like any other"
+    assert decision.chosen == "reference", "it contends like any other"
 
 
 def test_the_reference_wins_or_loses_a_tie_by_size() -> None:
     """Guards against a tie with the reference that noise decides."""
     for smaller, larger in (("reference", "same"), ("same", "reference")):
         figures = {"reference": parts.REFERENCE, "same": parts.candidate(0.995)}
-        made = contest(figures, {smaller: 500, larger: 1000})
-        eligible_reference(made)
-        decision = made.run()
-        assert decision.chosen.plan.id == smaller
+        decision = selection(figures, {smaller: 500, larger: 1000}, contends=True).run()
+        assert decision.chosen == smaller
         assert f"{smaller} is in a tie with {larger}, and smaller" in decision.sentence
 
 
@@ -157,20 +140,23 @@ def test_a_row_s_time_and_ratio_are_of_one_race(folder: Path) -> None:
 # -- proof
 
 
+def raced_head_to_head(value: float, low: float, high: float) -> dict[str, Any]:
+    return {"head-to-head": {"ratio.latency.p50": (value, low, high)}}
+
+
 def test_best_measured_is_said_only_where_it_is_proven() -> None:
     """Guards against a winner by noise that is called the best."""
     figures = {
         "reference": parts.REFERENCE,
         "first": parts.candidate(0.50),
-        "second": parts.candidate(0.505, duel=(1.0, 0.98, 1.02)),
+        "second": parts.candidate(0.505, **raced_head_to_head(1.0, 0.98, 1.02)),
     }
-    made = contest(figures, {"first": 1000, "second": 400})
-    decision = made.run()
-    assert decision.chosen.plan.id == "second"
+    play = selection(figures, {"first": 1000, "second": 400})
+    decision = play.run()
+    assert decision.chosen == "second"
     assert "second is in a tie with first, and smaller" in decision.sentence
     assert "best measured" not in decision.sentence
-    loser = next(e for e in made.entries if e.plan.id == "first")
-    status, reason = made.standing_of(loser, decision)
+    status, reason = play.status("first", decision), play.reason("first", decision)
     assert status == "lost" and "tie" in reason and "smaller" in reason
 
 
@@ -179,26 +165,27 @@ def test_a_winner_that_is_proven_is_called_the_best_measured() -> None:
     figures = {
         "reference": parts.REFERENCE,
         "first": parts.candidate(0.50),
-        "second": parts.candidate(0.6, duel=(1.2, 1.19, 1.21)),
+        "second": parts.candidate(0.6, **raced_head_to_head(1.2, 1.19, 1.21)),
     }
-    decision = contest(figures, {"first": 1000, "second": 400}).run()
-    assert decision.chosen.plan.id == "first"
+    decision = selection(figures, {"first": 1000, "second": 400}).run()
+    assert decision.chosen == "first"
     assert decision.sentence.startswith("first is the best measured artifact by latency.p50; ")
 
 
 def test_what_short_races_prove_is_said_to_be_of_short_races() -> None:
     """Guards against a quick run whose winner reads as that of a full one."""
     figures = {"reference": parts.REFERENCE, "first": parts.candidate(0.50)}
-    decision = contest(figures, {}, quick=True).run()
+    decision = selection(figures, {}, quick=True).run()
     assert "first is the best measured artifact by latency.p50, in short races" in decision.sentence
-    assert "short" not in contest(figures, {}).run().sentence
+    assert "short" not in selection(figures, {}).run().sentence
 
 
 def test_the_reference_that_lost_is_not_compared_with_itself() -> None:
     """Guards against "1.00x the reference's" as the reason of the reference."""
     figures = {"reference": parts.REFERENCE, "first": parts.candidate(0.50)}
-    made = contest(figures, {}, quick=True)
-    status, reason = made.standing_of(eligible_reference(made), made.run())
+    play = selection(figures, {}, quick=True, contends=True)
+    decision = play.run()
+    status, reason = play.status("reference", decision), play.reason("reference", decision)
     assert status == "lost" and "the reference's" not in reason and "head to head" not in reason
     assert reason.startswith("the chosen takes 0.50x") and "its latency.p50" in reason
 
@@ -218,8 +205,8 @@ def test_short_races_whose_intervals_overlap_prove_nothing() -> None:
         "first": parts.candidate(0.50),
         "second": parts.candidate(0.51),
     }
-    decision = contest(figures, {}, quick=True).run()
-    assert decision.chosen.plan.id == "first"
+    decision = selection(figures, {}, quick=True).run()
+    assert decision.chosen == "first"
     assert "best measured" not in decision.sentence
     assert "not proven" in decision.sentence and "second" in decision.sentence
 
@@ -231,8 +218,8 @@ def test_a_difference_below_half_a_percent_goes_to_the_smaller_file() -> None:
         "first": parts.candidate(0.500),
         "second": parts.candidate(0.501),
     }
-    decision = contest(figures, {"first": 1000, "second": 400}, quick=True).run()
-    assert decision.chosen.plan.id == "second"
+    decision = selection(figures, {"first": 1000, "second": 400}, quick=True).run()
+    assert decision.chosen == "second"
     assert "tie with first, and smaller" in decision.sentence
 
 
@@ -285,7 +272,7 @@ def test_a_reference_that_cannot_be_made_fails_its_target_alone(folder: Path, be
 def test_candidates_that_all_failed_are_a_failed_target_which_names_the_first_error() -> None:
     """Guards against a verdict of doubt where nothing could be measured."""
     figures = {"reference": parts.REFERENCE, "one": {}, "two": {}}
-    decision = contest(figures, {}).run()
+    decision = selection(figures, {}).run()
     assert decision.verdict == "failed"
     assert "one: it broke" in decision.sentence
 
@@ -303,19 +290,9 @@ def test_a_callback_raises_where_nothing_could_be_measured(folder: Path) -> None
 
 def test_a_winner_whose_worker_was_lost_on_test_is_not_tested() -> None:
     """Guards against a crash that reads as a refusal of the model."""
-    made = contest({"reference": parts.REFERENCE, "good": parts.candidate(0.5)}, {})
-    made.bench.known.raw["test"] = made.bench.known.raw["validation"]
-    plain = made.bench.score
-
-    def score(entries: Any, split: str) -> Any:
-        asked = list(entries)
-        found = plain(asked, split)
-        if split == "test":
-            asked[0].error = WorkerError("the worker died of signal 9").record()
-        return found
-
-    made.bench.score = score
-    decision = made.run()
+    lost = WorkerError("the worker died of signal 9").record()
+    figures = {"reference": parts.REFERENCE, "good": parts.candidate(0.5, test=lost)}
+    decision = selection(figures, {}).run()
     assert (decision.verdict, decision.exit_code) == ("inconclusive", 4)
     assert "not tested: the worker died of signal 9" in decision.sentence
 
@@ -329,18 +306,14 @@ def counted(ratio: float) -> dict[str, Any]:
 
 
 def test_counts_that_tie_go_to_the_smaller_file_and_the_reference_is_not_counted_twice() -> None:
-    """Guards against counted contests that speak otherwise than timed ones."""
+    """Guards against counted selections that speak otherwise than timed ones."""
     figures = {"reference": counted(1.0), "first": counted(0.500), "second": counted(0.501)}
-    bench = parts.Given(figures, objective="instructions")
-    entries = parts.contest(bench).entries
-    made = CountedContest(bench, entries, entries[0], lambda _event: None, None)
-    for entry, size in zip(made.entries, (1000, 1000, 400), strict=True):
-        entry.artifact = Artifact(format="onnx", files={"m.onnx": "0" * 64}, size_bytes=size)
-    eligible_reference(made)
-    decision = made.run()
-    assert ("count", "reference") not in bench.done
-    assert made.reference.measured["ratio.instructions"].interval == (1.0, 1.0)
-    assert decision.chosen is not None and decision.chosen.plan.id == "second"
+    asked = parts.terms(objective="instructions", counted=True)
+    sizes = {"reference": 1000, "first": 1000, "second": 400}
+    play = parts.Play(figures, asked, sizes=sizes, contends=True)
+    decision = play.run()
+    assert ("count", "reference") not in play.given.done
+    assert play.ledger["reference"].measured["ratio.instructions"].interval == (1.0, 1.0)
+    assert decision.chosen == "second"
     assert decision.sentence.startswith("second is in a tie with first, and smaller")
-    first = next(e for e in made.entries if e.plan.id == "first")
-    assert "a tie with the chosen, which is smaller" in made.standing_of(first, decision)[1]
+    assert "a tie with the chosen, which is smaller" in play.reason("first", decision)

@@ -14,8 +14,8 @@ from pages import Text
 
 import edgeopt
 from edgeopt.bench import peak
+from edgeopt.decide.decision import told_error
 from edgeopt.decide.verdict import judge
-from edgeopt.pipeline.decision import told_error
 from edgeopt.report import draw
 from edgeopt.schema.base import counted
 from edgeopt.schema.constraint import parse_constraint

@@ -102,9 +102,9 @@ def _labels(archive: Npz, members: Mapping[str, str], label: str) -> Any:
             f"no array '{label}' for labels; it has {', '.join(members.values())}",
             where=str(archive.path),
         )
-    found = archive.read(members[label])
-    check_finite(archive.path, members[label], found, range(len(found)), kind="label array")
-    return found
+    labels = archive.read(members[label])
+    check_finite(archive.path, members[label], labels, range(len(labels)), kind="label array")
+    return labels
 
 
 def _random(d: Description, store: Store) -> Arrays:

@@ -1,4 +1,4 @@
-"""Jobs for metrics of the recipe's own, which workers compute: code of the user's runs there."""
+"""Jobs for the user's own metrics, which workers compute: code of the user's runs there."""
 
 from __future__ import annotations
 
@@ -12,20 +12,25 @@ from edgeopt.schema.measurement import Measurement
 
 
 def metric_jobs(
-    recipe: Recipe, known: Known, split: str, scored: str, made: Description, source: str
+    recipe: Recipe, known: Known, split: str, scored: str, described: Description, source: str
 ) -> list[Job]:
     """A job for each metric of the recipe's own on what the job ``scored`` gave.
 
     ``source`` is the job that scored the source. Raises ModelError for a missing file.
     """
     metrics = [m for m in recipe.own_metrics if m.name not in recipe.functions]
-    return [_job(recipe, known, split, metric, scored, made, source) for metric in metrics]
+    return [_job(recipe, known, split, metric, scored, described, source) for metric in metrics]
 
 
 def _job(
-    recipe: Recipe, known: Known, split: str, metric: OwnMetric, scored: str, made: Description,
+    recipe: Recipe,
+    known: Known,
+    split: str,
+    metric: OwnMetric,
+    scored: str,
+    described: Description,
     source: str,
-) -> Job:  # fmt: skip
+) -> Job:
     refs = known.raw[split].labels
     labels = recipe.data.label if recipe.data else None
     base, function = placed_code(metric.function, recipe.root)
@@ -37,7 +42,7 @@ def _job(
         params={
             "name": metric.name,
             "better": metric.better,
-            "mine": [tensor.to_json() for tensor in made.signature.outputs],
+            "mine": [tensor.to_json() for tensor in described.signature.outputs],
             "source": [tensor.to_json() for tensor in known.source.signature.outputs],
             "labels": labels,
             "label_blobs": {name: ref.blob for name, ref in refs.items()},

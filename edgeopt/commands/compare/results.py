@@ -10,9 +10,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
+from edgeopt.commands.compare.files import exit_code
+from edgeopt.commands.compare.paired import Chosen, paired, same_samples
 from edgeopt.decide.choose import judge_all
-from edgeopt.pipeline.compare import exit_code
-from edgeopt.pipeline.paired_results import Chosen, paired, same_samples
 from edgeopt.schema.comparison import ComparedPair, ComparedSide, Comparison
 from edgeopt.schema.constraint import Constraint, parse_constraint
 from edgeopt.schema.errors import UsageError
@@ -92,9 +92,9 @@ def _pair(
         notes.append(f"another choice: {_label(old)} before, {_label(new)} now")
     elif old.artifact and new.artifact and old.artifact.digest != new.artifact.digest:
         notes.append("the same choice, its file another one")
-    found = paired(a, b, store, {c.quantity for c in constraints if c.basis == "ratio"})
-    notes += [found.how] if found.how else []
-    against = dict(_against(old, new, alike)) | found.against
+    pairs = paired(a, b, store, {c.quantity for c in constraints if c.basis == "ratio"})
+    notes += [pairs.how] if pairs.how else []
+    against = dict(_against(old, new, alike)) | pairs.against
     measured = {q: m for q, m in new.measurements.items() if alike or not is_of_machine(q)}
     for constraint in constraints:
         if constraint.quantity not in measured:

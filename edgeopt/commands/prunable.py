@@ -43,6 +43,6 @@ def prunable_layers(
             inputs={"model": known.source_job, "samples": samples.id},
             cache=False,
         )
-        found = run_or_raise(engine, [samples, job], outcomes)[job.id]
-    layers: list[dict[str, Any]] = found.value["layers"]
+        outcome = run_or_raise(engine, [samples, job], outcomes)[job.id]
+    layers: list[dict[str, Any]] = outcome.value["layers"]
     return layers

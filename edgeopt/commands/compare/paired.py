@@ -51,17 +51,17 @@ def paired(a: Chosen, b: Chosen, store: Store | None, ratios: set[str]) -> Paire
     ]
     if same_answers(a, b):
         equal = [quantity for quantity in shared if mine[quantity].value == theirs[quantity].value]
-        found = {f"difference.{q}": _exact(f"difference.{q}", 0.0, mine[q]) for q in equal}
-        found |= {f"ratio.{q}": _exact(f"ratio.{q}", 1.0, mine[q]) for q in equal if q in ratios}
-        return Paired(found, "both give the same answers, so metrics are equal")
+        against = {f"difference.{q}": _exact(f"difference.{q}", 0.0, mine[q]) for q in equal}
+        against |= {f"ratio.{q}": _exact(f"ratio.{q}", 1.0, mine[q]) for q in equal if q in ratios}
+        return Paired(against, "both give the same answers, so metrics are equal")
     sides = [_answers(each, store) for each in (b, a)]
     labels = _labels(b.result, store)
     if sides[0] is None or sides[1] is None or labels is None:
         return Paired({}, "not paired: the store does not keep the answers of both")
-    found = {}
+    against = {}
     for quantity in shared:
-        found |= _of_pairs(quantity, sides[0], sides[1], labels, quantity in ratios)
-    return Paired(found, f"metrics are paired, sample by sample, on {SPLIT}" if found else "")
+        against |= _of_pairs(quantity, sides[0], sides[1], labels, quantity in ratios)
+    return Paired(against, f"metrics are paired, sample by sample, on {SPLIT}" if against else "")
 
 
 def same_samples(a: Result, b: Result, split: str) -> bool:
@@ -130,10 +130,10 @@ def _labels(result: Result, store: Store | None) -> Labels | None:
         return None
     try:
         refs = {name: ArrayRef.model_validate(raw) for name, raw in held["labels"].items()}
-        found: Labels = kept_labels(held["labelled"], refs, store)
+        labels: Labels = kept_labels(held["labelled"], refs, store)
     except (StoreError, KeyError, ValueError):  # gone, or a document that was changed
         return None
-    return found
+    return labels
 
 
 def _of_pairs(
@@ -141,12 +141,12 @@ def _of_pairs(
 ) -> dict[str, Measurement]:
     """One metric of pairs of answers; nothing for one that only its run could compute."""
     try:
-        found = {f"difference.{quantity}": difference(quantity, mine, theirs, labels)}
+        against = {f"difference.{quantity}": difference(quantity, mine, theirs, labels)}
         if as_ratio:
-            found[f"ratio.{quantity}"] = ratio(quantity, mine, theirs, labels)
+            against[f"ratio.{quantity}"] = ratio(quantity, mine, theirs, labels)
     except EdgeoptError:
         return {}
-    return found
+    return against
 
 
 def _exact(quantity: str, value: float, of: Measurement) -> Measurement:

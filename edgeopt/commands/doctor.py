@@ -33,7 +33,7 @@ def diagnose(store: Store) -> dict[str, Any]:
     Raises DeviceError where not even this machine's own agent answers.
     """
     targets = {runtime: _target(runtime) for runtime in runtimes()}
-    found = {
+    reached = {
         runtime: _accelerators(runtime) if isinstance(facts, TargetFacts) else {}
         for runtime, facts in targets.items()
     }
@@ -50,7 +50,7 @@ def diagnose(store: Store) -> dict[str, Any]:
                 "reachable": isinstance(told, TargetFacts),
                 "runtime_version": told.runtime_version if isinstance(told, TargetFacts) else "",
                 "why_not": "" if isinstance(told, TargetFacts) else str(told),
-                "accelerators": found[runtime],
+                "accelerators": reached[runtime],
             }
             for runtime, told in targets.items()
         },

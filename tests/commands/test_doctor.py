@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from edgeopt.api import doctor
-from edgeopt.pipeline.doctor import extras
+from edgeopt.commands.doctor import extras
 
 
 @pytest.mark.extras

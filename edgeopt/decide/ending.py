@@ -1,32 +1,41 @@
-"""How a contest ends: the choice proven on test, nobody, or a target on which nothing worked."""
+"""How a selection ends: the choice proven on test, nobody, or a target on which nothing worked."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from edgeopt.decide.choose import judge_all, nearest_miss, standing, worst
+from edgeopt.decide.decision import Decision, one_line, told_error
+from edgeopt.decide.events import Figures
 from edgeopt.decide.proof import Rival, praise
-from edgeopt.pipeline.contending import Contending
-from edgeopt.pipeline.decision import Decision, one_line, told_error
-from edgeopt.pipeline.measure import Entry
+from edgeopt.decide.standings import Standings
+from edgeopt.schema.base import counted
 from edgeopt.schema.errors import DeviceError, PlacementError, WorkerError
 from edgeopt.schema.result import TargetVerdict
 
 LOST = {WorkerError.__name__, DeviceError.__name__, PlacementError.__name__}  # not the model's own
+NOT_TESTED = "not tested: the data has no test split"
 
 
-def failed(contest: Contending) -> Decision | None:
+def failed(standings: Standings) -> Decision | None:
     """A decision where nothing can be chosen, because of errors; None where something can."""
-    broken = contest.reference.error
+    broken = standings.ledger[standings.reference].error
     if broken is not None:
-        name = contest.name(contest.reference)
+        name = standings.name(standings.reference)
         return Decision("failed", f"the reference {name} failed: {_told(broken)}")
-    errors = [(entry, entry.error) for entry in contest.eligible()]
+    errors = [(id, standings.ledger[id].error) for id in standings.eligible()]
     if not errors or not all(error is not None for _, error in errors):
         return None
     first, error = errors[0]
-    told = f"{contest.name(first)}: {_told(error or {})}"
+    told = f"{standings.name(first)}: {_told(error or {})}"
     return Decision("failed", f"every candidate failed; the first: {told}")
+
+
+def built(standings: Standings) -> Decision:
+    """The decision where nothing is to be measured."""
+    count = sum(not standings.failed(id) for id in standings.eligible())
+    told = f"{counted(count, 'candidate')} built and checked; nothing was measured"
+    return failed(standings) or Decision("built", told)
 
 
 def _told(error: dict[str, str]) -> str:
@@ -35,37 +44,33 @@ def _told(error: dict[str, str]) -> str:
     return one_line(told_error(error) + (f" ({hint})" if hint else ""))
 
 
-def praised(contest: Contending, chosen: Entry) -> str:
+def praised(standings: Standings, chosen: str) -> str:
     """What is proven of the chosen, against all that meet the constraints or may meet them."""
     rivals = []
-    for entry in contest.standing_as("feasible", "pending"):
-        if entry is not chosen:
-            mine, theirs = contest.in_one_kind_of_race(chosen, entry)
-            found, sizes = (
-                contest.proven(chosen, entry),
-                (contest.size(chosen), contest.size(entry)),
-            )
+    for id in standings.standing_as("feasible", "pending"):
+        if id != chosen:
+            figures = standings.in_one_kind_of_race(chosen, id)
+            sizes = standings.size(chosen), standings.size(id)
             smaller = None if sizes[0] == sizes[1] else sizes[0] < sizes[1]
-            rivals.append(Rival(contest.name(entry), found, smaller, None not in (mine, theirs)))
-    return praise(contest.name(chosen), contest.objective, rivals, contest.quick)
+            proven = standings.proven(chosen, id)
+            rivals.append(Rival(standings.name(id), proven, smaller, None not in figures))
+    terms = standings.terms
+    return praise(standings.name(chosen), terms.objective, rivals, terms.quick)
 
 
-def tested(contest: Contending, chosen: Entry) -> Decision:
-    """The choice, scored once on the test split where there is one."""
-    split, bench = "test", contest.bench
-    told = praised(contest, chosen)
-    if split not in bench.known.raw:
-        note = "not tested: the data has no test split"
-        return Decision("chosen", f"{told}; {note}", chosen, test={"not_tested": note})
-    contest.phase("Scoring the winner once on the test split")
-    measured = bench.score([chosen], split)
-    if chosen.plan.id not in measured:
-        return _unscored(told, chosen)
-    figures, source = measured[chosen.plan.id], measured["source"]
-    constraints = [c for c in contest.constraints(chosen) if c.quantity in figures]
+def untested(told: str, chosen: str) -> Decision:
+    """The choice where the data has no test split; ``told`` is what is proven of it."""
+    return Decision("chosen", f"{told}; {NOT_TESTED}", chosen, test={"not_tested": NOT_TESTED})
+
+
+def tested(
+    standings: Standings, told: str, chosen: str, figures: Figures, source: Figures
+) -> Decision:
+    """The choice by what it and the source scored on the test split."""
+    constraints = [c for c in standings.constraints(chosen) if c.quantity in figures]
     verdicts = judge_all(constraints, figures, source)
     test = {
-        "n": bench.known.raw[split].n,
+        "n": standings.terms.test_samples,
         "measurements": {k: m.to_json() for k, m in figures.items()},
         "source": {k: m.to_json() for k, m in source.items()},
         "verdicts": [v.to_json() for v in verdicts],
@@ -78,40 +83,40 @@ def tested(contest: Contending, chosen: Entry) -> Decision:
     assert bad is not None
     word: TargetVerdict = "refused-on-test" if stands == "infeasible" else "inconclusive"
     sentence = f"{told}, on validation; but on the test split: {bad.sentence}"
-    return Decision(word, sentence, chosen, chosen.plan.id, test)
+    return Decision(word, sentence, chosen, chosen, test)
 
 
-def _unscored(told: str, chosen: Entry) -> Decision:
+def unscored(told: str, chosen: str, error: dict[str, str]) -> Decision:
     """The winner gave no answers on the test split: its own fault, or that of what ran it."""
-    error = chosen.error or {}
     if error.get("type") in LOST:
         note = one_line(f"not tested: {error.get('what', 'the worker was lost')}")
         test: dict[str, Any] = {"not_tested": note, "error": error}
-        return Decision("inconclusive", f"{told}; {note}", chosen, chosen.plan.id, test)
+        return Decision("inconclusive", f"{told}; {note}", chosen, chosen, test)
     sentence = one_line(f"{told}, but it failed on the test split: {error.get('what', '')}")
     return Decision("refused-on-test", sentence, chosen, test={"error": error})
 
 
-def nobody(contest: Contending) -> Decision:
+def nobody(standings: Standings, *, late: bool) -> Decision:
     """Nothing meets the constraints: what came nearest, or why nothing could be measured."""
-    missed = {e.plan.id: contest.verdicts.get(e.plan.id, ()) for e in contest.eligible()}
+    missed = {id: standings.verdicts.get(id, ()) for id in standings.eligible()}
     near = nearest_miss(missed)
     if near is None:
-        return failed(contest) or Decision(
-            "inconclusive", f"no candidate could be measured: {_why(contest)}"
+        return failed(standings) or Decision(
+            "inconclusive", f"no candidate could be measured: {_why(standings, late=late)}"
         )
     bad = worst(missed[near])
     assert bad is not None
-    name = next(contest.name(e) for e in contest.entries if e.plan.id == near)
-    if any(contest.stands(e) == "inconclusive" for e in contest.eligible()):
+    name = standings.name(near)
+    if any(standings.stands(id) == "inconclusive" for id in standings.eligible()):
         told = "no candidate is proven to meet the constraints; nearest"
         return Decision("inconclusive", f"{told}: {name}: {bad.sentence}", nearest_miss=near)
     told = "no candidate meets the constraints; nearest miss"
     return Decision("unmet", f"{told}: {name}: {bad.sentence}", nearest_miss=near)
 
 
-def _why(contest: Contending) -> str:
-    if contest.late():
+def _why(standings: Standings, *, late: bool) -> str:
+    if late:
         return "time ran out"
-    broken = next((e for e in contest.eligible() if e.error), None)
-    return one_line(told_error(broken.error or {})) if broken else "time ran out"
+    errors = (standings.ledger[id].error for id in standings.eligible())
+    first = next((error for error in errors if error), None)
+    return one_line(told_error(first)) if first else "time ran out"

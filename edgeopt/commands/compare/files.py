@@ -7,16 +7,16 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from edgeopt.answers.labels import Labels, placed
-from edgeopt.bench.jobs import run_bench
+from edgeopt.bench.jobs import race_job, run_bench, score_job
+from edgeopt.commands.model_files import fed, fed_with, opened, runnable
+from edgeopt.commands.samples import samples_for
 from edgeopt.data.outputs import kept_labels, kept_outputs
 from edgeopt.data.tensors import bind, layouts_read, make_tensors
 from edgeopt.decide.choose import judge_all
 from edgeopt.engine import Engine
 from edgeopt.evaluation import default_metrics, figures
 from edgeopt.evaluation.changed import answers
-from edgeopt.pipeline.archives import samples_for
 from edgeopt.pipeline.prepare import data_jobs, run_or_raise
-from edgeopt.pipeline.single import fed, opened
 from edgeopt.pipeline.targets import target_group
 from edgeopt.recipe import Recipe
 from edgeopt.schema.artifact import Description
@@ -24,7 +24,7 @@ from edgeopt.schema.comparison import ComparedPair, ComparedSide, Comparison
 from edgeopt.schema.constraint import Constraint, Verdict, parse_constraint
 from edgeopt.schema.errors import DataError, UsageError, from_record
 from edgeopt.schema.event import Event
-from edgeopt.schema.job import Arrays, Job, Outcome
+from edgeopt.schema.job import Arrays, Outcome
 from edgeopt.schema.measurement import Measurement
 from edgeopt.schema.quantities import is_of_outputs
 from edgeopt.schema.target import Target, TargetGroup, parse_target
@@ -68,20 +68,19 @@ def compare_files(
     required = [parse_constraint(text, where="--require") for text in require]
     groups = [target_group(parse_target(text)) for text in targets]
     with Engine(store, on_event=on_event, bench=run_bench) as engine:
-        found = {side: opened(engine, path, n) for n, (side, path) in
-                 enumerate(zip(SIDES, paths, strict=True))}  # fmt: skip
+        models = {side: opened(engine, path, n) for n, (side, path) in
+                  enumerate(zip(SIDES, paths, strict=True))}  # fmt: skip
         described = {
-            side: Description.model_validate(o.value["description"]) for side, o in found.items()
+            side: Description.model_validate(o.value["description"]) for side, o in models.items()
         }
         samples = _samples(engine, described["a"], recipe, split, data, label, store)
-        known = {o.job: o for o in found.values()}
+        known = {o.job: o for o in models.values()}
         for side, path in zip(SIDES, paths, strict=True):
             tensors = _tensors(samples, paths[0], path, described["a"], described[side], store)
-            id = f"samples:{found[side].job}"
-            value = tensors.to_json()
-            known[id] = Outcome(job=id, status="ok", digest=tensors.digest, value=value)
-        duel = _Duel(engine, store, paths, found, described, known, samples, required, quick)
-        pairs = [duel.pair(*each) for group in groups for each in _placed(group, paths, found)]
+            ready = fed_with(models[side], tensors)
+            known[ready.job] = ready
+        both = _HeadToHead(engine, store, paths, models, described, known, samples, required, quick)
+        pairs = [both.pair(*each) for group in groups for each in _placed(group, paths, models)]
     return Comparison(
         edgeopt=version,
         kind="models",
@@ -100,23 +99,23 @@ def exit_code(verdicts: Sequence[Verdict]) -> int:
     return 3 if "fail" in words else 4 if "inconclusive" in words else 0
 
 
-class _Duel:
+class _HeadToHead:
     """What all pairs of one comparison share."""
 
     def __init__(
         self, engine: Engine, store: Store, paths: tuple[Path, Path],
-        found: Mapping[str, Outcome], described: Mapping[str, Description],
+        models: Mapping[str, Outcome], described: Mapping[str, Description],
         known: Mapping[str, Outcome], samples: Samples, required: Sequence[Constraint],
         quick: bool,
     ) -> None:  # fmt: skip
-        self._engine, self._store, self._paths, self._found = engine, store, paths, found
+        self._engine, self._store, self._paths, self._models = engine, store, paths, models
         self._described, self._known, self._samples = described, known, samples
         self._required, self._protocols = required, ("short" if quick else "full", "memory")
 
     def pair(self, a: Target, b: Target) -> ComparedPair:
         """A and B where each runs."""
         own, against = self._raced({"a": a, "b": b})
-        sizes = {s: self._found[s].value["artifact"]["size_bytes"] for s in SIDES}
+        sizes = {s: self._models[s].value["artifact"]["size_bytes"] for s in SIDES}
         for side, size in sizes.items():
             own[side]["size"] = Measurement(quantity="size", value=size, unit="bytes")
         against["ratio.size"] = Measurement(
@@ -140,7 +139,7 @@ class _Duel:
         target = str(b) if a == b else f"{b} against {a}"
         sides = {
             side: ComparedSide(
-                name=str(path), target=str(place), digest=self._found[side].digest,
+                name=str(path), target=str(place), digest=self._models[side].digest,
                 measurements=own[side],
             )
             for side, path, place in zip(SIDES, self._paths, (a, b), strict=True)
@@ -162,41 +161,27 @@ class _Duel:
         own: dict[str, dict[str, Measurement]] = {side: {} for side in SIDES}
         against: dict[str, Measurement] = {}
         for protocol in self._protocols:
-            roles = {"a": "b", "b": "a"}  # a race's a is over its b
-            job = Job(
-                id=f"race:{protocol}:{places['b']}:{self._paths[1]} against {self._paths[0]}",
-                kind="race",
-                name=protocol,
-                worker="bench",
-                params={
-                    "targets": {role: str(places[side]) for role, side in roles.items()},
-                    "protocol": protocol,
-                },
-                inputs={role: self._found[side].job for role, side in roles.items()}
-                | {f"samples:{r}": f"samples:{self._found[s].job}" for r, s in roles.items()},
-                cache=False,
+            sides = {side: runnable(self._models[side], place) for side, place in places.items()}
+            job = race_job(
+                f"race:{protocol}:{places['b']}:{self._paths[1]} against {self._paths[0]}",
+                sides["b"],  # a race's a is over its b
+                sides["a"],
+                protocol,
             )
             ended = self._engine.run([job], self._known)[job.id]
             if not ended.ok:
                 raise from_record(ended.error or {"what": "the race failed"})
-            for role, side in roles.items():
+            for role, side in (("a", "b"), ("b", "a")):
                 own[side] |= _read(ended.value[role])
-            for name, made in _read(ended.value.get("ratio", {})).items():
-                against[f"ratio.{name}"] = made
+            for name, ratio in _read(ended.value.get("ratio", {})).items():
+                against[f"ratio.{name}"] = ratio
         return own, against
 
     def _outputs(self, places: Mapping[str, Target]) -> dict[str, dict[str, Any]]:
         jobs = {
-            side: Job(
-                id=f"score:{place}:{self._found[side].job}",
-                kind="score",
-                name=place.runtime,
-                worker="bench",
-                params={"targets": {"model": str(place)}},
-                inputs={
-                    "model": self._found[side].job,
-                    "samples:model": f"samples:{self._found[side].job}",
-                },
+            side: score_job(
+                f"score:{place}:{self._models[side].job}",
+                runnable(self._models[side], place),
                 cache=False,
             )
             for side, place in places.items()
@@ -226,11 +211,11 @@ def _scored(
     metrics = dict.fromkeys(default_metrics(outputs["a"], labels))
     metrics |= dict.fromkeys(c.quantity for c in required if is_of_outputs(c.quantity))
     ratios = [c.quantity for c in required if c.basis == "ratio"]
-    found = figures(metrics, outputs["b"], outputs["a"], labels, ratios=ratios)
-    against = {q: m for q, m in found.items() if q.startswith(("difference.", "ratio."))}
+    measured = figures(metrics, outputs["b"], outputs["a"], labels, ratios=ratios)
+    against = {q: m for q, m in measured.items() if q.startswith(("difference.", "ratio."))}
     own = {
         "a": figures(metrics, outputs["a"], labels=labels),
-        "b": {q: m for q, m in found.items() if q not in against},
+        "b": {q: m for q, m in measured.items() if q not in against},
     }
     return own, against
 
@@ -240,12 +225,12 @@ def _read(raw: Mapping[str, Any]) -> dict[str, Measurement]:
 
 
 def _placed(
-    group: TargetGroup, paths: tuple[Path, Path], found: Mapping[str, Outcome]
+    group: TargetGroup, paths: tuple[Path, Path], models: Mapping[str, Outcome]
 ) -> list[tuple[Target, Target]]:
     """Where A and B run: in each runtime that reads both, else each in the first that reads it."""
     reading: dict[str, list[Target]] = {}
     for side, path in zip(SIDES, paths, strict=True):
-        fmt = found[side].value["artifact"]["format"]
+        fmt = models[side].value["artifact"]["format"]
         reading[side] = [target for target, _ in group.members if target.format == fmt]
         if not reading[side]:
             raise UsageError(

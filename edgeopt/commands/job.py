@@ -21,11 +21,11 @@ from edgeopt.bench.packed import (
     race_value,
 )
 from edgeopt.bench.race import SCHEDULES
+from edgeopt.commands.model_files import fed, opened
+from edgeopt.commands.samples import samples_for
 from edgeopt.data.quantized import dequantized
 from edgeopt.engine import Engine
 from edgeopt.evaluation import compute, default_metrics
-from edgeopt.pipeline.archives import samples_for
-from edgeopt.pipeline.single import fed, opened
 from edgeopt.schema.artifact import Artifact, Description, Tensor
 from edgeopt.schema.base import digest_of
 from edgeopt.schema.errors import DataError, UsageError
@@ -127,10 +127,10 @@ def import_job(path: Path, *, store: Store) -> dict[str, Any]:
     files = []
     for index, model in enumerate(job.models):
         value = race_value(result, job, index, samples)
-        found = value["a"] | {f"ratio.{name}": raw for name, raw in value["ratio"].items()}
+        measured = value["a"] | {f"ratio.{name}": raw for name, raw in value["ratio"].items()}
         for quantity in default_metrics(outputs[0]) if index else ():
-            measured = compute(quantity, outputs[index], None, outputs[0])
-            found[quantity] = measured.to_json()
+            figure = compute(quantity, outputs[index], None, outputs[0])
+            measured[quantity] = figure.to_json()
         files.append(
             {
                 "path": model.name,
@@ -138,7 +138,7 @@ def import_job(path: Path, *, store: Store) -> dict[str, Any]:
                 "size_bytes": model.size_bytes,
                 "digest": digest_of({"format": parse_target(job.target).format,
                                      "files": model.files}),
-                "measurements": found,
+                "measurements": measured,
                 "placement": value["placement"]["a"],
                 "marks": value["marks"],
             }
@@ -159,10 +159,10 @@ def chosen_and_reference(result: Result, target: str, store: Store, into: Path) 
     fitting = [t for t in result.targets if parse_target(t.target).runtime in (runtime, "*")]
     if not fitting or fitting[0].chosen is None:
         raise UsageError(f"the result has nothing chosen for {runtime}", where=target)
-    found = fitting[0]
+    target_result = fitting[0]
     paths = []
-    for name, id in (("reference", found.reference), ("chosen", found.chosen)):
-        artifact = found.candidate(str(id)).artifact
+    for name, id in (("reference", target_result.reference), ("chosen", target_result.chosen)):
+        artifact = target_result.candidate(str(id)).artifact
         if artifact is None:
             raise UsageError(f"the {name} was never made", where=target)
         store.checkout(artifact, into / name)
@@ -196,8 +196,8 @@ def _tensors(d: Description) -> list[dict[str, Any]]:
 
 def _named(arrays: dict[str, Any], tensors: list[dict[str, Any]], where: str) -> dict[str, Any]:
     """Outputs by their position, as real values. Raises DataError for what is none of them."""
-    made = [Tensor.model_validate(tensor) for tensor in tensors]
-    for (name, array), tensor in zip(arrays.items(), made, strict=True):
+    signed = [Tensor.model_validate(tensor) for tensor in tensors]
+    for (name, array), tensor in zip(arrays.items(), signed, strict=True):
         fixed = [(a, b) for a, b in zip(array.shape, tensor.shape, strict=False)
                  if isinstance(b, int)]  # fmt: skip
         same = len(array.shape) == len(tensor.shape) and all(a == b for a, b in fixed)
@@ -208,5 +208,5 @@ def _named(arrays: dict[str, Any], tensors: list[dict[str, Any]], where: str) ->
             )  # fmt: skip
     return {
         f"output {i}": dequantized(array, tensor)
-        for i, (array, tensor) in enumerate(zip(arrays.values(), made, strict=True))
+        for i, (array, tensor) in enumerate(zip(arrays.values(), signed, strict=True))
     }

@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from edgeopt.pipeline.measure import Bench, Entry
+from edgeopt.decide.entry import Entry
+from edgeopt.decide.events import Scored, ScoreEvent
+from edgeopt.pipeline.measure import Bench
 from edgeopt.pipeline.parity import SAMPLES_MAX, compared
 from edgeopt.schema.errors import EdgeoptError
-from edgeopt.schema.job import Job
-from edgeopt.schema.measurement import Measurement
+from edgeopt.schema.parity import Parity
 from edgeopt.schema.target import Target, TargetFacts, TargetGroup
 from edgeopt.transport.kinds import device_named
 
 SETTINGS = {"device": "local", "accelerator": "cpu", "mode": "eager", "precision": "fp32"}
 
 
-def is_away(group: TargetGroup) -> bool:
+def is_remote(group: TargetGroup) -> bool:
     """Whether a target is anything else than a runtime on this machine's CPU."""
     return any(target != _host_target(target) for target, _ in group.members)
 
@@ -25,58 +26,55 @@ def twin(entry: Entry) -> Entry:
     """The same artifact on the host's CPU, in the same runtime. Raises DeviceError without it."""
     target = _host_target(entry.target)
     facts: TargetFacts = device_named("local").facts(target)
-    return replace(entry, target=target, facts=facts, measured={}, duels={}, placement={})
-
-
-def of_first(job: Job, n: int) -> Job:
-    """The score of a split's first ``n`` samples."""
-    return job.model_copy(
-        update={"id": f"{job.id} (first {n})", "params": {**job.params, "first": n}}
-    )
+    return replace(entry, target=target, facts=facts)
 
 
 def _host_target(target: Target) -> Target:
     return target.model_copy(update=SETTINGS)
 
 
-class AwayBench(Bench):
+class RemoteBench(Bench):
     """Scores a whole split on the device, and compares its first samples with the host's."""
 
-    def score(self, entries: Iterable[Entry], split: str) -> dict[str, dict[str, Measurement]]:
+    def score(self, entries: Iterable[Entry], split: str) -> list[ScoreEvent]:
         """As ``Bench.score``; what answers otherwise than on the host is a note."""
         entries = list(entries)
-        measured = super().score(entries, split)
-        if split == "validation":
-            self._compare([e for e in entries if e.error is None and e.plan.id in measured], split)
-        return measured
+        events = super().score(entries, split)
+        if split != "validation":
+            return events
+        scored = {event.id for event in events if isinstance(event, Scored)}
+        parities = self._parities([e for e in entries if e.id in scored], split)
+        return [
+            replace(event, parity=parities.get(event.id)) if isinstance(event, Scored) else event
+            for event in events
+        ]
 
-    def _compare(self, entries: list[Entry], split: str) -> None:
-        """Keep the parity of each entry. Where the host lacks the runtime, a note says so."""
+    def _parities(self, entries: list[Entry], split: str) -> dict[str, Parity]:
+        """By candidate id. Where the host lacks the runtime, a note says so."""
         try:
-            twins = {entry.plan.id: twin(entry) for entry in entries}
+            twins = {entry.id: twin(entry) for entry in entries}
         except EdgeoptError as error:
             self.notes.append(f"{self.target} was not compared with the host: {error.what}")
-            return
-        jobs = {
-            id: of_first(self._entry_job(entry, split), SAMPLES_MAX) for id, entry in twins.items()
-        }
-        missing = [job for job in jobs.values() if job.id not in self.outcomes]
-        self.outcomes.update(self.engine.run(missing, self.outcomes))
+            return {}
+        jobs = {id: self.jobs.score(entry, split, first=SAMPLES_MAX) for id, entry in twins.items()}
+        self._ended(jobs.values())
+        parities = {}
         for entry in entries:
-            host = self.outcomes[jobs[entry.plan.id].id]
+            host = self.outcomes[jobs[entry.id].id]
             if not host.ok:
                 why = (host.error or {}).get("what", host.status)
                 self.notes.append(f"{entry.plan.label} was not compared with the host: {why}")
                 continue
-            there = self.outcomes[self._entry_job(entry, split).id]
-            found = compared(
-                self.figures.outputs(host, entry.made),
-                self.figures.outputs(there, entry.made),
+            there = self.outcomes[self.jobs.score(entry, split).id]
+            parity = compared(
+                self.figures.outputs(host, entry.described),
+                self.figures.outputs(there, entry.described),
                 named(entry.target),
             )
-            entry.keep(found)
-            if not found.holds:
-                self.notes.append(f"{entry.plan.label} {found.sentence}")
+            parities[entry.id] = parity
+            if not parity.holds:
+                self.notes.append(f"{entry.plan.label} {parity.sentence}")
+        return parities
 
 
 def named(target: Target) -> str:

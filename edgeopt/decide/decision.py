@@ -1,4 +1,4 @@
-"""What comes of a contest, and how a run ends."""
+"""What comes of a selection, and how a run ends."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from edgeopt.pipeline.measure import Entry
 from edgeopt.schema.errors import UnreachableError
 from edgeopt.schema.result import TargetResult, TargetVerdict
 
@@ -18,14 +17,14 @@ UNDECIDED = ("unreachable", "failed")
 ORDER = (3, 4, 5)  # of several targets, the first of these that applies
 
 
-@dataclass
+@dataclass(frozen=True)
 class Decision:
-    """What came of the contest."""
+    """What came of the selection on a target."""
 
     verdict: TargetVerdict
     sentence: str
-    chosen: Entry | None = None
-    nearest_miss: str | None = None
+    chosen: str | None = None  # candidate id
+    nearest_miss: str | None = None  # candidate id
     test: dict[str, Any] = field(default_factory=dict)
     error: UnreachableError | None = None  # the device was lost
 
@@ -37,10 +36,10 @@ class Decision:
 
 def exit_code_of(targets: Iterable[TargetResult]) -> int:
     """Of a run: 1 where no target was decided, else the first of 3, 4 and 5 that a target has."""
-    found = list(targets)
-    if all(target.verdict in UNDECIDED for target in found):
+    results = list(targets)
+    if all(target.verdict in UNDECIDED for target in results):
         return 1
-    return next((code for code in ORDER if code in {t.exit_code for t in found}), 0)
+    return next((code for code in ORDER if code in {t.exit_code for t in results}), 0)
 
 
 def one_line(text: str) -> str:

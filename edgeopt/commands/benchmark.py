@@ -1,4 +1,4 @@
-"""Smaller jobs than a recipe: inspect one model, race a few files."""
+"""A few model files raced without a recipe."""
 
 from __future__ import annotations
 
@@ -6,17 +6,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from edgeopt.bench.jobs import run_bench
-from edgeopt.data.tensors import bind, layouts_read, make_tensors
+from edgeopt.bench.jobs import race_job, run_bench
+from edgeopt.commands.model_files import fed, fed_with, opened, runnable
+from edgeopt.commands.samples import samples_for
 from edgeopt.engine import Engine
-from edgeopt.pipeline.archives import samples_for
-from edgeopt.pipeline.conversion import conversions_of
-from edgeopt.pipeline.prepare import open_job, run_or_raise
 from edgeopt.pipeline.targets import target_groups
-from edgeopt.recipe import make_recipe
-from edgeopt.schema.artifact import Description, Inspection, Signature
+from edgeopt.schema.artifact import Description
 from edgeopt.schema.errors import (
-    DataError,
     DeviceError,
     EdgeoptError,
     UnreachableError,
@@ -24,22 +20,12 @@ from edgeopt.schema.errors import (
     from_record,
 )
 from edgeopt.schema.event import Event
-from edgeopt.schema.job import Arrays, Job, Outcome
+from edgeopt.schema.job import Outcome
 from edgeopt.schema.target import Target, TargetFacts, TargetGroup, parse_target
 from edgeopt.store import Store
 from edgeopt.transport.kinds import works_here
 
 OnEvent = Callable[[Event], None]
-
-
-def inspect_model(
-    path: Path, *, store: Store, on_event: OnEvent = lambda _event: None
-) -> Inspection:
-    """Open a model file in a worker and say what is in it. Raises ModelError naming the file."""
-    with Engine(store, on_event=on_event, bench=run_bench) as engine:
-        outcome = opened(engine, path, 0)
-        found = Inspection.model_validate(outcome.value["inspection"])
-        return found.model_copy(update={"conversions": conversions_of(engine, outcome)})
 
 
 def benchmark_files(
@@ -74,10 +60,8 @@ def benchmark_files(
         raw = samples_for(descriptions[0], data, store)
         first = descriptions[0].signature
         for path, outcome, description in zip(paths, sources, descriptions, strict=True):
-            samples = fed(path, paths[0], raw, first, description, store)
-            id = f"samples:{outcome.job}"
-            value = samples.to_json()
-            outcomes[id] = Outcome(job=id, status="ok", digest=samples.digest, value=value)
+            ready = fed_with(outcome, fed(path, paths[0], raw, first, description, store))
+            outcomes[ready.job] = ready
         raced = []
         for group in groups:
             try:
@@ -94,34 +78,6 @@ def benchmark_files(
         "unreachable": {target: error.record() for target, error in lost.items()},
         "exit_code": 5 if lost else 0,
     }
-
-
-def fed(
-    path: Path, first_path: Path, raw: Arrays, first: Signature, d: Description, store: Store
-) -> Arrays:
-    """The samples as a file takes them, read as the first one reads them.
-
-    Raises DataError where they do not fit the first, UsageError where the file's inputs are others.
-    """
-    names, own = [t.name for t in first.inputs], [t.name for t in d.signature.inputs]
-    by_name = set(names) == set(own)
-    inputs = {name: name if by_name else other for name, other in zip(own, names, strict=False)}
-    try:
-        by_first = layouts_read(raw, first, None, None)
-    except DataError as error:
-        raise DataError(error.what, where=str(first_path)) from None
-    layouts = {name: by_first[array] for name, array in inputs.items()}
-    try:
-        if len(names) != len(own):
-            raise DataError(f"{len(own)} inputs against {len(names)}")
-        binding = bind(raw, [], d.signature, inputs, layouts, d.codes)
-        return make_tensors(raw, {"bind": binding}, store, d.signature)
-    except DataError as error:
-        raise UsageError(
-            f"its inputs differ from those of {first_path}, so the two cannot race",
-            where=str(path),
-            hint=error.what,
-        ) from None
 
 
 def _race_all(
@@ -186,30 +142,22 @@ def _raced(
 ) -> dict[str, Any]:
     """All figures of one file in one runtime."""
     path, outcome, target = row
-    found: dict[str, Any] = {}
-    kinds = ["full", *(["memory"] if "memory" in facts.quantities else [])]
-    for protocol in kinds if "latency" in facts.quantities else ["count"]:
-        sides = {"a": row, "b": first}
-        job = Job(
-            id=f"race:{protocol}:{target}:{path}",
-            kind="race",
-            name=protocol,
-            worker="bench",
-            params={
-                "targets": {side: str(each[2]) for side, each in sides.items()},
-                "protocol": protocol,
-                "allow_fallback": allow_fallback,
-            },
-            inputs={side: each[1].job for side, each in sides.items()}
-            | {f"samples:{side}": f"samples:{each[1].job}" for side, each in sides.items()},
-            cache=False,
+    measured: dict[str, Any] = {}
+    timed = ["full", *(["memory"] if "memory" in facts.quantities else [])]
+    for protocol in timed if "latency" in facts.quantities else ["count"]:
+        job = race_job(
+            f"race:{protocol}:{target}:{path}",
+            runnable(outcome, target),
+            runnable(*first[1:]),
+            protocol,
+            allow_fallback=allow_fallback,
         )
         ended = engine.run([job], outcomes)[job.id]
         if not ended.ok:
             raise from_record(ended.error or {"what": "the race failed", "where": str(path)})
         value = ended.value
-        found |= value["a"]
-        found |= {f"ratio.{name}": raw for name, raw in value.get("ratio", {}).items()}
+        measured |= value["a"]
+        measured |= {f"ratio.{name}": raw for name, raw in value.get("ratio", {}).items()}
         if protocol != "memory":
             placement, marks = value["placement"]["a"], value.get("marks", [])
     return {
@@ -217,14 +165,7 @@ def _raced(
         "target": str(target),
         "size_bytes": outcome.value["artifact"]["size_bytes"],
         "digest": outcome.digest,
-        "measurements": found,
+        "measurements": measured,
         "placement": placement,
         "marks": marks,
     }
-
-
-def opened(engine: Engine, path: Path, index: int) -> Outcome:
-    """A model file, opened in a worker. Raises ModelError."""
-    recipe = make_recipe({"model": {"path": path.name}}, root=path.parent)
-    job = open_job(recipe, {}).model_copy(update={"id": f"open:{index}:{path}"})
-    return run_or_raise(engine, [job], {})[job.id]

@@ -12,17 +12,17 @@ from edgeopt.schema.plan import Candidate, Plan
 from edgeopt.step import Pass, registry
 
 
-def with_cures(
+def with_fallbacks(
     recipe: Recipe, known: Known, plan: Plan, needed: Iterable[str]
 ) -> tuple[Plan, dict[str, tuple[str, ...]]]:
-    """The plan with what the passes of some leaf jobs know as cures, and these by that job.
+    """The plan with what the passes of some leaf jobs name as fallbacks, and these by that job.
 
-    A cure that the plan has already is named and not planned again. Without room below
-    ``limits.candidates`` the plan stays as it is and no cure is named.
+    A fallback that the plan has already is named and not planned again. Without room below
+    ``limits.candidates`` the plan stays as it is and no fallback is named.
     """
     ill = [c for c in plan.candidates if c.job in set(needed) and c.eligible]
-    cures = {c.id: _cured(c, plan) for c in ill}
-    passes = {step.label: step for each in cures.values() for step in each.values()}
+    fallbacks = {c.id: _with_one(c, plan) for c in ill}
+    passes = {step.label: step for each in fallbacks.values() for step in each.values()}
     try:
         wider = make_plan(_widened(recipe, passes.values()), known)
     except PlanError:
@@ -32,8 +32,8 @@ def with_cures(
     fresh: dict[str, Candidate] = {}
     old = {c.id for c in plan.candidates}
     for candidate in ill:
-        found = [by_place.get((candidate.target, chain)) for chain in cures[candidate.id]]
-        known_ones = [c for c in found if c is not None]
+        places = ((candidate.target, chain) for chain in fallbacks[candidate.id])
+        known_ones = [by_place[place] for place in places if place in by_place]
         named[candidate.job] = tuple(c.job for c in known_ones)
         fresh |= {c.id: c for c in known_ones if c.id not in old}
     steps = {id for c in fresh.values() for id in (*c.steps, *(f"check:{s}" for s in c.steps))}
@@ -43,25 +43,25 @@ def with_cures(
     return plan.model_copy(update=update), named
 
 
-def _cured(candidate: Candidate, plan: Plan) -> Mapping[tuple[str, ...], Pass]:
-    """Chain -> the cure in it, for each cure of each pass of a candidate."""
-    found = {}
+def _with_one(candidate: Candidate, plan: Plan) -> Mapping[tuple[str, ...], Pass]:
+    """Chain -> the fallback in it, for each fallback of each pass of a candidate."""
+    by_chain = {}
     for index, id in enumerate(candidate.steps):
         job = plan.job(id)
         kind = registry()[job.name, job.params["takes"]]
         step = kind.model_validate_json(json.dumps(job.params["fields"]))
-        for cure in step.cures():
-            chain = (*candidate.chain[:index], cure.label, *candidate.chain[index + 1 :])
-            found[chain] = cure
-    return found
+        for fallback in step.fallbacks():
+            chain = (*candidate.chain[:index], fallback.label, *candidate.chain[index + 1 :])
+            by_chain[chain] = fallback
+    return by_chain
 
 
-def _widened(recipe: Recipe, cures: Iterable[Pass]) -> Recipe:
-    """The recipe with the cures as further alternatives wherever their pass stands."""
+def _widened(recipe: Recipe, fallbacks: Iterable[Pass]) -> Recipe:
+    """The recipe with the fallbacks as further alternatives wherever their pass stands."""
     more: dict[str, list[Choice]] = {}
-    for cure in cures:
-        fields = cure.model_dump(mode="json", exclude_defaults=True)
-        more.setdefault(cure.name, []).append(Choice(name=cure.name, fields=fields))
+    for fallback in fallbacks:
+        fields = fallback.model_dump(mode="json", exclude_defaults=True)
+        more.setdefault(fallback.name, []).append(Choice(name=fallback.name, fields=fields))
     passes = []
     for step in recipe.passes:
         names = dict.fromkeys(choice.name for choice in step.choices)

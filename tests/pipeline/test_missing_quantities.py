@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from edgeopt.pipeline.lacking import check_quantities
+from edgeopt.pipeline.missing_quantities import check_quantities
 from edgeopt.recipe import load_recipe
 from edgeopt.schema.errors import UsageError
 from edgeopt.schema.target import TargetFacts, TargetGroup, parse_target

@@ -1,0 +1,21 @@
+"""What edgeopt does besides an optimize run: benchmark, compare, inspect, doctor and more."""
+
+from edgeopt.commands.benchmark import benchmark_files
+from edgeopt.commands.compare.files import compare_files
+from edgeopt.commands.compare.results import compare_results
+from edgeopt.commands.doctor import diagnose
+from edgeopt.commands.inspection import inspect_model
+from edgeopt.commands.job import chosen_and_reference, export_job, import_job
+from edgeopt.commands.prunable import prunable_layers
+
+__all__ = [
+    "benchmark_files",
+    "chosen_and_reference",
+    "compare_files",
+    "compare_results",
+    "diagnose",
+    "export_job",
+    "import_job",
+    "inspect_model",
+    "prunable_layers",
+]

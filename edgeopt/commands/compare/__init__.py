@@ -1,0 +1,1 @@
+"""B against a baseline A: two model files, or two results."""

@@ -1,0 +1,181 @@
+"""All that is known of a target's candidates, and the only place where findings are put together.
+
+A record is never changed: folding a finding puts another in its place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+from edgeopt.decide.entry import Entry
+from edgeopt.decide.events import (
+    Compared,
+    Converted,
+    Figures,
+    Finding,
+    NotRaced,
+    NotScored,
+    Raced,
+    Scored,
+    SourceScored,
+)
+from edgeopt.decide.proof import inverse
+from edgeopt.schema.conversion import Conversion
+from edgeopt.schema.measurement import Measurement
+from edgeopt.schema.parity import Parity
+
+
+@dataclass(frozen=True)
+class Record:
+    """All that is known of one candidate, as far as the run has come."""
+
+    entry: Entry
+    error: dict[str, str] | None = None
+    measured: Figures = field(default_factory=dict)
+    ratios: Mapping[str, Figures] = field(default_factory=dict)  # by kind of race
+    beside: Figures = field(default_factory=dict)  # the reference's own, last race
+    timed_beside: str = ""  # of the reference: whose race its times are of
+    placement: Mapping[str, int] = field(default_factory=dict)
+    parity: Mapping[tuple[str, str], Parity] = field(default_factory=dict)  # device, yardstick
+    conversion: Conversion | None = None  # what passes did to its number format
+    raced: str = ""  # the last race: short, full, final, count
+
+
+class Ledger:
+    """Records by candidate and ratios by head-to-head race, in the order of the entries."""
+
+    def __init__(self, entries: Iterable[Entry], reference: str) -> None:
+        self.entries = {entry.id: entry for entry in entries}
+        self.reference = reference
+        self.source: Figures = {}  # on the validation split
+        self._records = {id: Record(entry, entry.error) for id, entry in self.entries.items()}
+        self._head_to_head: dict[tuple[str, str], Figures] = {}
+
+    def __getitem__(self, id: str) -> Record:
+        return self._records[id]
+
+    @property
+    def records(self) -> Mapping[str, Record]:
+        """By candidate id."""
+        return dict(self._records)
+
+    def head_to_head(self, one: str, other: str, ratio: str) -> Measurement | None:
+        """One over the other by a ratio, where the two raced; the last race counts."""
+        if (measured := self._head_to_head.get((one, other), {}).get(ratio)) is not None:
+            return measured
+        turned = self._head_to_head.get((other, one), {}).get(ratio)
+        return None if turned is None else inverse(turned)
+
+    def fold(self, finding: Finding) -> None:
+        """Take a finding into the records that it concerns."""
+        match finding:
+            case SourceScored(split="validation"):
+                self.source = finding.measured
+            case Scored() | NotScored():
+                self._fold_score(finding)
+            case Raced():
+                self._fold_race(finding)
+            case NotRaced(race=race):
+                self._update(race.first, error=self[race.first].error or finding.error)
+            case Compared(id=id, parity=parity):
+                self._keep_parity(id, parity)
+            case Converted(id=id):
+                self._update(id, conversion=finding.conversion)
+
+    def seat_reference(self, protocol: str) -> None:
+        """Let the reference count as raced: at exactly 1.00x it needs no race against itself."""
+        self._update(self.reference, raced=protocol)
+
+    def time_reference(self, beside: str) -> None:
+        """Show the reference's times of the last race beside another, at exactly 1.00x."""
+        other = self[beside]
+        names = (name for figures in other.ratios.values() for name in figures)
+        far = other.entry.target.runtime != self.entries[self.reference].target.runtime
+        self._update(
+            self.reference,
+            measured={**self[self.reference].measured, **other.beside, **at_one(names)},
+            timed_beside=other.entry.plan.label
+            + (f" in {other.entry.target.runtime}" if far else ""),
+        )
+
+    def _update(self, id: str, **changed: object) -> None:
+        self._records[id] = replace(self._records[id], **changed)  # type: ignore[arg-type]
+
+    def _keep_parity(self, id: str, parity: Parity) -> None:
+        """In place of what was found of the same device against the same yardstick."""
+        key = (parity.device, parity.yardstick)
+        self._update(id, parity={**self[id].parity, key: parity})
+
+    def _fold_score(self, event: Scored | NotScored) -> None:
+        """Figures of the validation split alone are a candidate's own; its size comes with them."""
+        id = event.id
+        if event.placement is not None:
+            self._update(id, placement=event.placement)
+        if isinstance(event, NotScored):
+            self._update(id, error=event.error)
+        elif event.parity is not None:
+            self._keep_parity(id, event.parity)
+        if event.split == "validation":
+            scored = event.measured if isinstance(event, Scored) else {}
+            self._update(id, measured={**self[id].measured, **scored, **self._size(id)})
+
+    def _fold_race(self, event: Raced) -> None:
+        race, record = event.race, self[event.race.first]
+        if race.purpose == "head-to-head":
+            self._head_to_head.pop((race.second, race.first), None)
+            self._head_to_head[race.first, race.second] = event.ratios
+        elif race.purpose == "memory":
+            self._update(race.first, measured={**record.measured, **event.first})
+            other = self[race.second].measured
+            self._update(race.second, measured={**other, **event.second})
+        elif race.purpose == "alone":
+            measured = {**record.measured, **event.first, **at_one(event.ratios)}
+            self._update(race.first, measured=measured)
+        else:
+            self._fold_reference_race(event)
+
+    def _fold_reference_race(self, event: Raced) -> None:
+        """Times, ratios, and the reference's times beside them are all of this race."""
+        race, record = event.race, self[event.race.first]
+        told = f"; beside {record.entry.plan.label}"
+        self._update(
+            race.first,
+            raced=race.name,
+            ratios={**record.ratios, race.protocol: event.ratios},
+            measured={**record.measured, **event.ratios, **event.first},
+            beside={
+                quantity: m.model_copy(update={"protocol": f"{m.protocol}{told}"})
+                for quantity, m in event.second.items()
+            },
+            placement=record.placement if event.placement is None else event.placement,
+        )
+        self.time_reference(race.first)
+
+    def _size(self, id: str) -> Figures:
+        """Size of an entry's files, exact, and its ratio to the reference's."""
+        artifact = self.entries[id].artifact
+        base = self.entries[self.reference].artifact
+        if artifact is None:
+            return {}
+        size = Measurement(
+            quantity="size",
+            value=artifact.size_bytes,
+            unit="bytes",
+            protocol="sum of the artifact's files",
+        )
+        if base is None or not base.size_bytes:
+            return {"size": size}
+        ratio = Measurement(
+            quantity="ratio.size",
+            value=artifact.size_bytes / base.size_bytes,
+            unit="x",
+            protocol="over the reference",
+        )
+        return {"size": size, "ratio.size": ratio}
+
+
+def at_one(ratios: Iterable[str]) -> dict[str, Measurement]:
+    """The reference's ratios to itself: exact."""
+    how = "the reference itself: exactly 1"
+    return {name: Measurement(quantity=name, value=1.0, unit="x", protocol=how) for name in ratios}

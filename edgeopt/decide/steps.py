@@ -1,0 +1,56 @@
+"""What a selection asks for next; nothing here does it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from edgeopt.decide.decision import Decision
+
+Purpose = Literal["reference", "final", "alone", "head-to-head", "memory"]
+NAMED = ("final", "alone", "head-to-head")  # purposes that a race's job is called by
+
+
+@dataclass(frozen=True)
+class Announce:
+    """Tell listeners what begins now; it takes so many jobs, where that is known."""
+
+    text: str
+    jobs: int | None = None
+
+
+@dataclass(frozen=True)
+class Score:
+    """Score the source and these candidates on a split; each is an event of its own."""
+
+    ids: tuple[str, ...]
+    split: str
+
+
+@dataclass(frozen=True)
+class Race:
+    """Race one candidate over another.
+
+    Against the reference as a first look or in full (``reference``), or afresh (``final``); the
+    reference in both seats (``alone``); two finalists (``head-to-head``); for peak ``memory``.
+    """
+
+    first: str
+    second: str
+    protocol: str  # short, full, count or memory
+    purpose: Purpose = "reference"
+
+    @property
+    def name(self) -> str:
+        """What it is called among jobs, and in the record of who raced how."""
+        return self.purpose if self.purpose in NAMED else self.protocol
+
+
+@dataclass(frozen=True)
+class Done:
+    """Nothing more is to be done."""
+
+    decision: Decision
+
+
+Step = Announce | Score | Race | Done

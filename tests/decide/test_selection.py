@@ -1,0 +1,400 @@
+"""The selection's decisions, driven by events: what is found is given instead of measured."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from selection_parts import (
+    REFERENCE,
+    Given,
+    Play,
+    accurate,
+    candidate,
+    entries_for,
+    fast,
+    terms,
+)
+
+from edgeopt.decide.events import DeviceFailed, DeviceLost, NotRaced, Raced, Scored
+from edgeopt.decide.ledger import Ledger
+from edgeopt.decide.selection import Selection
+from edgeopt.decide.steps import Announce, Done, Race, Score
+from edgeopt.schema.constraint import parse_constraint
+from edgeopt.schema.errors import DeviceError, UnreachableError
+
+BROKE = {"what": "the race failed", "where": "race", "type": "WorkerError"}
+
+
+def test_the_fastest_that_keeps_the_bounds_is_chosen_and_each_other_has_its_reason() -> None:
+    play = Play(
+        {
+            "reference": REFERENCE,
+            "slow": candidate(1.2),
+            "good": candidate(0.5, test=accurate(0)),
+            "runner-up": candidate(0.6),
+            "third": candidate(0.7),
+            "bad": candidate(0.3, points=-3),
+            "unsure": candidate(0.3, points=-1),
+            "broken": {},
+        }
+    )
+    decision = play.run()
+    assert decision.verdict == "chosen" and decision.exit_code == 0
+    assert decision.chosen == "good"
+    assert play.statuses(decision) == {
+        "reference": "reference", "slow": "screened", "good": "chosen", "runner-up": "lost",
+        "third": "lost", "bad": "infeasible", "unsure": "inconclusive", "broken": "failed",
+    }  # fmt: skip
+    assert "bad" not in (*play.done("short"), *play.done("full"))
+    assert play.done("test") == ["good"]
+    assert all(play.reason(id, decision) for id in play.ledger.entries)
+
+
+def test_the_winner_is_chosen_on_validation_and_refused_on_test() -> None:
+    play = Play(
+        {
+            "reference": REFERENCE,
+            "good": candidate(0.5, test=accurate(-4)),
+            "next": candidate(0.6, test=accurate(0)),
+        }
+    )
+    decision = play.run()
+    assert decision.verdict == "refused-on-test" and decision.exit_code == 3
+    assert play.done("test") == ["good"], "no second pick"
+    assert "on the test split" in decision.sentence
+
+
+def test_a_test_split_that_decides_nothing_is_inconclusive() -> None:
+    decision = Play({"reference": REFERENCE, "good": candidate(0.5, test=accurate(-0.9))}).run()
+    assert (decision.verdict, decision.exit_code) == ("inconclusive", 4)
+
+
+def test_without_a_test_split_the_result_says_so() -> None:
+    decision = Play({"reference": REFERENCE, "good": candidate(0.5)}).run()
+    assert decision.verdict == "chosen"
+    assert "not tested" in decision.sentence
+    assert decision.test == {"not_tested": "not tested: the data has no test split"}
+
+
+@pytest.mark.parametrize(("points", "verdict", "code"), [(-3, "unmet", 3), (-1, "inconclusive", 4)])
+def test_where_none_is_feasible_the_nearest_miss_is_named(
+    points: float, verdict: str, code: int
+) -> None:
+    play = Play(
+        {
+            "reference": REFERENCE,
+            "far": candidate(0.5, points=-9),
+            "near": candidate(0.6, points=points),
+        }
+    )
+    decision = play.run()
+    assert (decision.verdict, decision.exit_code) == (verdict, code)
+    assert decision.nearest_miss == "near"
+    assert "near" in decision.sentence and decision.chosen is None
+
+
+def test_a_runner_up_that_wins_the_direct_race_is_chosen() -> None:
+    play = Play(
+        {
+            "reference": REFERENCE,
+            "first": candidate(0.50),
+            "second": candidate(0.51, **{"head-to-head": {"ratio.latency.p50": (0.9, 0.88, 0.92)}}),
+        }
+    )
+    decision = play.run()
+    assert decision.chosen == "second"
+    assert play.done("final") == ["first", "second"]
+    turned = play.ledger.head_to_head("first", "second", "ratio.latency.p50")
+    assert turned is not None
+    low, high = turned.interval
+    assert low > 1.0 and high == pytest.approx(1 / 0.88)
+
+
+def test_a_winner_whose_fresh_figure_breaks_a_bound_gives_way() -> None:
+    play = Play(
+        {
+            "reference": REFERENCE,
+            "lucky": candidate(0.5, final=fast(0.9)),
+            "steady": candidate(0.6),
+        },
+        terms(parse_constraint("latency.p50 <= 0.7x source")),
+    )
+    assert play.run().chosen == "steady"
+
+
+def test_only_three_race_in_full() -> None:
+    names = [f"c{n}" for n in range(6)]
+    play = Play(
+        {"reference": REFERENCE} | {name: candidate(0.5 + n / 20) for n, name in enumerate(names)}
+    )
+    play.run()
+    assert play.done("full") == ["c0", "c1", "c2"]
+    assert play.done("short") == names
+
+
+def test_past_its_time_limit_nothing_more_races() -> None:
+    play = Play({"reference": REFERENCE, "good": candidate(0.5)}, late=True)
+    decision = play.run()
+    assert (decision.verdict, decision.exit_code) == ("inconclusive", 4)
+    assert "time ran out" in decision.sentence
+    assert play.status("good", decision) == "unmeasured"
+    assert play.given.done == [("validation", "reference"), ("validation", "good")]
+
+
+def test_a_time_limit_between_races_keeps_what_was_raced() -> None:
+    figures = {"reference": REFERENCE, "a": candidate(0.5), "b": candidate(0.4)}
+    play = Play(figures, terms(quick=True), late_after=4)  # three scores and a race
+    decision = play.run()
+    assert play.done("short") == ["a"]
+    assert decision.chosen == "a"
+    assert "not compared with b, for want of time" in decision.sentence
+
+
+def test_quick_races_once_and_still_tests() -> None:
+    play = Play(
+        {"reference": REFERENCE, "good": candidate(0.5, test=accurate(0)), "b": candidate(0.9)},
+        terms(quick=True),
+    )
+    assert play.run().verdict == "chosen"
+    assert {name for name, _ in play.given.done} == {"validation", "short", "test"}
+
+
+def test_a_bound_on_memory_is_measured_in_a_quick_run_too() -> None:
+    bound = parse_constraint("memory.peak <= 8.5 MB")
+    play = Play({"reference": REFERENCE, "good": candidate(0.5)}, terms(bound, quick=True))
+    assert play.run().verdict == "chosen"
+
+
+def test_the_front_holds_what_nothing_beats_in_both() -> None:
+    play = Play(
+        {
+            "reference": REFERENCE,
+            "fast": candidate(0.5, points=-0.5),
+            "exact": candidate(0.8, points=0.0),
+            "neither": candidate(0.9, points=-0.6),
+        }
+    )
+    play.run()
+    assert play.standings.front() == {"fast", "exact"}
+
+
+@pytest.mark.parametrize("quick", [True, False])
+def test_memory_can_be_the_objective(quick: bool) -> None:
+    play = Play(
+        {
+            "reference": REFERENCE,
+            "fast": candidate(0.5, memory=9e6),
+            "small": candidate(0.9, memory=5e6),
+        },
+        terms(objective="memory.peak", quick=quick),
+    )
+    assert play.run().chosen == "small"
+
+
+def test_of_several_runtimes_one_is_chosen_and_named_and_bounds_may_name_one() -> None:
+    slower = {"head-to-head": {"ratio.latency.p50": (1.67, 1.65, 1.69)}}
+    figures = {
+        "reference": REFERENCE,
+        "in litert": candidate(0.3, test=accurate(0)),
+        "in openvino": candidate(0.5, test=accurate(0), **slower),
+    }
+    decision = Play(figures, terms(target="local/*")).run()
+    assert decision.chosen == "in litert"
+    assert decision.sentence.startswith("in litert in litert is the best")
+    on_one = parse_constraint("latency.p50 <= 0.1x source", on="local/litert")
+    play = Play(figures, terms(on_one, target="local/*"))
+    decision = play.run()
+    assert decision.chosen == "in openvino"
+    assert play.status("in litert", decision) == "infeasible"
+
+
+# -- races that fail
+
+
+def test_a_winner_whose_fresh_race_fails_gives_way_to_the_next() -> None:
+    play = Play(
+        {"reference": REFERENCE, "best": candidate(0.5, final=BROKE), "next": candidate(0.6)}
+    )
+    decision = play.run()
+    assert decision.verdict == "chosen" and decision.chosen == "next"
+    assert play.status("best", decision) == "failed"
+    assert play.done("final") == ["best", "next"]
+
+
+def test_where_every_finalist_fails_afresh_nobody_is_chosen() -> None:
+    figures = {"reference": REFERENCE} | {
+        id: candidate(ratio, final=BROKE) for id, ratio in (("a", 0.5), ("b", 0.6))
+    }
+    decision = Play(figures).run()
+    assert decision.verdict == "failed" and decision.chosen is None
+    assert "the race failed" in decision.sentence
+
+
+def test_a_head_to_head_that_fails_leaves_the_best_chosen() -> None:
+    selection, steps = started({"reference": REFERENCE, "a": candidate(0.5), "b": candidate(0.6)})
+    found = Given({"reference": REFERENCE, "a": candidate(0.5), "b": candidate(0.6)})
+    while not isinstance(step := steps.pop(0), Done):
+        if isinstance(step, Score):
+            for event in found.scored(step):
+                steps += selection.tell(event)
+        elif isinstance(step, Race):
+            lost = step.purpose == "head-to-head"
+            steps += selection.tell(NotRaced(step, BROKE) if lost else found.raced(step))
+    assert step.decision.chosen == "a"
+    assert selection.standings.failed("b")
+
+
+def test_a_runner_up_that_does_not_hold_afresh_leaves_the_best_chosen() -> None:
+    faster = {"head-to-head": {"ratio.latency.p50": (0.9, 0.88, 0.92)}}
+    figures = {
+        "reference": REFERENCE,
+        "best": candidate(0.50),
+        "second": candidate(0.51, final=BROKE, **faster),
+    }
+    assert Play(figures).run().chosen == "best"
+
+
+# -- devices that are lost, and events that nobody asked for
+
+
+def started(figures: Mapping[str, dict[str, Any]]) -> tuple[Selection, list[Any]]:
+    selection = Selection(terms(), Ledger(entries_for(figures), "reference"))
+    return selection, selection.start()
+
+
+@pytest.mark.parametrize(
+    ("event", "verdict"),
+    [
+        (DeviceLost(UnreachableError("it went away", where="ssh:board")), "unreachable"),
+        (DeviceFailed(DeviceError("no runtime\nthere", where="ssh:board")), "failed"),
+    ],
+)
+def test_a_device_that_is_lost_or_fails_ends_it(event: Any, verdict: str) -> None:
+    selection, _ = started({"reference": REFERENCE, "a": candidate(0.5)})
+    (step,) = selection.tell(event)
+    assert isinstance(step, Done) and step.decision.verdict == verdict
+    assert selection.state == "done"
+    with pytest.raises(ValueError, match="is done"):
+        selection.tell(event)
+
+
+def test_scores_are_awaited_all_before_anything_races() -> None:
+    figures = {"reference": REFERENCE, "a": candidate(0.5)}
+    selection, (announced, step) = started(figures)
+    assert isinstance(announced, Announce) and isinstance(step, Score)
+    assert step.ids == ("reference", "a")
+    *all_but_one, last = Given(figures).scored(step)
+    assert [selection.tell(event) for event in all_but_one] == [[], []]
+    assert selection.tell(last)
+
+
+def test_what_nobody_asked_for_is_an_error() -> None:
+    figures = {"reference": REFERENCE, "a": candidate(0.5)}
+    selection, (_, step) = started(figures)
+    race = Race("a", "reference", "short")
+    for stray in (
+        Raced(race, {}, {}, {}),
+        Scored("validation", "stranger", {}),
+        Scored("test", "a", {}),
+    ):
+        with pytest.raises(ValueError, match="was asked for"):
+            selection.tell(stray)
+    event = Given(figures).scored(step)[1]
+    selection.tell(event)
+    with pytest.raises(ValueError, match="was asked for"):
+        selection.tell(event)
+    with pytest.raises(ValueError, match="not new"):
+        selection.start()
+
+
+# -- laws
+
+RATIOS = st.floats(0.1, 3.0)
+
+
+@st.composite
+def any_candidate(draw: st.DrawFn) -> dict[str, Any]:
+    """A candidate of any speed and accuracy, of which anything may fail."""
+    made = candidate(draw(RATIOS), draw(st.floats(-3, 1)), memory=draw(st.floats(1e6, 2e7)))
+    for name in ("full", "final"):
+        if draw(st.booleans()):
+            made[name] = fast(draw(RATIOS))
+    for name in ("validation", "short", "full", "final", "test"):
+        if draw(st.integers(0, 7)) == 0:
+            made[name] = BROKE
+    made.setdefault("test", accurate(draw(st.floats(-3, 1))))
+    middle = draw(RATIOS)
+    made["head-to-head"] = {"ratio.latency.p50": (middle, middle * 0.98, middle * 1.02)}
+    return made
+
+
+FIGURES = st.lists(any_candidate(), max_size=6).map(
+    lambda made: (
+        {"reference": {**REFERENCE, "test": accurate(0)}}
+        | {f"c{n}": each for n, each in enumerate(made)}
+    )
+)
+ASKED = st.builds(
+    lambda bounds, objective, quick: terms(
+        *map(parse_constraint, bounds), objective=objective, quick=quick
+    ),
+    st.sampled_from([(), ("latency.p50 <= 1.2x source",), ("memory.peak <= 10 MB",)]),
+    st.sampled_from(["latency.p50", "memory.peak", "size"]),
+    st.booleans(),
+)
+SIZES = st.dictionaries(st.sampled_from(["reference", "c0", "c1", "c2"]), st.integers(1, 2000))
+LATE = st.none() | st.integers(0, 12)
+
+
+@settings(deadline=None)
+@given(FIGURES, ASKED, SIZES, st.booleans(), LATE)
+def test_it_always_ends_and_chooses_none_but_the_feasible(
+    figures: dict[str, Any], asked: Any, sizes: dict[str, int], contends: bool, late: int | None
+) -> None:
+    play = Play(figures, asked, sizes=sizes, contends=contends, late_after=late)
+    decision = play.run()
+    assert play.selection.state == "done"
+    if decision.chosen is not None:
+        assert decision.chosen in play.standings.eligible()
+        assert play.standings.stands(decision.chosen) == "feasible"
+        assert play.ledger[decision.chosen].raced
+        assert play.done("test") == [decision.chosen]
+        tested = decision.verdict in ("chosen", "inconclusive")
+        assert tested or decision.verdict == "refused-on-test"
+    else:
+        assert decision.verdict in ("unmet", "inconclusive", "failed")
+        assert not play.done("test")
+
+
+@settings(deadline=None)
+@given(FIGURES, ASKED, st.booleans(), st.randoms(use_true_random=False))
+def test_the_order_in_which_scores_arrive_changes_nothing(
+    figures: dict[str, Any], asked: Any, contends: bool, dice: random.Random
+) -> None:
+    def shuffled(events: list[Any]) -> list[Any]:
+        return dice.sample(events, len(events))
+
+    plays = [Play(figures, asked, contends=contends) for _ in range(2)]
+    decisions = [plays[0].run(), plays[1].run(shuffled)]
+    assert decisions[0] == decisions[1]
+    assert plays[0].given.done == plays[1].given.done
+    assert plays[0].ledger.records == plays[1].ledger.records
+
+
+@settings(deadline=None)
+@given(FIGURES, ASKED, st.booleans())
+def test_a_failed_winner_is_never_chosen_and_the_reference_never_races_itself_beside_others(
+    figures: dict[str, Any], asked: Any, contends: bool
+) -> None:
+    play = Play(figures, asked, contends=contends)
+    decision = play.run()
+    for name in ("short", "full", "final"):
+        assert "reference" not in play.done(name)
+    if decision.verdict == "chosen":
+        assert decision.chosen is not None
+        assert play.ledger[decision.chosen].error is None
