@@ -84,6 +84,7 @@ def optimize(
             quick=quick,
         )
     if folder is not None:
+        (folder / REPORT).unlink(missing_ok=True)  # of an earlier result, which is gone
         save_text(draw(result, "html"), folder / REPORT)
     return result.lying_in(folder)
 
