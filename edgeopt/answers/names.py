@@ -111,10 +111,10 @@ def _unusual(name: str, wrong: Array, theirs: Array) -> Iterator[Judged]:
     if noise.sum() > STRAY * energy.sum() > 0:
         yield counted(told, energy, noise)
     having = energy >= HELD
-    lost = having & (noise > STRAY * energy)
-    if lost.sum() >= EVENTS and wilson(int(lost.sum()), int(having.sum()))[0] > RARE:
-        which = f"the {lost.sum()} samples that are furthest off"
-        yield counted(joined(told, which), energy[lost], noise[lost])
+    gone = having & (noise > STRAY * energy)
+    if gone.sum() >= EVENTS and wilson(int(gone.sum()), int(having.sum()))[0] > RARE:
+        which = f"the {gone.sum()} samples that are furthest off"
+        yield counted(joined(told, which), energy[gone], noise[gone])
     has, bad = (pooled(each, PLACES) for each in (has, bad))
     held, off = has > 0, (bad > STRAY * has) & (has > 0)
     having, losing = held.sum(axis=0), off.sum(axis=0)
