@@ -53,7 +53,10 @@ def praised(standings: Standings, chosen: str) -> str:
             sizes = standings.size(chosen), standings.size(id)
             smaller = None if sizes[0] == sizes[1] else sizes[0] < sizes[1]
             proven = standings.proven(chosen, id)
-            rivals.append(Rival(standings.name(id), proven, smaller, None not in figures))
+            theirs = figures[1]
+            raced = None not in figures
+            value = theirs.value if theirs is not None else 0.0
+            rivals.append(Rival(standings.name(id), proven, smaller, raced, value))
     terms = standings.terms
     return praise(standings.name(chosen), terms.objective, rivals, terms.quick)
 
@@ -77,7 +80,11 @@ def tested(
     }
     stands = standing(constraints, verdicts)
     if stands == "feasible":
-        how = "it holds on the test split" if verdicts else "no constraint concerns the test split"
+        how = (
+            "it also meets the constraints on the test split"
+            if verdicts
+            else "no constraint concerns the test split"
+        )
         return Decision("chosen", f"{told}; {how}", chosen, test=test)
     bad = worst(verdicts)
     assert bad is not None

@@ -138,7 +138,7 @@ class Ledger:
     def _fold_reference_race(self, event: Raced) -> None:
         """Times, ratios, and the reference's times beside them are all of this race."""
         race, record = event.race, self[event.race.first]
-        told = f"; beside {record.entry.plan.label}"
+        told = f"; from its race against {record.entry.plan.label}"
         self._update(
             race.first,
             raced=race.name,

@@ -26,6 +26,7 @@ class Rival(NamedTuple):
     proof: Proof  # that the chosen is better
     smaller: bool | None  # whether the chosen is; None where both are of one size
     raced: bool  # whether its objective was measured at all
+    value: float = 0.0  # its figure of the objective, from a race as the chosen had one, too
 
 
 def is_raced(objective: str) -> bool:
@@ -78,23 +79,34 @@ def praise(name: str, objective: str, rivals: Sequence[Rival], quick: bool = Fal
     """
     short = ", in short races" if quick and is_raced(objective) else ""
     ties = [rival for rival in rivals if rival.proof == "tie"]
-    level = [rival.name for rival in rivals if rival.proof == "open" and rival.raced]
+    near = sorted((each for each in rivals if each.proof == "open" and each.raced), key=_first)
+    level = [rival.name for rival in near]
     absent = [rival.name for rival in rivals if rival.proof == "open" and not rival.raced]
     if not ties and not level and not absent:
         return f"{name} is the best measured artifact by {objective}{short}"
     parts = []
     if ties:
         sizes = {rival.smaller for rival in ties}
-        known = {True: ", and smaller", None: ", and of the same size"}
+        known = {
+            True: ", and smaller",
+            None: "; both are the same size, so the order they had stands",
+        }
         size = known.get(next(iter(sizes)), "") if len(sizes) == 1 else ""
-        parts.append(f"in a tie with {_listed([rival.name for rival in ties])}{size}{short}")
+        parts.append(f"tied with {_listed([rival.name for rival in ties])}{short}{size}")
     else:
         parts.append(f"ahead by {objective}{short}")
     if level:
-        parts.append(f"not proven better than {_listed(level)}: their intervals overlap")
+        parts.append(
+            f"not proven better than {_listed(level)}: their intervals overlap in the kind of race "
+            "that both had"
+        )
     if absent:
         parts.append(f"not compared with {_listed(absent)}, for want of time")
     return f"{name} is {'; '.join(parts)}"
+
+
+def _first(rival: Rival) -> float:
+    return rival.value
 
 
 def lost_to(

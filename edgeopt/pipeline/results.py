@@ -153,7 +153,7 @@ def quick_note() -> str:
         f"without --quick the fastest few race again, in {full.processes} to "
         f"{full.most_processes} processes, and the winner once more after that. A quick run is to "
         "try a recipe out: its times are not to be quoted. Accuracy and size are the same without "
-        "--quick; memory was measured only if the recipe asks for it"
+        "--quick; memory is measured only if the recipe asks for it"
     )
 
 

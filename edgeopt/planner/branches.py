@@ -97,7 +97,7 @@ class _Planner:
         if not leaves or reference is None:
             formats = ", ".join(sorted({b.description.format for b in branches})) or "nothing"
             raise PlanError(
-                f"no chain of the recipe ends in {target.format}, which {target} reads",
+                f"no chain of the recipe ends in {target.format}, the only format {target} runs",
                 where=self.recipe.line("targets"),
                 hint=f"the chains end in: {formats}",
             )

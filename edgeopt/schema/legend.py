@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from edgeopt.schema.base import counted
+from edgeopt.schema.measurement import Measurement
 from edgeopt.schema.result import CandidateResult, TargetResult
 
 ADDED = "peak memory added"
@@ -22,7 +23,9 @@ RACES = {  # how a candidate was raced -> in words
     "": "not raced",
 }
 DIRECT = "head to head"
-QUICK = "quick run: short races, no times to quote"  # at the head of a view; a note says more
+QUICK = (
+    "quick run: short races, no times or ratios to quote"  # at the head of a view; a note says more
+)
 MEANT = {  # the words of RACES -> what they say
     "full race": "against the reference, {how}; only the fastest in the short race get that far",
     "raced afresh": "in full a second time, {how}; the figures are of this race alone, so that the "
@@ -36,18 +39,22 @@ SOURCE = (
     "the same samples"
 )
 CONSTRAINT = (
-    "passes where its whole 95% interval keeps it, fails where none of it does, and is "
+    "passes if the whole 95% interval meets the bound, fails if none of it does, and is "
     "inconclusive in between"
 )
 P50 = (
     "the median time of one inference; its ratio is to the reference's in the same race, and less "
     "than 1x is faster"
 )
-SHARES = (
-    "the share of weights that the file holds so, and of multiply-accumulates (MACs) that the "
-    "runtime computes so; float: operators that it computes in float32, and how many of each"
+FRONT = (
+    "no other candidate is better in both the ratio and the quality, by the figures alone: their "
+    "intervals may overlap"
 )
-STEM = "; of ONNX files, quantize-int8 leaves small first convolutions so (float_stem)"
+SHARES = (
+    "the share of weights stored in that format, and of multiply-accumulates (MACs) computed in "
+    "it; float: operators computed in float32, and how many of each"
+)
+STEM = "; in ONNX files, quantize-int8 keeps a small first convolution so (option float_stem)"
 SCHEMES = {  # of quantize-int8 -> what is quantized to what
     "u8s8": "activations to uint8, weights to int8",
     "u8s8-reduced": "as u8s8, with weights of 7 bits: sums cannot overflow on x86 without VNNI",
@@ -94,6 +101,8 @@ def legend(target: TargetResult) -> list[tuple[str, str]]:
         found.append(("constraint", CONSTRAINT))
     if target.speed == "latency.p50":
         found.append(("p50", P50))
+    if any(c.on_front for c in target.candidates):
+        found.append(("front", FRONT))
     return [*found, *_passes(target), *_races(target), *_memory(target)]
 
 
@@ -135,8 +144,9 @@ def _races(target: TargetResult) -> list[tuple[str, str]]:
              for kind, word in RACES.items()
              if any(word in races(c) for c in target.candidates)]  # fmt: skip
     if any(DIRECT in races(c) for c in target.candidates):
-        found.append((DIRECT, "also raced directly against the chosen; all others are "
-                              "compared with it through the reference"))  # fmt: skip
+        direct = [c.against_chosen for c in target.candidates if c.against_chosen]
+        found.append((DIRECT, f"also raced directly against the chosen, {_counts(direct)}; all "
+                              "others are compared with it through the reference"))  # fmt: skip
     return found
 
 
@@ -146,7 +156,7 @@ def _memory(target: TargetResult) -> list[tuple[str, str]]:
     name = memory_name(target)
     raced = (c for c in target.candidates if f"ratio.{target.speed}" in c.measurements)
     some = any("memory.peak" not in c.measurements for c in raced)
-    only = "; taken of the finalists only" if some else ""
+    only = "; taken of the finalists and the reference only" if some else ""
     return [(name, f"loading the model and 20 inferences, {MEMORY[name]}, {ONE}{only}")]
 
 
@@ -155,6 +165,11 @@ def _processes(target: TargetResult, kind: str) -> str:
     ratio = f"ratio.{target.speed}"
     found = [c.measurements[ratio] for c in target.candidates
              if c.raced == kind and ratio in c.measurements and not c.reference]  # fmt: skip
+    return _counts(found)
+
+
+def _counts(found: list[Measurement]) -> str:
+    """Over how many processes figures are, and of how many inferences."""
     if not found:
         return "in fresh processes"
     text = f"in {_range([each.n for each in found])} fresh processes"

@@ -73,7 +73,8 @@ def figure(value: float, unit: str, digits: int = 3) -> str:
     if unit == "fraction":
         return f"{100 * value:.{max(digits - 2, 0)}f}%"
     if unit == "pt":
-        return f"{100 * value:.{max(digits - 1, 0)}f}pt"
+        text = f"{100 * value:.{max(digits - 1, 0)}f}"
+        return f"{text if float(text) else text.removeprefix('-')}pt"  # no -0.00
     if unit == "x":
         return f"{_ratio(value, digits)}x"
     if unit == "count":

@@ -6,6 +6,7 @@ Nothing is computed here that the document does not hold.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from math import isclose
 from typing import NamedTuple
 
 from edgeopt.schema.base import counted
@@ -207,9 +208,20 @@ def worst_group(figures: Sequence[SliceFigure]) -> SliceFigure:
     return max(figures, key=lambda f: _worse(f.figure))
 
 
-def among(figures: Sequence[SliceFigure]) -> str:
-    """Out of how many a group was picked, for an extreme of many is more extreme by chance."""
-    return f"; picked out of {len(figures)}" if len(figures) > 1 else ""
+def among(figures: Sequence[SliceFigure], drop: SliceFigure | None = None) -> str:
+    """Out of how many a group was picked, for an extreme of many is more extreme by chance; and
+    how many others lost as much as the ``drop`` shown."""
+    if len(figures) < 2:
+        return ""
+    equal = [f.group for f in figures if drop and f is not drop and _lost_alike(f, drop)]
+    others = f", level with {', '.join(equal)}" if equal else ""
+    return f"; picked out of {len(figures)}{others}"
+
+
+def _lost_alike(one: SliceFigure, other: SliceFigure) -> bool:
+    if one.difference is None or other.difference is None:
+        return False
+    return isclose(one.difference.value, other.difference.value, rel_tol=1e-9)
 
 
 # -- what is shipped
@@ -227,12 +239,27 @@ def settings(target: TargetResult, candidate: CandidateResult) -> str:
 
 
 def runners_up(target: TargetResult, folder: str = "") -> str:
-    """Where the best of the other runtimes lie."""
-    kept = [c.path for c in target.candidates if c.path and c.path != target.path]
+    """Where the best of the other runtimes lie, and which candidates they are."""
+    base = f"{folder.rstrip('/')}/" if folder else ""
+    kept = [f"{base}{c.path} ({target.named(c)})"
+            for c in target.candidates if c.path and c.path != target.path]  # fmt: skip
     if not kept or target.verdict == "built":
         return ""
-    base = f"{folder.rstrip('/')}/" if folder else ""
-    return f"the fastest in each other runtime: {', '.join(base + path for path in kept)}"
+    return f"the fastest in each other runtime, not scored on test: {'; '.join(kept)}"
+
+
+def answers(candidate: CandidateResult) -> str:
+    """Whether it answers elsewhere as it does here, where that was looked at."""
+    return "; ".join(parity.sentence for parity in candidate.parity)
+
+
+def source_by_split(target: TargetResult) -> list[str]:
+    """The source's own figure of a target's metric on each split: test first."""
+    held = {"test": target.test.get("source", {}).get(target.metric),
+            "validation": target.source.get(target.metric)}  # fmt: skip
+    return [
+        f"{whole(Measurement.model_validate(raw))} ({split})" for split, raw in held.items() if raw
+    ]
 
 
 def pruned_to(candidate: CandidateResult) -> str:

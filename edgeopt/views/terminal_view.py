@@ -18,6 +18,7 @@ from edgeopt.schema.quantities import parts_of, short_of, title_of
 from edgeopt.schema.result import CandidateResult, Result, TargetResult
 from edgeopt.schema.shown import (
     among,
+    answers,
     below,
     bounds,
     by_split,
@@ -31,6 +32,7 @@ from edgeopt.schema.shown import (
     setting,
     settings,
     shown,
+    source_by_split,
     told,
     whole,
     worst_group,
@@ -111,7 +113,7 @@ def _headline(target: TargetResult, folder: str, result: Result) -> RenderableTy
         for label, text in _feeding(target):
             grid.add_row(label, _text(text))
         made = [("converted", _converted(candidate)), ("pruned to", pruned_to(candidate)),
-                ("run with", settings(target, candidate)),
+                ("run with", settings(target, candidate)), ("answers", answers(candidate)),
                 ("runners-up", runners_up(target, folder))]  # fmt: skip
         for label, text in made:
             if text:
@@ -137,11 +139,7 @@ def _caption(target: TargetResult) -> list[RenderableType]:
 
 def _source(target: TargetResult) -> list[tuple[str, str]]:
     """The model as it was given: what differences are against."""
-    held = {"test": target.test.get("source", {}).get(target.metric),
-            "validation": target.source.get(target.metric)}  # fmt: skip
-    parts = [
-        f"{whole(Measurement.model_validate(raw))} ({split})" for split, raw in held.items() if raw
-    ]
+    parts = source_by_split(target)
     return [("source", f"{target.metric} {'; '.join(parts)}")] if parts else []
 
 
@@ -161,7 +159,7 @@ def _figures(target: TargetResult, measured: dict[str, Measurement]) -> list[tup
     if own and ratio:
         found.append((title_of(speed), f"{whole(ratio)} the reference; {whole(own)}"))
         if own.timed:
-            timed = f"{own.n * own.timed:,} inferences: {own.timed:,} in each of {own.n} processes"
+            timed = f"at least {own.timed:,} inferences of it in each of {own.n} processes"
             found.append(("timed", timed))
     for split, figure, difference in by_split(target, target.metric):
         against = f"; {whole(difference)} against source" if difference else ""
@@ -172,7 +170,10 @@ def _figures(target: TargetResult, measured: dict[str, Measurement]) -> list[tup
         found.append(("size", told(measured["size"]) + against))
     if "memory.peak" in measured:
         name = memory_name(target)
-        found.append((name, f"{whole(measured['memory.peak'])}, {MEMORY[name]}, {ONE}"))
+        reference = target.candidate(target.reference) if target.reference else None
+        other = reference.measurements.get("memory.peak") if reference else None
+        beside = f"; the reference {told(other)}" if other else ""
+        found.append((name, f"{whole(measured['memory.peak'])}, {MEMORY[name]}, {ONE}{beside}"))
     return found
 
 
@@ -189,7 +190,7 @@ def _groups(target: TargetResult) -> list[tuple[str, str]]:
         if lost and lost.difference:
             text = (
                 f"{lost.group}: {name}{whole(lost.difference)} against source, "
-                f"to {told(lost.figure)}{among(figures)}"
+                f"to {told(lost.figure)}{among(figures, lost)}"
             )
         found.append((f"largest drop ({split})", text))
     worst = worst_group(figures)
@@ -272,7 +273,7 @@ def _stages(target: TargetResult) -> RenderableType:
     """What each stage did to speed: the same chain with it, over without it."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 2), header_style="bold")
     table.add_column("what each stage did to speed", overflow="fold")
-    for name in ("form", "with it, x without"):
+    for name in ("form", "time with it, x without"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("effect", style="dim")
     for each in target.stages:

@@ -66,7 +66,7 @@ def test_the_reference_wins_or_loses_a_tie_by_size() -> None:
         figures = {"reference": parts.REFERENCE, "same": parts.candidate(0.995)}
         decision = selection(figures, {smaller: 500, larger: 1000}, contends=True).run()
         assert decision.chosen == smaller
-        assert f"{smaller} is in a tie with {larger}, and smaller" in decision.sentence
+        assert f"{smaller} is tied with {larger}, and smaller" in decision.sentence
 
 
 @pytest.fixture(scope="module")
@@ -154,7 +154,7 @@ def test_best_measured_is_said_only_where_it_is_proven() -> None:
     play = selection(figures, {"first": 1000, "second": 400})
     decision = play.run()
     assert decision.chosen == "second"
-    assert "second is in a tie with first, and smaller" in decision.sentence
+    assert "second is tied with first, and smaller" in decision.sentence
     assert "best measured" not in decision.sentence
     status, reason = play.status("first", decision), play.reason("first", decision)
     assert status == "lost" and "tie" in reason and "smaller" in reason
@@ -315,5 +315,5 @@ def test_counts_that_tie_go_to_the_smaller_file_and_the_reference_is_not_counted
     assert ("count", "reference") not in play.given.done
     assert play.ledger["reference"].measured["ratio.instructions"].interval == (1.0, 1.0)
     assert decision.chosen == "second"
-    assert decision.sentence.startswith("second is in a tie with first, and smaller")
+    assert decision.sentence.startswith("second is tied with first, and smaller")
     assert "a tie with the chosen, which is smaller" in play.reason("first", decision)

@@ -13,7 +13,7 @@ from edgeopt.schema.base import printable
 from edgeopt.schema.legend import PAGE, QUICK, legend, races
 from edgeopt.schema.measurement import MARKS
 from edgeopt.schema.result import Result, TargetResult
-from edgeopt.schema.shown import runners_up, samples, setting, settings, shown
+from edgeopt.schema.shown import answers, runners_up, samples, setting, settings, shown
 from edgeopt.views.html_view.networks import pruned, searched
 from edgeopt.views.html_view.pareto import Plot, plotted
 from edgeopt.views.html_view.rows import (
@@ -99,6 +99,7 @@ def _section(target: TargetResult) -> dict[str, Any]:
         "legend": [*legend(target), *PAGE],
         "settings": settings(target, of) if (of := shown(target)) else "",
         "runners_up": runners_up(target),
+        "answers": answers(of) if of else "",
         "races": {row.number: races(row.candidate) for row in rows},
         "tiles": tiles(target),
         "checks": checks(target),
@@ -173,13 +174,14 @@ def _facts(result: Result) -> list[tuple[str, str]]:
     """Seed, versions and digests: what a second run must share with this one."""
     found = [("seed", str(result.recipe.get("seed", 0)))]
     found += [(name, version) for name, version in result.versions.items()]
-    digests = [("source model", result.source.get("digest"))]
+    digests = [("source model, all of its files together", result.source.get("digest"))]
     digests += [
-        (f"data: {split}, {facts.get('n', 0):,} samples", facts.get("digest"))
+        (f"data: arrays of {split}, {facts.get('n', 0):,} samples", facts.get("digest"))
         for split, facts in result.data.items()
     ]
     for target in result.targets:
         for candidate in target.candidates:
             if candidate.id == target.chosen and candidate.artifact:
-                digests.append((f"chosen for {target.target}", candidate.artifact.digest))
+                files = sorted(candidate.artifact.files.items())
+                digests += [(f"{target.target}: {name}", digest) for name, digest in files]
     return found + [(name, f"sha256:{digest}") for name, digest in digests if digest]

@@ -18,6 +18,7 @@ from edgeopt.schema.shown import (
     by_split,
     largest_drop,
     shown,
+    source_by_split,
     tested,
     told,
     whole,
@@ -84,7 +85,8 @@ def tiles(target: TargetResult) -> list[Cell]:
         first, *others = splits
         more = [f"{split.name} {told(split.figure)}" for split in others]
         name = f"{name_of(target.metric)} ({first.name})"
-        found.append(Cell(name, told(first.figure), (*_compared(first), *more)))
+        source = [f"source {text}" for text in source_by_split(target)]
+        found.append(Cell(name, told(first.figure), (*_compared(first), *more, *source)))
     found += [_tile(measured, "size"), _memory(target, measured)]
     return [tile for tile in found if tile.value]
 
@@ -94,7 +96,10 @@ def _tile(measured: dict[str, Measurement], quantity: str) -> Cell:
     if value is None or ratio is None:
         return _cell(measured, quantity)
     name = f"{name_of(quantity)}, x reference"
-    return Cell(name, told(ratio), (*below(ratio), told(value)))
+    timed = (
+        f"{value.timed:,} timed inferences in each of {value.n} processes" if value.timed else ""
+    )
+    return Cell(name, told(ratio), tuple(filter(None, (*below(ratio), told(value), timed))))
 
 
 def _memory(target: TargetResult, measured: dict[str, Measurement]) -> Cell:
@@ -145,7 +150,7 @@ def _standing_out(figures: tuple[SliceFigure, ...]) -> list[tuple[str, str]]:
         lost = largest_drop(figures)
         drop = "none: no group lost"
         if lost and lost.difference:
-            drop = f"{lost.group}: {whole(lost.difference)} to source{among(figures)}"
+            drop = f"{lost.group}: {whole(lost.difference)} to source{among(figures, lost)}"
         found.append(("Largest drop", drop))
     kind = "class" if worst.column == "class" else "group"
     return [*found, (f"Worst {kind}", f"{worst.group}: {whole(worst.figure)}{among(figures)}")]
@@ -194,9 +199,9 @@ def stages(target: TargetResult) -> list[list[Cell]]:
     return [
         [
             Cell("Stage", each.stage),
-            Cell("Chain beside it", target.candidate(each.before).label),
+            Cell("Rest of the chain", target.candidate(each.before).label),
             Cell("Form", each.form),
-            Cell("With it, x without", told(each.ratio), below(each.ratio), strong=True),
+            Cell("Time with it, x without", told(each.ratio), below(each.ratio), strong=True),
             Cell("Effect", each.word),
         ]
         for each in target.stages
