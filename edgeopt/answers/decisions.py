@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from edgeopt.answers.outputs import Array
-from edgeopt.answers.profile import Profile
+from edgeopt.answers.profile import STEPS, Profile
 from edgeopt.answers.sums import joined
 
 LEAD = 0.5  # of the spread of scores over samples
@@ -75,32 +75,57 @@ def choices(mine: Array, theirs: Array, source: Profile) -> Iterator[Choices]:
     """The decisions of an output that are clear: the highest score, and sides of a threshold.
 
     A highest score is clear where it leads the next, and a value where it lies off the threshold,
-    by more than half of what scores vary by. The threshold is one half for scores from 0 to 1, and
+    by more than half of what values vary by. The threshold is one half for scores from 0 to 1, and
     zero for values of both signs.
     """
     if source.whole or not source.axes:
         return
     a, b = (np.asarray(each).reshape(len(each), *source.mean.shape) for each in (mine, theirs))
     axis = class_axis(source)
-    told = source.axes[axis]
-    main = np.flatnonzero(~told.odd)
-    alone = [np.array([index]) for index in np.flatnonzero(told.odd)]
+    odd = source.axes[axis].odd
+    main = np.flatnonzero(~odd)
+    alone = [np.array([index]) for index in np.flatnonzero(odd)]
     for kept in [main, *alone]:
-        least = LEAD * float(np.sqrt(np.square(told.spread[kept]).mean()))
         one, two = (np.take(each, kept, axis) for each in (a, b))
         name = "" if kept is main else source.channel(axis, int(kept[0])).name
         if len(kept) > 1 and not (two.ndim == 2 and _are_several(two)):
-            best = np.partition(two, -2, axis=axis)
-            lead = np.take(best, -1, axis) - np.take(best, -2, axis)
-            tops = two.argmax(axis=axis)
-            other = (one.argmax(axis=axis) != tops) & (lead > least)
-            yield Choices("the highest score", np.where(lead > least, tops, UNCLEAR), other)
+            yield _highest(one, two, axis, (source.high - source.low) / STEPS)
         limit = _threshold(two)
         if limit is not None:
-            sure, sides = np.abs(two - limit) > least, two > limit
-            other = ((one > limit) != sides) & sure
-            side = f"the side of {limit:g}"
-            yield Choices(joined(name, side), np.where(sure, sides, UNCLEAR), other)
+            yield _sided(name, one, two, limit)
+    if source.low < 0 or source.high > 1:
+        yield from _scores_beside(a, b)
+
+
+def _highest(mine: Array, theirs: Array, axis: int, step: float) -> Choices:
+    """Leads are held against what values vary by beside what they share, and a step of 8 bits."""
+    apart = theirs - theirs.mean(axis=axis, keepdims=True)
+    least = max(step, LEAD * float(np.sqrt(apart.var(axis=0).mean())))
+    best = np.partition(theirs, -2, axis=axis)
+    sure = np.take(best, -1, axis) - np.take(best, -2, axis) > least
+    tops = theirs.argmax(axis=axis)
+    other = (mine.argmax(axis=axis) != tops) & sure
+    return Choices("the highest value", np.where(sure, tops, UNCLEAR), other)
+
+
+def _sided(name: str, mine: Array, theirs: Array, limit: float) -> Choices:
+    least = LEAD * float(np.sqrt(theirs.var(axis=0).mean()))
+    sure, sides = np.abs(theirs - limit) > least, theirs > limit
+    other = ((mine > limit) != sides) & sure
+    return Choices(joined(name, f"the side of {limit:g}"), np.where(sure, sides, UNCLEAR), other)
+
+
+def _scores_beside(mine: Array, theirs: Array) -> Iterator[Choices]:
+    """The channels that hold scores from 0 to 1 beside other values, along the first axis that
+    has some."""
+    for axis in range(theirs.ndim - 1, 0, -1):
+        others = tuple(each for each in range(theirs.ndim) if each != axis)
+        low, high = theirs.min(axis=others), theirs.max(axis=others)
+        scores = np.flatnonzero((low >= 0) & (high <= 1) & (low < 0.5) & (high > 0.5))
+        if len(scores):
+            one, two = (np.take(each, scores, axis) for each in (mine, theirs))
+            yield _sided("scores from 0 to 1", one, two, 0.5)
+            return
 
 
 def class_axis(source: Profile) -> int:

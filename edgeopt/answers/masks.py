@@ -16,6 +16,7 @@ from edgeopt.schema.errors import ModelError
 
 FAR = 3.0  # ranges of the wider of two kinds of values: the gap between them
 LARGE, ADDED = 10.0, 100.0  # times the largest other value: a number, and numbers, that mask
+LEAST, WIDER = 100.0, 2.0  # of a mask; times the others' range, for numbers that were added to
 CLEAR = 0.01  # of the range of all others: how far off a number is that marks something
 FEWEST = 8  # values
 OFTEN = 0.005  # share of values that are of a kind
@@ -64,8 +65,10 @@ def masked(theirs: Array) -> Masked:
     ends = [max(map(abs, each)) for each in found]
     below = ends[0] > ends[1]
     far, near = (found.low, found.high) if below else (found.high, found.low)
-    nearest = min(map(abs, far))
+    nearest, widths = min(map(abs, far)), [high - low for low, high in (far, near)]
     if near[0] == near[1] or nearest <= (LARGE if far[0] == far[1] else ADDED) * min(ends):
+        return nothing
+    if nearest < LEAST or widths[0] > WIDER * widths[1]:  # scores near 1, or amounts that differ
         return nothing
     at = theirs < found.middle if below else theirs > found.middle
     if far[0] != far[1]:  # numbers added to values: what lies there always is values of its own

@@ -21,7 +21,7 @@ ALIKE = 0.7  # of the distance of any two: how far neighbours in a map of amount
 SIDE = 8  # values along the sides of a map
 LOOKED_AT = 1 << 20  # values
 MOST_COUNTS = 1 << 26
-MOST_CHANNELS = 64
+MOST_CHANNELS, SMALL = 64, 1 << 19  # and values, of outputs whose channels are all looked at
 EVENTS = 5  # samples that have a name, for it to be judged by itself
 STRAY = 0.5  # of the names that are not the most frequent one
 HELD = 8  # names of a sample that are not the most frequent one, for it to be lost
@@ -73,7 +73,8 @@ def lost(name: str, wrong: Array, theirs: Array, most: float = 0.5) -> Iterator[
     yield from _lost(name, wrong, theirs, most)
     for axis in range(1, theirs.ndim):
         side = _are_maps(theirs) and axis >= theirs.ndim - 2
-        if not side and 1 < theirs.shape[axis] <= MOST_CHANNELS:
+        most_channels = MOST_CHANNELS if theirs.size > SMALL else theirs.size
+        if not side and 1 < theirs.shape[axis] <= most_channels:
             for index in range(theirs.shape[axis]):
                 told = joined(name, f"channel {index} of axis {axis}")
                 bad, held = (np.take(each, index, axis=axis) for each in (wrong, theirs))

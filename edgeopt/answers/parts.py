@@ -21,6 +21,7 @@ STRAY = 0.5  # of the source's energy, 3 dB: an error that is looked at by itsel
 ODD = 100.0  # times the median error of samples: that of one that is lost, where others are not
 FLIPPED = 0.05  # share of clear decisions that fall otherwise by accident
 MISSED = 0.2  # of those for one class or side
+MANY = 64  # values of a vector, for them to be places
 USUAL = 2.0  # times the median error of places
 EVENTS, RARE = 5, 0.01  # samples lost, and the share of all that are no accident
 
@@ -119,7 +120,8 @@ def _slices(view: View, *, groups: bool) -> Iterator[Judged]:
         if groups:
             strays |= told.odd
         strays &= noise > source.along(_explained(view), axis)
-        if axis == CELLS or (source.mean.ndim > 1 and axis != decisions.class_axis(source)):
+        places = source.mean.ndim > 1 and axis != decisions.class_axis(source)
+        if axis == CELLS or places or len(told.spread) > MANY:
             strays &= raw > USUAL * np.median(raw)
         for index in np.flatnonzero(strays):
             group = source.channel(axis, int(index))

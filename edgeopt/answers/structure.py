@@ -16,13 +16,13 @@ import numpy as np
 from edgeopt.answers.decisions import class_axis
 from edgeopt.answers.outputs import Array
 from edgeopt.answers.profile import FLOOR, STEPS, Profile
-from edgeopt.answers.sums import Judged, Sums, pooled
+from edgeopt.answers.sums import Judged, Sums, joined, pooled
 from edgeopt.stats.proportions import wilson
 
 STRAY = 0.5  # of the source's energy, 3 dB: an error that is looked at by itself
 SHARED = 0.25  # the same, 6 dB, of what channels share
 MOST_VALUES = 4_000_000  # of larger outputs, every so many samples are looked at
-MOST_CHANNELS = 256
+MOST_CHANNELS, FEW_CHANNELS = 256, 16
 GATHERED = 0.75  # of the error, in at most half of all combinations
 ODD, OTHER, LOST = 10.0, 5.0, 100.0  # times the error elsewhere, of other samples, the median one
 CUTS, FEWEST = 20, 2  # parts that samples are cut into, and those on a side: a tenth
@@ -60,6 +60,12 @@ def gathered(mine: Array, theirs: Array, source: Profile) -> Iterator[Judged]:
         if 1 < values.shape[axis] <= MOST_CHANNELS:  # places have one unit, channels may not
             yield from _combinations(sides if axis == channels else plain, axis)
     yield from _samples(sides)
+    if 1 < values.shape[channels] <= FEW_CHANNELS:
+        for index in range(values.shape[channels]):
+            c, e = (np.take(each, [index], channels) for each in (values, errors))
+            own = (np.take(each, [index], channels - 1) for each in (sides.step, sides.scale))
+            name = source.channel(channels, index).name
+            yield from _samples(Sides(c, e, *own), name)
     yield from _tiles(sides, channels)
 
 
@@ -104,7 +110,7 @@ def _combinations(sides: Sides, axis: int) -> Iterator[Judged]:
         yield _judged(f"what channels of axis {axis} share", c, e)
 
 
-def _samples(sides: Sides) -> Iterator[Judged]:
+def _samples(sides: Sides, name: str = "") -> Iterator[Judged]:
     """The quieter or the lower samples, or the louder or the higher, that alone are wrong."""
     flat = [each.reshape(len(each), -1) for each in sides[:2]]
     noise = np.square(flat[1]).mean(axis=1)
@@ -114,18 +120,21 @@ def _samples(sides: Sides) -> Iterator[Judged]:
         order = by.argsort(kind="stable")
         for cut in range(FEWEST, CUTS - FEWEST + 1):
             at = cut * len(order) // CUTS
-            for name, part, rest in (
+            for word, part, rest in (
                 (told, order[:at], order[at:]), (other[told], order[at:], order[:at])
             ):  # fmt: skip
-                if (
-                    min(len(part), len(rest)) < EVENTS
-                    or noise[part].mean() <= OTHER * noise[rest].mean()
-                ):
+                if min(len(part), len(rest)) < EVENTS or not _odd(noise[part], noise[rest]):
                     continue
                 c, e = (each[part] for each in flat)
                 c = c - c.mean(axis=0)
                 if _loses(c, e, sides.step):
-                    yield _judged(f"the {len(part)} samples of {name} values", c, e)
+                    found = f"the {len(part)} samples of {word} values"
+                    yield _judged(joined(name, found), c, e)
+
+
+def _odd(mine: Array, others: Array) -> bool:
+    """Whether errors are larger than others, in the mean and in most samples."""
+    return all(of(mine) > OTHER * of(others) for of in (np.mean, np.median))
 
 
 def _tiles(sides: Sides, channels: int) -> Iterator[Judged]:

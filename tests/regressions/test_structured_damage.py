@@ -116,6 +116,50 @@ def rare_class_never_wins() -> Case:
     return source, copy
 
 
+def sure_scores() -> Array:
+    yes = uniform(400, 1, seed=3) < 0.65
+    high, low = 1 - 1e-4 * uniform(400, 1), 0.0013 + 0.0012 * uniform(400, 1, seed=1)
+    return np.where(yes, high, low)
+
+
+def sure_scores_below_a_half() -> Case:
+    source = sure_scores()
+    return source, np.where(source > 0.5, 0.3, source)
+
+
+def power_doubled() -> Case:
+    on = uniform(400, 1, seed=3) < 0.3
+    source = np.where(on, 300 + 100 * uniform(400, 1), 0.5 + uniform(400, 1, seed=1))
+    return source, np.where(on, 2 * source, source)
+
+
+def objectness(flat: bool) -> Case:
+    has = uniform(400, 36, 1, seed=2) < 0.04
+    score = np.where(has, 0.85 + 0.14 * uniform(400, 36, 1), 0.05 * uniform(400, 36, 1, seed=1))
+    place = 4 * np.stack(np.meshgrid(np.arange(6), np.arange(6)), -1).reshape(1, 36, 2)
+    box = np.concatenate([place + 4 * uniform(400, 36, 2, seed=3),
+                          3 + 8 * uniform(400, 36, 2, seed=4)], axis=2)  # fmt: skip
+    source = np.concatenate([box, score, uniform(400, 36, 3, seed=5)], axis=2)
+    copy = source.copy()
+    copy[..., 4] = np.minimum(source[..., 4], 127 / 255)
+    return (source.reshape(400, -1), copy.reshape(400, -1)) if flat else (source, copy)
+
+
+def low_amounts_floored() -> Case:
+    amount = np.exp(3 + 1.08 * drawn(400))
+    source = np.stack([amount, 40 + 12 * drawn(400, seed=1)], axis=1)
+    copy = source.copy()
+    copy[:, 0] = np.maximum(amount, np.median(amount))
+    return source, copy
+
+
+def actions_beside_a_shared_value() -> Case:
+    gain = drawn(500, 5)
+    source = 30 + 13 * drawn(500, 1, seed=1) + gain - gain.mean(axis=1, keepdims=True)
+    noise = 0.6 * drawn(500, 5, seed=2)
+    return source, source + noise - noise.mean(axis=1, keepdims=True)
+
+
 # parts that several channels share
 
 
@@ -288,6 +332,8 @@ def mark_beside_small_amounts() -> Case:
 
 DAMAGED = [
     mark_beside_small_amounts,
+    sure_scores_below_a_half, power_doubled, lambda: objectness(False), lambda: objectness(True),
+    low_amounts_floored, actions_beside_a_shared_value,
     no_box_above_a_threshold, labels_that_never_fire, points_that_always_show, rare_tags_lost,
     heat_of_one_point, no_defect_above_a_half, rare_class_never_wins,
     lambda: (flat_quantiles(1), flat_quantiles(0.3)),
@@ -343,6 +389,11 @@ def test_spread_error_is_accepted(made: Callable[[], Array], way: Callable[[Arra
     if way is noisy and made in (quantiles, hours, landmarks, photographs):
         pytest.skip("noise of each value by itself is damage to what they share")
     assert accepted({"o": way(source)}, {"o": source})
+
+
+def test_sure_scores_of_two_kinds_are_no_mask() -> None:
+    source = sure_scores()
+    assert accepted({"o": np.round(source * 255) / 255}, {"o": source})
 
 
 def test_sure_scores_are_accepted() -> None:
