@@ -60,12 +60,10 @@ def gathered(mine: Array, theirs: Array, source: Profile) -> Iterator[Judged]:
         if 1 < values.shape[axis] <= MOST_CHANNELS:  # places have one unit, channels may not
             yield from _combinations(sides if axis == channels else plain, axis)
     yield from _samples(sides)
-    if 1 < values.shape[channels] <= FEW_CHANNELS:
-        for index in range(values.shape[channels]):
-            c, e = (np.take(each, [index], channels) for each in (values, errors))
-            own = (np.take(each, [index], channels - 1) for each in (sides.step, sides.scale))
-            name = source.channel(channels, index).name
-            yield from _samples(Sides(c, e, *own), name)
+    for index in _amounts(b.reshape(shape), channels):
+        c, e = (np.take(each, [index], channels) for each in (values, errors))
+        own = (np.take(each, [index], channels - 1) for each in (sides.step, sides.scale))
+        yield from _samples(Sides(c, e, *own), source.channel(channels, index).name)
     yield from _tiles(sides, channels)
 
 
@@ -130,6 +128,16 @@ def _samples(sides: Sides, name: str = "") -> Iterator[Judged]:
                 if _loses(c, e, sides.step):
                     found = f"the {len(part)} samples of {word} values"
                     yield _judged(joined(name, found), c, e)
+
+
+def _amounts(values: Array, axis: int) -> list[int]:
+    """The channels along an axis, where there are few, of amounts from 0 to more than 1. Scores
+    are none: those of a class are high where it is, and nearly the same."""
+    if not 1 < values.shape[axis] <= FEW_CHANNELS:
+        return []
+    others = tuple(each for each in range(values.ndim) if each != axis)
+    held = (values.min(axis=others) >= 0) & (values.max(axis=others) > 1)
+    return [int(index) for index in np.flatnonzero(held)]
 
 
 def _odd(mine: Array, others: Array) -> bool:

@@ -77,7 +77,8 @@ def praise(name: str, objective: str, rivals: Sequence[Rival], quick: bool = Fal
 
     ``quick``: all of its races were short.
     """
-    short = ", in short races" if quick and is_raced(objective) else ""
+    where = " in short races" if quick and is_raced(objective) else ""
+    short = where and f",{where}"
     ties = [rival for rival in rivals if rival.proof == "tie"]
     near = sorted((each for each in rivals if each.proof == "open" and each.raced), key=_first)
     level = [rival.name for rival in near]
@@ -92,7 +93,7 @@ def praise(name: str, objective: str, rivals: Sequence[Rival], quick: bool = Fal
             None: "; both are the same size, so the order they had stands",
         }
         size = known.get(next(iter(sizes)), "") if len(sizes) == 1 else ""
-        parts.append(f"tied with {_listed([rival.name for rival in ties])}{short}{size}")
+        parts.append(f"tied with {_listed([rival.name for rival in ties])}{where}{size}")
     else:
         parts.append(f"ahead by {objective}{short}")
     if level:
