@@ -211,48 +211,58 @@ def _grids(graph: Any, layers: List[Layer], joined: bool) -> Dict[str, List[Any]
 
     ``joined``: whether what is concatenated has one grid.
     """
-    group: Dict[Any, Any] = {}  # node -> node: a forest, roots are the earliest
-
-    def root(node: Any) -> Any:
-        while group[node] is not node:
-            node = group[node]
-        return node
-
-    def place(node: Any) -> None:
-        group.setdefault(node, node)
-
-    def join(*nodes: Any) -> None:
-        for node in nodes:
-            place(node)
-        first = min((root(n) for n in nodes), key=order.__getitem__)
-        for node in nodes:
-            group[root(node)] = first
-
-    order = {node: index for index, node in enumerate(graph.nodes)}
+    forest = _Forest(graph.nodes)
     by_node = {layer.node: layer for layer in layers}
     for node in graph.nodes:
         layer = by_node.get(node)
         if layer is not None and layer.quantized:
-            place(node.args[0])
-            place(fused(layer.last))
+            forest.place(node.args[0], fused(layer.last))
         elif node.target is aten.add.Tensor and _plain_add(node):
-            place(node.args[0])
-            place(node.args[1])
-            place(fused(node))
+            forest.place(node.args[0], node.args[1], fused(node))
         elif node.target in MEANS:
-            place(node.args[0])
-            place(node)
-        elif node.target is aten.cat.default and any(part in group for part in node.args[0]):
-            for part in (*node.args[0], node):
-                place(part)
+            forest.place(node.args[0], node)
+        elif node.target is aten.cat.default and any(part in forest for part in node.args[0]):
+            forest.place(*node.args[0], node)
             if joined:
-                join(*node.args[0], node)
-        elif _same_grid(node) and node.args[0] in group:
-            join(node.args[0], node)
-    grids: Dict[Any, List[Any]] = {}
-    for node in sorted(group, key=order.__getitem__):
-        grids.setdefault(root(node), []).append(node)
-    return {str(index): nodes for index, nodes in enumerate(grids.values())}
+                forest.join(*node.args[0], node)
+        elif _same_grid(node) and node.args[0] in forest:
+            forest.join(node.args[0], node)
+    return {str(index): nodes for index, nodes in enumerate(forest.trees())}
+
+
+class _Forest:
+    """Nodes that share a grid, as trees whose roots are the earliest in the graph."""
+
+    def __init__(self, nodes: Any) -> None:
+        self._order = {node: index for index, node in enumerate(nodes)}
+        self._parent: Dict[Any, Any] = {}
+
+    def __contains__(self, node: Any) -> bool:
+        return node in self._parent
+
+    def place(self, *nodes: Any) -> None:
+        """Take nodes in, each as a tree of its own unless it is there already."""
+        for node in nodes:
+            self._parent.setdefault(node, node)
+
+    def join(self, *nodes: Any) -> None:
+        """Make one tree of those that the nodes are in."""
+        self.place(*nodes)
+        first = min((self._root(node) for node in nodes), key=self._order.__getitem__)
+        for node in nodes:
+            self._parent[self._root(node)] = first
+
+    def trees(self) -> List[List[Any]]:
+        """The nodes of each tree, all in the graph's order."""
+        by_root: Dict[Any, List[Any]] = {}
+        for node in sorted(self._parent, key=self._order.__getitem__):
+            by_root.setdefault(self._root(node), []).append(node)
+        return list(by_root.values())
+
+    def _root(self, node: Any) -> Any:
+        while self._parent[node] is not node:
+            node = self._parent[node]
+        return node
 
 
 def _same_grid(node: Any) -> bool:

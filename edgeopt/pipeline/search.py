@@ -32,7 +32,7 @@ SMALLEST, STEPS = 0.05, 5  # of the bisection
 RESERVE = 0.4  # of the time limit that is left for the selection itself
 
 
-class BrokenReference(Exception):
+class BrokenReferenceError(Exception):
     """Nothing can be raced on a target, for its reference could not be made."""
 
     def __init__(self, error: EdgeoptError) -> None:
@@ -84,7 +84,7 @@ class Search:
                 if place.open.speedup is None:
                     return [self._smallest(place, group)]
                 fractions.append(self._for_speed(place, group))
-            except BrokenReference as failed:
+            except BrokenReferenceError as failed:
                 broken.append(failed.error)
                 self.notes.append(f"nothing was sought on {group}: its reference failed")
         if not fractions:
@@ -237,7 +237,7 @@ class Search:
         run = target_run(replace(self.work, recipe=recipe), group, entries, reference, quick=True)
         error = run.ledger[reference].error
         if error is not None:
-            raise BrokenReference(from_record(error))
+            raise BrokenReferenceError(from_record(error))
         return run
 
     def _late(self) -> bool:

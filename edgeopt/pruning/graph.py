@@ -35,7 +35,7 @@ TURNS = 50  # how often a dependency may stand in a group: once for each part of
 Pairs = list[tuple[int, int]]  # (index in the layer, channel of the group)
 
 
-class Refusal(Exception):
+class RefusalError(Exception):
     """Why a group cannot be pruned."""
 
 
@@ -54,7 +54,7 @@ def channel_groups(module: nn.Module, feeds: Feeds) -> Iterator[Group | LeftAlon
             continue
         try:
             items = _items(graph, root)
-        except Refusal as refusal:
+        except RefusalError as refusal:
             seen.add(root)
             yield LeftAlone((paths[root],), str(refusal))
             continue
@@ -67,7 +67,7 @@ def channel_groups(module: nn.Module, feeds: Feeds) -> Iterator[Group | LeftAlon
         made = dict.fromkeys([root, *(m for m in makers if isinstance(m, MAKERS))])
         try:
             yield _group(graph, traced, paths, list(made))
-        except Refusal as refusal:
+        except RefusalError as refusal:
             yield LeftAlone(tuple(paths[m] for m in made), str(refusal))
 
 
@@ -108,7 +108,7 @@ def _map_padded(graph: Any) -> None:
 
 
 def _items(graph: Any, root: nn.Module) -> list[Any]:
-    """What goes with each channel of a layer. Raises Refusal where that has no end."""
+    """What goes with each channel of a layer. Raises RefusalError where that has no end."""
     cut = graph.get_pruner_of_module(root).prune_out_channels
     with _ending(graph), _reshapes_tried():
         return list(graph.get_pruning_group(root, cut, list(range(graph.get_out_channels(root)))))
@@ -145,7 +145,7 @@ def _ending(graph: Any) -> Iterator[None]:
     class Ending(dependency.Group):  # type: ignore[misc]
         def add_dep(self, dep: Any, idxs: Any) -> None:
             if len(idxs) > most or len(self) > turns:
-                raise Refusal("an operation mixes its channels with each other")
+                raise RefusalError("an operation mixes its channels with each other")
             super().add_dep(dep, idxs)
 
     was = dependency.Group
@@ -168,7 +168,7 @@ def _group(
     """The group of layers that go together, from the first one's channels.
 
     Where channels are padded on the way, the layer with the fewest begins: the padding stays
-    as it is, and so do channels that it alone makes. Raises Refusal.
+    as it is, and so do channels that it alone makes. Raises RefusalError.
     """
     narrow = min(makers, key=graph.get_out_channels)
     root = makers[0]
@@ -203,7 +203,7 @@ class _Building:
     ties: list[int] = field(default_factory=list)  # union-find over channels
 
     def group(self, items: list[Any]) -> Group:
-        """Raises Refusal."""
+        """Raises RefusalError."""
         self.ties = list(range(self.channels))
         for item in items:
             self._take(item)
@@ -225,14 +225,14 @@ class _Building:
         node = item.dep.target
         layer = node.module
         if any(channel is None for channel in item.root_idxs):
-            raise Refusal("a reshape mixes its channels")
+            raise RefusalError("a reshape mixes its channels")
         pairs = list(zip(item.idxs, item.root_idxs, strict=True))
         out = _makes(self.graph, item)
         if isinstance(layer, nn.Parameter):
             self._parameter(node, pairs)
         elif layer not in self.paths:  # what the graph calls an operation
             if type(layer).__name__ == "_OutputOp":
-                raise Refusal("its channels are the network's output")
+                raise RefusalError("its channels are the network's output")
         else:
             self._layer(layer, self.paths[layer], pairs, out)
 
@@ -255,11 +255,15 @@ class _Building:
             if layer.num_parameters > 1:
                 self._add(layer, path, {"weight": (0, "scale")}, pairs)
         elif isinstance(layer, nn.LayerNorm | nn.GroupNorm):
-            raise Refusal(f"'{path}' normalizes over its channels: without some, all others change")
+            raise RefusalError(
+                f"'{path}' normalizes over its channels: without some, all others change"
+            )
         elif isinstance(layer, nn.MultiheadAttention):
-            raise Refusal(f"'{path}' gives as many channels as it takes; its heads can be pruned")
+            raise RefusalError(
+                f"'{path}' gives as many channels as it takes; its heads can be pruned"
+            )
         elif next(layer.parameters(), None) is not None:
-            raise Refusal(f"'{path}' is a {type(layer).__name__}, which is not pruned")
+            raise RefusalError(f"'{path}' is a {type(layer).__name__}, which is not pruned")
 
     def _convolution(self, layer: _ConvNd, path: str, pairs: Pairs, out: bool) -> None:
         makes, reads = (1, 0) if layer.transposed else (0, 1)
@@ -269,20 +273,22 @@ class _Building:
             said: Any = {"weight": (makes, "out"), "bias": (0, "shift")}
             self._add(layer, path, said if out else {"weight": (reads, "in")}, pairs)
         elif layer.groups in (layer.in_channels, layer.out_channels):
-            raise Refusal(f"'{path}' makes several channels of each group's one, or one of several")
+            raise RefusalError(
+                f"'{path}' makes several channels of each group's one, or one of several"
+            )
         else:
             self._grouped(layer, path, pairs, out)
 
     def _grouped(self, layer: _ConvNd, path: str, pairs: Pairs, out: bool) -> None:
         """Each group of the convolution must lose as many channels, and the same ones."""
         if layer.transposed:
-            raise Refusal(f"'{path}' is a grouped transposed convolution, which is not pruned")
+            raise RefusalError(f"'{path}' is a grouped transposed convolution, which is not pruned")
         size = (layer.out_channels if out else layer.in_channels) // layer.groups
         first: dict[int, int] = {}
         for index, channel in pairs:
             self._tie(first.setdefault(index % size, channel), channel)
         if len({index for index, _ in pairs}) != size * layer.groups:
-            raise Refusal(f"'{path}' has groups of which only some would lose channels")
+            raise RefusalError(f"'{path}' has groups of which only some would lose channels")
         if out:
             self._add(layer, path, {"weight": (0, "out"), "bias": (0, "shift")}, pairs)
         else:
@@ -296,7 +302,7 @@ class _Building:
         axis = axis % len(shape)
         if shape[axis] > 1:
             if len({i for i, _ in pairs}) != shape[axis]:
-                raise Refusal(f"'{full}' has other axes than its channels")
+                raise RefusalError(f"'{full}' has other axes than its channels")
             self._add(self.traced.get_submodule(path), path, {tensor: (axis, "scale")}, pairs)
 
     def _add(
@@ -305,11 +311,11 @@ class _Building:
         plain = {**layer._parameters, **layer._buffers}
         for tensor, (axis, role) in said.items():
             if tensor == "weight" and tensor not in plain:
-                raise Refusal(f"'{path}' computes its weight of other tensors")
+                raise RefusalError(f"'{path}' computes its weight of other tensors")
             if (values := plain.get(tensor)) is None:
                 continue
             if max(i for i, _ in pairs) >= values.shape[axis]:
-                raise Refusal(
+                raise RefusalError(
                     f"channels are padded, dropped or mixed on the way to '{path}', which has "
                     f"{values.shape[axis]}"
                 )
@@ -322,7 +328,7 @@ class _Building:
     def _refuse_shared(self, values: Any, path: str) -> None:
         for other, each in self.traced.named_modules():
             if other != path and any(values is p for p in each._parameters.values()):
-                raise Refusal(f"'{path}' shares its weights with '{other}'")
+                raise RefusalError(f"'{path}' shares its weights with '{other}'")
 
     def _tie(self, a: int, b: int) -> None:
         self.ties[self._first(a)] = self._first(b)
@@ -339,7 +345,7 @@ class _Building:
             by_first.setdefault(self._first(channel), []).append(channel)
         units = sorted(by_first.values())
         if len({len(unit) for unit in units}) > 1:
-            raise Refusal("groups of convolutions tie its channels unevenly")
+            raise RefusalError("groups of convolutions tie its channels unevenly")
         return units
 
 

@@ -34,7 +34,7 @@ class Gap:
         return self.excess <= 0
 
 
-class OtherOutput(Exception):
+class OtherOutputError(Exception):
     """An output that has another shape than before; its name."""
 
 
@@ -67,7 +67,7 @@ def gap(
     for name, values in expected.items():
         other = found.get(name)
         if other is None or other.shape != values.shape:
-            raise OtherOutput(name)
+            raise OtherOutputError(name)
         if not values.is_floating_point():
             continue
         off = (other - values).abs().masked_fill(other == values, 0.0)  # equal infinities too
@@ -109,7 +109,7 @@ def failure(module: nn.Module, group: Group, feeds: Feeds, seed: int = 0) -> str
 def _failure(module: nn.Module, group: Group, kept: Kept, feeds: Feeds) -> str:
     try:
         found = gap(module, pruned(module, edits_of(module, [group], kept)), [group], kept, feeds)
-    except OtherOutput as error:
+    except OtherOutputError as error:
         return f"its {group.unit}s are the network's output '{error}'"
     except Exception as error:  # the module's own code may raise anything
         first = next(iter(str(error).strip().splitlines()), "")

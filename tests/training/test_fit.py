@@ -76,14 +76,14 @@ def test_a_run_that_ends_early_goes_on_to_the_same_bits(
     settings = with_(**fields)
     whole, unbroken = trained(settings)
 
-    class Stopped(Exception):
+    class StoppedError(Exception):
         pass
 
     def stop(_module: Any, step: int, _total: int) -> None:
         if step == 13:
-            raise Stopped
+            raise StoppedError
 
-    with pytest.raises(Stopped):
+    with pytest.raises(StoppedError):
         trained(settings, checkpoints=tmp_path, before_step=stop)
     resumed, fitted = trained(settings, checkpoints=tmp_path)
     assert fitted.resumed_from == 10

@@ -32,7 +32,7 @@ def accelerators() -> Dict[str, str]:
     return found
 
 
-def Session(folder: str, accelerator: str, threads: int) -> Any:
+def Session(folder: str, accelerator: str, threads: int) -> Any:  # noqa: N802 (its loader wants it so)
     """A session on the CPU by the interpreter, on an accelerator by a compiled model."""
     path = os.path.join(folder, FILE)
     plain = Interpreted(path, threads)

@@ -21,7 +21,7 @@ import psutil
 
 from edgeopt.engine.executors import Tell, Told
 from edgeopt.engine.executors.breaks import shared_lock
-from edgeopt.engine.executors.process import WORKER, Lost, WorkerProcess
+from edgeopt.engine.executors.process import WORKER, LostWorkerError, WorkerProcess
 from edgeopt.engine.schedule import BENCH, board_of, lane_of, race_of
 from edgeopt.schema.errors import DeviceError, EdgeoptError, WorkerError
 from edgeopt.schema.job import Limits, Outcome, Request, Status
@@ -119,7 +119,7 @@ class Lane(ABC):
 
     @abstractmethod
     def perform(self, request: Request, limits: Limits, tell: Tell) -> Outcome:
-        """The outcome of a request. May raise Lost and EdgeoptError."""
+        """The outcome of a request. May raise LostWorkerError and EdgeoptError."""
 
     def _outcome(self, request: Request, tell: Tell) -> Outcome:
         job = request.job
@@ -148,7 +148,7 @@ class Lane(ABC):
                 outcome = self.perform(asked, limits, tell)
                 seconds = time.monotonic() - started
                 return outcome.model_copy(update={"key": request.key, "seconds": seconds})
-        except Lost as lost:
+        except LostWorkerError as lost:
             status, error = lost.status, lost.error
         except EdgeoptError as raised:
             error = raised
@@ -244,7 +244,7 @@ class BenchLane(Lane):
         except Exception:
             if late.is_set():
                 said = f"{job.kind} {job.name} ran longer than its limit of {limits.time_s:g} s"
-                raise Lost("timeout", WorkerError(said, where=job.id)) from None
+                raise LostWorkerError("timeout", WorkerError(said, where=job.id)) from None
             raise
         finally:
             timer.cancel()

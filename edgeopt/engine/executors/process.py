@@ -30,7 +30,7 @@ CHUNK = 1 << 16
 TAIL_BYTES, TAIL_LINES = 4096, 12
 
 
-class Lost(Exception):
+class LostWorkerError(Exception):
     """The worker cannot go on; ``status`` says how it was lost, ``error`` why."""
 
     def __init__(self, status: Status, error: WorkerError) -> None:
@@ -93,7 +93,7 @@ class WorkerProcess:
     def ask(
         self, request: Request, limits: Limits, progress: Callable[[dict[str, Any]], None]
     ) -> Outcome:
-        """Its outcome of the request. Raises Lost, the process killed, where there is none."""
+        """Its outcome of the request. Raises LostWorkerError, the process killed, for none."""
         os.truncate(self._log, 0)
         started = time.monotonic()
         try:
@@ -113,7 +113,7 @@ class WorkerProcess:
             raise
 
     def _messages(self, request: Request, limits: Limits) -> Iterator[dict[str, Any]]:
-        """Send the request and read messages until the worker ends. Raises Lost for limits."""
+        """Send the request, read messages until it ends. Raises LostWorkerError for limits."""
         pending = memoryview(canonical(request.to_json()) + b"\n")
         deadline = time.monotonic() + (limits.time_s or float("inf"))
         buffer, look_at = bytearray(), 0.0
@@ -175,7 +175,7 @@ class WorkerProcess:
             said = f"held {held / 1e6:,.0f} MB, more than its limit of "
             raise self._lost("memory", request, f"{said}{limits.memory_bytes / 1e6:,.0f} MB")
 
-    def _crashed(self, request: Request, seconds: float) -> Lost:
+    def _crashed(self, request: Request, seconds: float) -> LostWorkerError:
         """Say how it ended; its output ends a little before it does."""
         patience = time.monotonic() + PATIENCE_S
         while self.alive and time.monotonic() < patience:
@@ -191,14 +191,14 @@ class WorkerProcess:
             how = f"ended with exit status {code}"
         return self._lost("crashed", request, f"{how} after {seconds:.1f} s")
 
-    def _lost(self, status: Status, request: Request, said: str) -> Lost:
+    def _lost(self, status: Status, request: Request, said: str) -> LostWorkerError:
         last = _tail(self._log)
         error = WorkerError(
             f"the worker '{self.name}' that ran {request.job.name} {said}",
             where=request.job.id,
             hint=f"its last words: {last}" if last else "it left no word",
         )
-        return Lost(status, error)
+        return LostWorkerError(status, error)
 
 
 def _environment() -> dict[str, str]:

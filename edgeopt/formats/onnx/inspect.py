@@ -115,6 +115,25 @@ def macs_by_node(model: ModelProto) -> Iterator[tuple[NodeProto, int | None]]:
 
 def _shapes(model: ModelProto) -> dict[str, list[int]]:
     """Known shapes by tensor name, the batch set to one sample."""
+    try:
+        graph = onnx.shape_inference.infer_shapes(_of_one_sample(model), data_prop=True).graph
+    except Exception:  # a node that inference cannot read; what is known stands
+        return {}
+    found = {tensor.name: list(tensor.dims) for tensor in graph.initializer}
+    for value in (*graph.value_info, *graph.input, *graph.output):
+        if value.type.tensor_type.HasField("shape"):
+            dims = value.type.tensor_type.shape.dim
+            if all(dim.HasField("dim_value") for dim in dims):
+                found.setdefault(value.name, [dim.dim_value for dim in dims])
+    for node in (each for each in graph.node if each.op_type == "Constant"):
+        for tensor in (each.t for each in node.attribute if each.HasField("t")):
+            found.setdefault(node.output[0], list(tensor.dims))
+    return found
+
+
+def _of_one_sample(model: ModelProto) -> ModelProto:
+    """A copy with a batch of 1, without shapes that were written for another; what is stored in
+    other files is an input."""
     one = ModelProto()
     one.CopyFrom(model)
     del one.graph.value_info[:]
@@ -131,23 +150,7 @@ def _shapes(model: ModelProto) -> dict[str, list[int]]:
     kept = [t for t in one.graph.initializer if t.data_location != TensorProto.EXTERNAL]
     del one.graph.initializer[:]
     one.graph.initializer.extend(kept)
-    try:
-        one = onnx.shape_inference.infer_shapes(one, data_prop=True)
-    except Exception:  # a node that inference cannot read; what is known stands
-        return {}
-    graph = one.graph
-    found = {tensor.name: list(tensor.dims) for tensor in graph.initializer}
-    for value in (*graph.value_info, *graph.input, *graph.output):
-        if value.type.tensor_type.HasField("shape"):
-            dims = value.type.tensor_type.shape.dim
-            if all(dim.HasField("dim_value") for dim in dims):
-                found.setdefault(value.name, [dim.dim_value for dim in dims])
-    for node in graph.node:
-        if node.op_type == "Constant":
-            for attribute in node.attribute:
-                if attribute.HasField("t"):
-                    found.setdefault(node.output[0], list(attribute.t.dims))
-    return found
+    return one
 
 
 Rule = Callable[[NodeProto, Callable[[str], Shape]], int]

@@ -140,6 +140,14 @@ def first_size(document: Any) -> dict[str, Any]:
     raise AssertionError("no symbolic size")
 
 
+def first_node(document: Any) -> dict[str, Any]:
+    node: dict[str, Any] = document["graph_module"]["graph"]["nodes"][0]
+    return node
+
+
+CALLED = {"function": "torch.hub.os.mkdir", "file operator": "torch.ops.aten.from_file"}
+
+
 def crafted(kind: str, mark: Path) -> Change:
     """A change that writes ``mark`` when the archive is loaded or run in the usual way."""
     model, weights = "models/model.json", "data/weights/model_weights_config.json"
@@ -165,22 +173,11 @@ def crafted(kind: str, mark: Path) -> Change:
         elif kind == "name":
             text = members[model].decode()
             members[model] = text.replace('"p_line_bias"', json.dumps(f"p=[{code}]")).encode()
-        elif kind == "function":
-
-            def call(document: Any) -> None:
-                document["graph_module"]["graph"]["nodes"][0]["target"] = "torch.hub.os.mkdir"
-
-            edited(members, model, call)
-        elif kind == "file operator":
-
-            def call(document: Any) -> None:
-                document["graph_module"]["graph"]["nodes"][0]["target"] = "torch.ops.aten.from_file"
-
-            edited(members, model, call)
-        elif kind == "native code":
-            members["data/aotinductor/model/x.so"] = b"\x7fELF"
+        elif kind in CALLED:
+            edited(members, model, lambda d: first_node(d).update(target=CALLED[kind]))
         else:
-            raise AssertionError(kind)
+            assert kind == "native code"
+            members["data/aotinductor/model/x.so"] = b"\x7fELF"
 
     return change  # fmt: skip
 
