@@ -22,8 +22,14 @@ from edgeopt.schema.errors import PassError
 from edgeopt.step import PassContext
 from edgeopt.training import Batch, Samples, Score, fit, samples_of, validation
 from edgeopt.training.calls import called
+from edgeopt.training.distillation_losses import (
+    Kind,
+    distillation_loss,
+    kind_of,
+    known_answers,
+    nearness,
+)
 from edgeopt.training.layers import pairs_of
-from edgeopt.training.lessons import Kind, kind_of, known_answers, lesson, nearness
 from edgeopt.training.losses import all_outputs, labels_fit
 from edgeopt.training.objective import lay_out, weights_digest
 
@@ -133,7 +139,7 @@ def _loss(
         known = known_answers(teacher, samples, ctx.progress)
     nameless = kind == "embedding" and samples.classes  # who it is, not where it lies
     alone = not samples.targets or nameless or not _taught_by_labels(step, student, samples, ctx)
-    return lesson(
+    return distillation_loss(
         teacher,
         kind=kind,
         temperature=step.temperature,

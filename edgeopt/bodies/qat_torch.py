@@ -16,7 +16,7 @@ from edgeopt.schema.errors import PassError
 from edgeopt.step import PassContext
 from edgeopt.training import Samples, fit, samples_of, supervised, validation
 from edgeopt.training.calls import called
-from edgeopt.training.lessons import kind_of, known_answers, lesson, nearness
+from edgeopt.training.distillation_losses import distillation_loss, kind_of, known_answers, nearness
 from edgeopt.training.losses import all_outputs, labels_fit
 from edgeopt.training.objective import weights_digest
 
@@ -89,7 +89,7 @@ def _loss(step: Qat, made: Any, samples: Samples, ctx: PassContext) -> Any:
             hint="say 'soft: 0' to train on labels alone",
         )
     known = None if step.augmented else known_answers(teacher, samples, ctx.progress)
-    return lesson(
+    return distillation_loss(
         teacher,
         kind=kind_of(samples),
         temperature=step.temperature,

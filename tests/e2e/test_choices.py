@@ -48,7 +48,10 @@ def optimized(project: Project, code: int, *args: str) -> dict[str, Any]:
 
 def test_the_chosen_file_is_what_the_result_says(project: Project) -> None:
     target = optimized(project, 0)
-    assert target["verdict"] == "chosen" and "meets the constraints on the test split" in target["sentence"]
+    assert (
+        target["verdict"] == "chosen"
+        and "meets the constraints on the test split" in target["sentence"]
+    )
     chosen = next(c for c in target["candidates"] if c["id"] == target["chosen"])
     assert "quantize-int8" in chosen["label"], "the objective is the size"
     path = project.folder / "out" / target["path"]

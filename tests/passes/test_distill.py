@@ -21,7 +21,7 @@ from edgeopt.formats import format_named
 from edgeopt.passes import PruneUnstructured
 from edgeopt.passes.distill_torch import Distill
 from edgeopt.schema.errors import PassError
-from edgeopt.training.lessons import attention_map, output_loss
+from edgeopt.training.distillation_losses import attention_map, output_loss
 
 MODEL = Path(__file__).parents[2] / "models" / "fashion_mnist"
 QUICK = {"epochs": 2, "batch": 32, "lr": 0.05, "ema": 0.9}

@@ -76,7 +76,7 @@ def attention_map(features: Any, axis: int) -> Any:
     return functional.normalize(features.float().square().mean(axis).flatten(1))
 
 
-def lesson(
+def distillation_loss(
     teacher: Any,
     *,
     kind: Kind,
@@ -95,7 +95,7 @@ def lesson(
     features or attention beside both. ``known`` are the teacher's outputs for all samples, or
     None to ask it at each step, as augmented samples need.
     """
-    return _lesson_kind()(
+    return DistillationLoss(
         teacher, kind, temperature, soft, smoothing, method, weight, pairs,
         _projections(pairs, seed) if method == "features" else torch.nn.ModuleList(), known,
     )  # fmt: skip
@@ -112,60 +112,59 @@ def _projections(pairs: Sequence[Pair], seed: int) -> Any:
         )
 
 
-def _lesson_kind() -> Any:
-    class Lesson(torch.nn.Module):
-        def __init__(
-            self, teacher: Any, kind: Kind, temperature: float, soft: float, smoothing: float,
-            method: Method, weight: float, pairs: Sequence[Pair], projections: Any, known: Any,
-        ) -> None:  # fmt: skip
-            super().__init__()
-            self._held = (teacher, known)  # in a tuple: neither trained nor saved
-            self.kind, self.temperature, self.soft, self.smoothing = (
-                kind, temperature, soft, smoothing,
-            )  # fmt: skip
-            self.method, self.weight, self.pairs = method, weight, pairs
-            self.projections = projections
+class DistillationLoss(torch.nn.Module):
+    """The loss of a batch: of the teacher's outputs, of labels, and of layers beside both."""
 
-        def forward(self, module: Any, batch: Batch) -> Any:
-            names = [pair.student for pair in self.pairs]
-            with tapped(module, names) as mine:
-                outputs = all_outputs(module(**batch.inputs))
-            theirs, answers = self._taught(batch)
-            scores = {t.position for t in batch.targets} or {0}
-            loss = self.soft * answers_loss(outputs, answers, self.kind, self.temperature, scores)
-            if batch.labels is not None and self.soft < 1:
-                hard = targets_loss(outputs, batch, self.smoothing)
-                loss = loss + (1 - self.soft) * hard
-            for pair, projection in zip(self.pairs, self._maps(), strict=True):
-                gap = self._gap(mine[pair.student], theirs[pair.teacher], pair, projection)
-                loss = loss + self.weight * gap / len(self.pairs)
-            told = {} if self.kind == "embedding" else accuracies_of(outputs, batch)
-            return loss, told
+    def __init__(
+        self, teacher: Any, kind: Kind, temperature: float, soft: float, smoothing: float,
+        method: Method, weight: float, pairs: Sequence[Pair], projections: Any, known: Any,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        self._held = (teacher, known)  # in a tuple: neither trained nor saved
+        self.kind, self.temperature, self.soft, self.smoothing = (
+            kind, temperature, soft, smoothing,
+        )  # fmt: skip
+        self.method, self.weight, self.pairs = method, weight, pairs
+        self.projections = projections
 
-        def _maps(self) -> Any:
-            return self.projections if self.method == "features" else [None] * len(self.pairs)
+    def forward(self, module: Any, batch: Batch) -> Any:
+        names = [pair.student for pair in self.pairs]
+        with tapped(module, names) as mine:
+            outputs = all_outputs(module(**batch.inputs))
+        theirs, answers = self._taught(batch)
+        scores = {t.position for t in batch.targets} or {0}
+        loss = self.soft * answers_loss(outputs, answers, self.kind, self.temperature, scores)
+        if batch.labels is not None and self.soft < 1:
+            hard = targets_loss(outputs, batch, self.smoothing)
+            loss = loss + (1 - self.soft) * hard
+        for pair, projection in zip(self.pairs, self._maps(), strict=True):
+            gap = self._gap(mine[pair.student], theirs[pair.teacher], pair, projection)
+            loss = loss + self.weight * gap / len(self.pairs)
+        told = {} if self.kind == "embedding" else accuracies_of(outputs, batch)
+        return loss, told
 
-        def _taught(self, batch: Batch) -> tuple[Mapping[str, Any], list[Any]]:
-            """The teacher's layers and outputs for a batch."""
-            teacher, known = self._held
-            device = next(iter(batch.inputs.values())).device
-            if known is not None:
-                return {}, [each[batch.index].to(device) for each in known]
-            names = [pair.teacher for pair in self.pairs]
-            with torch.no_grad(), tapped(teacher.to(device).eval(), names) as seen:
-                answers = all_outputs(asked(teacher, batch.inputs))
-            return seen, answers
+    def _maps(self) -> Any:
+        return self.projections if self.method == "features" else [None] * len(self.pairs)
 
-        def _gap(self, mine: Any, theirs: Any, pair: Pair, projection: Any) -> Any:
-            axis = pair.axis
-            if self.method == "attention":
-                gap = attention_map(mine, pair.channels) - attention_map(theirs, pair.channels)
-                return gap.square().sum(1).mean()
-            if axis is not None:
-                mine = projection(mine.movedim(axis, -1)).movedim(-1, axis)
-            return functional.mse_loss(mine.float(), theirs.float())
+    def _taught(self, batch: Batch) -> tuple[Mapping[str, Any], list[Any]]:
+        """The teacher's layers and outputs for a batch."""
+        teacher, known = self._held
+        device = next(iter(batch.inputs.values())).device
+        if known is not None:
+            return {}, [each[batch.index].to(device) for each in known]
+        names = [pair.teacher for pair in self.pairs]
+        with torch.no_grad(), tapped(teacher.to(device).eval(), names) as seen:
+            answers = all_outputs(asked(teacher, batch.inputs))
+        return seen, answers
 
-    return Lesson
+    def _gap(self, mine: Any, theirs: Any, pair: Pair, projection: Any) -> Any:
+        axis = pair.axis
+        if self.method == "attention":
+            gap = attention_map(mine, pair.channels) - attention_map(theirs, pair.channels)
+            return gap.square().sum(1).mean()
+        if axis is not None:
+            mine = projection(mine.movedim(axis, -1)).movedim(-1, axis)
+        return functional.mse_loss(mine.float(), theirs.float())
 
 
 def nearness(teacher: Any, samples: Samples, kind: Kind) -> Callable[[Any], Score]:
