@@ -113,7 +113,7 @@ def _headline(target: TargetResult, folder: str, result: Result) -> RenderableTy
         for label, text in _feeding(target):
             grid.add_row(label, _text(text))
         made = [("converted", _converted(candidate)), ("pruned to", pruned_to(candidate)),
-                ("run with", settings(target, candidate)), ("answers", answers(candidate)),
+                ("run with", settings(target, candidate)), ("parity", answers(candidate)),
                 ("runners-up", runners_up(target, folder))]  # fmt: skip
         for label, text in made:
             if text:
