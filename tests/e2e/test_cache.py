@@ -66,9 +66,10 @@ def _library_version(project: Project) -> None:
 def _comment_in_the_factory(project: Project) -> None:
     project.edit("net.py", "def resnet()", "# the network\ndef resnet()")
     result = project.optimize()
-    source = {id for id in result["jobs"]["ran"] if id.startswith("score:") and id.endswith("open")}
+    scored = (id for id in result["jobs"]["ran"] if id.startswith("score:"))
+    source = {id for id in scored if id.endswith(":source")}
     assert len(source) == 2
-    assert ran(result) == {"open", "check:source", EXPORT, f"check:{EXPORT}", *source}
+    assert ran(result) == {"source", "check:source", EXPORT, f"check:{EXPORT}", *source}
 
 
 def _line_in_the_factory(project: Project) -> None:
@@ -78,7 +79,7 @@ def _line_in_the_factory(project: Project) -> None:
     result = project.optimize()
     done = ran(result)
     passes = {EXPORT, SIMPLE, *INT8}
-    assert {"open", *passes, *(f"check:{id}" for id in passes), *scores(*passes)} <= done
+    assert {"source", *passes, *(f"check:{id}" for id in passes), *scores(*passes)} <= done
     assert not done & (LOADS | {"data:overlap"})
     assert not any(id.startswith("tensors:") for id in done)
 
