@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from edgeopt.answers.outputs import Array
-from edgeopt.answers.profile import STEPS, Profile
+from edgeopt.answers.profile import Profile
 from edgeopt.answers.sums import joined
 
 LEAD = 0.5  # of the spread of scores over samples
@@ -89,7 +89,7 @@ def choices(mine: Array, theirs: Array, source: Profile) -> Iterator[Choices]:
         one, two = (np.take(each, kept, axis) for each in (a, b))
         name = "" if kept is main else source.channel(axis, int(kept[0])).name
         if len(kept) > 1 and not (two.ndim == 2 and _are_several(two)):
-            yield _highest(one, two, axis, (source.high - source.low) / STEPS)
+            yield _highest(one, two, axis, source.step)
         limit = _threshold(two)
         if limit is not None:
             yield _sided(name, one, two, limit)

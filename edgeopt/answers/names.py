@@ -73,8 +73,8 @@ def lost(name: str, wrong: Array, theirs: Array, most: float = 0.5) -> Iterator[
     yield from _lost(name, wrong, theirs, most)
     for axis in range(1, theirs.ndim):
         side = _are_maps(theirs) and axis >= theirs.ndim - 2
-        most_channels = MOST_CHANNELS if theirs.size > SMALL else theirs.size
-        if not side and 1 < theirs.shape[axis] <= most_channels:
+        few = theirs.shape[axis] <= MOST_CHANNELS or theirs.size <= SMALL
+        if few and not side and theirs.shape[axis] > 1:
             for index in range(theirs.shape[axis]):
                 told = joined(name, f"channel {index} of axis {axis}")
                 bad, held = (np.take(each, index, axis=axis) for each in (wrong, theirs))

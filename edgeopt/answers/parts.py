@@ -12,18 +12,16 @@ from edgeopt.answers.decisions import UNCLEAR
 from edgeopt.answers.masks import side_of
 from edgeopt.answers.outputs import Array, blocks
 from edgeopt.answers.profile import CELLS, Group, Profile
-from edgeopt.answers.structure import gathered
+from edgeopt.answers.structure import EVENTS, RARE, STRAY, gathered
 from edgeopt.answers.sums import Judged, Sums, joined
 from edgeopt.answers.views import View, views
 from edgeopt.stats.proportions import wilson
 
-STRAY = 0.5  # of the source's energy, 3 dB: an error that is looked at by itself
 ODD = 100.0  # times the median error of samples: that of one that is lost, where others are not
 FLIPPED = 0.05  # share of clear decisions that fall otherwise by accident
 MISSED = 0.2  # of those for one class or side
 MANY = 64  # values of a vector, for them to be places
 USUAL = 2.0  # times the median error of places
-EVENTS, RARE = 5, 0.01  # samples lost, and the share of all that are no accident
 
 
 def judged(mine: Array, theirs: Array, source: Profile) -> Iterator[Judged]:

@@ -97,6 +97,11 @@ class Profile:
         found: Array = shaped.sum(axis=(0, *others))
         return found
 
+    @property
+    def step(self) -> float:
+        """One step of 8 bits over the range of all values."""
+        return (self.high - self.low) / STEPS
+
     @cached_property
     def steps(self) -> Array:
         """Of each value of a sample, one step of 8 bits over the range of its group."""

@@ -32,12 +32,11 @@ EVENTS, RARE = 5, 0.01  # samples, and the share that is no accident
 
 class Sides(NamedTuple):
     """The source's values, centred and scaled, and the candidate's error, (n, ...) each; and of
-    each value of a sample the square of a step of 8 bits, on that scale, and the scale."""
+    each value of a sample the square of a step of 8 bits, on that scale."""
 
     values: Array
     errors: Array
     step: Array
-    scale: Array
 
 
 def gathered(mine: Array, theirs: Array, source: Profile) -> Iterator[Judged]:
@@ -52,19 +51,18 @@ def gathered(mine: Array, theirs: Array, source: Profile) -> Iterator[Judged]:
     errors = (a - b).reshape(shape) / source.scale
     if not errors.any() or len(b) < EVENTS:
         return
-    sides = Sides(values, errors, np.square(source.steps / source.scale), source.scale)
+    sides = Sides(values, errors, np.square(source.steps / source.scale))
     channels = class_axis(source)
-    raw, one = [each * source.scale for each in (values, errors)], np.ones_like(source.scale)
-    plain = Sides(raw[0], raw[1], np.square(source.steps), one)
+    plain = Sides(values * source.scale, errors * source.scale, np.square(source.steps))
     for axis in range(1, values.ndim):
         if 1 < values.shape[axis] <= MOST_CHANNELS:  # places have one unit, channels may not
             yield from _combinations(sides if axis == channels else plain, axis)
     yield from _samples(sides)
     for index in _amounts(b.reshape(shape), channels):
         c, e = (np.take(each, [index], channels) for each in (values, errors))
-        own = (np.take(each, [index], channels - 1) for each in (sides.step, sides.scale))
-        yield from _samples(Sides(c, e, *own), source.channel(channels, index).name)
-    yield from _tiles(sides, channels)
+        step = np.take(sides.step, [index], channels - 1)
+        yield from _samples(Sides(c, e, step), source.channel(channels, index).name)
+    yield from _tiles(sides, plain, channels)
 
 
 def shared(mine: Sequence[Array], theirs: Sequence[Array]) -> Iterator[Judged]:
@@ -78,7 +76,7 @@ def shared(mine: Sequence[Array], theirs: Sequence[Array]) -> Iterator[Judged]:
         return
     scale = np.maximum(spread, width * FLOOR)
     values, errors = (b - b.mean(axis=0)) / scale, (a - b) / scale
-    sides = Sides(values, errors, np.square(width / STEPS / scale), scale)
+    sides = Sides(values, errors, np.square(width / STEPS / scale))
     yield from _combinations(sides, 1)
 
 
@@ -145,12 +143,12 @@ def _odd(mine: Array, others: Array) -> bool:
     return all(of(mine) > OTHER * of(others) for of in (np.mean, np.median))
 
 
-def _tiles(sides: Sides, channels: int) -> Iterator[Judged]:
+def _tiles(sides: Sides, plain: Sides, channels: int) -> Iterator[Judged]:
     """Parts of a sample, of neighbours along its axes, that alone are wrong: always, or now and
     then in one place or another. An error is held against others of its channel as it is, not
-    scaled: what hardly varies is no place where an error is gathered."""
-    scaled = (sides.values, sides.errors, sides.errors * sides.scale)
-    c2, e2, raw = (pooled(np.square(each), TILES, channels) for each in scaled)
+    scaled (``plain``): what hardly varies is no place where an error is gathered."""
+    looked_at = (sides.values, sides.errors, plain.errors)
+    c2, e2, raw = (pooled(np.square(each), TILES, channels) for each in looked_at)
     shape, others = c2.shape[1:], tuple(each for each in range(c2.ndim) if each != channels)
     usual = np.median(raw.mean(axis=0, keepdims=True), axis=others, keepdims=True)
     odd = (raw.mean(axis=0) > ODD * usual).ravel()

@@ -14,7 +14,7 @@ import numpy as np
 
 from edgeopt.answers.masks import filled, side_of
 from edgeopt.answers.outputs import Array
-from edgeopt.answers.profile import STEPS, Profile, profiled
+from edgeopt.answers.profile import Profile, profiled
 
 LARGER = 4.0  # how much larger a variance is, that hides another
 MIDDLE = (0.1, 0.9)
@@ -38,7 +38,6 @@ def views(mine: Array, theirs: Array, source: Profile) -> Iterator[View]:
         return
     shape = (len(theirs), *source.mean.shape)
     a, b = (np.asarray(each, np.float64).reshape(shape) for each in (mine, theirs))
-    step = (source.high - source.low) / STEPS
     for axes in dict.fromkeys([*((axis,) for axis in range(1, b.ndim)), tuple(range(1, b.ndim))]):
         if max(shape[axis] for axis in axes) == 1:
             continue
@@ -48,7 +47,7 @@ def views(mine: Array, theirs: Array, source: Profile) -> Iterator[View]:
             other = a - a.mean(axis=axes, keepdims=True)
             along = f" along axis {axes[0]}" if len(axes) < b.ndim - 1 else ""
             told = f"the differences between its values{along}"
-            yield View(told, other, apart, profiled(apart, step))
+            yield View(told, other, apart, profiled(apart, source.step))
     if source.low >= 0 and source.high <= 1:
         return  # scores near others of their kind decide nothing
     if len(b) >= FEWEST:
@@ -58,7 +57,7 @@ def views(mine: Array, theirs: Array, source: Profile) -> Iterator[View]:
         if skewed:
             yield View("the middle 80% of samples", np.clip(a, low, high), inner, profiled(inner))
         if skewed or (low.min() > 0 and float(np.median(high / low)) > DECADES):
-            one, two = (np.arcsinh((each - np.median(b, axis=0)) / step) for each in (a, b))
+            one, two = (np.arcsinh((each - np.median(b, axis=0)) / source.step) for each in (a, b))
             yield View("orders of magnitude", one, two, profiled(two))
     far = side_of(theirs)
     if far is not None:

@@ -47,16 +47,13 @@ def _told(error: dict[str, str]) -> str:
 def praised(standings: Standings, chosen: str) -> str:
     """What is proven of the chosen, against all that meet the constraints or may meet them."""
     rivals = []
-    for id in standings.standing_as("feasible", "pending"):
+    for id in standings.order(standings.standing_as("feasible", "pending")):
         if id != chosen:
             figures = standings.in_one_kind_of_race(chosen, id)
             sizes = standings.size(chosen), standings.size(id)
             smaller = None if sizes[0] == sizes[1] else sizes[0] < sizes[1]
             proven = standings.proven(chosen, id)
-            theirs = figures[1]
-            raced = None not in figures
-            value = theirs.value if theirs is not None else 0.0
-            rivals.append(Rival(standings.name(id), proven, smaller, raced, value))
+            rivals.append(Rival(standings.name(id), proven, smaller, None not in figures))
     terms = standings.terms
     return praise(standings.name(chosen), terms.objective, rivals, terms.quick)
 

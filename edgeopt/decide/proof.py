@@ -26,7 +26,6 @@ class Rival(NamedTuple):
     proof: Proof  # that the chosen is better
     smaller: bool | None  # whether the chosen is; None where both are of one size
     raced: bool  # whether its objective was measured at all
-    value: float = 0.0  # its figure of the objective, from a race as the chosen had one, too
 
 
 def is_raced(objective: str) -> bool:
@@ -75,13 +74,13 @@ def proof(
 def praise(name: str, objective: str, rivals: Sequence[Rival], quick: bool = False) -> str:
     """What may be said of the chosen: that it is the best measured only where that is proven.
 
-    ``quick``: all of its races were short.
+    The first of ``rivals`` are named, so the nearest come first. ``quick``: all of its races were
+    short.
     """
     where = " in short races" if quick and is_raced(objective) else ""
     short = where and f",{where}"
     ties = [rival for rival in rivals if rival.proof == "tie"]
-    near = sorted((each for each in rivals if each.proof == "open" and each.raced), key=_first)
-    level = [rival.name for rival in near]
+    level = [rival.name for rival in rivals if rival.proof == "open" and rival.raced]
     absent = [rival.name for rival in rivals if rival.proof == "open" and not rival.raced]
     if not ties and not level and not absent:
         return f"{name} is the best measured artifact by {objective}{short}"
@@ -104,10 +103,6 @@ def praise(name: str, objective: str, rivals: Sequence[Rival], quick: bool = Fal
     if absent:
         parts.append(f"not compared with {_listed(absent)}, for want of time")
     return f"{name} is {'; '.join(parts)}"
-
-
-def _first(rival: Rival) -> float:
-    return rival.value
 
 
 def lost_to(

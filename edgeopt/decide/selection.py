@@ -140,7 +140,7 @@ class Selection(Asking):
 
     def _count(self) -> list[Step]:
         """Every feasible candidate is counted once, beside the reference."""
-        text = f"Counting the instructions of {len(self._contenders)} candidates"
+        text = f"Counting the instructions of {counted(len(self._contenders), 'candidate')}"
         races = self._against_reference(self._contenders, self.terms.protocol)
         return [Announce(text, len(self._contenders)), *self._race("count", races)]
 
