@@ -129,10 +129,14 @@ def test_a_row_s_time_and_ratio_are_of_one_race(folder: Path) -> None:
         time, ratio = (candidate.measurements[q] for q in ("latency.p50", "ratio.latency.p50"))
         if candidate is reference:
             assert (ratio.value, ratio.low, ratio.high) == (1.0, None, None)
-            beside = target.chosen if target.chosen != reference.id else None
-            if beside:
-                other = target.candidate(beside).measurements["latency.p50"]
-                assert time.samples == other.samples and "beside" in time.protocol
+            beside = target.candidate(target.chosen)
+            if beside is reference:  # then it is of its race with the nearest
+                (beside,) = (
+                    c for c in raced
+                    if c is not reference and c.measurements["latency.p50"].samples == time.samples
+                )  # fmt: skip
+            assert time.samples == beside.measurements["latency.p50"].samples
+            assert f"from its race against {beside.label}" in time.protocol
         else:
             assert time.samples == ratio.samples
 
