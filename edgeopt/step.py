@@ -11,13 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from functools import cache
-from importlib import import_module, metadata
+from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
 from typing import Any, ClassVar, NamedTuple, Protocol, Self
 
 from pydantic import BaseModel, ConfigDict
 
+from edgeopt.schema import plugged
 from edgeopt.schema.artifact import Description
 from edgeopt.schema.base import Noun
 from edgeopt.schema.errors import UsageError, did_you_mean
@@ -221,8 +222,8 @@ def _built_in() -> Iterator[type[Pass]]:
 
 
 def _plugged_in() -> Iterator[type[Pass]]:
-    for entry in metadata.entry_points(group="edgeopt.passes"):
-        loaded = entry.load()
+    for point in plugged.points("edgeopt.passes").values():
+        loaded = plugged.load(point)
         yield from [loaded] if isinstance(loaded, type) else _passes_of(loaded)
 
 

@@ -10,14 +10,17 @@ Comparison); others are found by the entry point groups ``edgeopt.views`` and
 from __future__ import annotations
 
 import sys
-from importlib import import_module, metadata
+from importlib import import_module
 from importlib.util import find_spec
 from pkgutil import iter_modules
 from typing import TYPE_CHECKING, Any
 
+from edgeopt.schema import plugged
 from edgeopt.schema.errors import UsageError, did_you_mean
 
 if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
     from edgeopt.schema.comparison import Comparison
     from edgeopt.schema.result import Result
 
@@ -50,23 +53,23 @@ def _view(name: str, kind: str) -> Any:
     known = _modules(kind)
     if name not in known:
         raise UsageError(f"unknown view '{name}'", hint=did_you_mean(name, known))
-    module = import_module(known[name])
+    place = known[name]
+    module = import_module(place) if isinstance(place, str) else plugged.load(place)
     if not callable(getattr(module, "draw", None)):
-        raise UsageError(f"the view '{name}' has no function draw(document)", where=known[name])
+        raise UsageError(f"the view '{name}' has no function draw(document)", where=module.__name__)
     return module
 
 
-def _modules(kind: str) -> dict[str, str]:
-    """Name of a view -> its module."""
+def _modules(kind: str) -> dict[str, str | EntryPoint]:
+    """Name of a view -> its module, or the entry point that brings it."""
     spec = find_spec(kind)
     folders = spec.submodule_search_locations if spec else None
-    found = {
+    built_in = {
         info.name.removesuffix(SUFFIX): f"{kind}.{info.name}"
         for info in iter_modules(folders)
         if info.name.endswith(SUFFIX)
     }
-    added = {entry.name: entry.value for entry in metadata.entry_points(group=kind)}
-    twice = sorted(set(found) & set(added))
-    if twice:
-        raise UsageError(f"there is a view '{twice[0]}' already", where=added[twice[0]])
-    return found | added
+    added = plugged.points(kind)
+    if twice := sorted(set(built_in) & set(added)):
+        raise UsageError(f"there is a view '{twice[0]}' already", where=added[twice[0]].value)
+    return {**built_in, **added}

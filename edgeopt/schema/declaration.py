@@ -7,13 +7,13 @@ Those of edgeopt lie in its own folders; another distribution brings one by an e
 from __future__ import annotations
 
 from collections.abc import Mapping
-from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from pydantic import ValidationError
 
+from edgeopt.schema import plugged
 from edgeopt.schema.base import Noun
 from edgeopt.schema.errors import UsageError
 
@@ -34,13 +34,10 @@ def packages(group: str) -> dict[str, Package]:
     Nothing of them is imported but the packages around them. Raises UsageError for a point that
     names no package, and for a name that stands twice.
     """
-    found: dict[str, Package] = {}
-    for entry in sorted(set(metadata.entry_points(group=group))):
-        where = f"the entry point '{entry.name}' of {group}"
-        if entry.name in found:
-            raise UsageError(f"two distributions bring {where}", hint="uninstall one")
-        found[entry.name] = Package(entry.value, _folder(entry.value, where))
-    return found
+    return {
+        name: Package(point.value, _folder(point.value, plugged.place(point)))
+        for name, point in plugged.points(group).items()
+    }
 
 
 def with_own(what: str, own: Mapping[str, Path], added: Mapping[str, Path]) -> dict[str, Path]:

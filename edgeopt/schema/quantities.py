@@ -11,9 +11,9 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cache
-from importlib import metadata
 from typing import Literal
 
+from edgeopt.schema import plugged
 from edgeopt.schema.errors import UsageError, did_you_mean
 
 Family = Literal[
@@ -243,10 +243,10 @@ def parts_of(total: str) -> dict[str, str]:
 
 
 def _plugged_in() -> Iterable[Quantity]:
-    for entry in metadata.entry_points(group=GROUP):
-        given = entry.load()
+    for point in plugged.points(GROUP).values():
+        given = plugged.load(point)
         for each in [given] if isinstance(given, Quantity) else given:
-            place = f"entry point '{entry.name}' of {GROUP}"
+            place = plugged.place(point)
             if not isinstance(each, Quantity):
                 raise UsageError(f"{place} gives a {type(each).__name__}, no Quantity")
             _check(each, place)

@@ -8,11 +8,11 @@ import threading
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from functools import cache
-from importlib import metadata
 from pathlib import Path
 from pkgutil import iter_modules
 from typing import TYPE_CHECKING, ClassVar, Protocol, cast
 
+from edgeopt.schema import plugged
 from edgeopt.schema.errors import UsageError, did_you_mean
 from edgeopt.schema.target import Target, TargetFacts
 from edgeopt.transport.file import stamp
@@ -95,8 +95,8 @@ def device_kind(kind: str) -> type[Device]:
     """The class of a kind. Raises UsageError for an unknown one."""
     found = _built_in(kind) if kind.isidentifier() else None
     if found is None:
-        entries = [e for e in metadata.entry_points(group=GROUP) if e.name == kind]
-        found = entries[0].load() if entries else None
+        point = plugged.points(GROUP).get(kind)
+        found = plugged.load(point) if point else None
     if found is None:
         hint = did_you_mean(kind, device_kinds())
         if kind == OFFLINE:
@@ -111,7 +111,7 @@ def device_kinds() -> tuple[str, ...]:
     spec = importlib.util.find_spec(GROUP)
     places = spec.submodule_search_locations if spec else None
     here = [info.name for info in iter_modules(places) if _built_in(info.name)]
-    return tuple(sorted({*here, *(e.name for e in metadata.entry_points(group=GROUP))}))
+    return tuple(sorted({*here, *plugged.points(GROUP)}))
 
 
 def _built_in(kind: str) -> object:
