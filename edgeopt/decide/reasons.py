@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from edgeopt.decide.choose import worst
 from edgeopt.decide.decision import Decision, told_error
-from edgeopt.decide.proof import lost_to, reference_lost_to
+from edgeopt.decide.proof import is_raced, lost_to, reference_lost_to
 from edgeopt.decide.standings import FINALISTS, Standings
-from edgeopt.schema.measurement import Measurement
+from edgeopt.schema.quantities import title_of
 from edgeopt.schema.result import CandidateStatus
 from edgeopt.schema.shown import whole
 
@@ -45,12 +45,23 @@ def _standing(standings: Standings, id: str, decision: Decision) -> tuple[Candid
     if decision.chosen is None or not record.raced:
         return "unmeasured", "not raced: the time limit was reached"
     if record.raced == "short" and not standings.terms.quick:
-        if id == standings.reference:
-            return "screened", f"{AGAINST}; not among the fastest {FINALISTS}"
-        told = _told(record.measured["ratio.latency.p50"])
-        ahead = f"not among the fastest {FINALISTS} in the short race"
-        return "screened", f"{ahead}, so not raced in full: {told}"
+        return "screened", _why_screened(standings, id)
     return "lost", _why_lost(standings, id, decision.chosen)
+
+
+def _why_screened(standings: Standings, id: str) -> str:
+    """Finalists are the first by the objective, whether it is speed or not."""
+    terms = standings.terms
+    speed = is_raced(terms.objective)
+    ahead = f"not among the {'fastest' if speed else 'best'} {FINALISTS}"
+    if not speed:
+        ahead += f" by {terms.objective}"
+    if id == standings.reference:
+        return f"{AGAINST}; {ahead}"
+    shown = terms.objective if speed else terms.ratio.removeprefix("ratio.")
+    ratio = whole(standings.ledger[id].measured[f"ratio.{shown}"])
+    place = " in the short race" if speed else ""
+    return f"{ahead}{place}, so not raced in full: {ratio} the reference's {title_of(shown)}"
 
 
 def _why_lost(standings: Standings, id: str, chosen: str) -> str:
@@ -60,7 +71,3 @@ def _why_lost(standings: Standings, id: str, chosen: str) -> str:
     if id == standings.reference and direct is not None:
         return reference_lost_to(objective, mine, theirs, proven)
     return lost_to(objective, mine, theirs, direct, proven)
-
-
-def _told(ratio: Measurement) -> str:
-    return f"{whole(ratio)} the reference's p50 latency"

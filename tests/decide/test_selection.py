@@ -398,3 +398,34 @@ def test_a_failed_winner_is_never_chosen_and_the_reference_never_races_itself_be
     if decision.verdict == "chosen":
         assert decision.chosen is not None
         assert play.ledger[decision.chosen].error is None
+
+
+@pytest.mark.parametrize(
+    ("objective", "reason"),
+    [
+        (
+            "latency.p50",
+            "not among the fastest 3 in the short race, so not raced in full: "
+            "0.90x (0.89 to 0.91x) the reference's p50 latency",
+        ),
+        (
+            "accuracy",
+            "not among the best 3 by accuracy, so not raced in full: "
+            "0.40x (0.39 to 0.41x) the reference's p50 latency",
+        ),
+    ],
+)
+def test_who_is_not_raced_in_full_is_told_by_what(objective: str, reason: str) -> None:
+    """Guards against "not among the fastest" where the most accurate are finalists."""
+    figures = {
+        "reference": REFERENCE,
+        **{f"slower {n}": candidate(0.9, 0.4 - n / 100) for n in range(3)},
+        "fast": candidate(0.4, 0.0),
+        "faster": candidate(0.3, 0.5),
+        "fastest": candidate(0.2, 0.6),
+    }
+    play = Play(figures, terms(objective=objective))
+    decision = play.run()
+    screened = "slower 2" if objective == "latency.p50" else "fast"
+    assert play.status(screened, decision) == "screened"
+    assert play.reason(screened, decision) == reason
