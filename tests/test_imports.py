@@ -6,13 +6,12 @@ import ast
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
-from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from pkgutil import iter_modules
 
 import pytest
+import structure
 
 import edgeopt
 from edgeopt import bodies
@@ -20,7 +19,6 @@ from edgeopt.module_pass import ModulePass
 from edgeopt.step import registry
 
 ROOT = Path(__file__).parents[1]
-PACKAGE = Path(edgeopt.__file__).parent
 HEAVY = {
     "numpy", "pydantic", "rich", "ruamel", "onnx", "onnxruntime", "onnxsim", "torch", "scipy",
     "jinja2", "psutil", "sympy", "platformdirs",
@@ -89,7 +87,9 @@ def test_what_a_pass_does_is_in_the_module_that_it_names() -> None:
     assert {f"edgeopt.bodies.{info.name}" for info in iter_modules(bodies.__path__)} == named
     for kind in kinds:
         assert kind.body.rpartition(".")[2] == kind.__module__.rpartition(".")[2]
-        functions = {n.name for n in _tree(kind.body).body if isinstance(n, ast.FunctionDef)}
+        functions = {
+            n.name for n in structure.tree(kind.body).body if isinstance(n, ast.FunctionDef)
+        }
         assert ("change" if issubclass(kind, ModulePass) else "run") in functions
 
 
@@ -99,7 +99,8 @@ def test_only_passes_on_modules_can_be_called_by_hand() -> None:
 
 
 def test_no_module_imports_itself_by_way_of_others() -> None:
-    graph = {name: set(_imports(name)) & set(_files()) - {name} for name in _files()}
+    names = set(structure.modules())
+    graph = {name: set(structure.imported(name)) & names - {name} for name in names}
     try:
         TopologicalSorter(graph).prepare()
     except CycleError as error:
@@ -109,7 +110,11 @@ def test_no_module_imports_itself_by_way_of_others() -> None:
 def test_imports_inside_functions_are_as_few_as_the_map_says() -> None:
     said = MOST.search((ROOT / "docs" / "architecture.md").read_text())
     assert said is not None
-    inside = [f"{name}:{node.lineno}" for name in _files() for node in _inside(_tree(name))]
+    inside = [
+        f"{name}:{node.lineno}"
+        for name in structure.modules()
+        for node in structure.imports_inside(structure.tree(name))
+    ]
     assert len(inside) <= int(said[1]), "\n".join(inside)
 
 
@@ -123,47 +128,3 @@ def test_public_names_are_sorted_and_there() -> None:
 def test_other_names_are_attribute_errors() -> None:
     with pytest.raises(AttributeError, match="no attribute 'optimise'"):
         _ = edgeopt.optimise
-
-
-@cache
-def _files() -> dict[str, Path]:
-    """Every module of the package, by name."""
-    found = {}
-    for path in sorted(PACKAGE.rglob("*.py")):
-        parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
-        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
-    return found
-
-
-@cache
-def _tree(name: str) -> ast.Module:
-    return ast.parse(_files()[name].read_text(encoding="utf-8"))
-
-
-def _inside(tree: ast.AST) -> set[ast.stmt]:
-    """The import statements inside functions."""
-    functions = [n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)]
-    return {n for f in functions for n in ast.walk(f) if isinstance(n, ast.Import | ast.ImportFrom)}
-
-
-def _statements(node: ast.AST) -> Iterator[ast.Import | ast.ImportFrom]:
-    """All imports, wherever they stand, but those for type checkers alone."""
-    for child in ast.iter_child_nodes(node):
-        if isinstance(child, ast.Import | ast.ImportFrom):
-            yield child
-        elif not (isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test)):
-            yield from _statements(child)
-
-
-def _imports(name: str) -> Iterator[str]:
-    """What a module imports, when it is loaded or later."""
-    whole = name.split(".")
-    package = whole if _files()[name].stem == "__init__" else whole[:-1]
-    for statement in _statements(_tree(name)):
-        if isinstance(statement, ast.Import):
-            yield from (alias.name for alias in statement.names)
-            continue
-        above = package[: len(package) - statement.level + 1] if statement.level else []
-        base = ".".join([*above, *([statement.module] if statement.module else [])])
-        for alias in statement.names:
-            yield f"{base}.{alias.name}" if f"{base}.{alias.name}" in _files() else base
