@@ -20,6 +20,7 @@ from edgeopt.answers.profile import Profile
 from edgeopt.answers.sums import joined
 
 LEAD = 0.5  # of the spread of scores over samples
+SURE = 4.0  # times that lead: no noise turns these
 UNCLEAR = -1
 WHOLE = 0.05  # off 1, where scores of classes are shares of one whole
 
@@ -39,7 +40,7 @@ def agreeing(mine: Array, theirs: Array, source: Profile) -> Iterator[tuple[str,
         yield "", same.mean(axis=1)
         return
     a, b = (np.asarray(each).reshape(len(each), *source.mean.shape) for each in (mine, theirs))
-    axis = class_axis(source)
+    axis = source.class_axis
     apart = [group for group in source.groups if group.mask is None]
     if a.ndim == 2 and _are_several(b):
         yield "", ((a > 0.5) == (b > 0.5)).mean(axis=1)
@@ -64,11 +65,12 @@ def agreeing(mine: Array, theirs: Array, source: Profile) -> Iterator[tuple[str,
 
 class Choices(NamedTuple):
     """What is chosen, in words, and what a source chooses, (n, ...): ``UNCLEAR`` where a small
-    error may choose otherwise; whether a candidate does, where it is clear."""
+    error may choose otherwise; whether a candidate does, where it is clear, and where sure."""
 
     told: str
     chosen: Array
     other: Array
+    surely: Array
 
 
 def choices(mine: Array, theirs: Array, source: Profile) -> Iterator[Choices]:
@@ -81,7 +83,7 @@ def choices(mine: Array, theirs: Array, source: Profile) -> Iterator[Choices]:
     if source.whole or not source.axes:
         return
     a, b = (np.asarray(each).reshape(len(each), *source.mean.shape) for each in (mine, theirs))
-    axis = class_axis(source)
+    axis = source.class_axis
     odd = source.axes[axis].odd
     main = np.flatnonzero(~odd)
     alone = [np.array([index]) for index in np.flatnonzero(odd)]
@@ -92,7 +94,7 @@ def choices(mine: Array, theirs: Array, source: Profile) -> Iterator[Choices]:
             yield _highest(one, two, axis, source.step)
         limit = _threshold(two)
         if limit is not None:
-            yield _sided(name, one, two, limit)
+            yield _sided(name, one, two, limit, axis)
     if source.low < 0 or source.high > 1:
         yield from _scores_beside(a, b)
 
@@ -102,17 +104,26 @@ def _highest(mine: Array, theirs: Array, axis: int, step: float) -> Choices:
     apart = theirs - theirs.mean(axis=axis, keepdims=True)
     least = max(step, LEAD * float(np.sqrt(apart.var(axis=0).mean())))
     best = np.partition(theirs, -2, axis=axis)
-    sure = np.take(best, -1, axis) - np.take(best, -2, axis) > least
+    lead = np.take(best, -1, axis) - np.take(best, -2, axis)
     tops = theirs.argmax(axis=axis)
-    other = (mine.argmax(axis=axis) != tops) & sure
-    return Choices("the highest value", np.where(sure, tops, UNCLEAR), other)
+    other = (mine.argmax(axis=axis) != tops) & (lead > least)
+    chosen = np.where(lead > least, tops, UNCLEAR)
+    return Choices("the highest value", chosen, other, other & (lead > SURE * least))
 
 
-def _sided(name: str, mine: Array, theirs: Array, limit: float) -> Choices:
-    least = LEAD * float(np.sqrt(theirs.var(axis=0).mean()))
-    sure, sides = np.abs(theirs - limit) > least, theirs > limit
-    other = ((mine > limit) != sides) & sure
-    return Choices(joined(name, f"the side of {limit:g}"), np.where(sure, sides, UNCLEAR), other)
+def _sided(name: str, mine: Array, theirs: Array, limit: float, axis: int) -> Choices:
+    """Distances are held against what the values of a channel vary by, between half of what all
+    do and that."""
+    variance = theirs.var(axis=0, keepdims=True)
+    usual = float(np.sqrt(variance.mean()))
+    others = tuple(each for each in range(theirs.ndim) if each != axis)
+    own = np.sqrt(variance.mean(axis=others, keepdims=True))
+    least = LEAD * np.clip(own, usual / 2, usual)
+    off, sides = np.abs(theirs - limit), theirs > limit
+    other = ((mine > limit) != sides) & (off > least)
+    chosen = np.where(off > least, sides, UNCLEAR)
+    told = joined(name, f"the side of {limit:g}")
+    return Choices(told, chosen, other, other & (off > SURE * least))
 
 
 def _scores_beside(mine: Array, theirs: Array) -> Iterator[Choices]:
@@ -124,20 +135,8 @@ def _scores_beside(mine: Array, theirs: Array) -> Iterator[Choices]:
         scores = np.flatnonzero((low >= 0) & (high <= 1) & (low < 0.5) & (high > 0.5))
         if len(scores):
             one, two = (np.take(each, scores, axis) for each in (mine, theirs))
-            yield _sided("scores from 0 to 1", one, two, 0.5)
+            yield _sided("scores from 0 to 1", one, two, 0.5, axis)
             return
-
-
-def class_axis(source: Profile) -> int:
-    """Which axis of (n, ...) answers the scores of classes lie along."""
-    shape = source.mean.shape
-    if len(shape) == 1 or (source.axes and source.axes[1].odd.any()):
-        return 1
-    if len(shape) == 2:
-        return 2
-    if len(shape) == 3 and (shape[0] == shape[1]) != (shape[1] == shape[2]):
-        return 3 if shape[0] == shape[1] else 1  # squares are images
-    return 1 if shape[0] <= shape[-1] else len(shape)
 
 
 def _are_several(scores: Array) -> bool:

@@ -9,6 +9,7 @@ import numpy as np
 
 from edgeopt.answers import decisions, names
 from edgeopt.answers.decisions import UNCLEAR
+from edgeopt.answers.ends import flattened
 from edgeopt.answers.masks import side_of
 from edgeopt.answers.outputs import Array, blocks
 from edgeopt.answers.profile import CELLS, Group, Profile
@@ -46,19 +47,24 @@ def judged(mine: Array, theirs: Array, source: Profile) -> Iterator[Judged]:
         yield from _slices(view, groups=False)
     if source.axes:
         yield from gathered(mine, theirs, source)
+        yield from flattened(mine, theirs, source)
     yield from _decided(mine, theirs, source)
     yield from _named(mine, theirs, source)
 
 
 def _decided(mine: Array, theirs: Array, source: Profile) -> Iterator[Judged]:
     """The decisions that are clear, where more than a few of them fall otherwise: all together, or
-    those for one class or side."""
-    for told, chosen, other in decisions.choices(mine, theirs, source):
+    those for one class or side; or where one of the surest does in more than a few samples, each
+    of which has many."""
+    for told, chosen, other, surely in decisions.choices(mine, theirs, source):
         if not other.any():
             continue
         sure, wrong = (
             each.reshape(len(each), -1).sum(axis=1) for each in (chosen != UNCLEAR, other)
         )
+        hit = surely.reshape(len(surely), -1).any(axis=1)
+        if hit.sum() >= EVENTS and wilson(int(hit.sum()), len(hit))[0] > MISSED:
+            yield names.counted(f"the surest decisions by {told}", np.ones(len(hit)), hit)
         samples = int((sure > 0).sum())
         share = float(wrong.sum() / sure.sum())
         if samples >= EVENTS and wilson(round(share * samples), samples)[0] > FLIPPED:
@@ -118,7 +124,7 @@ def _slices(view: View, *, groups: bool) -> Iterator[Judged]:
         if groups:
             strays |= told.odd
         strays &= noise > source.along(_explained(view), axis)
-        places = source.mean.ndim > 1 and axis != decisions.class_axis(source)
+        places = source.mean.ndim > 1 and axis != source.class_axis
         if axis == CELLS or places or len(told.spread) > MANY:
             strays &= raw > USUAL * np.median(raw)
         for index in np.flatnonzero(strays):

@@ -30,6 +30,7 @@ FLAT = 0.1  # of the largest value: what counts as the spread of an output that 
 STEPS = 255  # of 8 bits over a range
 CELLS = 0  # in place of an axis: each value of a sample by itself
 MOST_CELLS = 1024
+SIDE, LONGEST = 16, 4  # of (n, h, w) for it to be a map: its shorter side, and times the other
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,33 @@ class Profile:
         found: Array = shaped.sum(axis=(0, *others))
         return found
 
+    @cached_property
+    def class_axis(self) -> int:
+        """Which axis of (n, ...) answers the scores of classes lie along, as ``decisions`` says."""
+        shape = self.mean.shape
+        if len(shape) == 1 or (self.axes and self.axes[1].odd.any()):
+            return 1
+        if len(shape) == 2:
+            return 2
+        if len(shape) == 3 and (shape[0] == shape[1]) != (shape[1] == shape[2]):
+            return 3 if shape[0] == shape[1] else 1  # squares are images
+        return 1 if shape[0] <= shape[-1] else len(shape)
+
+    @cached_property
+    def least_seen(self) -> dict[int, Array]:
+        """By axis of places of a map, and of cells, the step below which no 8 bits show what each
+        slice varies by, (d,): of all values, or of their own level where that is less."""
+        shape = self.mean.shape
+        plain_map = len(shape) == 2 and min(shape) >= SIDE and max(shape) <= LONGEST * min(shape)
+        places = set(self.axes) - {self.class_axis} if len(shape) > 2 else set()
+        if plain_map:
+            places = set(self.axes)
+        size, shown = np.abs(self.mean)[np.newaxis], {}
+        for axis in places:
+            level = self.along(size, axis) * len(self.axes[axis].spread) / self.mean.size
+            shown[axis] = np.minimum(self.high - self.low, level) / STEPS
+        return shown
+
     @property
     def step(self) -> float:
         """One step of 8 bits over the range of all values."""
@@ -109,8 +137,8 @@ class Profile:
         for axis in set(self.axes) - {CELLS}:
             told = self.axes[axis]
             shape = [-1 if each == axis - 1 else 1 for each in range(self.mean.ndim)]
-            width = np.where(told.odd, told.width, np.inf).reshape(shape)
-            found = np.minimum(found, width)
+            width = np.maximum(told.width, STEPS * self.least_seen.get(axis, 0.0))
+            found = np.minimum(found, np.where(told.odd, width, np.inf).reshape(shape))
         return np.maximum(found / STEPS, self.least)
 
     def channel(self, axis: int, index: int) -> Group:

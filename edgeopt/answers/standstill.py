@@ -16,7 +16,9 @@ def check_moves(name: str, mine: Array, source: Profile) -> None:
 
     It does where it varies by less than ``STILL`` of what the source's varies by, and the source's
     is no rare event: it moves in at least 5% of the samples. Single values that vary by less than
-    two steps of 8 bits over their group's range are left out.
+    two steps of 8 bits over their group's range are left out, and so are rows, columns and single
+    values of maps that vary by less than that over all values and over their own level, as the sky
+    of a depth map does.
     """
     if len(mine) < 2 or not source.axes:
         return
@@ -25,6 +27,8 @@ def check_moves(name: str, mine: Array, source: Profile) -> None:
         stands = told.moves & (own < STILL * told.spread)
         if axis == CELLS:
             stands &= told.spread > 2 * source.steps.ravel()
+        if axis in source.least_seen:
+            stands &= told.spread > 2 * source.least_seen[axis]
         still = np.flatnonzero(stands)
         if not len(still):
             continue

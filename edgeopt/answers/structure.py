@@ -13,7 +13,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from edgeopt.answers.decisions import class_axis
 from edgeopt.answers.outputs import Array
 from edgeopt.answers.profile import FLOOR, STEPS, Profile
 from edgeopt.answers.sums import Judged, Sums, joined, pooled
@@ -52,7 +51,7 @@ def gathered(mine: Array, theirs: Array, source: Profile) -> Iterator[Judged]:
     if not errors.any() or len(b) < EVENTS:
         return
     sides = Sides(values, errors, np.square(source.steps / source.scale))
-    channels = class_axis(source)
+    channels = source.class_axis
     plain = Sides(values * source.scale, errors * source.scale, np.square(source.steps))
     for axis in range(1, values.ndim):
         if 1 < values.shape[axis] <= MOST_CHANNELS:  # places have one unit, channels may not

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edgeopt.answers.decisions import class_axis, decides
+from edgeopt.answers.decisions import decides
 from edgeopt.answers.profile import profile
 from edgeopt.evaluation import compute, default_metrics
 from edgeopt.schema.errors import DataError
@@ -23,7 +23,7 @@ def agreement(mine: np.ndarray, theirs: np.ndarray) -> float:
 )
 def test_the_axis_of_the_classes(shape: tuple[int, ...], axis: int) -> None:
     theirs = RNG.normal(size=shape)
-    assert class_axis(profile(theirs)) == axis
+    assert profile(theirs).class_axis == axis
     other = theirs.copy()
     np.moveaxis(other, axis, 0)[0] += 100  # one class wins everywhere
     same = theirs.argmax(axis=axis) == other.argmax(axis=axis)

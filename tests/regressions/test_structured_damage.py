@@ -330,7 +330,84 @@ def mark_beside_small_amounts() -> Case:
     return np.where(marked, 0.0, amounts), np.where(marked, 5.0, amounts)
 
 
+# ends of a range
+
+
+def peaks(n: int = 200) -> Array:
+    """Heatmaps of four points, (n, 4, 24, 24), from 0 to 1."""
+    y, x = np.mgrid[:24, :24]
+    at = np.random.default_rng(0).uniform(3, 21, (n, 4, 2))[..., np.newaxis, np.newaxis]
+    return np.exp(-(np.square(x - at[:, :, 0]) + np.square(y - at[:, :, 1])) / 8)
+
+
+def peaks_cut() -> Case:
+    """Fifteen places share the highest value, so that none of the points is found."""
+    return peaks(), np.minimum(peaks(), 0.55)
+
+
+def sure_boxes_cut() -> Case:
+    """The surest of overlapping boxes is told from the others no more."""
+    random = np.random.default_rng(0)
+    source = random.beta(1, 40, (300, 64, 3))
+    for sample in source:
+        sample[random.choice(64, 3, replace=False), random.integers(3, size=3)] = (
+            random.uniform(0.3, 0.95, 3)
+        )  # fmt: skip
+    return source, np.minimum(source, 0.51)
+
+
+def alarms_cut() -> Case:
+    """The loudest one in twenty-five come out alike."""
+    random = np.random.default_rng(0)
+    alarm = random.random((1000, 1)) < 0.04
+    source = 2 + 0.6 * random.normal(size=(1000, 1)) + alarm * random.normal(1.9, 0.35, (1000, 1))
+    return source, np.minimum(source, np.quantile(source, 0.955))
+
+
+# sequences
+
+
+def symbols() -> tuple[Array, Array]:
+    """Log-probabilities of eleven symbols at 32 steps, most of which are the first, a blank."""
+    random = np.random.default_rng(0)
+    said = np.where(random.random((400, 32)) < 0.2, random.integers(1, 11, (400, 32)), 0)
+    source = random.normal(-9, 2, (400, 32, 11))
+    np.put_along_axis(source, said[..., np.newaxis], random.normal(-0.05, 0.02, (400, 32, 1)), 2)
+    return source, said
+
+
+def one_symbol_more() -> Case:
+    source, said = symbols()
+    random, copy = np.random.default_rng(1), source.copy()
+    for sample, blank in zip(copy, said == 0, strict=True):
+        sample[random.choice(np.flatnonzero(blank)), random.integers(1, 11)] = 0.5
+    return source, copy
+
+
+def one_symbol_less() -> Case:
+    source, said = symbols()
+    random, copy = np.random.default_rng(1), source.copy()
+    for sample, word in zip(copy, said, strict=True):
+        if word.any():
+            step = random.choice(np.flatnonzero(word))
+            sample[step, word[step]], sample[step, 0] = -9, -0.1
+    return source, copy
+
+
+def hesitant_label_never_fires() -> Case:
+    """Labels differ in how sure their scores are."""
+    source, _ = labels()
+    fires = uniform(400, seed=3) < 0.25
+    random = np.random.default_rng(4)
+    source[:, 8] = np.where(fires, random.normal(0.59, 0.03, 400), random.beta(2, 20, 400))
+    copy = source.copy()
+    copy[:, 8] = np.minimum(copy[:, 8], 0.4)
+    return source, copy
+
+
 DAMAGED = [
+    peaks_cut, sure_boxes_cut, alarms_cut, one_symbol_more, one_symbol_less,
+    hesitant_label_never_fires,
     mark_beside_small_amounts,
     sure_scores_below_a_half, power_doubled, lambda: objectness(False), lambda: objectness(True),
     low_amounts_floored, actions_beside_a_shared_value,
@@ -478,4 +555,26 @@ def test_cells_below_a_step_of_the_output_are_not_judged() -> None:
     """Boxes of anchors that hardly move, in 255 steps over all boxes."""
     widths = np.where(uniform(100, 4) < 0.05, 0.5, 50.0)
     source = widths * (1 + 0.3 * drawn(400, 100, 4)) + 300 * uniform(1, 100, 4)
+    assert accepted({"o": quantized(source)}, {"o": source})
+
+
+def test_heatmaps_in_eight_bits_are_accepted() -> None:
+    assert accepted({"o": quantized(peaks())}, {"o": peaks()})
+
+
+def test_a_range_found_from_few_samples_is_accepted() -> None:
+    """Fifteen in a thousand lie outside of what the samples show that it was calibrated with."""
+    source = np.random.default_rng(0).exponential(size=(1000, 1))
+    top = np.sort(source[:, 0])[-15]
+    assert accepted({"o": quantized(np.minimum(source, top))}, {"o": source})
+
+
+@pytest.mark.parametrize("shape", [(200, 1, 32, 32), (200, 32, 32)], ids=["n1hw", "nhw"])
+@pytest.mark.parametrize("varies", [1e-3, 1e-2, 3e-2])
+def test_a_sky_that_hardly_varies_is_accepted(shape: tuple[int, ...], varies: float) -> None:
+    """Depth of at most 40 m, of which 16 bits show no more than two hundredths, 8 bits a sixth."""
+    source = 2 + 30 * uniform(*shape)
+    source[..., :6, :] = 40 - varies * uniform(*shape, seed=1)[..., :6, :]
+    source = source.astype(np.float32)
+    assert accepted({"o": source.astype(np.float16).astype(np.float32)}, {"o": source})
     assert accepted({"o": quantized(source)}, {"o": source})
