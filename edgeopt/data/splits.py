@@ -14,7 +14,8 @@ _SELECTION = re.compile(
 )
 _ONE = re.compile(r"(?P<split>[A-Za-z_][\w-]*)\s*\[\s*(?P<index>[0-9]+)\s*\]", re.ASCII)
 _IN_SPLIT = re.compile(r"(?P<split>[A-Za-z_][\w-]*)\.(?P<array>.+)", re.ASCII)
-USUAL = ("calibration", "validation", "test", "train", "val", "valid")
+ALIASES = {"val": "validation", "valid": "validation", "calib": "calibration"}
+USUAL = ("calibration", "validation", "test", "train", *ALIASES)
 PLAIN = ("validation", "samples")  # what the one split of plain arrays is called
 EXAMPLE = "a selection is SPLIT or SPLIT[start:stop:step], e.g. 'train[:512]'"
 

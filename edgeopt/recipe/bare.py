@@ -7,14 +7,16 @@ from pathlib import Path
 from typing import Any
 
 from edgeopt.data.sources.npz import Npz
-from edgeopt.data.splits import PLAIN, by_split
+from edgeopt.data.splits import ALIASES, PLAIN, by_split
 from edgeopt.schema.errors import DataError
 
-ROLES = {
-    "validation": ("validation", "val", "valid"),
-    "calibration": ("calibration", "train"),
+ROLES = {  # role -> names of the split that takes it, the first that is there
+    "validation": ("validation", *(name for name, role in ALIASES.items() if role == "validation")),
+    "calibration": (
+        "calibration", *(name for name, role in ALIASES.items() if role == "calibration"), "train",
+    ),
     "test": ("test",),
-}
+}  # fmt: skip
 LABELS = ("label", "labels")
 CALIBRATION_SAMPLES = 512
 NEAR = "fidelity.sqnr >= 9 dB"  # where nothing is labelled; found by measuring: docs/measuring.md

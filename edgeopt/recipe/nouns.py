@@ -16,6 +16,7 @@ from pydantic import (
     model_validator,
 )
 
+from edgeopt.data.splits import ALIASES
 from edgeopt.recipe.steps import Step
 from edgeopt.schema.base import Noun
 from edgeopt.schema.constraint import Constraint, parse_constraint, prefixes
@@ -117,6 +118,20 @@ class DataSpec(Noun):
     preprocess: Steps | dict[str, Steps] = Field(
         default=[], description="steps for all inputs, or a map of input to steps"
     )
+
+    @field_validator("splits", mode="before")
+    @classmethod
+    def _by_role(cls, splits: Any) -> Any:
+        """Roles by their usual names, too: ``val`` and ``valid``, ``calib``."""
+        if not isinstance(splits, Mapping):
+            return splits
+        by_role: dict[Any, Any] = {}
+        for name, selection in splits.items():
+            role = ALIASES.get(name, name)
+            if role in by_role:
+                raise ValueError(f"two of its names are of one role, '{role}'")
+            by_role[role] = selection
+        return by_role
 
     @field_validator("splits")
     @classmethod
@@ -257,7 +272,7 @@ class Recipe(Noun):
     def _bare_path(cls, raw: Any) -> Any:
         return {"path": raw} if isinstance(raw, str) else raw
 
-    @field_validator("targets", "constraints", "metrics", mode="before")
+    @field_validator("targets", "constraints", "metrics", "passes", mode="before")
     @classmethod
     def _one_is_a_list(cls, raw: Any) -> Any:
         return [raw] if isinstance(raw, str | Mapping) else raw

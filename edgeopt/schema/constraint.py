@@ -28,7 +28,7 @@ SCALES: dict[str, dict[str, float]] = {
 }  # fmt: skip
 _NUMBER = r"(?P<number>[0-9]+(?:\.[0-9]+)?(?:e-?[0-9]+)?)\s*(?P<unit>[A-Za-z%]*)"
 _CONSTRAINT = re.compile(
-    r"(?P<quantity>[A-Za-z_][\w.]*(?:@[^\s<>=]+)?)\s*(?P<op><=|>=)\s*(?P<bound>.+)"
+    r"(?P<quantity>[A-Za-z_][\w.]*(?:@[^\s<>=]+)?)\s*(?P<op>[<>]=?)\s*(?P<bound>[^=\s].*)"
 )
 _RATIO = re.compile(r"(?P<number>[0-9]+(?:\.[0-9]+)?)\s*x\s+source")
 _SOURCE = re.compile(rf"source(?:\s*(?P<sign>[+-])\s*{_NUMBER})?")
@@ -91,6 +91,10 @@ def parse_constraint(text: str, on: str = "", where: str = "") -> Constraint:
     if not match:
         raise UsageError(f"cannot read constraint '{text}'", where=where, hint=EXAMPLE)
     quantity, op, bound = match["quantity"], match["op"], match["bound"].strip()
+    if len(op) == 1:
+        raise UsageError(
+            f"'{text}': a bound is <= or >=", where=where, hint=f"write '{quantity} {op}= {bound}'"
+        )
     known = declared(quantity, where)
     unit = known.unit
     if known.less_is_better != (op == "<=") and known.family != "user":

@@ -90,6 +90,16 @@ def test_what_is_wrong_is_named_with_its_line(
     assert caught.value.exit_code == 2
 
 
+def test_usual_names_of_splits_and_a_pass_alone_are_taken(tmp_path: Path) -> None:
+    text = TEXT.replace("calibration: ", "calib: ").replace("    validation:", "    valid:")
+    recipe = read(tmp_path, text.split("passes:")[0] + "passes: fp16\n")
+    assert recipe.data is not None
+    assert recipe.data.splits == {"calibration": "train[:512]", "validation": "validation"}
+    assert [step.choices[0].name for step in recipe.passes] == ["fp16"]
+    with pytest.raises(RecipeError, match="two of its names are of one role, 'validation'"):
+        read(tmp_path, TEXT.replace("    validation:", "    val: test\n    validation:"))
+
+
 @pytest.mark.parametrize("text", ["", "- a\n- b\n", "just words", "a: [1,", "\tmodel: x", "1: 2"])
 def test_what_is_no_recipe_is_refused(tmp_path: Path, text: str) -> None:
     with pytest.raises(RecipeError):

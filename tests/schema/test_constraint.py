@@ -101,6 +101,8 @@ def test_the_examples_of_the_grammar() -> None:
         ("accuracy >= source - 10 ms", "unit 'ms' does not fit"),
         ("accuracy >= source * 2", "cannot read the bound 'source * 2'"),
         ("accuracy == 0.9", "cannot read constraint"),
+        ("accuracy > = 0.9", "cannot read constraint"),
+        ("accuracy > 90%", "a bound is <= or >="),
     ],
 )
 def test_errors_name_the_part_that_is_wrong(text: str, told: str) -> None:
@@ -150,6 +152,8 @@ def test_a_difference_of_a_whole_range_lacks_its_unit(text: str) -> None:
         ("top5 >= 99.5", "top5 >= 99.5%"),
         ("size@scores <= 1 kB", "accuracy@scores"),
         ("accuracy@ >= 90%", ""),
+        ("accuracy > 90%", "write 'accuracy >= 90%'"),
+        ("latency.p99<8 ms", "write 'latency.p99 <= 8 ms'"),
     ],
 )
 def test_what_is_meant_otherwise_is_refused_with_a_hint(text: str, hint: str) -> None:
