@@ -58,26 +58,26 @@ def held_weights(model: ModelProto) -> dict[tuple[str, str], int]:
         through = node.op_type in ("Cast", "DequantizeLinear", "Identity")  # what is behind it
         user = users.get(node.output[0], node.op_type) if through else node.op_type
         users |= dict.fromkeys(node.input, user)
-    found: Counter[tuple[str, str]] = Counter()
+    counts: Counter[tuple[str, str]] = Counter()
     for constant in parameters(model):
         narrow = INT8 if constant.dtype in CODES else HALF if constant.dtype in HALVES else FLOAT
-        found[users.get(constant.name, "unused"), narrow] += constant.elements
-    return dict(found)
+        counts[users.get(constant.name, "unused"), narrow] += constant.elements
+    return dict(counts)
 
 
-def unquantized(made: ModelProto, spared: Sequence[str]) -> str:
+def unquantized(model: ModelProto, spared: Sequence[str]) -> str:
     """Why nothing that matters was quantized; empty where something was.
 
     Codes for a few constants, of factors and the like, do not count beside products of float32
     weights. ``spared`` are nodes left in float.
     """
-    weights = held_weights(made)
+    weights = held_weights(model)
     narrow = sum(n for (_, precision), n in weights.items() if precision == INT8)
     products = {precision for op, precision in weights if op in MACS}
     few = narrow < FEW * sum(weights.values()) and FLOAT in products and INT8 not in products
     if narrow and not few:
         return ""
-    first = [n.name for n in nodes(made) if n.name in spared and n.op_type == "Conv"]
+    first = [n.name for n in nodes(model) if n.name in spared and n.op_type == "Conv"]
     return left_in_float(weights, "ONNX Runtime's quantizer", first)
 
 
@@ -131,9 +131,9 @@ def _types(model: ModelProto) -> dict[str, str]:
         known = onnx.shape_inference.infer_shapes(model).graph
     except Exception:  # a node that inference cannot read; what is known stands
         known = model.graph
-    found = {name: dtype_name(constant.dtype) for name, constant in constants(model).items()}
+    dtypes = {name: dtype_name(constant.dtype) for name, constant in constants(model).items()}
     for graph in graphs(known):
         for value in (*graph.value_info, *graph.input, *graph.output):
             if value.type.tensor_type.elem_type:
-                found[value.name] = dtype_name(value.type.tensor_type.elem_type)
-    return found
+                dtypes[value.name] = dtype_name(value.type.tensor_type.elem_type)
+    return dtypes

@@ -77,17 +77,17 @@ def nodes(model: ModelProto) -> Iterator[NodeProto]:
 
 def constants(model: ModelProto) -> dict[str, Constant]:
     """What the file holds, by name: initializers and Constant nodes with a tensor."""
-    found: dict[str, Constant] = {}
+    by_name: dict[str, Constant] = {}
     for graph in graphs(model.graph):
         for tensor in graph.initializer:
-            found[tensor.name] = Constant(tensor.name, tensor.data_type, elements(tensor))
+            by_name[tensor.name] = Constant(tensor.name, tensor.data_type, elements(tensor))
     for node in nodes(model):
         if node.op_type == "Constant":
             for attribute in node.attribute:
                 if attribute.HasField("t"):
                     name = node.output[0]
-                    found[name] = Constant(name, attribute.t.data_type, elements(attribute.t))
-    return found
+                    by_name[name] = Constant(name, attribute.t.data_type, elements(attribute.t))
+    return by_name
 
 
 def quantized_weights(model: ModelProto) -> list[Constant]:

@@ -54,9 +54,9 @@ def by_onnxruntime(folder: Path, feeds: Feeds) -> list[Step]:
         graph = Path(rough) / "optimized.onnx"
         session = Session(str(_named(folder, Path(rough) / "named")), "cpu", 1)
         executed = session.executed(session.prepare(feeds), str(graph))
-        made = onnx.load(graph, load_external_data=False)
-    held = {node.name: node for node in nodes(made)}
-    dims = _dims(made)
+        optimized = onnx.load(graph, load_external_data=False)
+    held = {node.name: node for node in nodes(optimized)}
+    dims = _dims(optimized)
     return [
         Step(each["op"], _kernel_precision(each), _kernel_macs(each, held, dims))
         for each in executed
@@ -111,9 +111,9 @@ def _kernel_macs(each: Mapping[str, Any], held: Mapping[str, NodeProto], dims: D
         transposed = any(a.name == "transA" and a.i for a in node.attribute)
         return math.prod(outputs[0]) * int(inputs[0][0 if transposed else 1])
     if op in RECURRENT:
-        found = [dims(name) for name in node.input[1:3]]
-        each_step = sum(math.prod(shape) for shape in found if shape is not None)
-        return math.prod(inputs[0][:2]) * each_step if None not in found else None
+        weight_shapes = [dims(name) for name in node.input[1:3]]
+        each_step = sum(math.prod(shape) for shape in weight_shapes if shape is not None)
+        return math.prod(inputs[0][:2]) * each_step if None not in weight_shapes else None
     weights = dims(node.input[PLACED.get(op, 1)])
     if weights is None:
         return None
@@ -123,14 +123,14 @@ def _kernel_macs(each: Mapping[str, Any], held: Mapping[str, NodeProto], dims: D
 
 def _dims(model: ModelProto) -> Dims:
     """Sizes of the constants that a graph holds, looked for through casts and dequantizers."""
-    found = {t.name: list(t.dims) for t in model.graph.initializer}
+    initializers = {t.name: list(t.dims) for t in model.graph.initializer}
     held = constants(model)
     makers = {output: node for node in nodes(model) for output in node.output}
 
     def sizes(name: str) -> list[int] | None:
         maker = makers.get(name)
-        if name in found or maker is None:
-            return found.get(name)
+        if name in initializers or maker is None:
+            return initializers.get(name)
         if maker.op_type in ("DequantizeLinear", "Cast", "Identity"):
             return sizes(maker.input[0])
         values = [a.t for a in maker.attribute if a.HasField("t")] if name in held else []

@@ -46,12 +46,12 @@ def inspect(model: ModelProto, where: str, size_bytes: int) -> Inspection:
     Raises ModelError as ``describe`` does.
     """
     macs, notes = count_macs(model)
-    found = describe(model, where)
+    description = describe(model, where)
     if model.functions:
         notes += (f"{len(model.functions)} local functions",)
     return Inspection(
         format="onnx",
-        description=found,
+        description=description,
         parameters=count_parameters(model),
         macs=macs,
         operators=dict(Counter(_operator(n) for n in nodes(model)).most_common()),
@@ -119,16 +119,16 @@ def _shapes(model: ModelProto) -> dict[str, list[int]]:
         graph = onnx.shape_inference.infer_shapes(_of_one_sample(model), data_prop=True).graph
     except Exception:  # a node that inference cannot read; what is known stands
         return {}
-    found = {tensor.name: list(tensor.dims) for tensor in graph.initializer}
+    shapes = {tensor.name: list(tensor.dims) for tensor in graph.initializer}
     for value in (*graph.value_info, *graph.input, *graph.output):
         if value.type.tensor_type.HasField("shape"):
             dims = value.type.tensor_type.shape.dim
             if all(dim.HasField("dim_value") for dim in dims):
-                found.setdefault(value.name, [dim.dim_value for dim in dims])
+                shapes.setdefault(value.name, [dim.dim_value for dim in dims])
     for node in (each for each in graph.node if each.op_type == "Constant"):
         for tensor in (each.t for each in node.attribute if each.HasField("t")):
-            found.setdefault(node.output[0], list(tensor.dims))
-    return found
+            shapes.setdefault(node.output[0], list(tensor.dims))
+    return shapes
 
 
 def _of_one_sample(model: ModelProto) -> ModelProto:

@@ -110,12 +110,14 @@ def name_outputs(model: ModelProto, names: Sequence[str]) -> None:
             graph.node.append(onnx.helper.make_node("Identity", [value.name], [name]))
         else:
             change[value.name] = name
-    made = {name for node in graph.node for name in node.output} | fixed
+    value_names = {name for node in graph.node for name in node.output} | fixed
     for name in names:
-        if name in made and name not in change and name not in change.values():
+        if name in value_names and name not in change and name not in change.values():
             continue  # the copy above
-        if name in made and name not in change:
-            change[name] = next(new for new in (f"{name}_{i}" for i in count()) if new not in made)
+        if name in value_names and name not in change:
+            change[name] = next(
+                new for new in (f"{name}_{i}" for i in count()) if new not in value_names
+            )
     _rename(model, change, names)
 
 

@@ -28,20 +28,20 @@ def source_files(path: Path) -> dict[str, Path]:
         )
     if path.stat().st_size == 0:
         raise ModelError("the model file is empty", where=str(path))
-    found = {"model": path}
+    files = {"model": path}
     for location in sorted(locations(path)):
         beside = path.parent / location
         inside = not Path(location).is_absolute() and ".." not in Path(location).parts
         if inside and beside.is_file():
-            found[f"data/{location}"] = beside
-    return found
+            files[f"data/{location}"] = beside
+    return files
 
 
 def locations(path: Path) -> set[str]:
     """The external data locations that stand in the file's bytes."""
-    found: set[str] = set()
+    external: set[str] = set()
     if not path.stat().st_size:  # an empty file cannot be mapped
-        return found
+        return external
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         for match in _LOCATION.finditer(data):
             size = match[1]
@@ -52,5 +52,5 @@ def locations(path: Path) -> set[str]:
             except UnicodeDecodeError:
                 continue
             if location.isprintable():
-                found.add(location)
-    return found
+                external.add(location)
+    return external

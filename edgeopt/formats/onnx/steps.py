@@ -15,12 +15,12 @@ def output_steps(model: ModelProto) -> dict[str, float]:
     """
     held = {tensor.name: tensor for tensor in model.graph.initializer}
     makers = {name: node for node in model.graph.node for name in node.output}
-    found = {}
+    steps = {}
     for output in model.graph.output:
         node = makers.get(output.name)
         while node is not None and node.op_type in SAME_VALUES:
             node = makers.get(node.input[0])
         if node is not None and node.op_type == "DequantizeLinear" and node.input[1] in held:
             scale = numpy_helper.to_array(held[node.input[1]])
-            found[output.name] = float(np.abs(scale).max(initial=0.0))
-    return {name: step for name, step in found.items() if step > 0}
+            steps[output.name] = float(np.abs(scale).max(initial=0.0))
+    return {name: step for name, step in steps.items() if step > 0}

@@ -82,12 +82,12 @@ def held_weights(model: Any) -> dict[tuple[str, str], int]:
         users |= dict.fromkeys(map(int, op.inputs if op.inputs is not None else ()), name)
         if name == "DEQUANTIZE":  # of weights: they are those of the operator behind it
             users[int(op.inputs[0])] = users.get(int(op.outputs[0]), name)
-    found: Counter[tuple[str, str]] = Counter()
+    counts: Counter[tuple[str, str]] = Counter()
     for index, tensor, count in parameters(model):
         kind = type_name(tensor)
         narrow = INT8 if kind in CODES else HALF if kind in ("FLOAT16", "BFLOAT16") else FLOAT
-        found[users.get(index, "unused"), narrow] += count
-    return dict(found)
+        counts[users.get(index, "unused"), narrow] += count
+    return dict(counts)
 
 
 def _steps(

@@ -35,8 +35,8 @@ def describe(path: Path) -> Description:
     quantized, ``int8-activations`` where what flows between operators is, ``int8-io`` where
     inputs or outputs are, ``static-batch``.
     """
-    made, model = files.interpreter(path), files.read(path)
-    signature = _signature(made, str(path))
+    interpreter, model = files.interpreter(path), files.read(path)
+    signature = _signature(interpreter, str(path))
     facts = {weights_fact(model)}
     if quantization_form(model) == "static":
         facts.add("int8-activations")

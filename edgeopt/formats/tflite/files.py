@@ -34,7 +34,7 @@ def interpreter(path: Path) -> Any:
     except OSError as error:
         raise ModelError(error.strerror or str(error), where=str(path)) from None
     if content[4:8] != IDENTIFIER:
-        hint = next((told for magic, told in FOREIGN.items() if content.startswith(magic)), "")
+        hint = next((advice for magic, advice in FOREIGN.items() if content.startswith(magic)), "")
         raise ModelError("no TFLite model", where=str(path), hint=hint)
     try:
         return litert.Interpreter(
@@ -77,7 +77,7 @@ def pack(model: Any) -> bytes:
 
 def check(path: Path) -> None:
     """Raise ModelError unless LiteRT has a kernel for every operator and can plan the graph."""
-    made = interpreter(path)
+    interp = interpreter(path)
     custom = sorted(custom_operators(unpack(path.read_bytes(), str(path))))
     if custom:
         raise ModelError(
@@ -88,7 +88,7 @@ def check(path: Path) -> None:
             "without its post-processing).",
         )
     try:
-        made.allocate_tensors()
+        interp.allocate_tensors()
     except (ValueError, RuntimeError) as error:
         raise ModelError(
             f"LiteRT cannot plan the model: {_first_line(error)}", where=str(path)

@@ -66,10 +66,10 @@ class TfliteFormat(TfliteDeclared):
 
         def run(feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
             try:
-                found = session.call(session.prepare(feeds))
+                outputs = session.call(session.prepare(feeds))
             except (ValueError, RuntimeError) as error:
                 raise ModelError(f"LiteRT cannot run the model: {error}", where=where) from error
-            return dict(zip(session.outputs, found, strict=True))
+            return dict(zip(session.outputs, outputs, strict=True))
 
         return run
 
@@ -89,10 +89,10 @@ class TfliteFormat(TfliteDeclared):
         try:
             if runtime != "litert":
                 raise untold(runtime)
-            found = by_litert(folder, folder / MODEL, form)
+            conversion = by_litert(folder, folder / MODEL, form)
         except Exception as error:  # the interpreter's own, and AgentError
             return not_asked(by_file(folder / MODEL, form), runtime, error)
-        return found.model_copy(update={"by": runtime})
+        return conversion.model_copy(update={"by": runtime})
 
 
 FORMAT = TfliteFormat()

@@ -38,14 +38,14 @@ def build(code: Path, file: str, name: str, root: Path | None = None, seed: int 
             factory = getattr(module, name, None)
             if not callable(factory):
                 raise ModelError(f"the module has no callable '{name}'", where=file)
-            made = _called(factory, seed)
+            built = _called(factory, seed)
         except ModelError:
             raise
         except Exception as error:
             raise _explained(error, code, file, root) from error
         if root is not None:
             _refuse_strangers(set(sys.modules) - before, code, root)
-    return made
+    return built
 
 
 def function_of(root: Path, file: str, name: str) -> Callable[..., Any]:
@@ -58,13 +58,12 @@ def function_of(root: Path, file: str, name: str) -> Callable[..., Any]:
         raise ModelError("no such file", where=str(path))
     with importing(import_bases(root, file)):
         try:
-            found = getattr(_imported(path), name, None)
+            function: Callable[..., Any] | None = getattr(_imported(path), name, None)
         except Exception as error:
             raise _explained(error, root, file, None) from error
-    if not callable(found):
+    if not callable(function):
         raise ModelError(f"the module has no callable '{name}'", where=file)
-    made: Callable[..., Any] = found
-    return made
+    return function
 
 
 @contextmanager
@@ -135,10 +134,10 @@ def _explained(error: Exception, code: Path, file: str, root: Path | None) -> Mo
     else:
         hint = "The factory is called without arguments."
     for base in import_bases(root, file) if root and wanted else ():
-        for found in (base / wanted, base / wanted.removesuffix(".py")):
-            if found.exists():
+        for candidate in (base / wanted, base / wanted.removesuffix(".py")):
+            if candidate.exists():
                 return ModelError(
-                    f"loads '{found.relative_to(root or base)}', which the scan of import "
+                    f"loads '{candidate.relative_to(root or base)}', which the scan of import "
                     "statements did not see",
                     where=where,
                     hint=LIST_IT,

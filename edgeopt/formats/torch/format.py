@@ -50,30 +50,31 @@ class TorchFormat(TorchDeclared):
                 (into / key).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(path, into / key)
         where = str(root / file)
-        made = _module(code.build(into / CODE, file, name, root), where)
+        network = _module(code.build(into / CODE, file, name, root), where)
         if spec.get("weights"):
             path = root / spec["weights"]
-            weights.fit(made, weights.read_state(path), str(path))
-        _refuse_other_floats(made, where)
-        order = module.check_inputs(made, list(samples), where)
-        found = first_that_runs(made, {name: samples[name] for name in order}, where)
-        weights.write_state(made, into / WEIGHTS)
-        said = {"factory": spec["factory"], "inputs": found.inputs, "outputs": found.outputs}
+            weights.fit(network, weights.read_state(path), str(path))
+        _refuse_other_floats(network, where)
+        order = module.check_inputs(network, list(samples), where)
+        reading = first_that_runs(network, {name: samples[name] for name in order}, where)
+        weights.write_state(network, into / WEIGHTS)
+        said = {"factory": spec["factory"], "inputs": reading.inputs, "outputs": reading.outputs}
         (into / MODEL).write_text(json.dumps(said, indent=1) + "\n")
-        return found.also
+        return reading.also
 
     def _gather_program(self, path: Path, into: Path) -> None:
         """Copy an exported program without what could run code, and run it once."""
         archive.copy_program(path, into / PROGRAM)
         exported = program.exported(into / PROGRAM)
-        made, inputs = program.Program(exported, str(path)), program.described(exported, str(path))
-        _refuse_other_floats(made, str(path))
+        network = program.Program(exported, str(path))
+        inputs = program.described(exported, str(path))
+        _refuse_other_floats(network, str(path))
         free = {str(n) for i in inputs.values() for n in i["shape"] if isinstance(n, str)}
         if free - {"batch"}:
-            told = ", ".join(f"'{name}' {i['shape']}" for name, i in inputs.items())
-            raise ModelError(f"sizes beside the batch are free: {told}", where=str(path))
-        outputs = module.run(made, module.example(inputs, 2), str(path))
-        positional = len(made.positional)
+            shapes = ", ".join(f"'{name}' {i['shape']}" for name, i in inputs.items())
+            raise ModelError(f"sizes beside the batch are free: {shapes}", where=str(path))
+        outputs = module.run(network, module.example(inputs, 2), str(path))
+        positional = len(network.positional)
         said = {"program": PROGRAM, "positional": positional, "inputs": inputs}
         (into / MODEL).write_text(json.dumps({**said, "outputs": list(outputs)}, indent=1) + "\n")
 
@@ -82,9 +83,9 @@ class TorchFormat(TorchDeclared):
 
         Where the batch is fixed, as one run with that many shows them.
         """
-        said, made, where = self._read(folder), self.load(folder), str(folder / MODEL)
+        said, network, where = self._read(folder), self.load(folder), str(folder / MODEL)
         two, three = (
-            module.run(made, module.example(said["inputs"], batch), where) for batch in (2, 3)
+            module.run(network, module.example(said["inputs"], batch), where) for batch in (2, 3)
         )
         inputs = tuple(
             Tensor(name=name, dtype=i["dtype"], shape=tuple(i["shape"]), layout=i["layout"])
@@ -121,13 +122,13 @@ class TorchFormat(TorchDeclared):
 
     def runner(self, folder: Path, threads: int = 1) -> Runner:
         """The module, eager, on the CPU."""
-        made = self.load(folder)
+        network = self.load(folder)
 
         def run(feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
             before = torch.get_num_threads()
             torch.set_num_threads(threads)
             try:
-                return module.run(made, feeds, str(folder / MODEL))
+                return module.run(network, feeds, str(folder / MODEL))
             finally:
                 torch.set_num_threads(before)
 
@@ -135,15 +136,15 @@ class TorchFormat(TorchDeclared):
 
     def inspect(self, folder: Path) -> Inspection:
         """Figures of the module; MACs are half of what torch's own FLOP counter counts."""
-        said, made = self._read(folder), self.load(folder)
+        said, network = self._read(folder), self.load(folder)
         one = module.example(said["inputs"], 1)
-        module.run(made, one, str(folder / MODEL))  # raises what is told in words
-        leaves = (type(m).__name__ for m in made.modules() if not list(m.children()))
+        module.run(network, one, str(folder / MODEL))  # raises what is told in words
+        leaves = (type(m).__name__ for m in network.modules() if not list(m.children()))
         return Inspection(
             format="torch",
             description=self.describe(folder),
-            parameters=sum(p.numel() for p in made.parameters()),
-            macs=module.macs(made, {name: torch.from_numpy(x) for name, x in one.items()}),
+            parameters=sum(p.numel() for p in network.parameters()),
+            macs=module.macs(network, {name: torch.from_numpy(x) for name, x in one.items()}),
             operators=dict(Counter(leaves).most_common()),
             size_bytes=sum(p.stat().st_size for p in folder.rglob("*") if p.is_file()),
         )

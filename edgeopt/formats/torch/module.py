@@ -49,13 +49,13 @@ def run(module: nn.Module, feeds: Mapping[str, np.ndarray], where: str) -> dict[
     tensors = {name: torch.from_numpy(np.array(value)) for name, value in feeds.items()}
     try:
         with torch.inference_mode():
-            made = module(**tensors)
+            outputs = module(**tensors)
     except Exception as error:
         shapes = ", ".join(f"{k} {list(v.shape)} {v.dtype}" for k, v in feeds.items())
         raise ModelError(
             f"the module cannot run on {shapes}: {type(error).__name__}: {error}", where=where
         ) from error
-    return {name: value.numpy() for name, value in named_outputs(made, where).items()}
+    return {name: value.numpy() for name, value in named_outputs(outputs, where).items()}
 
 
 def macs(module: nn.Module, tensors: Mapping[str, torch.Tensor]) -> int:
@@ -82,20 +82,20 @@ def macs(module: nn.Module, tensors: Mapping[str, torch.Tensor]) -> int:
     return int(counter.get_total_flops()) // 2
 
 
-def named_outputs(made: Any, where: str) -> dict[str, torch.Tensor]:
+def named_outputs(outputs: Any, where: str) -> dict[str, torch.Tensor]:
     """``output`` for one tensor, the keys of a dict or named tuple, else ``output_0`` ...
 
     Raises ModelError for anything else than tensors.
     """
-    if isinstance(made, torch.Tensor):
-        return {"output": made}
-    if isinstance(made, Mapping):
-        named = {str(name): value for name, value in made.items()}
-    elif isinstance(made, tuple | list):
-        names = getattr(made, "_fields", [f"output_{i}" for i in range(len(made))])
-        named = dict(zip(names, made, strict=True))
+    if isinstance(outputs, torch.Tensor):
+        return {"output": outputs}
+    if isinstance(outputs, Mapping):
+        named = {str(name): value for name, value in outputs.items()}
+    elif isinstance(outputs, tuple | list):
+        names = getattr(outputs, "_fields", [f"output_{i}" for i in range(len(outputs))])
+        named = dict(zip(names, outputs, strict=True))
     else:
-        raise ModelError(f"forward returns a {type(made).__name__}, no tensors", where=where)
+        raise ModelError(f"forward returns a {type(outputs).__name__}, no tensors", where=where)
     for name, value in named.items():
         if not isinstance(value, torch.Tensor):
             raise ModelError(f"output '{name}' is a {type(value).__name__}, no tensor", where=where)

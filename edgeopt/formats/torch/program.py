@@ -65,15 +65,15 @@ def described(program: Any, where: str) -> dict[str, dict[str, Any]]:
     holders = {n.name: n.meta["val"] for n in program.graph.nodes if n.op == "placeholder"}
     tensors = [holders[str(name)] for name in program.graph_signature.user_inputs]
     free = {str(t.shape[0]) for t in tensors if t.ndim and not isinstance(t.shape[0], int)}
-    found = {}
+    inputs = {}
     for name, tensor in zip([*positional, *named], tensors, strict=True):
         shape: list[Dim] = []
         for axis, size in enumerate(tensor.shape):
             symbol = "" if isinstance(size, int) else str(size)
             shape.append(size if not symbol else "batch" if symbol in free else f"{name}.{axis}")
         dtype = str(tensor.dtype).removeprefix("torch.")
-        found[name] = {"shape": shape, "dtype": dtype, "layout": image_layout(shape)}
-    return found
+        inputs[name] = {"shape": shape, "dtype": dtype, "layout": image_layout(shape)}
+    return inputs
 
 
 def _inputs(program: Any, where: str) -> tuple[list[str], list[str]]:

@@ -35,7 +35,7 @@ class Found(NamedTuple):
     also: dict[str, str]
 
 
-def first_that_runs(made: nn.Module, samples: Mapping[str, Said], where: str) -> Found:
+def first_that_runs(network: nn.Module, samples: Mapping[str, Said], where: str) -> Found:
     """The first reading of the samples with which a network runs, for 2 samples and for 3.
 
     ``samples`` by input: ``{"shape", "dtype", "layout"}``, the shape without the batch, and under
@@ -46,15 +46,15 @@ def first_that_runs(made: nn.Module, samples: Mapping[str, Said], where: str) ->
     for choice in islice(_choices(samples), MOST_TRIED):
         inputs = {name: _with_batch(said) for name, said in choice.items()}
         try:
-            outputs = [module.run(made, module.example(inputs, n), where) for n in BATCHES]
+            outputs = [module.run(network, module.example(inputs, n), where) for n in BATCHES]
         except ModelError as error:
             failed.append(error)
             continue
-        return Found(inputs, list(outputs[0]), _also(made, samples, choice, where))
-    told = list(dict.fromkeys(error.what for error in failed))
+        return Found(inputs, list(outputs[0]), _also(network, samples, choice, where))
+    messages = list(dict.fromkeys(error.what for error in failed))
     if len(failed) == 1:
         raise failed[0]
-    what = "; ".join(told[:MOST_TOLD]) + ("; ..." if len(told) > MOST_TOLD else "")
+    what = "; ".join(messages[:MOST_TOLD]) + ("; ..." if len(messages) > MOST_TOLD else "")
     raise ModelError(what, where=where, hint=HINT)
 
 
@@ -67,10 +67,10 @@ def _choices(samples: Mapping[str, Said]) -> Iterator[dict[str, Said]]:
 
 
 def _also(
-    made: nn.Module, samples: Mapping[str, Said], taken: Mapping[str, Said], where: str
+    network: nn.Module, samples: Mapping[str, Said], taken: Mapping[str, Said], where: str
 ) -> dict[str, str]:
     """Layouts of arrays that were taken as they are in which the network answers otherwise."""
-    found = {}
+    layouts = {}
     for name, said in taken.items():
         others = [other for other in samples[name].get("else", ()) if other.get("read")]
         if said.get("read") or not others or said["dtype"] != others[0]["dtype"]:
@@ -80,13 +80,13 @@ def _also(
         array = np.random.default_rng(0).random(feeds[name].shape, np.float32)
         moved = array[:, np.newaxis] if array.ndim == 3 else array.transpose(0, 3, 1, 2)
         try:
-            here = module.run(made, {**feeds, name: array}, where)
-            there = module.run(made, {**feeds, name: np.ascontiguousarray(moved)}, where)
+            here = module.run(network, {**feeds, name: array}, where)
+            there = module.run(network, {**feeds, name: np.ascontiguousarray(moved)}, where)
         except ModelError:
             continue
         if not all(_alike(here[output], there[output]) for output in here):
-            found[name] = str(others[0]["read"])
-    return found
+            layouts[name] = str(others[0]["read"])
+    return layouts
 
 
 def _alike(a: np.ndarray[Any, Any], b: np.ndarray[Any, Any]) -> bool:

@@ -53,11 +53,11 @@ def source_files(spec: Mapping[str, Any], root: Path) -> dict[str, Path]:
     file, one outside ``root`` and one that is no Python.
     """
     file, _ = factory_of(spec)
-    found: dict[str, Path] = {}
+    files: dict[str, Path] = {}
     if spec.get("weights"):
-        found["weights"] = root / spec["weights"]
-        if not found["weights"].is_file():
-            raise ModelError("no such weights file", where=str(found["weights"]))
+        files["weights"] = root / spec["weights"]
+        if not files["weights"].is_file():
+            raise ModelError("no such weights file", where=str(files["weights"]))
     listed = [inside(root, name) for name in (file, *spec.get("sources", ()))]
     bases = import_bases(root, file)
     pending, seen = list(listed), set()
@@ -69,8 +69,8 @@ def source_files(spec: Mapping[str, Any], root: Path) -> dict[str, Path]:
         if path.suffix == ".py":
             pending += _imported(path, bases, root)
     for path in sorted(seen):
-        found[f"code/{path.relative_to(root).as_posix()}"] = path
-    return found
+        files[f"code/{path.relative_to(root).as_posix()}"] = path
+    return files
 
 
 def check_defined(path: Path, name: str) -> None:
@@ -112,14 +112,14 @@ def _imported(path: Path, bases: tuple[Path, ...], root: Path) -> list[Path]:
     except (SyntaxError, ValueError) as error:
         line = getattr(error, "lineno", None) or 1
         raise ModelError(f"no valid Python: {error}", where=f"{path}:{line}") from error
-    found: list[Path] = []
+    paths: list[Path] = []
     for level, name in _names(tree):
         starts = bases if level == 0 else (_up(path.parent, level - 1),)
         for base in starts:
             if base.is_relative_to(root) and (files := _files(base, name)):
-                found += files
+                paths += files
                 break
-    return found
+    return paths
 
 
 def _names(tree: ast.AST) -> Iterator[tuple[int, str]]:
@@ -139,18 +139,18 @@ def _names(tree: ast.AST) -> Iterator[tuple[int, str]]:
 
 def _files(base: Path, name: str) -> list[Path]:
     """The files that importing a dotted name from ``base`` executes; empty if not there."""
-    found: list[Path] = []
+    paths: list[Path] = []
     folder = base
     for part in name.split("."):
         package, module = folder / part / "__init__.py", folder / f"{part}.py"
         if package.is_file():
-            found.append(package)
+            paths.append(package)
         elif module.is_file():
-            return [*found, module]
+            return [*paths, module]
         elif not (folder / part).is_dir():
             break
         folder = folder / part
-    return found
+    return paths
 
 
 def _up(folder: Path, levels: int) -> Path:
