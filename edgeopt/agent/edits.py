@@ -39,13 +39,13 @@ def prune(module: Any, record: Mapping[str, Any], place: str) -> None:
     Indices ascend. An attribute may be a list of numbers, where it is a tuple.
     """
     shared: Shared = {}
-    for path, found, said in _modules(module, record, place):
+    for path, submodule, said in _modules(module, record, place):
         here = "{} ({})".format(place, path)
         for tensor, axes in _entries(said.get("keep", {}), "keep", here):
             for axis, indices in _entries(axes, tensor, here):
-                _keep(found, tensor, axis, indices, shared, here)
+                _keep(submodule, tensor, axis, indices, shared, here)
         for attribute, value in _entries(said.get("set", {}), "set", here):
-            _set(found, attribute, value, here)
+            _set(submodule, attribute, value, here)
 
 
 def narrow_attention(module: Any, record: Mapping[str, Any], place: str) -> None:
@@ -53,10 +53,10 @@ def narrow_attention(module: Any, record: Mapping[str, Any], place: str) -> None
 
     ``modules``: ``{path: {}}``. Weights stay as they are.
     """
-    for path, found, _ in _modules(module, record, place):
-        if type(found) is not torch.nn.MultiheadAttention or not found._qkv_same_embed_dim:
+    for path, submodule, _ in _modules(module, record, place):
+        if type(submodule) is not torch.nn.MultiheadAttention or not submodule._qkv_same_embed_dim:
             raise _refused("'{}' is no plain nn.MultiheadAttention".format(path), place)
-        NarrowAttention.take(found)
+        NarrowAttention.take(submodule)
     for each in module.modules():
         narrow = any(isinstance(inner, NarrowAttention) for inner in each.modules())
         if isinstance(each, torch.nn.TransformerEncoder) and narrow:
@@ -76,13 +76,13 @@ def fake_quantize(module: Any, record: Mapping[str, Any], place: str) -> None:
     if not isinstance(record.get("float"), list):
         raise _refused("'float' is no list", place)
     try:
-        made = fakequant.quantized_form(module, record)
+        quantized = fakequant.quantized_form(module, record)
     except Exception as error:  # torch.export raises what it meets
         what = "torch cannot trace the module: {}".format(one_line(error))
         raise _refused(what, place) from error
     vars(module).clear()
-    module.__class__ = made.__class__
-    vars(module).update(vars(made))
+    module.__class__ = quantized.__class__
+    vars(module).update(vars(quantized))
 
 
 KINDS: Dict[str, Callable[[Any, Mapping[str, Any], str], None]] = {
@@ -97,14 +97,14 @@ def _modules(
 ) -> List[Tuple[str, Any, Mapping[str, Any]]]:
     """(path, submodule, what is said of it) of a record's ``modules``."""
     there = dict(module.named_modules(remove_duplicate=False))
-    found: List[Tuple[str, Any, Mapping[str, Any]]] = []
+    submodules: List[Tuple[str, Any, Mapping[str, Any]]] = []
     for path, said in _entries(record.get("modules"), "modules", place):
         if path not in there:
             raise _refused("the module has no submodule '{}'".format(path), place)
         if not isinstance(said, dict):
             raise _refused("'{}' is no mapping".format(path), place)
-        found.append((path, there[path], said))
-    return found
+        submodules.append((path, there[path], said))
+    return submodules
 
 
 def _keep(
@@ -131,10 +131,10 @@ def _keep(
     key = (id(old), "{} {}".format(axis, indices))
     if key not in shared:
         with torch.no_grad():
-            made = old.detach().index_select(int(axis), torch.tensor(indices, device=old.device))
+            kept = old.detach().index_select(int(axis), torch.tensor(indices, device=old.device))
         if isinstance(old, torch.nn.Parameter):
-            made = torch.nn.Parameter(made, requires_grad=old.requires_grad)
-        shared[key] = (made, old)  # the old one lives as long as its id is a key
+            kept = torch.nn.Parameter(kept, requires_grad=old.requires_grad)
+        shared[key] = (kept, old)  # the old one lives as long as its id is a key
     holder[name] = shared[key][0]
 
 

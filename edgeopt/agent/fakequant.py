@@ -122,20 +122,20 @@ def built(
         held["grids." + name] = grid(name)
         for node in nodes:
             with graph.inserting_after(node):
-                made = graph.call_module("grids." + name, (node,))
-            for user in [user for user in node.users if user is not made]:
-                user.replace_input_with(node, made)
+                call = graph.call_module("grids." + name, (node,))
+            for user in [user for user in node.users if user is not call]:
+                user.replace_input_with(node, call)
     for one in layout.layers:
         layer(layout, one, held)
     drop_unused(graph)
     for node in graph.nodes:
         if node.op == "get_attr" and node.target not in held:
             held[node.target] = copy.deepcopy(attribute(layout.graph_module, node.target))
-    made = torch.fx.GraphModule(held, graph)
+    graph_module = torch.fx.GraphModule(held, graph)
     for name, value in held.items():
         if isinstance(value, Scale):  # read by exports, not by the graph
-            made.add_submodule(name, value)
-    return made.eval()
+            graph_module.add_submodule(name, value)
+    return graph_module.eval()
 
 
 def frozen_layer(layout: Layout, layer: Layer, held: Dict[str, Any]) -> None:

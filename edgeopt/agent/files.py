@@ -43,15 +43,15 @@ def arrays(root: str, digests: Any) -> Dict[str, np.ndarray]:
     """``{input: digest of a .npy}`` as read-only maps, all of one length. Raises AgentError."""
     if not isinstance(digests, dict) or not digests:
         raise AgentError("DeviceError", "no arrays are named", "feed")
-    found: Dict[str, np.ndarray] = {}
+    mapped: Dict[str, np.ndarray] = {}
     for name, digest in digests.items():
         try:
-            found[name] = np.load(blob(root, digest), mmap_mode="r", allow_pickle=False)
+            mapped[name] = np.load(blob(root, digest), mmap_mode="r", allow_pickle=False)
         except (ValueError, OSError) as error:
             raise AgentError(
                 "DataError", "no .npy array: {}".format(one_line(error)), name
             ) from None
-    lengths = {array.shape[0] if array.ndim else 0 for array in found.values()}
+    lengths = {array.shape[0] if array.ndim else 0 for array in mapped.values()}
     if len(lengths) != 1 or 0 in lengths:
         raise AgentError("DataError", "arrays hold different numbers of samples", "feed")
-    return found
+    return mapped

@@ -34,9 +34,9 @@ def main() -> None:
     if len(words) == 5 and words[0] == "--process":
         folder, kind, index, number = words[1:]
         with open(os.path.join(folder, "job.json"), encoding="utf-8") as file:
-            told = Process(folder, json.load(file)).run(kind, int(index), int(number))
+            answer = Process(folder, json.load(file)).run(kind, int(index), int(number))
         with open(os.path.join(folder, "told.json"), "w", encoding="utf-8") as file:
-            json.dump(told, file)
+            json.dump(answer, file)
     elif words:
         raise SystemExit("usage: python3 {} > result.json".format(sys.argv[0]))
     else:
@@ -48,18 +48,18 @@ def _whole() -> None:
     os.dup2(2, 1)  # what a runtime prints is no result
     with tempfile.TemporaryDirectory(prefix="edgeopt-job-") as folder:
         job = _unpacked(folder)
-        told: Dict[str, Any] = {"version": 1, "job": job, "scores": [], "races": []}
-        told["hello"] = _process(folder, "hello", 0, 0)
+        result: Dict[str, Any] = {"version": 1, "job": job, "scores": [], "races": []}
+        result["hello"] = _process(folder, "hello", 0, 0)
         for index in range(len(job["models"])):
             _say("{}: score".format(job["models"][index]["name"]))
-            told["scores"].append(_process(folder, "score", index, 0))
+            result["scores"].append(_process(folder, "score", index, 0))
             runs = []
             for number in range(job["schedule"]["processes"]):
                 _say("{}: race, process {}".format(job["models"][index]["name"], number + 1))
                 runs.append(_process(folder, "race", index, number))
-            told["races"].append(runs)
+            result["races"].append(runs)
     with os.fdopen(out, "w", encoding="utf-8") as file:
-        json.dump(told, file)
+        json.dump(result, file)
 
 
 def _unpacked(folder: str) -> Dict[str, Any]:
@@ -136,7 +136,7 @@ class Process:
             for name, array in self._ask("run", start=start, stop=stop, **asked)[1].items():
                 parts[name].append(array)
         placed = self._ask("placement", session="a", feed="a")[0]["nodes"]
-        outputs = [_told(name, np.concatenate(found)) for name, found in parts.items()]
+        outputs = [_told(name, np.concatenate(chunks)) for name, chunks in parts.items()]
         return {"outputs": outputs, "nodes": placed}
 
     def _race(self, index: int, order: str) -> Dict[str, Any]:
@@ -149,9 +149,9 @@ class Process:
             load_ns[side] = self._open(side, indices[side], SAMPLES, self._batch)["load_ns"]
         plan = self._job["schedule"]
         rough = self._medians({"a": ROUGH_LOOPS, "b": ROUGH_LOOPS})
-        found = self._medians({s: _loops(plan["warm_ms"], rough[s]) for s in "ab"})
-        loops = {side: _loops(plan["turn_ms"], found[side]) for side in "ab"}
-        pair_s = sum((loops[side] + 1) * found[side] for side in "ab") / 1e3
+        medians = self._medians({s: _loops(plan["warm_ms"], rough[s]) for s in "ab"})
+        loops = {side: _loops(plan["turn_ms"], medians[side]) for side in "ab"}
+        pair_s = sum((loops[side] + 1) * medians[side] for side in "ab") / 1e3
         count = int(np.clip(plan["process_s"] / pair_s, FEWEST_TURNS, plan["turns"])) // 2
         taken: Dict[str, List[List[int]]] = {"a": [], "b": []}
         before = self._ask("state")[0]

@@ -48,8 +48,10 @@ class Compiled:
         self._into = [str(name) for name in signature["inputs"]]
         self._out = [str(name) for name in signature["outputs"]]
         key = str(signature["key"])
-        told = self._model.get_output_tensor_details(key)
-        self._shapes = [(told[name]["shape"], np.dtype(told[name]["dtype"])) for name in self._out]
+        details = self._model.get_output_tensor_details(key)
+        self._shapes = [
+            (details[name]["shape"], np.dtype(details[name]["dtype"])) for name in self._out
+        ]
         self._buffers = (
             self._model.create_input_buffers(0), self._model.create_output_buffers(0)
         )  # fmt: skip

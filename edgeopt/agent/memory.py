@@ -12,14 +12,14 @@ from .errors import AgentError
 
 def reading() -> Dict[str, Any]:
     """``rss_bytes`` now and ``peak_bytes`` since the last reset. Raises AgentError."""
-    found: Dict[str, int] = {}
+    sizes: Dict[str, int] = {}
     try:
         with open("/proc/self/status", encoding="ascii", errors="replace") as file:
             for line in file:
                 key, _, value = line.partition(":")
                 if key in ("VmRSS", "VmHWM"):
-                    found[key] = int(value.split()[0]) * 1024
-        return {"rss_bytes": found["VmRSS"], "peak_bytes": found["VmHWM"]}
+                    sizes[key] = int(value.split()[0]) * 1024
+        return {"rss_bytes": sizes["VmRSS"], "peak_bytes": sizes["VmHWM"]}
     except (OSError, KeyError, ValueError, IndexError):
         raise AgentError(
             "DeviceError",

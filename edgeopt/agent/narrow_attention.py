@@ -52,15 +52,15 @@ class NarrowAttention(nn.MultiheadAttention):
         weights = functional.softmax(scores, dim=-1)
         mixed = functional.dropout(weights, self.dropout, self.training) @ v
         batch, _, length, _ = mixed.shape
-        made = self.out_proj(
+        attn_output = self.out_proj(
             mixed.transpose(1, 2).reshape(batch, length, self.num_heads * self.head_dim)
         )
         if batched and not self.batch_first:
-            made = made.transpose(0, 1)
-        told = weights.mean(dim=1) if average_attn_weights else weights
+            attn_output = attn_output.transpose(0, 1)
+        attn_weights = weights.mean(dim=1) if average_attn_weights else weights
         if not batched:
-            made, told = made.squeeze(0), told.squeeze(0)
-        return made, told if need_weights else None
+            attn_output, attn_weights = attn_output.squeeze(0), attn_weights.squeeze(0)
+        return attn_output, attn_weights if need_weights else None
 
     def _projected(self, streams: Any) -> Any:
         """Queries, keys, values: (batch, heads, length, head_dim) each."""

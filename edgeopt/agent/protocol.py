@@ -92,7 +92,7 @@ def _shapes(described: Any) -> List[Tuple[str, np.dtype, Tuple[int, ...], int]]:
     """(name, dtype, shape, bytes) of each array, every field checked."""
     if not isinstance(described, list) or len(described) > ARRAYS_MAX:
         raise ProtocolError("'arrays' is no list, or too long a one")
-    found: List[Tuple[str, np.dtype, Tuple[int, ...], int]] = []
+    specs: List[Tuple[str, np.dtype, Tuple[int, ...], int]] = []
     names = set()
     for entry in described:
         if not isinstance(entry, dict) or set(entry) != {"name", "dtype", "shape"}:
@@ -111,8 +111,8 @@ def _shapes(described: Any) -> List[Tuple[str, np.dtype, Tuple[int, ...], int]]:
         for n in shape:
             size *= n
         names.add(name)
-        found.append((name, dtype, tuple(shape), size))
-    return found
+        specs.append((name, dtype, tuple(shape), size))
+    return specs
 
 
 def _no_constant(text: str) -> NoReturn:

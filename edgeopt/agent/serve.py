@@ -125,10 +125,10 @@ class Agent:
         for first in range(start, stop, batch):
             count = min(batch, stop - first)
             size = batch if pad else count
-            found = session.arrays(session.call(session.prepare(feed.batch(first, count, size))))
-            for name, array in zip(parts, found):  # noqa: B905 - Python 3.8; session.arrays checks
+            arrays = session.arrays(session.call(session.prepare(feed.batch(first, count, size))))
+            for name, array in zip(parts, arrays):  # noqa: B905 - Python 3.8; session.arrays checks
                 parts[name].append(_of_samples(name, array, size)[:count])
-        return {}, {name: np.concatenate(found) for name, found in parts.items()}
+        return {}, {name: np.concatenate(chunks) for name, chunks in parts.items()}
 
     def time(self, request: Mapping[str, Any]) -> Answer:
         """Time ``turns`` of [session, feed, loops]; each session walks on through its feed."""

@@ -55,8 +55,8 @@ class Supervisor:
         """The frame that answers a request. Never raises: errors cross as records."""
         name = str(request.get("do"))[:40]
         try:
-            fields, found = self._requests[name](dict(request, **{"arrays": arrays}))
-            return protocol.pack({"ok": fields}, found)
+            fields, reply_arrays = self._requests[name](dict(request, **{"arrays": arrays}))
+            return protocol.pack({"ok": fields}, reply_arrays)
         except AgentError as error:
             return protocol.pack({"error": error.record()})
         except BaseException as error:
@@ -177,16 +177,16 @@ class Supervisor:
                 shutil.rmtree(path, ignore_errors=True)
             elif AGENT.fullmatch(name) and path != sys.argv[0] and _old(path):
                 os.unlink(path)
-        found: List[Tuple[float, int, str]] = []
+        blobs: List[Tuple[float, int, str]] = []
         for name in os.listdir(self._blobs):
             path = os.path.join(self._blobs, name)
-            told = os.stat(path)
+            status = os.stat(path)
             if name.endswith(".part") and _old(path):
                 os.unlink(path)
             else:
-                found.append((told.st_mtime, told.st_size, path))
+                blobs.append((status.st_mtime, status.st_size, path))
         held = 0
-        for _, size, path in sorted(found, reverse=True):
+        for _, size, path in sorted(blobs, reverse=True):
             held += size
             if held > keep_bytes:
                 os.unlink(path)

@@ -132,11 +132,11 @@ class Runner:
         activities = [ProfilerActivity.CPU]
         if self._device == "cuda":
             activities.append(ProfilerActivity.CUDA)
-        with profile(activities=activities) as found:
+        with profile(activities=activities) as profiler:
             self._forward(feeds)
             if self._device == "cuda":
                 torch.cuda.synchronize()
-        events = list(found.events())
+        events = list(profiler.events())
         regions = [event for event in events if event.name.startswith(COMPILED)]
         if not regions:
             return {"eager": sum(placed.values())}

@@ -31,11 +31,11 @@ def read(file: BinaryIO, where: str) -> Dict[str, Entry]:
     except (ValueError, RecursionError) as error:
         raise AgentError("ModelError", "the safetensors header is no JSON", where) from error
     data = file.read()
-    found: Dict[str, Entry] = {}
+    tensors: Dict[str, Entry] = {}
     for name, entry in header.items():
         if name != "__metadata__":
-            found[name] = _entry(entry, data, "{}: {}".format(where, name))
-    return found
+            tensors[name] = _entry(entry, data, "{}: {}".format(where, name))
+    return tensors
 
 
 def _entry(entry: Any, data: bytes, where: str) -> Entry:

@@ -63,17 +63,17 @@ def names() -> List[str]:
 def declared(name: str) -> Dict[str, Any]:
     """What a runtime declares. Raises AgentError where the file is missing or says too little."""
     try:
-        found = json.loads(_text(name))
-        lacking = [key for key in KEYS if not found.get(key)]
+        declaration = json.loads(_text(name))
+        lacking = [key for key in KEYS if not declaration.get(key)]
     except (OSError, ValueError, AttributeError) as error:
         raise AgentError(
             "DeviceError", "no declaration of runtime '{}': {}".format(name, one_line(error)),
             "agent",
         ) from error  # fmt: skip
     if lacking:
-        told = "the declaration of runtime '{}' lacks {}".format(name, ", ".join(lacking))
-        raise AgentError("DeviceError", told, "agent")
-    return dict(found)
+        message = "the declaration of runtime '{}' lacks {}".format(name, ", ".join(lacking))
+        raise AgentError("DeviceError", message, "agent")
+    return dict(declaration)
 
 
 def nodes(name: str) -> Dict[str, List[str]]:
@@ -137,16 +137,16 @@ def load(name: str, threads: int) -> Tuple[Any, str]:
 def _found() -> Dict[str, Tuple[str, str]]:
     """Runtime -> its version, empty where it is not installed, and why it is not."""
     here = "Python {}.{}".format(*sys.version_info[:2])
-    found: Dict[str, Tuple[str, str]] = {}
+    installed: Dict[str, Tuple[str, str]] = {}
     for name in names():
         try:
             distributions = declared(name)["distributions"]
         except AgentError as error:
-            found[name] = "", error.what
+            installed[name] = "", error.what
             continue
         why = "{} has none of: {}".format(here, ", ".join(distributions))
-        found[name] = version(distributions), why
-    return found
+        installed[name] = version(distributions), why
+    return installed
 
 
 def _module(name: str) -> Any:

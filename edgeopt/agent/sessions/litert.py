@@ -153,8 +153,8 @@ def placed(ops: List[Dict[str, Any]]) -> Dict[str, int]:
                 continue
             taken.add(position)
             pending += [int(each) for each in plain[position]["inputs"]]
-    found = {DELEGATED: len(taken), BUILT_IN: len(plain) - len(taken)}
-    return {name: count for name, count in found.items() if count}
+    counts = {DELEGATED: len(taken), BUILT_IN: len(plain) - len(taken)}
+    return {name: count for name, count in counts.items() if count}
 
 
 def border_names(model: Any) -> Dict[int, str]:
@@ -164,7 +164,7 @@ def border_names(model: Any) -> Dict[int, str]:
     signatures = model._get_full_signature_list()
     for key in sorted(signatures, key=lambda key: (key != SIGNATURE, key)):
         sides = [signatures[key][side] for side in ("inputs", "outputs")]
-        told = {int(index): str(name) for side in sides for name, index in side.items()}
-        if set(told) == set(names):  # else it is another graph's
-            return told
+        signature_names = {int(index): str(name) for side in sides for name, index in side.items()}
+        if set(signature_names) == set(names):  # else it is another graph's
+            return signature_names
     return names
