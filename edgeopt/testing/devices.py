@@ -133,23 +133,23 @@ def check_device(target: Target, store: Store) -> list[dict[str, Any]]:
 
     ``ok`` is None for what could not be checked, as no runtime there reads ONNX.
     """
-    found: list[dict[str, Any]] = []
+    records: list[dict[str, Any]] = []
     for name, check in CHECKS.items():
         began = time.monotonic()
         if check in SCORING and target.format != "onnx":
-            told = f"not checked: {target.runtime} reads no ONNX"
-            found.append({"check": name, "ok": None, "told": told, "seconds": 0.0})
+            message = f"not checked: {target.runtime} reads no ONNX"
+            records.append({"check": name, "ok": None, "told": message, "seconds": 0.0})
             continue
         try:
             with store.workdir() as folder:
-                told, ok = check(Place(target, store, folder)), True
+                message, ok = check(Place(target, store, folder)), True
         except (EdgeoptError, AssertionError) as error:
-            told, ok = str(error), False
+            message, ok = str(error), False
         seconds = round(time.monotonic() - began, 2)
-        found.append({"check": name, "ok": ok, "told": told, "seconds": seconds})
+        records.append({"check": name, "ok": ok, "told": message, "seconds": seconds})
         if not ok and check is says_hello:
             break  # nothing else can be found out
-    return found
+    return records
 
 
 class DeviceConformance:
@@ -198,7 +198,7 @@ def run_small(
     target: str,
     *,
     cancelled: threading.Event | None = None,
-    told: Callable[..., None] = lambda *_, **__: None,
+    progress: Callable[..., None] = lambda *_, **__: None,
     protocol: str = "short",
     layers: int = 0,
 ) -> dict[str, Any]:
@@ -217,7 +217,7 @@ def run_small(
     params = {"targets": dict.fromkeys(ROLES[kind], target), "protocol": protocol}
     job = Job(id="check", kind=kind, name="check", params=params)
     request = Request(job=job, inputs=inputs, store=str(store.root), workdir=str(place.folder))
-    return run_bench(request, told, cancelled or threading.Event())[1]
+    return run_bench(request, progress, cancelled or threading.Event())[1]
 
 
 def _network(layers: int) -> bytes:

@@ -43,8 +43,8 @@ def unchanged(what: str, *folders: Path) -> Iterator[None]:
     finally:
         os.chdir(home)
     for folder, files in zip(folders, before, strict=True):
-        told = changes(files, files_of(folder))
-        assert not told, f"{what} changed {folder.name}/: {'; '.join(told)}"
+        differences = changes(files, files_of(folder))
+        assert not differences, f"{what} changed {folder.name}/: {'; '.join(differences)}"
     left = sorted(path.name for path in here.iterdir())
     assert not left, f"{what} wrote into the current folder: {left}"
     here.rmdir()

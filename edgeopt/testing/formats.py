@@ -81,8 +81,10 @@ def reads_what_it_lists(place: Place) -> str:
         copied.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, copied)
     kind.gather(model.spec, alone, into, model.said)
-    told = changes(files_of(place.artifact()), files_of(into))
-    assert not told, f"gathered of the listed files alone, the artifact is another: {told}"
+    differences = changes(files_of(place.artifact()), files_of(into))
+    assert not differences, (
+        f"gathered of the listed files alone, the artifact is another: {differences}"
+    )
     return ", ".join(sorted(sources))
 
 
@@ -139,8 +141,8 @@ def saves_what_it_loads(place: Place) -> str:
     kind, folder = place.format, place.artifact()
     before = kind.describe(folder)
     saved = [_saved(kind, folder, place.folder / f"saved-{index}") for index in (1, 2)]
-    told = changes(*map(files_of, saved))
-    assert not told, f"saving twice gives other bytes: {told}"
+    differences = changes(*map(files_of, saved))
+    assert not differences, f"saving twice gives other bytes: {differences}"
     after = kind.describe(saved[0])
     assert not after.differs(before), f"saved, it is another: {after.differs(before)}"
     size = before.signature.batch or place.model.n
@@ -155,18 +157,24 @@ def saves_what_it_loads(place: Place) -> str:
 def inspects(place: Place) -> str:
     """Figures belong to the file, and the description is the one that ``describe`` gives."""
     kind, folder = place.format, place.artifact()
-    found = kind.inspect(folder)
-    assert found.description == kind.describe(folder), "inspect() and describe() disagree"
-    assert Inspection.model_validate(found.to_json()) == found, "it does not survive JSON"
+    inspection = kind.inspect(folder)
+    assert inspection.description == kind.describe(folder), "inspect() and describe() disagree"
+    assert Inspection.model_validate(inspection.to_json()) == inspection, "it does not survive JSON"
     size = sum(map(len, files_of(folder).values()))
-    assert found.size_bytes == size, f"it tells {found.size_bytes} bytes, the files have {size}"
-    assert found.parameters > 0 and found.operators, "it finds no parameters or no operators"
-    assert found.macs is None or found.macs > 0, f"it counts {found.macs} multiply-accumulates"
+    assert inspection.size_bytes == size, (
+        f"it tells {inspection.size_bytes} bytes, the files have {size}"
+    )
+    assert inspection.parameters > 0 and inspection.operators, (
+        "it finds no parameters or no operators"
+    )
+    assert inspection.macs is None or inspection.macs > 0, (
+        f"it counts {inspection.macs} multiply-accumulates"
+    )
     converted = kind.conversion(folder)
     assert converted is None or isinstance(converted, Conversion)
-    narrow = found.description.facts & {"int8", "float16"}
+    narrow = inspection.description.facts & {"int8", "float16"}
     assert narrow or converted is None, "it tells of a conversion in a model that has none"
-    return f"{found.parameters:,} parameters, {found.macs} MACs"
+    return f"{inspection.parameters:,} parameters, {inspection.macs} MACs"
 
 
 def refuses_truncated_files(place: Place) -> str:
@@ -268,18 +276,18 @@ def in_batches(run: Any, feeds: Arrays, size: int) -> dict[str, np.ndarray[Any, 
     parts: dict[str, list[Any]] = {}
     for start in range(0, n, size):
         rows = np.minimum(np.arange(start, start + size), n - 1)
-        found: Mapping[str, Any] = run({name: array[rows] for name, array in feeds.items()})
-        for name, values in found.items():
+        outputs: Mapping[str, Any] = run({name: array[rows] for name, array in feeds.items()})
+        for name, values in outputs.items():
             parts.setdefault(name, []).append(np.asarray(values)[: n - start])
     return {name: np.concatenate(part) for name, part in parts.items()}
 
 
-def near(found: Arrays, wanted: Arrays, what: str) -> None:
+def near(actual: Arrays, wanted: Arrays, what: str) -> None:
     """Raise AssertionError where answers differ by more than the order of sums explains."""
     import numpy as np
 
     for name, values in wanted.items():
-        given = found[name]
+        given = actual[name]
         assert given.shape == values.shape, f"'{name}' is {given.shape}, {what} {values.shape}"
         wide = values.astype(np.float64)
         apart = float(np.abs(given.astype(np.float64) - wide).max())

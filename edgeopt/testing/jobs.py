@@ -132,8 +132,10 @@ class Bed:
             parent, known = folder / "parent", self.known["source"].value["artifact"]
             if job.kind == "pass" and outcome.ok:
                 given = self.store.checkout(Artifact.model_validate(known), folder / "as-it-was")
-                told = changes(files_of(given), files_of(parent))
-                assert not told, f"the pass changed the folder of its parent: {'; '.join(told)}"
+                differences = changes(files_of(given), files_of(parent))
+                assert not differences, (
+                    f"the pass changed the folder of its parent: {'; '.join(differences)}"
+                )
         if outcome.error:
             raise from_record(outcome.error)
         return outcome

@@ -155,8 +155,8 @@ def _onnx(root: Path) -> tuple[dict[str, Any], str]:
         [info(name, TensorProto.FLOAT, ["batch", size]) for name, size in OUTPUTS.items()],
         [numpy_helper.from_array(values, name) for name, values in weights().items()],
     )
-    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    (root / "net.onnx").write_bytes(made.SerializeToString(deterministic=True))
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    (root / "net.onnx").write_bytes(model.SerializeToString(deterministic=True))
     return {"path": "net.onnx"}, "net.onnx"
 
 
@@ -186,32 +186,32 @@ class _Graph:
 
     def tensor(self, name: str, shape: tuple[int, ...], values: Array | None = None) -> int:
         """The index of a new tensor, with its values where it is a constant."""
-        made = self._schema.TensorT()
-        made.name, made.shape, made.buffer = name.encode(), list(shape), 0
-        made.type = self._schema.TensorType.FLOAT32
+        tensor = self._schema.TensorT()
+        tensor.name, tensor.shape, tensor.buffer = name.encode(), list(shape), 0
+        tensor.type = self._schema.TensorType.FLOAT32
         if values is not None:
             buffer = self._schema.BufferT()
             buffer.data = np.frombuffer(values.tobytes(), np.uint8)
             self._buffers.append(buffer)
-            made.buffer = len(self._buffers) - 1
-        self._graph.tensors.append(made)
+            tensor.buffer = len(self._buffers) - 1
+        self._graph.tensors.append(tensor)
         return len(self._graph.tensors) - 1
 
     def layer(self, name: str, data: int, activation: int = 0) -> int:
         """The index of what a layer gives."""
         held = [weights()[f"{name}.{part}"] for part in ("weight", "bias")]
-        made = self._schema.OperatorT()
-        made.opcodeIndex, made.builtinOptionsType = (
+        operator = self._schema.OperatorT()
+        operator.opcodeIndex, operator.builtinOptionsType = (
             0,
             self._schema.BuiltinOptions.FullyConnectedOptions,
         )
-        made.builtinOptions = self._schema.FullyConnectedOptionsT()
-        made.builtinOptions.fusedActivationFunction = activation
+        operator.builtinOptions = self._schema.FullyConnectedOptionsT()
+        operator.builtinOptions.fusedActivationFunction = activation
         parts = zip(("weight", "bias"), held, strict=True)
-        made.inputs = [data, *(self.tensor(f"{name}.{p}", v.shape, v) for p, v in parts)]
-        made.outputs = [self.tensor(f"{name}/out", (1, len(held[0])))]
-        self._graph.operators.append(made)
-        return int(made.outputs[0])
+        operator.inputs = [data, *(self.tensor(f"{name}.{p}", v.shape, v) for p, v in parts)]
+        operator.outputs = [self.tensor(f"{name}/out", (1, len(held[0])))]
+        self._graph.operators.append(operator)
+        return int(operator.outputs[0])
 
     def model(self, x: int, ends: list[int]) -> Any:
         """The whole model, with one signature."""

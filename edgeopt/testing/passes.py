@@ -59,8 +59,10 @@ class Place:
 def is_registered(place: Place) -> str:
     """Recipes and workers find it by name and format; it says what it is."""
     step, kind = place.step, type(place.step)
-    found = registry().get((step.name, step.takes))
-    assert found is kind, f"the registry has {found} for '{step.name}' on {step.takes}, not {kind}"
+    registered = registry().get((step.name, step.takes))
+    assert registered is kind, (
+        f"the registry has {registered} for '{step.name}' on {step.takes}, not {kind}"
+    )
     assert kind in passes_named(step.name).values()
     for name in (step.takes, step.gives):
         assert format_named(name) is not None and model_format(name).worker
@@ -112,8 +114,8 @@ def is_pure_before_it_runs(place: Place) -> str:
     here.mkdir()
     with unchanged("asking what it would do", here):
         step.requires(given)
-        told = [_told(step, Description.model_validate(given.to_json())) for _ in range(2)]
-    assert told[0] == told[1], "asked again, it says another thing"
+        answers = [_told(step, Description.model_validate(given.to_json())) for _ in range(2)]
+    assert answers[0] == answers[1], "asked again, it says another thing"
     assert step.effect(given).format == step.gives, "it predicts another format than it gives"
     for isa in ISAS:
         facts = TargetFacts(target="local/onnxruntime", isa=isa)
@@ -155,13 +157,13 @@ def keeps_its_word(place: Place) -> str:
     job = bed.job()
     with unchanged("the pass", place.model.root):
         outcome = bed.run(job)  # raises where the file is not what effect() says
-    told = bed.check(job)
-    made = bed.artifact_of(outcome)
-    assert made.format == place.step.gives and made.files
-    found = bed.store.verify()
-    assert found.ok, f"the store is damaged: {found}"
+    sentence = bed.check(job)
+    artifact = bed.artifact_of(outcome)
+    assert artifact.format == place.step.gives and artifact.files
+    verified = bed.store.verify()
+    assert verified.ok, f"the store is damaged: {verified}"
     bed.close()
-    return told
+    return sentence
 
 
 def is_reproducible(place: Place) -> str:
@@ -189,23 +191,23 @@ def leaves_nothing_when_cancelled(place: Place) -> str:
     except EdgeoptError as error:
         if not cancel.struck:
             raise
-        told = error.what
+        message = error.what
     else:
-        told = "it was faster"
+        message = "it was faster"
     finally:
         cancel.disarm()
-    if told != "it was faster":
+    if message != "it was faster":
         assert bed.store.outcome(bed.key(job)) is None, "an outcome was kept"
         strange = bed.blobs() - before - set(wanted.files.values())  # it may just have ended
         assert not strange, f"what it made so far was kept: {sorted(strange)}"
         assert bed.store.verify().ok, "the store is damaged"
         left = [path.name for path in (bed.store.root / "tmp").glob("*/*")]
         assert not left, f"rough files are left: {left}"
-        made = bed.artifact_of(bed.run_in_worker(job))
-        assert made == wanted, "run again after a cancel, it gives other bytes"
+        artifact = bed.artifact_of(bed.run_in_worker(job))
+        assert artifact == wanted, "run again after a cancel, it gives other bytes"
     for each in (whole, bed):
         each.close()
-    return told
+    return message
 
 
 class PassConformance:

@@ -138,16 +138,17 @@ class Agent:
 
 def opened(target: str, model: Model, folder: Path) -> Place:
     """The model as an artifact in a store below ``folder``. Raises ModelError."""
-    store, kind, made = Store(folder / "store"), format_named(model.format), folder / "artifact"
-    made.mkdir()
-    kind.gather(model.spec, model.root, made, model.said)
+    store, kind = Store(folder / "store"), format_named(model.format)
+    artifact_folder = folder / "artifact"
+    artifact_folder.mkdir()
+    kind.gather(model.spec, model.root, artifact_folder, model.said)
     return Place(
         parse_target(target),
         model,
         folder,
         store,
-        store.put_artifact(made, model.format),
-        kind.describe(made),
+        store.put_artifact(artifact_folder, model.format),
+        kind.describe(artifact_folder),
         {name: store.put_array(array) for name, array in model.samples.items()},
     )
 
@@ -167,7 +168,7 @@ def keeps_the_signature(place: Place) -> str:
     said = place.description.signature
     with place.agent() as agent:
         opened = agent.ready()
-        found = agent.run(agent.batch(4), 4)
+        outputs = agent.run(agent.batch(4), 4)
     inputs = {tensor.name: tensor for tensor in opened.inputs}
     assert set(inputs) == {tensor.name for tensor in said.inputs}, f"inputs {sorted(inputs)}"
     for tensor in said.inputs:
@@ -179,9 +180,9 @@ def keeps_the_signature(place: Place) -> str:
         assert fits, f"input '{tensor.name}' is {given.shape}, described {tensor.shape}"
     names = [tensor.name for tensor in said.outputs]
     assert opened.outputs == names, f"outputs {opened.outputs}, described {names}"
-    assert list(found) == names, f"outputs come as {list(found)}, described {names}"
+    assert list(outputs) == names, f"outputs come as {list(outputs)}, described {names}"
     for tensor in said.outputs:
-        dtype = found[tensor.name].dtype
+        dtype = outputs[tensor.name].dtype
         assert dtype == tensor.dtype, f"'{tensor.name}' comes as {dtype}, not {tensor.dtype}"
     return ", ".join(names)
 
@@ -194,11 +195,11 @@ def answers_as_the_format_does(place: Place) -> str:
     with place.agent() as agent:
         agent.ready()
         for size in (batch,) if batch else BATCHES:
-            found = agent.run(size, model.n)
-            near(found, wanted, f"the format's own answers, {size} at a time")
-            near(found, model.expected, "the known answers")
+            outputs = agent.run(size, model.n)
+            near(outputs, wanted, f"the format's own answers, {size} at a time")
+            near(outputs, model.expected, "the known answers")
             again = agent.run(size, model.n)
-            for name, values in found.items():
+            for name, values in outputs.items():
                 same = values.tobytes() == again[name].tobytes()
                 assert same, f"'{name}' differs from run to run, {size} at a time"
     return f"{model.n} samples"
@@ -209,13 +210,15 @@ def tells_where_nodes_ran(place: Place) -> str:
     with place.agent() as agent:
         agent.ready()
         before = agent.run(agent.batch(8), 8)
-        found = agent.placement()
-        assert found and all(n > 0 for n in found.values()), f"it places nothing: {found}"
-        assert agent.placement() == found, "asked again, it places nodes elsewhere"
+        placement = agent.placement()
+        assert placement and all(n > 0 for n in placement.values()), (
+            f"it places nothing: {placement}"
+        )
+        assert agent.placement() == placement, "asked again, it places nodes elsewhere"
         after = agent.run(agent.batch(8), 8)
     for name, values in before.items():
         assert values.tobytes() == after[name].tobytes(), "asking for it changed the answers"
-    return ", ".join(f"{n} on {where}" for where, n in found.items())
+    return ", ".join(f"{n} on {where}" for where, n in placement.items())
 
 
 def refuses_what_it_does_not_know(place: Place) -> str:

@@ -126,9 +126,9 @@ def finds_a_flipped_bit(place: Place) -> str:
         sound, outcome = _kept(store, 1), _kept(store, 2)
         assert store.verify().ok, "a store that nobody touched is damaged"
         flip(store.path(outcome.digest))
-        found = store.verify()
-        assert found.corrupt == (outcome.digest,), f"it finds {found.corrupt} damaged"
-        assert found.broken == (outcome.key,), f"it finds {found.broken} broken"
+        verified = store.verify()
+        assert verified.corrupt == (outcome.digest,), f"it finds {verified.corrupt} damaged"
+        assert verified.broken == (outcome.key,), f"it finds {verified.broken} broken"
         assert store.outcome(outcome.key) is None and store.outcome(sound.key) == sound
         _refused(lambda: store.get_bytes(outcome.digest), outcome.digest, "damaged content")
         assert _kept(store, 2) == outcome and store.verify().ok, "put again, it is not whole"
@@ -162,12 +162,12 @@ def outlives_a_kill(place: Place) -> str:
     with place.open() as store:
         rough = list((place.root / "tmp").iterdir())
         assert len(rough) == 1, f"the rough work of the dead is still there: {rough}"
-        found = store.verify()
-        assert found.ok, f"a killed writer left {found}"
+        verified = store.verify()
+        assert verified.ok, f"a killed writer left {verified}"
         for number in range(NUMBERS):
             outcome = store.outcome(digest_of(number))
             assert outcome is None or store.get_bytes(outcome.digest) == content(number)
-    return f"{KILLS} kills, {found.blobs} blobs"
+    return f"{KILLS} kills, {verified.blobs} blobs"
 
 
 def is_shared(place: Place) -> str:
@@ -178,8 +178,8 @@ def is_shared(place: Place) -> str:
             _, errors = child.communicate()
             assert child.returncode == 0, errors
     with place.open() as store:
-        found, listed = store.verify(), store.ls()
-        assert found.ok, f"three writers left {found}"
+        verified, listed = store.verify(), store.ls()
+        assert verified.ok, f"three writers left {verified}"
         assert listed.blobs == len(listed.entries) <= NUMBERS, "content is kept twice"
     left = list((place.root / "tmp").iterdir())
     assert not left, f"rough work is left: {left}"

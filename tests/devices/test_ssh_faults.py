@@ -282,7 +282,7 @@ def test_a_board_that_throttles_cools_and_is_asked_again_then_marked(
     with board(front=front) as made:
         monkeypatch.setenv("EDGEOPT_DEVICES", str(made.devices()))
         sun = Sun(made, sensor)
-        value = run_small(place, "race", TARGET, told=told, layers=30)
+        value = run_small(place, "race", TARGET, progress=told, layers=30)
         sun.over.set()
         sun.join()
         made.nothing_left()
