@@ -157,9 +157,9 @@ class ExecChannel(Channel):
             return answer
         if do not in self._does:
             raise DeviceError(f"a command cannot be asked for '{do}'", where=self.name)
-        found, made = self._does[do](**fields)
+        reply_fields, reply_arrays = self._does[do](**fields)
         try:
-            return reply.model_validate(found), made
+            return reply.model_validate(reply_fields), reply_arrays
         except ValidationError as error:
             said = "; ".join(str(error).splitlines()[:4])[:600]
             raise DeviceError(f"no proper answer to '{do}': {said}", where=self.name) from error

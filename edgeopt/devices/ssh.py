@@ -129,15 +129,15 @@ class SshDevice(BoardDevice):
     @contextlib.contextmanager
     def link(self) -> Iterator[SshLink]:
         """A private folder for the socket, short enough for one."""
-        found = shutil.which("ssh")
-        if found is None:
+        client = shutil.which("ssh")
+        if client is None:
             raise DeviceError(
                 "no ssh on this machine", where=self.name, hint="install the OpenSSH client"
             )
         below = tempfile.gettempdir()
         folder = Path(tempfile.mkdtemp(prefix="eo-", dir=below if len(below) < LONGEST else "/tmp"))
         try:
-            yield SshLink(self.name, self._ssh, found, folder)
+            yield SshLink(self.name, self._ssh, client, folder)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 

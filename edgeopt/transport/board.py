@@ -232,19 +232,19 @@ class BoardLease:
         settings = self._device.settings
         self._run = f"run-{secrets.token_hex(8)}"
         keep = int(quantity(settings.cache, SIZES))
-        ends, told = time.monotonic() + quantity(settings.wait, TIMES), ""
+        ends, holder = time.monotonic() + quantity(settings.wait, TIMES), ""
         while True:
             answer, _ = self._supervisor.ask(
                 "lease", LeaseReply, run=self._run, who=_who(), keep_bytes=keep
             )
             if answer.held:
                 return
-            if answer.by != told:
-                told = answer.by
-                self._note(f"{self._device.name} is held by {told}; waiting")
+            if answer.by != holder:
+                holder = answer.by
+                self._note(f"{self._device.name} is held by {holder}; waiting")
             if time.monotonic() > ends:
                 raise UnreachableError(
-                    f"the board is held by {told or 'another'}, for longer than {settings.wait}",
+                    f"the board is held by {holder or 'another'}, for longer than {settings.wait}",
                     where=self._device.name,
                     hint="wait until that build has ended, or give it more time: 'wait' in the "
                     "devices file",

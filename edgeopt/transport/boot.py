@@ -108,8 +108,8 @@ def start_supervisor(
     process = start(name, link.first(asked), log)
 
     def explain(code: int | None, words: str) -> EdgeoptError | None:
-        told = explained(name, code, words) or link.explain(code, words)
-        return told or (lost(name) if code in (255, -9, -15) else None)
+        error = explained(name, code, words) or link.explain(code, words)
+        return error or (lost(name) if code in (255, -9, -15) else None)
 
     channel = Channel(process, name, log, cancelled, patience_s=PATIENCE_S, explain=explain)
     try:

@@ -140,18 +140,18 @@ class Channel:
         deadline = time.monotonic() + timeout_s
         try:
             self._send(protocol.pack({"do": do, **fields}, arrays), do, deadline)
-            header, found = protocol.unpack(lambda count: self._read(count, do, deadline))
+            header, reply_arrays = protocol.unpack(lambda count: self._read(count, do, deadline))
             if set(header) == {"error"}:
                 raise _blamed(Failure.model_validate(header["error"]))
             if set(header) != {"ok"}:
                 raise protocol.ProtocolError("an answer is neither 'ok' nor 'error'")
-            return reply.model_validate(header["ok"]), found
+            return reply.model_validate(header["ok"]), reply_arrays
         except (protocol.ProtocolError, ValidationError) as error:
             with suppress(subprocess.TimeoutExpired):
                 self._process.wait(LOOK_S)
-            if told := self._explain(self.ended, self._tail()):
+            if explanation := self._explain(self.ended, self._tail()):
                 self.kill()
-                raise told from error
+                raise explanation from error
             self.kill()
             said = "; ".join(str(error).splitlines()[:4])[:600]
             raise DeviceError(f"agent gave no proper answer to '{do}': {said}", where=self.name,
@@ -234,8 +234,8 @@ class Channel:
             self._process.wait(PATIENCE_S)
         code = self._process.poll()
         self.kill()
-        if told := self._explain(code, self._tail()):
-            return told
+        if explanation := self._explain(code, self._tail()):
+            return explanation
         how = "closed its output" if code is None else f"ended with exit status {code}"
         if code is not None and code < 0:
             how = f"was killed by {signal.Signals(-code).name}"

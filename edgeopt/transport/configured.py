@@ -41,8 +41,8 @@ def settings_of(name: str, model: type[S], default: S | None = None) -> S:
     """The settings of ``KIND:NAME``. Raises UsageError where the devices file has none."""
     kind, _, own = name.partition(":")
     known = configured().get(kind, {})
-    found = known.get(own, default)
-    if found is None:
+    settings = known.get(own, default)
+    if settings is None:
         where = devices_file()
         raise UsageError(
             f"no device '{name}' is configured" if own else f"'{kind}' needs a name: {kind}:NAME",
@@ -50,9 +50,9 @@ def settings_of(name: str, model: type[S], default: S | None = None) -> S:
             hint=did_you_mean(own, known)
             or f"add it there, e.g.  {kind}: {{{own or 'NAME'}: {{...}}}}; see docs/devices.md",
         )
-    if not isinstance(found, model):
+    if not isinstance(settings, model):
         raise UsageError(f"'{name}' has the settings of another kind", where=str(devices_file()))
-    return found
+    return settings
 
 
 def quantity(text: str, units: Mapping[str, float]) -> float:
@@ -64,11 +64,11 @@ def quantity(text: str, units: Mapping[str, float]) -> float:
 
 
 @cache
-def _read(found: Stamp) -> dict[str, dict[str, BaseModel]]:
-    path = found[0]
+def _read(file_stamp: Stamp) -> dict[str, dict[str, BaseModel]]:
+    path = file_stamp[0]
     plain, lines = read_yaml(path)
     kinds = [k for k in device_kinds() if getattr(device_kind(k), "Settings", None)]
-    made: dict[str, dict[str, BaseModel]] = {}
+    devices: dict[str, dict[str, BaseModel]] = {}
     for kind, entries in _mapping(plain, path, "", lines).items():
         at = f"{path}:{lines[kind]}"
         if kind not in kinds:
@@ -86,8 +86,8 @@ def _read(found: Stamp) -> dict[str, dict[str, BaseModel]]:
                 given = model.model_validate(_mapping(fields, path, place, lines))
             except ValidationError as error:
                 raise blame(error, model, str(path), lines, below=place) from None
-            made.setdefault(kind, {})[name] = given
-    return made
+            devices.setdefault(kind, {})[name] = given
+    return devices
 
 
 def _mapping(value: Any, path: Path, place: str, lines: Mapping[str, int]) -> dict[str, Any]:

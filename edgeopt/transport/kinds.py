@@ -93,16 +93,16 @@ def works_here(name: str) -> bool:
 @cache
 def device_kind(kind: str) -> type[Device]:
     """The class of a kind. Raises UsageError for an unknown one."""
-    found = _built_in(kind) if kind.isidentifier() else None
-    if found is None:
+    device_class = _built_in(kind) if kind.isidentifier() else None
+    if device_class is None:
         point = plugged.points(GROUP).get(kind)
-        found = plugged.load(point) if point else None
-    if found is None:
+        device_class = plugged.load(point) if point else None
+    if device_class is None:
         hint = did_you_mean(kind, device_kinds())
         if kind == OFFLINE:
             hint = "offline boards are reached by hand: see 'edgeopt job export'"
         raise UsageError(f"unknown device '{kind}'", hint=hint)
-    return cast("type[Device]", found)
+    return cast("type[Device]", device_class)
 
 
 @cache

@@ -27,11 +27,11 @@ def archive(main: str, beside: Mapping[str, bytes]) -> bytes:
     content = _files(root, PACKAGE)
     for name, package in plugged_in().items():
         content |= _files(package.folder, f"{PACKAGE}/sessions/{name}")
-    made = io.BytesIO()
-    with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as file:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as file:
         for name, text in {"__main__.py": main.encode(), **content, **beside}.items():
             file.writestr(zipfile.ZipInfo(name, EPOCH), text, zipfile.ZIP_DEFLATED)
-    return made.getvalue()
+    return buffer.getvalue()
 
 
 def _files(root: Path, into: str) -> dict[str, bytes]:

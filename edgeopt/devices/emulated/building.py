@@ -92,14 +92,14 @@ def ready_qemu(yes: bool, tell: Tell) -> str:
 def qemu_version() -> str:
     """The version of the QEMU that is installed. Raises DeviceError for one that is too new."""
     said = fetch.command(QEMUS[0], "--version", doing="ask QEMU for its version")
-    found = re.search(r"version (\d+)\.(\d+)\S*", said)
-    if not found or not (6, 0) <= (int(found[1]), int(found[2])) <= NEWEST:
+    match = re.search(r"version (\d+)\.(\d+)\S*", said)
+    if not match or not (6, 0) <= (int(match[1]), int(match[2])) <= NEWEST:
         raise DeviceError(
             f"QEMU 6.0 to 8.2 is needed, here is: {said.splitlines()[0][:80]}",
             where=QEMUS[0],
             hint="its later plugin interface has no exact inline counters of this kind",
         )
-    return found[0].removeprefix("version ")
+    return match[0].removeprefix("version ")
 
 
 def _make(folder: Path, tell: Tell) -> None:
@@ -147,8 +147,8 @@ def _fill(stage: Path, folder: Path, tell: Tell) -> dict[str, str]:
     _dress(stage)
     tell("compiling the counting plugin")
     _compile(stage / PLUGIN)
-    found = metadata.distributions(path=[str(stage / SITE)])
-    runtimes = {d.name: d.version for d in found if d.name in fetch.RUNTIMES}
+    distributions = metadata.distributions(path=[str(stage / SITE)])
+    runtimes = {d.name: d.version for d in distributions if d.name in fetch.RUNTIMES}
     return {"python": python, **runtimes, "plugin": _plugin_digest()}
 
 

@@ -59,15 +59,15 @@ def manifest(folder: Path) -> dict[str, dict[str, str]]:
 
 def broken(folder: Path, part: str) -> list[str]:
     """Files of a part of the manifest that are missing or changed."""
-    found = []
+    damaged = []
     for name, digest in manifest(folder).get(part, {}).items():
         try:
             sound = digest_of_file(folder / name) == digest
         except OSError:
             sound = False
         if not sound:
-            found.append(name)
-    return found
+            damaged.append(name)
+    return damaged
 
 
 def emulation(device: str) -> Path:
