@@ -39,14 +39,14 @@ def _own_metric(request: Request, store: Store, progress: Progress) -> tuple[str
     refs = Arrays.model_validate(request.inputs["raw"].value).labels
     labels = kept_labels(params["labels"], refs, store)
     try:
-        found = user_metrics.figures(
+        measurements = user_metrics.figures(
             params["name"], function, params["better"], mine, theirs, labels
         )
     except EdgeoptError:
         raise
     except Exception as error:
         raise blamed(error, f"metric.{params['name']} ({where['function']})") from error
-    value = {quantity: measurement.to_json() for quantity, measurement in found.items()}
+    value = {quantity: measurement.to_json() for quantity, measurement in measurements.items()}
     return digest_of(value), value
 
 

@@ -56,17 +56,21 @@ def check(request: Request, store: Store, progress: Progress) -> tuple[str, dict
     for tensor, values in zip(source.tensors, outputs, strict=True):
         _check_source_numbers(tensor, values, request.job.id)
     notes = []
-    for found in (unsteady(source, outputs), entangled(source, outputs), constant(source, outputs)):
-        if found and found.fatal:
-            raise ModelError(f"the source {found.what}", where=request.job.id, hint=found.hint)
-        if found:
-            notes.append(f"the source {found.what}: {found.hint}")
+    for finding in (
+        unsteady(source, outputs),
+        entangled(source, outputs),
+        constant(source, outputs),
+    ):
+        if finding and finding.fatal:
+            raise ModelError(f"the source {finding.what}", where=request.job.id, hint=finding.hint)
+        if finding:
+            notes.append(f"the source {finding.what}: {finding.hint}")
     same = "" if notes else f", and the same alone and in a batch of {source.n}"
     if source.description.format == "onnx":
         from edgeopt.worker.plain import leaves_its_graph  # loads ONNX Runtime
 
-        told = leaves_its_graph(source, outputs, Path(request.workdir) / "model")
-        notes += [told] if told else []
+        warning = leaves_its_graph(source, outputs, Path(request.workdir) / "model")
+        notes += [warning] if warning else []
     value: dict[str, Any] = {"n": source.n, "sentence": f"steady{same}"}
     value |= {"notes": notes} if notes else {}
     return digest_of(value), value
@@ -89,15 +93,15 @@ def _check_pass(request: Request, store: Store, progress: Progress) -> tuple[str
         _check_numbers(job.name, tensor, side)
     old = [_channels_first(t, a) for t, a in zip(parent.tensors, before, strict=True)]
     new = [_channels_first(t, a) for t, a in zip(child.tensors, after, strict=True)]
-    for found in (
+    for finding in (
         unsteady(child, after),
         entangled(child, after),
         constant(child, after, parent, before),
         confused(child, parent.tensors, old, new),
     ):
-        if found and found.fatal:
+        if finding and finding.fatal:
             raise PassError(
-                f"{job.name} made a model that {found.what}", where=job.id, hint=found.hint
+                f"{job.name} made a model that {finding.what}", where=job.id, hint=finding.hint
             )
     progress(3, 3)
     gaps = [

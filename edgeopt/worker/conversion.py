@@ -28,10 +28,10 @@ def conversion(request: Request, store: Store, progress: Any) -> tuple[str, dict
         n = description.signature.batch or 1
         feeds = {name: store.get_array(ref)[:n] for name, ref in arrays.items()}
     runtime = str(params["runtime"])
-    found = format_named(description.format).conversion(folder, runtime, feeds)
-    if found is not None and found.by == runtime:
-        found = found.model_copy(update={"by": params["by"]})
-    if found is not None and params["note"]:
-        found = found.model_copy(update={"note": params["note"]})
-    value = {"conversion": found.to_json() if found else None}
+    converted = format_named(description.format).conversion(folder, runtime, feeds)
+    if converted is not None and converted.by == runtime:
+        converted = converted.model_copy(update={"by": params["by"]})
+    if converted is not None and params["note"]:
+        converted = converted.model_copy(update={"note": params["note"]})
+    value = {"conversion": converted.to_json() if converted else None}
     return digest_of(value), value

@@ -75,7 +75,7 @@ def entangled(model: Answering, outputs: Sequence[np.ndarray]) -> Finding | None
     rows = np.repeat(np.arange(count), size or 1)
     others = model.outputs({name: feed[rows] for name, feed in model.feeds.items()}, size=1)
     copies: list[np.ndarray] | None = None
-    found = None
+    finding = None
     for place, (tensor, whole, part) in enumerate(zip(model.tensors, outputs, others, strict=True)):
         gap, sample = apart(whole[:count], part[:: size or 1])
         largest = largest_of(whole)
@@ -96,8 +96,8 @@ def entangled(model: Answering, outputs: Sequence[np.ndarray]) -> Finding | None
             f"{size or model.n} and alone they are {gap:.2g} apart, {share:.2g} of its "
             f"largest value, and one rounding step of the inputs moves them by {step:.2g}"
         )
-        found = found or Finding(lost, CANCELLING, fatal=False)
-    return found
+        finding = finding or Finding(lost, CANCELLING, fatal=False)
+    return finding
 
 
 def _among_copies(model: Answering, count: int) -> list[np.ndarray]:
@@ -162,9 +162,9 @@ def confused(
         return None
     hint = "the pass mixed up an order; report it, with the model"
     if order := _order(before, after):
-        told = ", ".join(f"'{model.tensors[new].name}' gives what '{parent[old].name}' gave"
-                         for old, new in enumerate(order) if old != new)  # fmt: skip
-        return Finding(f"gives its outputs in another order: {told}", hint)
+        swaps = ", ".join(f"'{model.tensors[new].name}' gives what '{parent[old].name}' gave"
+                          for old, new in enumerate(order) if old != new)  # fmt: skip
+        return Finding(f"gives its outputs in another order: {swaps}", hint)
     for tensor, a, b in zip(model.tensors, before, after, strict=True):
         if moved := _entries(a, b):
             old, new = next((old, new) for old, new in enumerate(moved) if old != new)
@@ -174,8 +174,8 @@ def confused(
                 hint,
             )
     for name, what, feeds in _swapped(model):
-        found = model.outputs(feeds)
-        if all(_cosine(a, b) >= SAME for a, b in zip(before, found, strict=True)):
+        answers = model.outputs(feeds)
+        if all(_cosine(a, b) >= SAME for a, b in zip(before, answers, strict=True)):
             return Finding(f"seems to read input '{name}' {what}", hint)
     return None
 

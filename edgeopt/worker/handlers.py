@@ -58,8 +58,8 @@ def load_data(request: Request, store: Store, progress: Progress) -> tuple[str, 
         role: Arrays.model_validate(o.value) for role, o in request.inputs.items() if o is not model
     }
     if job.name == "overlap":
-        found = _overlap(job.params, job.where, given, store)
-        return digest_of(found), found
+        overlap = _overlap(job.params, job.where, given, store)
+        return digest_of(overlap), overlap
     if job.name == "tensors":
         (raw,) = given.values()
         said = model and Description.model_validate(model.value["description"])
@@ -176,9 +176,9 @@ def run_pass(request: Request, store: Store, progress: Progress) -> tuple[str, d
     model = takes.load(folder)
     seed_everything(seed)
     with claims:
-        made = step.run(model, context)
+        transformed = step.run(model, context)
         out = made_folder(request, "artifact")
-        gives.save(made, out)
+        gives.save(transformed, out)
     real = gives.describe(out)
     _compare(step, Description.model_validate(job.where["predicted"]), real)
     artifact = store.put_artifact(out, kind.gives)

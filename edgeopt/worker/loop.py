@@ -110,13 +110,13 @@ def _blamed(raised: BaseException, job: Job) -> EdgeoptError:
 
 
 def _teller(reply: Callable[[dict[str, Any]], None]) -> Progress:
-    told = -PROGRESS_S
+    last_reply = -PROGRESS_S
 
     def progress(done: float, total: float | None = None, **figures: float) -> None:
-        nonlocal told
+        nonlocal last_reply
         now = time.monotonic()
-        if now - told >= PROGRESS_S or done == total:
-            told = now
+        if now - last_reply >= PROGRESS_S or done == total:
+            last_reply = now
             figures = {name: float(value) for name, value in figures.items()}
             reply({"progress": {"done": float(done), "total": total, "figures": figures}})
 

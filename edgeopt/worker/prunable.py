@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from edgeopt.formats import format_named
-from edgeopt.pruning.prunable import found
+from edgeopt.pruning.prunable import found as find_prunable
 from edgeopt.schema.artifact import Artifact
 from edgeopt.schema.base import digest_of
 from edgeopt.schema.job import Arrays, Request
@@ -29,6 +29,6 @@ def prunable(request: Request, store: Store, progress: Progress) -> tuple[str, d
         name: torch.from_numpy(np.array(store.get_array(ref)[:count]))
         for name, ref in arrays.items()
     }
-    tried = found(module, few, progress)
+    tried = find_prunable(module, few, progress)
     value = {"layers": [dataclasses.asdict(layer) for layer in tried.layers(module)]}
     return digest_of(value), value

@@ -23,16 +23,16 @@ def noise(model: Answering, outputs: Sequence[np.ndarray]) -> list[float]:
     The largest finite difference over all samples; zeros where no input is a float.
     """
     rng = np.random.default_rng(0)
-    found = [0.0] * len(outputs)
+    largest = [0.0] * len(outputs)
     if not any(feed.dtype.kind == "f" for feed in model.feeds.values()):
-        return found
+        return largest
     for _ in range(TRIES):
         feeds = {name: _nudged(feed, rng) for name, feed in model.feeds.items()}
         for place, (a, b) in enumerate(zip(outputs, model.outputs(feeds), strict=True)):
             with np.errstate(invalid="ignore"):
                 off = np.abs(a.astype(np.float64) - b.astype(np.float64))
-            found[place] = max(found[place], float(off[np.isfinite(off)].max(initial=0.0)))
-    return found
+            largest[place] = max(largest[place], float(off[np.isfinite(off)].max(initial=0.0)))
+    return largest
 
 
 def _nudged(feed: np.ndarray, rng: np.random.Generator) -> np.ndarray:
