@@ -38,12 +38,13 @@ def with_accelerator(device: Device, target: Target, facts: TargetFacts) -> Targ
     """
     if target.accelerator == "cpu":
         return facts
-    found = accelerators(device, target.runtime)
-    if target.accelerator not in found:
+    available = accelerators(device, target.runtime)
+    if target.accelerator not in available:
         raise DeviceError(
             f"{target.runtime} finds no accelerator '{target.accelerator}' there",
             where=str(target),
-            hint=f"it finds: {', '.join(found) or 'none'}; 'edgeopt doctor' tells of all runtimes",
+            hint=f"it finds: {', '.join(available) or 'none'}; "
+            "'edgeopt doctor' tells of all runtimes",
         )
-    machine = {**facts.machine, "accelerator": found[target.accelerator]}
+    machine = {**facts.machine, "accelerator": available[target.accelerator]}
     return facts.model_copy(update={"machine": machine})

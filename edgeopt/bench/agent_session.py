@@ -178,10 +178,12 @@ class AgentSession:
         (pairs, counters) each. Raises DeviceError where nothing counts.
         """
         planned = [[side, self._task.sides[side].feed, loops] for side, loops in turns]
-        told, _ = self._channel.ask("count", Counted, turns=planned, warm=warm, timeout_s=COUNT_S)
-        marks = np.array(self._channel.counted(2 * told.pairs), dtype=np.int64)
+        counted, _ = self._channel.ask(
+            "count", Counted, turns=planned, warm=warm, timeout_s=COUNT_S
+        )
+        marks = np.array(self._channel.counted(2 * counted.pairs), dtype=np.int64)
         taken = marks[1::2] - marks[::2]
-        empty = told.pairs - sum(loops for _, loops in turns)
+        empty = counted.pairs - sum(loops for _, loops in turns)
         stops = np.cumsum([empty, *(loops for _, loops in turns)])[:-1]
         return list(np.split(taken, stops))
 
@@ -198,9 +200,9 @@ class AgentSession:
         if sum(placed.nodes.values()) < 1:
             raise PlacementError("no node is known to have run", where=f"{target}: {side}")
         if strangers and not self._task.allow_fallback:
-            told = ", ".join(f"{n} on {name}" for name, n in placed.nodes.items())
+            placements = ", ".join(f"{n} on {name}" for name, n in placed.nodes.items())
             raise PlacementError(
-                f"nodes ran where nobody asked: {told}",
+                f"nodes ran where nobody asked: {placements}",
                 where=f"{target}: {side}",
                 hint=f"asked was {', '.join(sorted(allowed))}; --allow-fallback (in a recipe "
                 "allow_fallback: true) measures it as it is and marks the figures",

@@ -47,9 +47,9 @@ def count(task: Task, lease: Lease, store: Store, progress: Progress) -> tuple[s
         progress(1, 1)
         if any(spread(_net(counted, side)) > SPREAD for side in SIDES):
             more = agent.count([(side, MOST - FEW) for side in SIDES], WARM)
-            for name, found in zip(counted, more, strict=True):
-                counted[name] = np.concatenate([counted[name], found])
-    raw = {name: found.tolist() for name, found in counted.items()}
+            for name, counts in zip(counted, more, strict=True):
+                counted[name] = np.concatenate([counted[name], counts])
+    raw = {name: counts.tolist() for name, counts in counted.items()}
     samples = store.put_json({"protocol": "count", "counters": COUNTERS, "pairs": raw})
     return samples, _value(counted, machines, placed, samples)
 

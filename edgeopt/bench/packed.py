@@ -117,12 +117,12 @@ def race_value(result: PackedResult, job: PackedJob, index: int, samples: str) -
             _check_placement(nodes, target, where)
     hello = result.hello
     machine = f"{target} {hello.runtime_version} {hello.machine.isa}"
-    turns = min(len(found) for run in runs for found in run.turns.values())
+    turns = min(len(side_turns) for run in runs for side_turns in run.turns.values())
     how = f"offline race: at least {turns} turns a side in each process, {METHOD}"
     frame = {"n": len(runs), "protocol": how, "samples": samples}
     machines = {"a": machine, "b": machine}
     marks = ["contended"] if job.threads >= hello.machine.cores else []
-    placed = {str(side): dict(found) for side, found in raw[0].nodes.items()}
+    placed = {str(side): dict(nodes) for side, nodes in raw[0].nodes.items()}
     return value_of(runs, frame, machines, placed, marks)
 
 
@@ -130,22 +130,24 @@ def outputs_of(score: PackedScore, job: PackedJob, index: int) -> dict[str, Any]
     """Arrays by output name, (n, ...) each, without NaN. Raises DataError, PlacementError."""
     model = job.models[index]
     _check_placement(score.nodes, parse_target(job.target), model.name)
-    found: dict[str, Any] = {}
-    for told in score.outputs:
-        where = f"{model.name}: {told.name}"
-        if told.dtype not in DTYPES or min(told.shape) < 1 or told.shape[0] != model.n:
-            raise DataError(f"output is {told.dtype}{told.shape} of {model.n} samples", where=where)
+    arrays: dict[str, Any] = {}
+    for output in score.outputs:
+        where = f"{model.name}: {output.name}"
+        if output.dtype not in DTYPES or min(output.shape) < 1 or output.shape[0] != model.n:
+            raise DataError(
+                f"output is {output.dtype}{output.shape} of {model.n} samples", where=where
+            )
         try:
-            data = base64.b64decode(told.data, validate=True)
-            array = np.frombuffer(data, np.dtype(told.dtype)).reshape(told.shape)
+            data = base64.b64decode(output.data, validate=True)
+            array = np.frombuffer(data, np.dtype(output.dtype)).reshape(output.shape)
         except (binascii.Error, ValueError) as error:
             raise DataError(f"output's bytes do not fit its shape: {error}", where=where) from None
         if array.dtype.kind == "f" and np.isnan(array).any():
             raise DataError("output holds NaN", where=where)
-        found[told.name] = array
-    if len(found) != len(model.outputs):
-        raise DataError(f"{len(found)} outputs, not {len(model.outputs)}", where=model.name)
-    return found
+        arrays[output.name] = array
+    if len(arrays) != len(model.outputs):
+        raise DataError(f"{len(arrays)} outputs, not {len(model.outputs)}", where=model.name)
+    return arrays
 
 
 def _run(raw: PackedRun, where: str) -> Run:
@@ -155,10 +157,13 @@ def _run(raw: PackedRun, where: str) -> Run:
         raise DataError("a process has a turn without a time", where=where)
     if min(map(len, raw.turns.values())) < FEWEST_TURNS:
         raise DataError(f"a process has fewer than {FEWEST_TURNS} turns a side", where=where)
-    turns = {side: [np.array(ns, np.int64) for ns in found] for side, found in raw.turns.items()}
+    turns = {
+        side: [np.array(ns, np.int64) for ns in side_turns]
+        for side, side_turns in raw.turns.items()
+    }
     return Run(
         raw.order,
-        turns={str(side): found for side, found in turns.items()},
+        turns={str(side): side_turns for side, side_turns in turns.items()},
         load_ns={str(side): ns for side, ns in raw.load_ns.items()},
         before=raw.before,
         after=raw.after,

@@ -64,15 +64,15 @@ def _value(
     marks: list[str],
 ) -> dict[str, Any]:
     """Memory on the accelerator where the runtime tells it, else resident memory."""
-    there = {side: found["after"]["accelerator_bytes"] for side, found in readings.items()}
+    there = {side: reading["after"]["accelerator_bytes"] for side, reading in readings.items()}
     peaks = {
-        side: there[side] or max(0, found["after"]["peak_bytes"] - found["before"]["rss_bytes"])
-        for side, found in readings.items()
+        side: there[side] or max(0, reading["after"]["peak_bytes"] - reading["before"]["rss_bytes"])
+        for side, reading in readings.items()
     }
-    reset = all(found["before"]["reset"] for found in readings.values())
+    reset = all(reading["before"]["reset"] for reading in readings.values())
     marks = marks + ([] if reset else ["peak-not-reset"])
 
-    def made(quantity: str, value: float, unit: str, side: str = "a") -> dict[str, Any]:
+    def measured(quantity: str, value: float, unit: str, side: str = "a") -> dict[str, Any]:
         measurement = Measurement(
             quantity=quantity,
             value=value,
@@ -86,8 +86,8 @@ def _value(
 
     both = all(peaks.values()) and bool(there["a"]) == bool(there["b"])  # else of two kinds
     return {
-        "ratio": made("ratio.memory.peak", peaks["a"] / peaks["b"], "x") if both else {},
-        **{side: made("memory.peak", peaks[side], "bytes", side) for side in SIDES},
+        "ratio": measured("ratio.memory.peak", peaks["a"] / peaks["b"], "x") if both else {},
+        **{side: measured("memory.peak", peaks[side], "bytes", side) for side in SIDES},
         "placement": placed,
         "processes": 1,
         "marks": marks,

@@ -237,11 +237,11 @@ def value_of(
     both = {"machine": " against ".join(dict.fromkeys(machines[side] for side in SIDES)), **frame}
     each = {side: {"machine": machines[side], **frame} for side in SIDES}
     for quantity, percent in PERCENTILES.items():
-        found = geometric_interval([run.ratio(percent) for run in runs])
-        wide = ["wide"] if found.half_width > HALF_WIDTH else []
+        interval = geometric_interval([run.ratio(percent) for run in runs])
+        wide = ["wide"] if interval.half_width > HALF_WIDTH else []
         name, doubts = f"ratio.{quantity}", _doubts(runs, percent, SIDES)
         frame = {**both, "timed": _timed(runs, SIDES)}
-        ratio[quantity] = _measurement(name, "x", found, frame, [*marks, *wide, *doubts])
+        ratio[quantity] = _measurement(name, "x", interval, frame, [*marks, *wide, *doubts])
         for side in SIDES:
             times = geometric_interval([run.percentile(side, percent) for run in runs])
             doubts = _doubts(runs, percent, side)
@@ -278,14 +278,14 @@ def _typical(runs: Sequence[Run], side: str, percent: float) -> float:
 
 
 def _measurement(
-    quantity: str, unit: str, found: Interval, frame: dict[str, Any], marks: Sequence[str]
+    quantity: str, unit: str, interval: Interval, frame: dict[str, Any], marks: Sequence[str]
 ) -> dict[str, Any]:
     return Measurement(
         quantity=quantity,
-        value=found.value,
+        value=interval.value,
         unit=unit,
-        low=found.low,
-        high=found.high,
+        low=interval.low,
+        high=interval.high,
         marks=tuple(marks),
         **frame,
     ).to_json()

@@ -45,8 +45,8 @@ def score(
         placed = agent.placement(SIDE)
         marks = [FALLBACK] if agent.fallbacks else []
         outputs = Outputs(opened.outputs, n, workdir)
-        for start, stop, found in _chunks(agent, opened, n, batch):
-            outputs.take(start, stop, found)
+        for start, stop, chunk in _chunks(agent, opened, n, batch):
+            outputs.take(start, stop, chunk)
             progress(stop, n)
     refs = {name: store.put_array(array) for name, array in outputs.arrays.items()}
     value = {
@@ -65,10 +65,10 @@ def _chunks(agent: AgentSession, opened: Opened, n: int, batch: int) -> Any:
     while start < n:
         stop = min(n, start + size)
         began = time.monotonic()
-        found = agent.run(SIDE, start, stop, batch, pad=opened.batch is not None)
+        chunk = agent.run(SIDE, start, stop, batch, pad=opened.batch is not None)
         taken = max(time.monotonic() - began, 1e-4) / (stop - start)
-        yield start, stop, found
-        each = max(1, sum(array.nbytes for array in found.values()) // (stop - start))
+        yield start, stop, chunk
+        each = max(1, sum(array.nbytes for array in chunk.values()) // (stop - start))
         size = int(max(1, min(CHUNK_S / taken, CHUNK_BYTES / each) // batch)) * batch
         start = stop
 
@@ -80,11 +80,11 @@ class Outputs:
         self._names, self._n, self._folder = names, n, folder
         self.arrays: dict[str, np.ndarray[Any, Any]] = {}
 
-    def take(self, start: int, stop: int, found: protocol.Arrays) -> None:
+    def take(self, start: int, stop: int, chunk: protocol.Arrays) -> None:
         """Keep the outputs of samples ``start`` to ``stop``. Raises ModelError, DeviceError."""
-        if list(found) != self._names:
-            raise DeviceError(f"agent gave outputs {list(found)}, not {self._names}")
-        for index, (name, array) in enumerate(found.items()):
+        if list(chunk) != self._names:
+            raise DeviceError(f"agent gave outputs {list(chunk)}, not {self._names}")
+        for index, (name, array) in enumerate(chunk.items()):
             if array.ndim == 0 or len(array) != stop - start:
                 raise DeviceError(
                     f"agent gave {array.shape} for {stop - start} samples", where=name
