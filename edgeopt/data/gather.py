@@ -33,10 +33,10 @@ def joined(
     count = 0
     for index, (item, batched) in enumerate(_watched(items, where)):
         place = f"{where}: {'batch' if batched else 'sample'} {index}"
-        found = named(item, inputs, place)
-        if index and set(found) != set(parts):
-            raise DataError(f"has {sorted(found)}, the first one had {sorted(parts)}", where=place)
-        for name, array in found.items():
+        arrays = named(item, inputs, place)
+        if index and set(arrays) != set(parts):
+            raise DataError(f"has {sorted(arrays)}, the first one had {sorted(parts)}", where=place)
+        for name, array in arrays.items():
             array = array if batched else array[np.newaxis]
             first = parts.get(name, [array])[0]
             if array.ndim == 0:
@@ -53,13 +53,13 @@ def joined(
                     hint="all samples must have one shape",
                 )
             parts.setdefault(name, []).append(array)
-        count += len(next(iter(found.values()))) if batched else 1
+        count += len(next(iter(arrays.values()))) if batched else 1
         tell(count)
         if count >= most:
             break
     if not parts:
         raise DataError("yields no sample", where=where)
-    return {name: np.concatenate(found)[:most] for name, found in parts.items()}
+    return {name: np.concatenate(chunks)[:most] for name, chunks in parts.items()}
 
 
 def named(item: Any, inputs: Sequence[str] | None, where: str) -> dict[str, Array]:
@@ -91,10 +91,10 @@ def named(item: Any, inputs: Sequence[str] | None, where: str) -> dict[str, Arra
                 hint=f"give a dict by name: {{'{wanted[0]}': ..., '{LABEL}': ...}}",
             )
         label = several[len(wanted)] if len(several) > len(wanted) else None
-    found = {name: as_array(value, name, where) for name, value in given.items()}
+    arrays = {name: as_array(value, name, where) for name, value in given.items()}
     if label is not None:
-        found[LABEL] = as_array(label, LABEL, where)
-    return found
+        arrays[LABEL] = as_array(label, LABEL, where)
+    return arrays
 
 
 def spread(item: Any) -> Any:
@@ -148,12 +148,12 @@ def _watched(items: Iterator[Any], where: str) -> Iterator[Any]:
     index = 0
     while True:
         try:
-            found = list(islice(items, 1))
+            head = list(islice(items, 1))
         except DataError:
             raise
         except Exception as error:
             raise blamed(error, f"{where}: item {index}") from error
-        if not found:
+        if not head:
             return
-        yield found[0]
+        yield head[0]
         index += 1

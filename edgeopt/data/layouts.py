@@ -41,24 +41,26 @@ def readings(shape: Sequence[int], tensor: Tensor, given: str | None) -> list[Re
     """
     sample, rank = tuple(shape[1:]), len(shape)
     if not given:
-        found = [Reading(tensor.layout, tensor.layout, sample)]
+        candidates = [Reading(tensor.layout, tensor.layout, sample)]
         if tensor.layout and rank in (3, 4):
-            found.append(_moved(shape, "NHW" if rank == 3 else OTHER[tensor.layout], tensor.layout))
+            candidates.append(
+                _moved(shape, "NHW" if rank == 3 else OTHER[tensor.layout], tensor.layout)
+            )
     elif rank != RAW_RANK[given]:
-        found = [] if tensor.layout else [Reading("", "", sample)]
+        candidates = [] if tensor.layout else [Reading("", "", sample)]
     elif len(tensor.shape) == 4:
         first = tensor.layout or "NCHW"
-        found = [_moved(shape, given, first), _moved(shape, given, OTHER[first])]
+        candidates = [_moved(shape, given, first), _moved(shape, given, OTHER[first])]
     else:
-        found = [Reading("", "", sample)]
-    return [reading for reading in found if _fits(reading.shape, tensor.shape[1:])]
+        candidates = [Reading("", "", sample)]
+    return [reading for reading in candidates if _fits(reading.shape, tensor.shape[1:])]
 
 
 def reading_of(array: str, ref: ArrayRef, tensor: Tensor, given: str | None) -> Reading:
     """The reading to take. Raises DataError naming input, array and shapes where none fits."""
-    found = readings(ref.shape, tensor, given)
-    if found:
-        return found[0]
+    candidates = readings(ref.shape, tensor, given)
+    if candidates:
+        return candidates[0]
     if given and len(ref.shape) != RAW_RANK[given]:
         raise DataError(
             f"array '{array}' is {list(ref.shape)}, which is not {given} (data.layout)", hint=SAID
@@ -77,8 +79,8 @@ def doubt(array: str, ref: ArrayRef, tensor: Tensor, also: str = "") -> str:
 
     ``also`` is the layout in which a network without a signature was seen to run on it, too.
     """
-    found = readings(ref.shape, tensor, None)
-    others = [reading.raw for reading in found[1:] if found[0].shape == ref.shape[1:]]
+    candidates = readings(ref.shape, tensor, None)
+    others = [reading.raw for reading in candidates[1:] if candidates[0].shape == ref.shape[1:]]
     also = also or next(iter(others), "")
     if not also or (also == "NHW" and ref.dtype != "uint8"):
         return ""

@@ -114,17 +114,17 @@ def _wanted(
             where=str(source.path),
             hint=near if near.startswith("Did") else NAMING,
         )
-    found = [n for n in known[split] if n not in extra] if inputs is None else list(inputs.values())
-    for name in [*found, *extra]:
+    names = [n for n in known[split] if n not in extra] if inputs is None else list(inputs.values())
+    for name in [*names, *extra]:
         if name not in known[split]:
             raise DataError(
                 f"no array '{name}' in split '{split}'",
                 where=str(source.path),
                 hint=did_you_mean(name, known[split]),
             )
-    if not found:
+    if not names:
         raise DataError(f"split '{split}' has no array for an input", where=str(source.path))
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys(names))
 
 
 def check_finite(path: Path, name: str, array: Array, rows: range, kind: str = "array") -> None:

@@ -31,19 +31,19 @@ def check_overlap(
         _check_hashes(trained_on, TRAINED_ON)
         hashes[TRAINED_ON] = np.asarray(trained_on, np.uint64)
     pairs: list[dict[str, Any]] = []
-    found: list[str] = []
+    leaks: list[str] = []
     for held, other in _pairs(list(hashes)):
         shared = np.isin(hashes[held], hashes[other])
         pairs.append({"split": held, "against": other, "n": int(shared.sum())})
         if shared.any():
             with_what = "training" if other == TRAINED_ON else f"split '{other}'"
-            found.append(
+            leaks.append(
                 f"split '{held}' shares {int(shared.sum()):,} of its {len(shared):,} samples "
                 f"with {with_what}, sample {int(np.argmax(shared))} for one"
             )
-    if found:
+    if leaks:
         raise DataError(
-            "; ".join(found),
+            "; ".join(leaks),
             hint="figures on samples that training or calibration has seen flatter the model: "
             "choose other samples under data.splits",
         )

@@ -51,13 +51,13 @@ def by_split(names: Iterable[str]) -> dict[str, dict[str, str]]:
     An archive in which no array is named so is one split, of the names in ``PLAIN``. A number
     after the dot is part of a plain name, such as ``input.1``, unless a usual split precedes it.
     """
-    given, found = list(names), dict[str, dict[str, str]]()
+    given, splits = list(names), dict[str, dict[str, str]]()
     for name in given:
         match = _IN_SPLIT.fullmatch(name)
         if match and (match["split"] in USUAL or not match["array"].isdigit()):
-            found.setdefault(match["split"], {})[match["array"]] = name
-    if found or not given:
-        return found
+            splits.setdefault(match["split"], {})[match["array"]] = name
+    if splits or not given:
+        return splits
     return {split: {name: name for name in given} for split in PLAIN}
 
 

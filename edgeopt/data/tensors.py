@@ -101,11 +101,11 @@ def doubts(
     ``also`` are layouts by input in which a network without a signature ran, too.
     """
     chosen = _arrays_of(raw, [tensor.name for tensor in signature.inputs], inputs)
-    told = [
+    messages = [
         doubt(chosen[t.name], raw.arrays[chosen[t.name]], t, also.get(t.name, ""))
         for t in signature.inputs
     ]
-    return [each for each in told if each]
+    return [each for each in messages if each]
 
 
 def sample_inputs(
@@ -139,12 +139,12 @@ def make_tensors(
     for json in params["bind"]:
         binding = Binding.model_validate(json)
         array = store.get_array(raw.arrays[binding.array])
-        made = _made(array, binding)
+        prepared = _made(array, binding)
         if binding.quantized:
             assert signature is not None, "quantized inputs come with their model"
             tensors = {tensor.name: tensor for tensor in signature.inputs}
-            made = quantized(made, tensors[binding.input])
-        refs[binding.input] = store.put_array(made)
+            prepared = quantized(prepared, tensors[binding.input])
+        refs[binding.input] = store.put_array(prepared)
     return Arrays(split=raw.split, n=raw.n, arrays=refs)
 
 
@@ -241,13 +241,13 @@ def _made(array: np.ndarray[Any, Any], binding: Binding) -> np.ndarray[Any, Any]
         x = preprocessed(flat, binding.steps).reshape(x.shape)
     if binding.layout == "NCHW":
         x = x.transpose(0, 3, 1, 2)
-    made = np.ascontiguousarray(_cast(x, binding))
-    if made.shape[1:] != binding.shape:
+    prepared = np.ascontiguousarray(_cast(x, binding))
+    if prepared.shape[1:] != binding.shape:
         raise DataError(
-            f"array '{binding.array}' has samples of {list(made.shape[1:])} for input "
+            f"array '{binding.array}' has samples of {list(prepared.shape[1:])} for input "
             f"'{binding.input}', not {list(binding.shape)}"
         )
-    return made
+    return prepared
 
 
 def _cast(x: np.ndarray[Any, Any], binding: Binding) -> np.ndarray[Any, Any]:
@@ -256,11 +256,11 @@ def _cast(x: np.ndarray[Any, Any], binding: Binding) -> np.ndarray[Any, Any]:
     if x.dtype == dtype:
         return x
     with np.errstate(all="ignore"):
-        made = x.astype(dtype)
+        converted = x.astype(dtype)
         if dtype.kind == "f" and x.dtype.kind == "f":
-            held = np.isfinite(made)
+            held = np.isfinite(converted)
         else:
-            held = made.astype(x.dtype) == x
+            held = converted.astype(x.dtype) == x
             if dtype.kind in "iu":  # a float or wider integer may wrap there and back
                 held &= (x >= np.iinfo(dtype).min) & (x <= np.iinfo(dtype).max)
     if not held.all():
@@ -271,4 +271,4 @@ def _cast(x: np.ndarray[Any, Any], binding: Binding) -> np.ndarray[Any, Any]:
             f"input '{binding.input}' takes {dtype}, which cannot hold {value} of array "
             f"'{binding.array}' in sample {first} ({int(bad.sum()):,} such samples in all)"
         )
-    return made
+    return converted

@@ -51,12 +51,12 @@ class Folder:
         files = self._files(selection.split)
         rows = chosen_rows(self.path, selection, len(files))
         chosen = files[selection.slice]
-        found: dict[str, Array] = {}
+        loaded: dict[str, Array] = {}
         if IMAGE in arrays:
-            found[IMAGE] = self._images([file for file, _ in chosen])
+            loaded[IMAGE] = self._images([file for file, _ in chosen])
         if LABEL in arrays:
-            found[LABEL] = np.array([label for _, label in chosen], np.int64)
-        return found, rows
+            loaded[LABEL] = np.array([label for _, label in chosen], np.int64)
+        return loaded, rows
 
     @property
     def _splits(self) -> list[str]:

@@ -80,13 +80,13 @@ class Function:
             return joined(_singly(given), inputs, str(self.path), tell, MOST_SAMPLES), True
         start = selection.start or 0
         items = (item for index, item in enumerate(_singly(given)) if index >= start)
-        found = joined(items, inputs, str(self.path), tell, selection.stop - start)
-        n = len(next(iter(found.values())))
+        arrays = joined(items, inputs, str(self.path), tell, selection.stop - start)
+        n = len(next(iter(arrays.values())))
         if n < selection.stop - start:
             chosen_rows(self.path, selection, start + n)
             raise DataError(f"yields {start + n:,} samples, '{selection}' asks for more",
                             where=str(self.path))  # fmt: skip
-        return found, False
+        return arrays, False
 
 
 def _is_whole(given: Any) -> bool:
