@@ -21,19 +21,19 @@ from edgeopt.schema.errors import ModelError
 def input_names(model: nn.Module) -> list[str]:
     """The parameters of ``forward`` that must be given, in order. Raises ModelError."""
     where = type(model).__name__
-    found = []
+    names = []
     for name, each in inspect.signature(model.forward).parameters.items():
         if each.kind in (each.VAR_POSITIONAL, each.VAR_KEYWORD):
             continue
         if each.default is each.empty:
-            found.append(name)
-    if not found:
+            names.append(name)
+    if not names:
         raise ModelError(
             "forward names no input",
             where=where,
             hint="write forward(self, image): inputs need names",
         )
-    return found
+    return names
 
 
 def save(model: nn.Module, examples: Mapping[str, np.ndarray[Any, Any]], path: Path) -> None:
@@ -50,13 +50,13 @@ def save(model: nn.Module, examples: Mapping[str, np.ndarray[Any, Any]], path: P
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")
         try:
-            made = torch.export.export(
+            exported = torch.export.export(
                 twin, (), given, dynamic_shapes=dict.fromkeys(given, free), strict=False
             )
         except Exception as error:  # torch raises what the code and its own tracer raise
             raise _explained(error, model, twin) from error
-        _check_outputs(made, type(model).__name__)
-        torch.export.save(made, path)
+        _check_outputs(exported, type(model).__name__)
+        torch.export.save(exported, path)
 
 
 def _tensor(array: np.ndarray[Any, Any], module: nn.Module) -> torch.Tensor:
@@ -137,10 +137,10 @@ def _culprit(held: Any) -> str:
     return "an attribute"
 
 
-def _check_outputs(made: Any, where: str) -> None:
+def _check_outputs(exported: Any, where: str) -> None:
     """Raise ModelError for an output whose shape depends on the data."""
-    holders = {node.name: node.meta.get("val") for node in made.graph.nodes}
-    for name in made.graph_signature.user_outputs:
+    holders = {node.name: node.meta.get("val") for node in exported.graph.nodes}
+    for name in exported.graph_signature.user_outputs:
         value = holders.get(str(name))
         if not isinstance(value, torch.Tensor):
             continue

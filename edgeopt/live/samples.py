@@ -73,16 +73,16 @@ def _archive(path: Path) -> dict[str, Any]:
     with Npz(path) as archive:
         if is_plain(archive.members):
             return {name: archive.read(name) for name in archive.members}
-        found = {
+        splits = {
             split: {array: archive.read(name) for array, name in arrays.items()}
             for split, arrays in by_split(archive.members).items()
             if split in SPLITS
         }
-    if "validation" not in found:
+    if "validation" not in splits:
         raise DataError(
             "no array is named validation.ARRAY: candidates are chosen on it", where=str(path)
         )
-    return found
+    return splits
 
 
 def _gathered(data: Any, inputs: Sequence[str], where: str, tell: Tell) -> dict[str, Array]:
@@ -91,11 +91,11 @@ def _gathered(data: Any, inputs: Sequence[str], where: str, tell: Tell) -> dict[
         data = (data,)
     data = spread(data)
     if isinstance(data, Mapping) or (isinstance(data, tuple | list) and _arrays(data)):
-        found = named(data, inputs, where)
+        arrays = named(data, inputs, where)
     else:
-        found = joined(_batches(data, where), inputs, where, tell, MOST_SAMPLES)
-    check_counts(found, where)
-    return found
+        arrays = joined(_batches(data, where), inputs, where, tell, MOST_SAMPLES)
+    check_counts(arrays, where)
+    return arrays
 
 
 def _arrays(data: Sequence[Any]) -> bool:

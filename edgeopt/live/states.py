@@ -60,7 +60,7 @@ KINDS = (torch.Generator, np.random.Generator, np.random.RandomState, random.Ran
 
 def generators(*roots: Any) -> list[Generator]:
     """Each generator that can be reached, once."""
-    found: list[Generator] = []
+    rngs: list[Generator] = []
     seen: dict[int, Any] = {}
     pending = list(roots)
     while pending and len(seen) < MOST_OBJECTS:
@@ -69,10 +69,10 @@ def generators(*roots: Any) -> list[Generator]:
             continue
         seen[id(thing)] = thing  # also keeps it alive, so that no id is used twice
         if isinstance(thing, KINDS):
-            found.append(thing)
+            rngs.append(thing)
         else:
             pending += _within(thing)
-    return found
+    return rngs
 
 
 def _within(thing: Any) -> list[Any]:
@@ -91,30 +91,30 @@ def _within(thing: Any) -> list[Any]:
         return [thing.func, thing.args, thing.keywords]
     if isinstance(thing, types.GeneratorType):
         return [] if thing.gi_frame is None else list(thing.gi_frame.f_locals.values())
-    found = list(getattr(thing, "__dict__", {}).values())
+    held = list(getattr(thing, "__dict__", {}).values())
     for kind in type(thing).__mro__:
         if kind.__module__.partition(".")[0] in ("builtins", "torch", "numpy"):
             continue
         slots = vars(kind).get("__slots__", ())
         names = (slots,) if isinstance(slots, str) else tuple(slots)
-        found += [getattr(thing, name) for name in names if hasattr(thing, name)]
-        found += [each for each in vars(kind).values() if isinstance(each, types.FunctionType)]
-    return found
+        held += [getattr(thing, name) for name in names if hasattr(thing, name)]
+        held += [each for each in vars(kind).values() if isinstance(each, types.FunctionType)]
+    return held
 
 
 def _of_function(function: types.FunctionType) -> list[Any]:
-    found: list[Any] = [*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()]
+    held: list[Any] = [*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()]
     for cell in function.__closure__ or ():
         try:
-            found.append(cell.cell_contents)
+            held.append(cell.cell_contents)
         except ValueError:  # not filled yet
             continue
     codes = [function.__code__]
     while codes:
         code = codes.pop()
-        found += [function.__globals__[n] for n in code.co_names if n in function.__globals__]
+        held += [function.__globals__[n] for n in code.co_names if n in function.__globals__]
         codes += [each for each in code.co_consts if isinstance(each, types.CodeType)]
-    return found
+    return held
 
 
 def _state(each: Generator) -> Any:

@@ -56,10 +56,10 @@ class Blobs:
         place = self.place(digest)
         if self.sound(digest):
             return place
-        found = "corrupt and was removed" if place.exists() else "missing"
+        state = "corrupt and was removed" if place.exists() else "missing"
         self.drop(digest)
         raise StoreError(
-            f"blob {digest} is {found}",
+            f"blob {digest} is {state}",
             where=str(self.root),
             hint="run again: what made it is computed anew",
         )

@@ -128,8 +128,8 @@ def _drop_checkpoints(folder: Path, max_age_s: float | None) -> int:
 def verified(blobs: Blobs, outcomes: Outcomes) -> Verified:
     """See ``Store.verify``."""
     blobs.forget()
-    found = list(blobs)
-    corrupt = tuple(digest for digest in found if digest in blobs and not blobs.sound(digest))
+    digests = list(blobs)
+    corrupt = tuple(digest for digest in digests if digest in blobs and not blobs.sound(digest))
     for digest in corrupt:
         blobs.drop(digest)
     keys = list(outcomes)
@@ -139,4 +139,4 @@ def verified(blobs: Blobs, outcomes: Outcomes) -> Verified:
         if record is None or not all(digest in blobs for digest in record[1]):
             outcomes.drop(key)
             broken.append(key)
-    return Verified(blobs=len(found), outcomes=len(keys), corrupt=corrupt, broken=tuple(broken))
+    return Verified(blobs=len(digests), outcomes=len(keys), corrupt=corrupt, broken=tuple(broken))
