@@ -79,8 +79,8 @@ def hits(scores: Array, labels: Array, k: int) -> Array:
     own = np.take_along_axis(scores, labels[:, np.newaxis], axis=1)
     earlier = np.arange(scores.shape[1]) < labels[:, np.newaxis]
     better: Array = (scores > own) | ((scores == own) & earlier)
-    found: Array = better.sum(axis=1) < k
-    return found
+    hit: Array = better.sum(axis=1) < k
+    return hit
 
 
 def _made(

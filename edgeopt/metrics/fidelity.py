@@ -47,8 +47,8 @@ def together(
 ) -> Measurement | None:
     """``fidelity.cosine`` or ``.sqnr`` of what several outputs of one shape share, if an error is
     gathered there: the width between a lower and an upper bound, each an output."""
-    found = list(shared(*([each[name] for name in names] for each in (mine, theirs))))
-    return _worst(quantity, found, len(theirs[names[0]])) if found else None
+    errors = list(shared(*([each[name] for name in names] for each in (mine, theirs))))
+    return _worst(quantity, errors, len(theirs[names[0]])) if errors else None
 
 
 def _worst(quantity: str, parts: Sequence[Judged], n: int) -> Measurement:
@@ -73,14 +73,14 @@ def _made(
 
 def _agreement(name: str, mine: Array, theirs: Array, source: Profile) -> Measurement:
     quantity, n = "fidelity.agreement", len(theirs)
-    found = list(agreeing(mine, theirs, source))
-    if not found:
+    groups = list(agreeing(mine, theirs, source))
+    if not groups:
         raise DataError(
             f"output '{name}' decides nothing, so there is no agreement",
             hint="values that are neither scores of classes nor on both sides of a threshold are "
             "judged by fidelity.cosine or fidelity.sqnr",
         )
-    group, rows = min(found, key=lambda each: float(each[1].mean()))
+    group, rows = min(groups, key=lambda each: float(each[1].mean()))
     value = float(rows.mean())
     if set(np.unique(rows)) <= {0.0, 1.0}:
         interval, protocol = wilson(int(rows.sum()), n), WILSON

@@ -75,16 +75,16 @@ class Description(Noun):
 
         Scales and zero points do not count: calibration finds them.
         """
-        found: list[str] = []
+        differences: list[str] = []
         if self.format != other.format:
-            found.append(f"format {self.format} against {other.format}")
+            differences.append(f"format {self.format} against {other.format}")
         if self.facts != other.facts:
-            found.append(f"facts {sorted(self.facts)} against {sorted(other.facts)}")
+            differences.append(f"facts {sorted(self.facts)} against {sorted(other.facts)}")
         for role in ("inputs", "outputs"):
             mine, theirs = getattr(self.signature, role), getattr(other.signature, role)
             if tuple(map(_uncoded, mine)) != tuple(map(_uncoded, theirs)):
-                found.append(f"{role} {_short(mine)} against {_short(theirs)}")
-        return found
+                differences.append(f"{role} {_short(mine)} against {_short(theirs)}")
+        return differences
 
 
 class Artifact(Noun):

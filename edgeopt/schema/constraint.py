@@ -103,17 +103,19 @@ def parse_constraint(text: str, on: str = "", where: str = "") -> Constraint:
             f"'{text}' bounds {quantity} on the wrong side; use {wanted}", where=where, hint=EXAMPLE
         )
 
-    def made(basis: Literal["absolute", "difference", "ratio"], value: float) -> Constraint:
+    def constraint_of(
+        basis: Literal["absolute", "difference", "ratio"], value: float
+    ) -> Constraint:
         return Constraint.model_validate(
             {"text": text.strip(), "quantity": quantity, "op": op, "basis": basis,
              "bound": value, "on": on}
         )  # fmt: skip
 
     if ratio := _RATIO.fullmatch(bound):
-        return made("ratio", float(ratio["number"]))
+        return constraint_of("ratio", float(ratio["number"]))
     if source := _SOURCE.fullmatch(bound):
         if source["number"] is None:
-            return made("difference", 0.0)
+            return constraint_of("difference", 0.0)
         if unit == "fraction" and not source["unit"] and float(source["number"]) >= 1:
             raise UsageError(
                 f"'{text}': {source['number']} without a unit is {source['number']} times the "
@@ -121,7 +123,7 @@ def parse_constraint(text: str, on: str = "", where: str = "") -> Constraint:
                 where=where,
             )
         scaled = _scaled(source["number"], source["unit"], unit, text, where)
-        return made("difference", scaled if source["sign"] == "+" else -scaled)
+        return constraint_of("difference", scaled if source["sign"] == "+" else -scaled)
     if absolute := _ABSOLUTE.fullmatch(bound):
         number = absolute["number"]
         if unit == "fraction" and not absolute["unit"] and float(number) > 1:
@@ -134,7 +136,9 @@ def parse_constraint(text: str, on: str = "", where: str = "") -> Constraint:
             raise UsageError(
                 f"'pt' is a difference; write '{quantity} {op} source - {bound}'", where=where
             )
-        return made("absolute", _scaled(absolute["number"], absolute["unit"], unit, text, where))
+        return constraint_of(
+            "absolute", _scaled(absolute["number"], absolute["unit"], unit, text, where)
+        )
     raise UsageError(f"cannot read the bound '{bound}' in '{text}'", where=where, hint=EXAMPLE)
 
 

@@ -53,10 +53,10 @@ class Conversion(Noun):
     def _shares(self) -> str:
         if self.weights == self.macs == 1.0:
             return f"{self.form}: 100% of weights and MACs"
-        told = f"{self.form}: {_share(self.weights)} of weights"
+        text = f"{self.form}: {_share(self.weights)} of weights"
         if not self.macs:
-            return told
-        return f"{told}, {_share(self.macs)} of MACs"
+            return text
+        return f"{text}, {_share(self.macs)} of MACs"
 
 
 def _share(share: float) -> str:
@@ -70,5 +70,5 @@ def _share(share: float) -> str:
 
 def _listed(names: list[str]) -> str:
     more = len(names) - NAMED
-    told = ", ".join(names[:NAMED])
-    return f"{told} and {more} more" if more > 0 else told
+    listed = ", ".join(names[:NAMED])
+    return f"{listed} and {more} more" if more > 0 else listed

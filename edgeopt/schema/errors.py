@@ -118,4 +118,4 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
 
 def _tree(kind: type[EdgeoptError]) -> list[type[EdgeoptError]]:
-    return [kind, *(found for child in kind.__subclasses__() for found in _tree(child))]
+    return [kind, *(descendant for child in kind.__subclasses__() for descendant in _tree(child))]

@@ -80,8 +80,8 @@ PAGE = (  # of what the page alone shows
 
 def memory_name(target: TargetResult) -> str:
     """What a target's ``memory.peak`` is called: it says what the figure leaves out."""
-    found = (c.measurements.get("memory.peak") for c in target.candidates)
-    there = any(m is not None and "on the accelerator" in m.protocol for m in found)
+    peaks = (c.measurements.get("memory.peak") for c in target.candidates)
+    there = any(m is not None and "on the accelerator" in m.protocol for m in peaks)
     return THERE if there else ADDED
 
 
@@ -96,14 +96,14 @@ def races(candidate: CandidateResult) -> list[str]:
 
 def legend(target: TargetResult) -> list[tuple[str, str]]:
     """Terms of the table of candidates, each with what it means."""
-    found = [("source", SOURCE), *_reference(target)]
+    terms = [("source", SOURCE), *_reference(target)]
     if any(c.verdicts for c in target.candidates):
-        found.append(("constraint", CONSTRAINT))
+        terms.append(("constraint", CONSTRAINT))
     if target.speed == "latency.p50":
-        found.append(("p50", P50))
+        terms.append(("p50", P50))
     if any(c.on_front for c in target.candidates):
-        found.append(("front", FRONT))
-    return [*found, *_passes(target), *_races(target), *_memory(target)]
+        terms.append(("front", FRONT))
+    return [*terms, *_passes(target), *_races(target), *_memory(target)]
 
 
 def _reference(target: TargetResult) -> list[tuple[str, str]]:
@@ -126,28 +126,28 @@ def _reference(target: TargetResult) -> list[tuple[str, str]]:
 
 def _passes(target: TargetResult) -> list[tuple[str, str]]:
     """What passes did: number formats, schemes, stages."""
-    found = []
+    terms = []
     if any(c.conversion for c in target.candidates):
         spared = any(c.conversion and c.conversion.float_operators for c in target.candidates
                      if c.artifact and c.artifact.format == "onnx")  # fmt: skip
-        found.append(("int8, float16", SHARES + (STEM if spared else "")))
+        terms.append(("int8, float16", SHARES + (STEM if spared else "")))
     labels = " ".join(c.label for c in target.candidates)
     named = dict.fromkeys(re.findall(r"scheme=([\w-]+)", labels))
     schemes = [f"{name}: {SCHEMES[name]}" for name in SCHEMES if name in named]
     if schemes:
-        found.append(("scheme", "what quantize-int8 quantizes. " + "; ".join(schemes)))
-    return [*found, *([("stages", STAGES)] if target.stages else [])]
+        terms.append(("scheme", "what quantize-int8 quantizes. " + "; ".join(schemes)))
+    return [*terms, *([("stages", STAGES)] if target.stages else [])]
 
 
 def _races(target: TargetResult) -> list[tuple[str, str]]:
-    found = [(word, MEANT[word].format(how=_processes(target, kind)))
+    terms = [(word, MEANT[word].format(how=_processes(target, kind)))
              for kind, word in RACES.items()
              if any(word in races(c) for c in target.candidates)]  # fmt: skip
     if any(DIRECT in races(c) for c in target.candidates):
         direct = [c.against_chosen for c in target.candidates if c.against_chosen]
-        found.append((DIRECT, f"also raced directly against the chosen, {_counts(direct)}; all "
+        terms.append((DIRECT, f"also raced directly against the chosen, {_counts(direct)}; all "
                               "others are compared with it through the reference"))  # fmt: skip
-    return found
+    return terms
 
 
 def _memory(target: TargetResult) -> list[tuple[str, str]]:
@@ -163,17 +163,17 @@ def _memory(target: TargetResult) -> list[tuple[str, str]]:
 def _processes(target: TargetResult, kind: str) -> str:
     """In how many processes the races of a kind ran, and how many inferences each timed."""
     ratio = f"ratio.{target.speed}"
-    found = [c.measurements[ratio] for c in target.candidates
-             if c.raced == kind and ratio in c.measurements and not c.reference]  # fmt: skip
-    return _counts(found)
+    ratios = [c.measurements[ratio] for c in target.candidates
+              if c.raced == kind and ratio in c.measurements and not c.reference]  # fmt: skip
+    return _counts(ratios)
 
 
-def _counts(found: list[Measurement]) -> str:
+def _counts(ratios: list[Measurement]) -> str:
     """Over how many processes figures are, and of how many inferences."""
-    if not found:
+    if not ratios:
         return "in fresh processes"
-    text = f"in {_range([each.n for each in found])} fresh processes"
-    timed = [each.timed for each in found if each.timed]
+    text = f"in {_range([each.n for each in ratios])} fresh processes"
+    timed = [each.timed for each in ratios if each.timed]
     return text + (f" of at least {min(timed):,} timed inferences a side" if timed else "")
 
 

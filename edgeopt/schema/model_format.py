@@ -39,11 +39,11 @@ class ModelFormat(Noun):
 
     @field_validator("suffixes")
     @classmethod
-    def _with_dots(cls, found: tuple[str, ...]) -> tuple[str, ...]:
-        for suffix in found:
+    def _with_dots(cls, suffixes: tuple[str, ...]) -> tuple[str, ...]:
+        for suffix in suffixes:
             if not suffix.startswith(".") or suffix != suffix.lower():
                 raise ValueError(f"'{suffix}' is no suffix in small letters with its dot")
-        return found
+        return suffixes
 
 
 @cache

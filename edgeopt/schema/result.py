@@ -263,17 +263,21 @@ class Result(Noun):
 
         Raises UsageError where nothing was chosen or written, KeyError for an unknown target.
         """
-        found = self.target(target)
-        if found.chosen is None or found.verdict != "chosen":
-            raise UsageError(f"nothing was chosen: {found.sentence}", where=found.target)
-        if found.path is None or self._folder is None:
+        target_result = self.target(target)
+        if target_result.chosen is None or target_result.verdict != "chosen":
             raise UsageError(
-                "the chosen files were not written", where=found.target, hint="pass out=FOLDER"
+                f"nothing was chosen: {target_result.sentence}", where=target_result.target
             )
-        candidate = found.candidate(found.chosen)
+        if target_result.path is None or self._folder is None:
+            raise UsageError(
+                "the chosen files were not written",
+                where=target_result.target,
+                hint="pass out=FOLDER",
+            )
+        candidate = target_result.candidate(target_result.chosen)
         return Best(
-            path=self._folder / found.path,
-            target=candidate.target or found.target,
+            path=self._folder / target_result.path,
+            target=candidate.target or target_result.target,
             candidate=candidate,
         )
 
@@ -281,8 +285,8 @@ class Result(Noun):
         """The result for a target, or for the only one. Raises KeyError."""
         if target is None and len(self.targets) == 1:
             return self.targets[0]
-        for found in self.targets:
-            if found.target == target:
-                return found
+        for target_result in self.targets:
+            if target_result.target == target:
+                return target_result
         known = ", ".join(t.target for t in self.targets)
         raise KeyError(f"no target {target!r} in this result; it has: {known}")

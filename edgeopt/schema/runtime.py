@@ -68,24 +68,24 @@ class Runtime(Noun):
 
     @field_validator("settings")
     @classmethod
-    def _can_be_written(cls, found: dict[str, Setting]) -> dict[str, Setting]:
-        for name, setting in found.items():
+    def _can_be_written(cls, settings: dict[str, Setting]) -> dict[str, Setting]:
+        for name, setting in settings.items():
             if not WORD.fullmatch(name) or name in COUNTS:
                 raise ValueError(f"'{name}' is no name for a setting of a runtime's own")
             for value in {*setting.values, *setting.only_on}:
                 if not VALUE.fullmatch(value) or value not in setting.values:
                     raise ValueError(f"'{value}' is no value of '{name}'")
-        return found
+        return settings
 
     @field_validator("accelerators")
     @classmethod
-    def _has_cpu(cls, found: dict[str, Accelerator]) -> dict[str, Accelerator]:
-        for name in found:
+    def _has_cpu(cls, accelerators: dict[str, Accelerator]) -> dict[str, Accelerator]:
+        for name in accelerators:
             if not WORD.fullmatch(name):
                 raise ValueError(f"'{name}' is no name for an accelerator")
-        if "cpu" not in found:
+        if "cpu" not in accelerators:
             raise ValueError("'cpu' is missing: it goes without saying in a target")
-        return found
+        return accelerators
 
     @property
     def install(self) -> str:
@@ -110,8 +110,8 @@ def runtimes() -> dict[str, Runtime]:
         if not NAME.fullmatch(name):
             raise UsageError(f"{file}: a target cannot name a runtime '{name}'",
                              hint="its name must be of a-z, 0-9, _ and -")  # fmt: skip
-    found = read(Runtime, files)
-    return dict(sorted(found.items(), key=lambda item: (item[1].rank, item[0])))
+    declared = read(Runtime, files)
+    return dict(sorted(declared.items(), key=lambda item: (item[1].rank, item[0])))
 
 
 def plugged_in() -> dict[str, Package]:

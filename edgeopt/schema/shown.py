@@ -88,8 +88,8 @@ def whole(measurement: Measurement) -> str:
 
 def marks(figures: Iterable[Measurement]) -> list[str]:
     """What the marks of figures mean, each in words."""
-    found = sorted({mark for figure in figures for mark in figure.marks})
-    return [MARKS.get(mark, mark) for mark in found]
+    names = sorted({mark for figure in figures for mark in figure.marks})
+    return [MARKS.get(mark, mark) for mark in names]
 
 
 def _shown(measurement: Measurement) -> tuple[str, int]:
@@ -130,7 +130,7 @@ def setting(target: TargetResult) -> str:
 def samples(result: Result) -> str:
     """How many samples the splits have on which models are judged, and what each is for."""
     counts = {split: facts.get("n") for split, facts in result.data.items()}
-    found = [f"{counts[split]:,} in {split}, {purpose}"
+    parts = [f"{counts[split]:,} in {split}, {purpose}"
              for split, purpose in PURPOSES.items() if counts.get(split)]  # fmt: skip
     pairs = {
         split: result.data[split].get("unshared", ()) for split in PURPOSES if counts.get(split)
@@ -140,8 +140,8 @@ def samples(result: Result) -> str:
     shared = ["between them"] if len(pairs) > 1 and others else []
     shared += [f"with {' or '.join(names)}"] if names else []
     if shared:
-        found.append(f"no sample is shared {', nor '.join(shared)}")
-    return "; ".join(found)
+        parts.append(f"no sample is shared {', nor '.join(shared)}")
+    return "; ".join(parts)
 
 
 def tested(target: TargetResult) -> dict[str, Measurement]:
@@ -178,14 +178,14 @@ def bounds(target: TargetResult) -> list[Bound]:
     of = shown(target)
     if of is None:
         return []
-    found: dict[str, Bound] = {}
+    by_constraint: dict[str, Bound] = {}
     ended = [("test", Verdict.model_validate(raw)) for raw in target.test.get("verdicts", ())]
     ended += [("validation" if is_metric(v.quantity) else "", v) for v in of.verdicts]
     for split, verdict in ended:
         text = verdict.constraint
-        found.setdefault(text, Bound(text, [])).verdicts.append((split, verdict))
-    order = [*(v.constraint for v in of.verdicts), *found, *of.unjudged]
-    return [found.get(text, Bound(text, [])) for text in dict.fromkeys(order)]
+        by_constraint.setdefault(text, Bound(text, [])).verdicts.append((split, verdict))
+    order = [*(v.constraint for v in of.verdicts), *by_constraint, *of.unjudged]
+    return [by_constraint.get(text, Bound(text, [])) for text in dict.fromkeys(order)]
 
 
 # -- groups
@@ -271,8 +271,8 @@ def kept(step: PassRecord) -> str:
     """The shares that a pruning pass kept; empty for any other pass."""
     before, after = (step.found.get(side) or {} for side in ("before", "after"))
     names = {"macs": "multiply-accumulates", "parameters": "parameters"}
-    parts = [f"{after[name] / before[name]:.1%} of {told}"
-             for name, told in names.items() if before.get(name) and name in after]  # fmt: skip
+    parts = [f"{after[name] / before[name]:.1%} of {noun}"
+             for name, noun in names.items() if before.get(name) and name in after]  # fmt: skip
     return " and ".join(parts)
 
 

@@ -124,8 +124,8 @@ def parse_target(text: str) -> Target:
     for name, setting in own.items():
         only = setting.only_on.get(given.get(name, ""), accelerator)
         if only != accelerator:
-            told = f"a {name} of {only.upper()}, not of the {accelerator.upper()}"
-            raise UsageError(f"'{given[name]}' is {told}, in '{text}'")
+            mismatch = f"a {name} of {only.upper()}, not of the {accelerator.upper()}"
+            raise UsageError(f"'{given[name]}' is {mismatch}, in '{text}'")
     return Target(
         device=match["device"],
         runtime=runtime,
@@ -143,7 +143,7 @@ def _given(written: str, runtime: str, text: str) -> dict[str, str]:
     """What stands behind the ``?``. Raises UsageError that names the setting that is wrong."""
     every = {name: each.settings for name, each in runtimes().items()}
     choices: dict[str, Setting] = every.get(runtime, {})
-    found: dict[str, str] = {}
+    settings: dict[str, str] = {}
     for part in filter(None, written.split("&")):
         name, _, value = part.partition("=")
         if name not in COUNTS and name not in choices:
@@ -154,7 +154,7 @@ def _given(written: str, runtime: str, text: str) -> dict[str, str]:
                 else f"unknown setting '{name}' in target '{text}'",
                 hint=did_you_mean(name, [*COUNTS, *choices]),
             )  # fmt: skip
-        if name in found:
+        if name in settings:
             raise UsageError(f"setting '{name}' stands twice in target '{text}'")
         if name in choices:
             words = choices[name].values
@@ -163,5 +163,5 @@ def _given(written: str, runtime: str, text: str) -> dict[str, str]:
                 raise UsageError(what, hint=did_you_mean(value, words))
         elif not (value.isascii() and value.isdigit() and 1 <= int(value) <= 4096):
             raise UsageError(f"'{name}' must be a whole number from 1, not '{value}', in '{text}'")
-        found[name] = value
-    return found
+        settings[name] = value
+    return settings

@@ -30,7 +30,7 @@ def bootstrap(statistic: Callable[..., Any], *columns: Array) -> tuple[float, fl
         raise ValueError("a bootstrap needs at least two samples")
     from scipy.stats import bootstrap as scipy_bootstrap  # slow
 
-    found = scipy_bootstrap(
+    interval = scipy_bootstrap(
         columns,
         statistic,
         n_resamples=RESAMPLES,
@@ -42,7 +42,7 @@ def bootstrap(statistic: Callable[..., Any], *columns: Array) -> tuple[float, fl
         method="percentile",
         rng=np.random.default_rng(SEED),
     ).confidence_interval
-    return float(found.low), float(found.high)
+    return float(interval.low), float(interval.high)
 
 
 def resampled_counts(counts: Array) -> Array:

@@ -17,8 +17,8 @@ def wilson(hits: int, n: int) -> tuple[float, float]:
         raise ValueError(f"{hits} of {n} is no proportion")
     from scipy.stats import binomtest  # slow
 
-    found = binomtest(hits, n).proportion_ci(CONFIDENCE, method="wilson")
-    return float(found.low), float(found.high)
+    interval = binomtest(hits, n).proportion_ci(CONFIDENCE, method="wilson")
+    return float(interval.low), float(interval.high)
 
 
 def paired_difference(gained: int, lost: int, n: int) -> tuple[float, float]:
