@@ -66,10 +66,10 @@ def standing(constraints: Sequence[Constraint], verdicts: Sequence[Verdict]) -> 
 
 def objective_value(objective: str, measured: Mapping[str, Measurement]) -> float | None:
     """The figure that ranks a candidate, less is better; ratios where there are any."""
-    found = measured.get(f"ratio.{objective}") or measured.get(objective)
-    if found is None:
+    measurement = measured.get(f"ratio.{objective}") or measured.get(objective)
+    if measurement is None:
         return None
-    return found.value if less_is_better(objective, found) else -found.value
+    return measurement.value if less_is_better(objective, measurement) else -measurement.value
 
 
 def ranked(objective: str, measured: Mapping[str, Mapping[str, Measurement]]) -> list[str]:
@@ -95,8 +95,8 @@ def first_of_ties(objective: str, measured: Mapping[str, Mapping[str, Measuremen
         return value is not None and abs(value - best) <= TIE * abs(best)
 
     def size(id: str) -> float:
-        found = measured[id].get("size")
-        return found.value if found else 0.0
+        measurement = measured[id].get("size")
+        return measurement.value if measurement else 0.0
 
     ties = sorted(filter(tied, order), key=size)
     return ties + [id for id in order if id not in ties]
@@ -117,6 +117,6 @@ def relative_margin(verdict: Verdict) -> float:
 
 def nearest_miss(verdicts: Mapping[str, Sequence[Verdict]]) -> str | None:
     """The candidate whose worst verdict is the least bad."""
-    missed = {id: worst(found) for id, found in verdicts.items()}
+    missed = {id: worst(judged) for id, judged in verdicts.items()}
     misses = {id: relative_margin(verdict) for id, verdict in missed.items() if verdict}
     return max(misses, key=lambda id: misses[id], default=None)

@@ -27,15 +27,15 @@ def failed(standings: Standings) -> Decision | None:
     if not errors or not all(error is not None for _, error in errors):
         return None
     first, error = errors[0]
-    told = f"{standings.name(first)}: {_told(error or {})}"
-    return Decision("failed", f"every candidate failed; the first: {told}")
+    failure = f"{standings.name(first)}: {_told(error or {})}"
+    return Decision("failed", f"every candidate failed; the first: {failure}")
 
 
 def built(standings: Standings) -> Decision:
     """The decision where nothing is to be measured."""
     count = sum(not standings.failed(id) for id in standings.eligible())
-    told = f"{counted(count, 'candidate')} built and checked; nothing was measured"
-    return failed(standings) or Decision("built", told)
+    sentence = f"{counted(count, 'candidate')} built and checked; nothing was measured"
+    return failed(standings) or Decision("built", sentence)
 
 
 def _told(error: dict[str, str]) -> str:
@@ -58,13 +58,13 @@ def praised(standings: Standings, chosen: str) -> str:
     return praise(standings.name(chosen), terms.objective, rivals, terms.quick)
 
 
-def untested(told: str, chosen: str) -> Decision:
-    """The choice where the data has no test split; ``told`` is what is proven of it."""
-    return Decision("chosen", f"{told}; {NOT_TESTED}", chosen, test={"not_tested": NOT_TESTED})
+def untested(claim: str, chosen: str) -> Decision:
+    """The choice where the data has no test split; ``claim`` is what is proven of it."""
+    return Decision("chosen", f"{claim}; {NOT_TESTED}", chosen, test={"not_tested": NOT_TESTED})
 
 
 def tested(
-    standings: Standings, told: str, chosen: str, figures: Figures, source: Figures
+    standings: Standings, claim: str, chosen: str, figures: Figures, source: Figures
 ) -> Decision:
     """The choice by what it and the source scored on the test split."""
     constraints = [c for c in standings.constraints(chosen) if c.quantity in figures]
@@ -82,21 +82,21 @@ def tested(
             if verdicts
             else "no constraint concerns the test split"
         )
-        return Decision("chosen", f"{told}; {how}", chosen, test=test)
+        return Decision("chosen", f"{claim}; {how}", chosen, test=test)
     bad = worst(verdicts)
     assert bad is not None
     word: TargetVerdict = "refused-on-test" if stands == "infeasible" else "inconclusive"
-    sentence = f"{told}, on validation; but on the test split: {bad.sentence}"
+    sentence = f"{claim}, on validation; but on the test split: {bad.sentence}"
     return Decision(word, sentence, chosen, chosen, test)
 
 
-def unscored(told: str, chosen: str, error: dict[str, str]) -> Decision:
+def unscored(claim: str, chosen: str, error: dict[str, str]) -> Decision:
     """The winner gave no answers on the test split: its own fault, or that of what ran it."""
     if error.get("type") in LOST:
         note = one_line(f"not tested: {error.get('what', 'the worker was lost')}")
         test: dict[str, Any] = {"not_tested": note, "error": error}
-        return Decision("inconclusive", f"{told}; {note}", chosen, chosen, test)
-    sentence = one_line(f"{told}, but it failed on the test split: {error.get('what', '')}")
+        return Decision("inconclusive", f"{claim}; {note}", chosen, chosen, test)
+    sentence = one_line(f"{claim}, but it failed on the test split: {error.get('what', '')}")
     return Decision("refused-on-test", sentence, chosen, test={"error": error})
 
 
@@ -112,10 +112,10 @@ def nobody(standings: Standings, *, late: bool) -> Decision:
     assert bad is not None
     name = standings.name(near)
     if any(standings.stands(id) == "inconclusive" for id in standings.eligible()):
-        told = "no candidate is proven to meet the constraints; nearest"
-        return Decision("inconclusive", f"{told}: {name}: {bad.sentence}", nearest_miss=near)
-    told = "no candidate meets the constraints; nearest miss"
-    return Decision("unmet", f"{told}: {name}: {bad.sentence}", nearest_miss=near)
+        opening = "no candidate is proven to meet the constraints; nearest"
+        return Decision("inconclusive", f"{opening}: {name}: {bad.sentence}", nearest_miss=near)
+    opening = "no candidate meets the constraints; nearest miss"
+    return Decision("unmet", f"{opening}: {name}: {bad.sentence}", nearest_miss=near)
 
 
 def _why(standings: Standings, *, late: bool) -> str:

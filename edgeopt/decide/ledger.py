@@ -138,14 +138,14 @@ class Ledger:
     def _fold_reference_race(self, event: Raced) -> None:
         """Times, ratios, and the reference's times beside them are all of this race."""
         race, record = event.race, self[event.race.first]
-        told = f"; from its race against {record.entry.plan.label}"
+        origin = f"; from its race against {record.entry.plan.label}"
         self._update(
             race.first,
             raced=race.name,
             ratios={**record.ratios, race.protocol: event.ratios},
             measured={**record.measured, **event.ratios, **event.first},
             beside={
-                quantity: m.model_copy(update={"protocol": f"{m.protocol}{told}"})
+                quantity: m.model_copy(update={"protocol": f"{m.protocol}{origin}"})
                 for quantity, m in event.second.items()
             },
             placement=record.placement if event.placement is None else event.placement,

@@ -12,7 +12,8 @@ from typing import Literal, NamedTuple
 
 from edgeopt.schema.measurement import Measurement
 from edgeopt.schema.quantities import find
-from edgeopt.schema.shown import interval, less_is_better, told, whole
+from edgeopt.schema.shown import interval, less_is_better, whole
+from edgeopt.schema.shown import told as figure_text
 
 TIE = 0.005  # of a ratio: below that, the smaller file wins
 NAMED = 2  # rivals that a sentence names
@@ -110,24 +111,24 @@ def lost_to(
     mine: Mapping[str, Measurement],
     theirs: Mapping[str, Measurement],
     direct: Measurement | None,
-    found: Proof,
+    proven: Proof,
 ) -> str:
     """Why a feasible candidate is not the chosen one.
 
     ``direct`` is the race of the two side by side, this one over the chosen, where there was one;
-    ``found`` what is proven of the chosen.
+    ``proven`` what is proven of the chosen.
     """
     what = " the reference's" if f"ratio.{objective}" in mine else ""
     both = f"{objective} {_told(objective, mine)}{what}, the chosen has {_told(objective, theirs)}"
     race = ""
     if direct is not None:
         race = (
-            f"raced head to head it took {told(direct)} as long as the chosen (95% interval "
+            f"raced head to head it took {figure_text(direct)} as long as the chosen (95% interval "
             f"{interval(direct)})"
         )
-    if found == "tie":
+    if proven == "tie":
         return f"a tie with the chosen{_by_size(mine, theirs)}: {race or both}"
-    if found == "open" and not race:
+    if proven == "open" and not race:
         return f"{both}; not proven, for their intervals overlap"
     return f"{both}; {race}" if race else both
 
@@ -136,11 +137,11 @@ def reference_lost_to(
     objective: str,
     mine: Mapping[str, Measurement],
     theirs: Mapping[str, Measurement],
-    found: Proof,
+    proven: Proof,
 ) -> str:
     """The same of the reference, which raced directly against the chosen."""
     race = f"the chosen takes {whole(theirs[f'ratio.{objective}'])} its {objective}"
-    if found == "tie":
+    if proven == "tie":
         return f"a tie with the chosen{_by_size(mine, theirs)}: {race}"
     return race
 
@@ -153,8 +154,8 @@ def _by_size(mine: Mapping[str, Measurement], theirs: Mapping[str, Measurement])
 
 
 def _told(objective: str, measured: Mapping[str, Measurement]) -> str:
-    found = measured.get(f"ratio.{objective}") or measured.get(objective)
-    return told(found) if found else "not measured"
+    measurement = measured.get(f"ratio.{objective}") or measured.get(objective)
+    return figure_text(measurement) if measurement else "not measured"
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -31,7 +31,7 @@ class Selection(Asking):
         self.terms, self.standings = terms, Standings(terms, ledger)
         self._contenders: list[str] = []  # of the phase
         self._finalists: list[str] = []
-        self._best, self._told = "", ""  # the choice so far, and what is proven of it
+        self._best, self._claim = "", ""  # the choice so far, and what is proven of it
 
     def start(self) -> list[Step]:
         """The first steps."""
@@ -246,9 +246,9 @@ class Selection(Asking):
 
     def _choose(self, chosen: str) -> list[Step]:
         """The choice, to be scored once on the test split where there is one."""
-        self._best, self._told = chosen, praised(self.standings, chosen)
+        self._best, self._claim = chosen, praised(self.standings, chosen)
         if not self.terms.test_samples:
-            return self._done(untested(self._told, chosen))
+            return self._done(untested(self._claim, chosen))
         text = "Scoring the winner once on the test split"
         return [Announce(text), *self._score([chosen], "test")]
 
@@ -257,9 +257,9 @@ class Selection(Asking):
         assert isinstance(source, SourceScored)
         if not isinstance(score, Scored):
             error = self.ledger[self._best].error or {}
-            return self._done(unscored(self._told, self._best, error))
+            return self._done(unscored(self._claim, self._best, error))
         figures = score.measured, source.measured
-        return self._done(tested(self.standings, self._told, self._best, *figures))
+        return self._done(tested(self.standings, self._claim, self._best, *figures))
 
     def _nobody(self) -> list[Step]:
         return self._done(nobody(self.standings, late=self._late))

@@ -29,7 +29,7 @@ def stage_figures(
     in logarithms.
     """
     known = {(c.target, c.stages, c.rest): c for c in candidates if quantity in measured[c.id]}
-    found = []
+    figures = []
     for (target, stages, rest), after in known.items():
         shorter = [stages[:count] for count in reversed(range(len(stages)))]
         raced = [kept for kept in shorter if (target, kept, rest) in known]
@@ -37,7 +37,7 @@ def stage_figures(
             continue
         before = known[target, raced[0], rest]
         ratio = quotient(measured[after.id][quantity], measured[before.id][quantity])
-        found.append(
+        figures.append(
             StageFigure(
                 stage=" > ".join(stages[len(raced[0]) :]),
                 form=next((f for f in FORMS if f in after.description.facts), ""),
@@ -46,7 +46,7 @@ def stage_figures(
                 ratio=ratio,
             )
         )
-    return tuple(found)
+    return tuple(figures)
 
 
 def quotient(mine: Measurement, theirs: Measurement) -> Measurement:
@@ -70,13 +70,13 @@ def dropped(
 ) -> list[str]:
     """A sentence for each stage that slows the form that was chosen, and is not in the choice."""
     won = candidates[chosen]
-    found = []
+    sentences = []
     for each in figures:
         before = candidates[each.before]
         absent = not set(each.stage.split(" > ")) & set(won.stages)
         if each.slows and absent and before.rest == won.rest:
-            found.append(
+            sentences.append(
                 f"stage '{each.stage}' was dropped: after it, '{' > '.join(before.rest)}' takes "
                 f"{whole(each.ratio)} as long as before"
             )
-    return found
+    return sentences

@@ -96,8 +96,8 @@ def _ground(
     basis = constraint.basis
     paired = {"absolute": value, "difference": difference, "ratio": ratio}[basis]
     if paired is not None or source is None:
-        found = paired or value
-        return _Ground(found.value, *found.interval, found.marks)
+        measurement = paired or value
+        return _Ground(measurement.value, *measurement.interval, measurement.marks)
     (low, high), (source_low, source_high) = value.interval, source.interval
     if basis == "difference":
         return _Ground(value.value - source.value, low - source_high, high - source_low)
@@ -123,19 +123,19 @@ def _sentence(
     constraint: Constraint, value: Measurement, ground: _Ground, word: VerdictWord
 ) -> str:
     name, unit = constraint.quantity, declared(constraint.quantity).unit
-    told = figure(value.value, unit, usual_digits(unit))
+    value_text = figure(value.value, unit, usual_digits(unit))
     points = constraint.basis == "difference" and unit == "fraction"
     shown = "x" if constraint.basis == "ratio" else "pt" if points else unit
     digits = digits_apart(ground.low, ground.high, shown)
     if constraint.basis == "ratio":
-        what = f"{name} {told} is {figure(ground.value, shown, digits)} source"
+        what = f"{name} {value_text} is {figure(ground.value, shown, digits)} source"
     elif constraint.basis == "difference":
         side = "above" if ground.value > 0 else "below"
-        what = f"{name} {told} is {figure(abs(ground.value), shown, digits)} {side} source"
+        what = f"{name} {value_text} is {figure(abs(ground.value), shown, digits)} {side} source"
         if ground.value == 0:
-            what = f"{name} {told} equals source"
+            what = f"{name} {value_text} equals source"
     else:
-        what = f"{name} {told}"
+        what = f"{name} {value_text}"
     if value.where:
         what += f" in {value.where}"
     if not ground.exact:

@@ -61,7 +61,7 @@ class _Planner:
 
     def _for_group(self, group: TargetGroup) -> list[Candidate]:
         """The candidates of all members; those of the first one that has any hold the reference."""
-        found: list[Candidate] = []
+        planned: list[Candidate] = []
         refusals: list[tuple[Target, PlanError]] = []
         for target, facts in group.members:
             try:
@@ -72,15 +72,15 @@ class _Planner:
                 refusals.append((target, error))
                 continue
             for candidate in candidates:
-                if found and candidate.reference:
+                if planned and candidate.reference:
                     candidate = candidate.model_copy(update={"reference": False})
                     if not candidate.eligible:
                         continue
-                found.append(candidate.model_copy(update={"group": str(group)}))
-        if not found:
+                planned.append(candidate.model_copy(update={"group": str(group)}))
+        if not planned:
             raise refusals[0][1]
         self.notes += [f"{target} is left out: {error.what}" for target, error in refusals]
-        return found
+        return planned
 
     def _for_target(self, target: Target, facts: TargetFacts) -> list[Candidate]:
         root = Branch(self.known.source, self.known.source_job, self.jobs.check_source())
@@ -101,12 +101,12 @@ class _Planner:
                 where=self.recipe.line("targets"),
                 hint=f"the chains end in: {formats}",
             )
-        found = [
+        candidates = [
             self._candidate(leaf, target, reference=leaf.job == reference.job) for leaf in leaves
         ]
         if reference.job not in {leaf.job for leaf in leaves}:
-            found.insert(0, self._candidate(reference, target, reference=True, eligible=False))
-        return found
+            candidates.insert(0, self._candidate(reference, target, reference=True, eligible=False))
+        return candidates
 
     def _candidate(
         self, leaf: Branch, target: Target, *, reference: bool, eligible: bool = True

@@ -53,7 +53,7 @@ class Jobs:
         if id in self.by_id:
             return branch
         code = {named: self.known.code(named) for named in step.code}
-        placed = {named: [found.root, found.function] for named, found in code.items()}
+        placed = {named: [user_code.root, user_code.function] for named, user_code in code.items()}
         self.by_id[id] = Job(
             id=id,
             kind="pass",
@@ -75,14 +75,14 @@ class Jobs:
 
     def _inputs(self, parent: Branch, step: Pass) -> dict[str, str]:
         """Jobs by role: the parent, the splits that the pass sees, labels, the source."""
-        found = {"parent": parent.job}
+        inputs = {"parent": parent.job}
         for split in step.splits:
-            found[split] = self._tensors(split, parent.description, parent.job, step.name)
+            inputs[split] = self._tensors(split, parent.description, parent.job, step.name)
         if step.labels:
-            found |= {f"labels:{split}": self.known.raw_jobs[split] for split in step.splits}
+            inputs |= {f"labels:{split}": self.known.raw_jobs[split] for split in step.splits}
         if step.teaches:
-            found["teacher"] = self.known.source_job
-        return found
+            inputs["teacher"] = self.known.source_job
+        return inputs
 
     def _labels(self) -> dict[str, str]:
         """Output -> array of labels; what fits no output is for the first, or the user's step."""
@@ -101,7 +101,7 @@ class Jobs:
         if step.isa_matters:
             key["isa"] = self.known.host_isa
         if code:
-            key["code"] = {named: dict(found.digests) for named, found in code.items()}
+            key["code"] = {named: dict(user_code.digests) for named, user_code in code.items()}
         if step.labels:
             key["labels"] = {
                 split: {name: ref.blob for name, ref in self.known.raw[split].labels.items()}
@@ -173,13 +173,13 @@ def needed(jobs: Iterable[Job], candidates: Iterable[Candidate]) -> list[Job]:
     """Those of the jobs that lead to some candidates, checks too, in their order."""
     by_id = {job.id: job for job in jobs}
     pending = [id for c in candidates for id in (c.job, c.check)]
-    found: set[str] = set()
+    reached: set[str] = set()
     while pending:
         job = by_id.get(pending.pop())
-        if job is not None and job.id not in found:
-            found.add(job.id)
+        if job is not None and job.id not in reached:
+            reached.add(job.id)
             pending += [*job.inputs.values(), *job.needs]
-    return [job for id, job in by_id.items() if id in found]
+    return [job for id, job in by_id.items() if id in reached]
 
 
 def tensors_job(recipe: Recipe, known: Known, split: str, d: Description, model: str) -> Job:

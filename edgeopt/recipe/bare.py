@@ -31,13 +31,13 @@ def bare_fields(model: Path, data: Path | None) -> dict[str, Any]:
     Raises DataError naming the archive.
     """
     fields: dict[str, Any] = {"model": {"path": str(model)}}
-    found = data_fields(data) if data is not None else {}
-    if found:
-        fields["data"] = found
-    labelled = found.get("label") is not None
+    section = data_fields(data) if data is not None else {}
+    if section:
+        fields["data"] = section
+    labelled = section.get("label") is not None
     fields["constraints"] = ["accuracy >= source - 1.0pt" if labelled else NEAR]
     choices: list[Any] = ["none", "fp16"]
-    if "calibration" in found.get("splits", {}):
+    if "calibration" in section.get("splits", {}):
         choices.insert(1, {"quantize-int8": {"scheme": "auto"}})
     fields["passes"] = [{"one_of": ["none", "simplify-onnx"]}, {"one_of": choices}]
     return fields

@@ -42,8 +42,8 @@ def recipe_for(
         base = recipe if isinstance(recipe, Recipe) else load_recipe(Path(recipe))
         return _changed(base, {**given, "model": spec})
     if isinstance(model, Mapping):
-        found = {"data": data_fields(Path(data), train=True)} if data else {}
-        return make_recipe({**given, **found, "model": spec})
+        section = {"data": data_fields(Path(data), train=True)} if data else {}
+        return make_recipe({**given, **section, "model": spec})
     archive = None if data is None else Path(data)
     return make_recipe({**bare_fields(Path(model).absolute(), archive), **given})
 

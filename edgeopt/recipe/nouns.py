@@ -188,15 +188,15 @@ class DataSpec(Noun):
     @property
     def selections(self) -> dict[str, str]:
         """Role -> selection; counts are taken one after the other."""
-        found, start = {}, 0
+        selections, start = {}, 0
         for role in ROLES:
             given = self.splits.get(role)  # type: ignore[call-overload]
             if isinstance(given, int):
-                found[role] = f"samples[{start}:{start + given}]"
+                selections[role] = f"samples[{start}:{start + given}]"
                 start += given
             elif given is not None:
-                found[role] = given
-        return found
+                selections[role] = given
+        return selections
 
 
 class LimitSpec(Noun):
@@ -332,21 +332,21 @@ class Recipe(Noun):
 
     def parsed_targets(self) -> tuple[Target, ...]:
         """The targets. Raises RecipeError with the line."""
-        found = []
+        targets = []
         for index, text in enumerate(self.targets):
             try:
-                found.append(parse_target(text))
+                targets.append(parse_target(text))
             except UsageError as error:
                 raise self.error(f"targets.{index}", error.what, hint=error.hint) from None
-        return tuple(found)
+        return tuple(targets)
 
     def parsed_constraints(self) -> tuple[Constraint, ...]:
         """The constraints. Raises RecipeError with the line."""
-        found = []
+        constraints = []
         for index, item in enumerate(self.constraints):
             text, on = (item, "") if isinstance(item, str) else (item.require, item.on)
             try:
-                found.append(parse_constraint(text, on))
+                constraints.append(parse_constraint(text, on))
             except UsageError as error:
                 raise self.error(f"constraints.{index}", error.what, hint=error.hint) from None
             places = [str(t) for t in self.parsed_targets()]
@@ -355,7 +355,7 @@ class Recipe(Noun):
             ]
             if on and not any(prefixes(on, place) for place in places):
                 raise self.error(f"constraints.{index}", f"'on: {on}' names none of the targets")
-        return tuple(found)
+        return tuple(constraints)
 
     def objective_for(self, target: Target) -> str:
         """The quantity to make best on a target: longest prefix, then ``default``."""

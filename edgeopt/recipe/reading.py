@@ -47,8 +47,8 @@ def make_recipe(
         "functions": dict(functions or {}),
     }  # fmt: skip
     try:
-        made = Recipe.model_validate({**fields, **extra})
+        recipe = Recipe.model_validate({**fields, **extra})
     except ValidationError as error:
         raise blame(error, Recipe, place, known, RecipeError) from None
-    check_stages(made)
-    return made
+    check_stages(recipe)
+    return recipe

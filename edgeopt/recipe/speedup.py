@@ -37,9 +37,9 @@ def with_speedup(recipe: Recipe, speedup: str) -> Recipe:
             hint=f"leave --speedup out and write prune-structured: {{speedup: {speedup}}}",
         )
     lines = {_shifted(at, len(stages)): line for at, line in recipe.lines.items()}
-    made = recipe.model_copy(update={"passes": (*stages, *recipe.passes), "lines": lines})
-    check_stages(made)
-    return made
+    faster = recipe.model_copy(update={"passes": (*stages, *recipe.passes), "lines": lines})
+    check_stages(faster)
+    return faster
 
 
 def _shifted(at: str, count: int) -> str:
