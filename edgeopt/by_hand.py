@@ -35,7 +35,7 @@ class ByHand:
     given: Mapping[str, tuple[Mapping[str, Any], Any]]  # split -> (arrays by input, labels)
     source: Any  # what teaches
     taught: bool = False  # whether the caller gave it
-    tell: Any = None  # progress
+    on_progress: Any = None
     kept: Path | None = None  # checkpoints
     training_step: Callable[..., Any] | None = None
     threads: int = 1
@@ -66,10 +66,10 @@ class ByHand:
             return {} if labels is None else {"": labels}
         try:
             forms = {t.name: form_of_tensor(t) for t in self.description.signature.outputs}
-            found = place(given("", [labels]), forms)
+            output = place(given("", [labels]), forms)
         except DataError:
-            found = None
-        return {outputs[0] if found is None else found: labels}
+            output = None
+        return {outputs[0] if output is None else output: labels}
 
     def teacher(self) -> Any:
         """The module that teaches: the one that was given for it, else the caller's as it was."""
@@ -83,8 +83,8 @@ class ByHand:
 
     def progress(self, done: float, total: float | None = None, **figures: float) -> None:
         """Tell the caller, if asked to."""
-        if self.tell:
-            self.tell(done, total, **figures)
+        if self.on_progress:
+            self.on_progress(done, total, **figures)
 
     def _of(self, split: str) -> tuple[Mapping[str, Any], Any]:
         if split not in self.given:
@@ -101,7 +101,7 @@ def call(
     data: Any,
     seed: int = 0,
     teacher: Any = None,
-    tell: Any = None,
+    progress: Any = None,
     checkpoints: Path | str | None = None,
     training_step: Callable[..., Any] | None = None,
 ) -> Any:
@@ -127,12 +127,12 @@ def call(
         step.requires(description)
         kept = None if checkpoints is None else Path(checkpoints)
         context = ByHand(
-            seed, Path(folder), description, given, source, teacher is not None, tell, kept,
+            seed, Path(folder), description, given, source, teacher is not None, progress, kept,
             training_step,
         )  # fmt: skip
-        made, _records = step.change(copied, context)
-    made.train(module.training)
-    return made
+        changed, _records = step.change(copied, context)
+    changed.train(module.training)
+    return changed
 
 
 def _copied(module: Any) -> Any:
@@ -270,11 +270,11 @@ def _described(module: Any, given: Mapping[str, Any], step: Any) -> Description:
     """Signature as the first samples show it; the batch is free. Empty where none are needed."""
     if not given and step.splits:
         raise PassError(f"{step.name} needs samples", hint="Give them as the second argument.")
-    inputs, made = {}, {}
+    inputs, outputs = {}, {}
     if given:
         inputs, _ = next(iter(given.values()))
-        made = run(module, {n: a[:2] for n, a in inputs.items()}, type(module).__name__)
-        if lone := next((name for name, each in made.items() if not each.ndim), None):
+        outputs = run(module, {n: a[:2] for n, a in inputs.items()}, type(module).__name__)
+        if lone := next((name for name, each in outputs.items() if not each.ndim), None):
             raise PassError(
                 f"output '{lone}' is a single number for the whole batch",
                 hint="Give a module that answers for each sample, not one that gives its loss.",
@@ -288,7 +288,7 @@ def _described(module: Any, given: Mapping[str, Any], step: Any) -> Description:
             Tensor(name=n, dtype=str(a.dtype), shape=("batch", *a.shape[1:]))
             for n, a in arrays.items()
         )
-        for arrays in (inputs, made)
+        for arrays in (inputs, outputs)
     ]
     signature = Signature(inputs=said[0], outputs=said[1])
     return Description(format="torch", signature=signature, facts=frozenset(facts))

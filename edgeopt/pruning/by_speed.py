@@ -43,21 +43,21 @@ def fraction_for(
         whole = _exported(module, inputs, folder / "whole", store)
         widths = []
         for number, fraction in enumerate(GRID):
-            made = _exported(build(fraction), inputs, folder / f"{number}", store)
-            task = Task({"a": Side(HERE, made, samples), "b": Side(HERE, whole, samples)})
+            narrow = _exported(build(fraction), inputs, folder / f"{number}", store)
+            task = Task({"a": Side(HERE, narrow, samples), "b": Side(HERE, whole, samples)})
             with device_named("local").lease(folder, exclusive=True) as lease:
                 _, value = race(task, lease, store, SCHEDULES["short"], lambda *_, **__: None)
             ratio = value["ratio"]["latency.p50"]
             widths.append(Width(fraction, fraction, ratio["value"], ratio["low"], ratio["high"]))
             progress(number + 1, len(GRID), macs=fraction, ratio=ratio["value"])
-    found = widest(widths, 1 / speedup)
-    if found is None:
+    reaching = widest(widths, 1 / speedup)
+    if reaching is None:
         best = 1 / min(width.ratio for width in widths)
         raise PassError(
             f"no width reaches {speedup:g}x: the fastest reaches {best:.2f}x",
             where="prune-structured",
         )
-    return found.fraction
+    return reaching.fraction
 
 
 def _kept(inputs: Mapping[str, Any], store: Store) -> Arrays:

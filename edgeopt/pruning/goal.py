@@ -84,15 +84,15 @@ class Chooser:
 
     def _by_group(self, ratio: Mapping[str, float]) -> dict[str, float]:
         owner = {path: g.name for g in self.groups for path in g.layers}
-        found: dict[str, float] = {}
+        by_group: dict[str, float] = {}
         for path, lost in ratio.items():
             if path not in owner:
                 raise PassError(
                     f"'{path}' is no layer that can be pruned", hint=did_you_mean(path, owner)
                 )
-            if found.setdefault(owner[path], lost) != lost:
+            if by_group.setdefault(owner[path], lost) != lost:
                 raise PassError(f"'{path}' can only be pruned as '{owner[path]}' is, by one ratio")
-        return found
+        return by_group
 
     def _step(self, group: Group) -> int:
         """Units that a group's count is a multiple of."""
@@ -125,7 +125,7 @@ def reach(
     chooser: Chooser,
     quantity: Quantity,
     goal: float,
-    told: Callable[[int, int], None] = lambda _done, _all: None,
+    progress: Callable[[int, int], None] = lambda _done, _all: None,
 ) -> Kept:
     """A large choice that keeps at most ``goal`` of a quantity: bisection of the share.
 
@@ -150,7 +150,7 @@ def reach(
     seen: dict[tuple[tuple[int, ...], ...], float] = {}
     above = chooser.share(low)
     for step in range(STEPS):
-        told(step, STEPS)
+        progress(step, STEPS)
         middle = (low + high) / 2
         kept = chooser.share(middle)
         key = tuple(kept.values())

@@ -64,11 +64,11 @@ def channel_groups(module: nn.Module, feeds: Feeds) -> Iterator[Group | LeftAlon
             continue
         makers = [i.dep.target.module for i in items if _makes(graph, i)]
         seen.update(m for m in makers if isinstance(m, MAKERS))
-        made = dict.fromkeys([root, *(m for m in makers if isinstance(m, MAKERS))])
+        layers = dict.fromkeys([root, *(m for m in makers if isinstance(m, MAKERS))])
         try:
-            yield _group(graph, traced, paths, list(made))
+            yield _group(graph, traced, paths, list(layers))
         except RefusalError as refusal:
-            yield LeftAlone(tuple(paths[m] for m in made), str(refusal))
+            yield LeftAlone(tuple(paths[m] for m in layers), str(refusal))
 
 
 def _graph(traced: nn.Module, feeds: Feeds) -> Any:
@@ -158,8 +158,8 @@ def _ending(graph: Any) -> Iterator[None]:
 
 def _shapes(node: Any) -> list[Any]:
     """Shapes that go into a node of the graph; one of nothing where it does not say."""
-    told = getattr(node.grad_fn, "_input_metadata", ())
-    return [each.shape for each in told] or [()]
+    metadata = getattr(node.grad_fn, "_input_metadata", ())
+    return [each.shape for each in metadata] or [()]
 
 
 def _group(

@@ -55,8 +55,8 @@ class Group:
     @property
     def layers(self) -> tuple[str, ...]:
         """Paths of the layers that lose outputs."""
-        made = (s.path for s in self.slices if s.role == "out")
-        return tuple(dict.fromkeys((*made, *self.attentions)))
+        paths = (s.path for s in self.slices if s.role == "out")
+        return tuple(dict.fromkeys((*paths, *self.attentions)))
 
 
 @dataclass(frozen=True)
@@ -92,13 +92,13 @@ def records(
     module: Any, groups: Iterable[Group], left: Iterable[LeftAlone]
 ) -> tuple[Layer, ...]:  # fmt: skip
     """A record of every layer with weights, in the module's own order."""
-    found: dict[str, Layer] = {}
+    layers: dict[str, Layer] = {}
     kinds = {path: type(each).__name__ for path, each in module.named_modules()}
     for alone in left:
         for path in alone.layers:
-            found[path] = Layer(path, kinds.get(path, ""), 0, "", "", alone.reason)
+            layers[path] = Layer(path, kinds.get(path, ""), 0, "", "", alone.reason)
     for group in groups:
         for path in group.layers:
-            found[path] = Layer(path, kinds.get(path, ""), group.units, group.unit, group.name)
+            layers[path] = Layer(path, kinds.get(path, ""), group.units, group.unit, group.name)
     order = {path: at for at, path in enumerate(kinds)}
-    return tuple(sorted(found.values(), key=lambda layer: order.get(layer.path, len(order))))
+    return tuple(sorted(layers.values(), key=lambda layer: order.get(layer.path, len(order))))

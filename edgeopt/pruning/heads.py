@@ -76,9 +76,9 @@ def _written(
     elif len(makers) == 3 and widths == [inner] * 3:
         parts = 1
     else:
-        told = ", ".join(map(str, widths))
+        sizes = ", ".join(map(str, widths))
         return LeftAlone(
-            tuple(layers), f"no heads are seen in linear layers of {told} and {inner} channels"
+            tuple(layers), f"no heads are seen in linear layers of {sizes} and {inner} channels"
         )
     rows = tuple(
         tuple(part * inner + i for part in range(parts) for i in block)

@@ -53,9 +53,9 @@ def scores(
     """
     groups = list(groups)
     if kind == "taylor":
-        found = _taylor(module, groups, batches)
+        raw_scores = _taylor(module, groups, batches)
     elif kind == "random":
-        found = {g.name: _random(g, seed) for g in groups}
+        raw_scores = {g.name: _random(g, seed) for g in groups}
     else:
         one: Callable[[nn.Module, Group], torch.Tensor] = {
             "group_l2": _group_norm,
@@ -65,8 +65,8 @@ def scores(
             "fpgm": _fpgm,
         }[kind]
         with torch.no_grad():
-            found = {g.name: one(module, g) for g in groups}
-    return {name: _normalized(values.double()) for name, values in found.items()}
+            raw_scores = {g.name: one(module, g) for g in groups}
+    return {name: _normalized(values.double()) for name, values in raw_scores.items()}
 
 
 def _norm(module: nn.Module, group: Group, power: int) -> torch.Tensor:
@@ -106,8 +106,8 @@ def _fpgm(module: nn.Module, group: Group) -> torch.Tensor:
     for each in group.slices:
         if each.role == "out":
             values = _tensor(module, each).movedim(each.axis, 0).flatten(1).double()
-            made = torch.stack([values[list(rows)].flatten() for rows in _even(each)])
-            total += _normalized(torch.cdist(made, made).sum(1))
+            filters = torch.stack([values[list(rows)].flatten() for rows in _even(each)])
+            total += _normalized(torch.cdist(filters, filters).sum(1))
     return total
 
 
@@ -118,7 +118,7 @@ def _random(group: Group, seed: int) -> torch.Tensor:
 
 
 def _taylor(module: nn.Module, groups: list[Group], batches: Iterable[Batch]) -> Scores:
-    found = {g.name: torch.zeros(g.units, dtype=torch.float64) for g in groups}
+    sums = {g.name: torch.zeros(g.units, dtype=torch.float64) for g in groups}
     parameters = [p for p in module.parameters() if p.is_floating_point()]
     count = 0
     for feeds, labels in batches:
@@ -132,11 +132,11 @@ def _taylor(module: nn.Module, groups: list[Group], batches: Iterable[Batch]) ->
                 values = _tensor(module, each)
                 if each.role in ("out", "scale", "shift") and id(values) in by_id:
                     change += _by_unit(each, (values * by_id[id(values)]).detach()).double()
-            found[group.name] += change**2
+            sums[group.name] += change**2
         count += 1
     if not count:
         raise PassError("taylor needs samples to take gradients on")
-    return {name: values / count for name, values in found.items()}
+    return {name: values / count for name, values in sums.items()}
 
 
 @contextmanager
@@ -154,11 +154,11 @@ def _loss(
     module: nn.Module, feeds: Mapping[str, torch.Tensor], labels: Mapping[int, torch.Tensor]
 ) -> torch.Tensor:
     """The loss on labels, else half the outputs' square sum. Raises PassError as the former."""
-    made = named_outputs(module(**feeds), type(module).__name__)
+    by_name = named_outputs(module(**feeds), type(module).__name__)
     if not labels:
-        floats = [o for o in made.values() if o.is_floating_point()]
+        floats = [o for o in by_name.values() if o.is_floating_point()]
         return torch.stack([0.5 * o.square().sum() / len(o) for o in floats]).sum()
-    outputs = list(made.values())
+    outputs = list(by_name.values())
     gaps: list[torch.Tensor] = [
         label_loss(outputs[at], known if known.is_floating_point() else known.long())
         for at, known in labels.items()
@@ -179,9 +179,9 @@ def _even(each: Slice) -> tuple[tuple[int, ...], ...]:
 
 
 def _tensor(module: nn.Module, each: Slice) -> torch.Tensor:
-    found = getattr(module.get_submodule(each.path), each.tensor)
-    assert isinstance(found, torch.Tensor)
-    return found
+    tensor = getattr(module.get_submodule(each.path), each.tensor)
+    assert isinstance(tensor, torch.Tensor)
+    return tensor
 
 
 def _normalized(values: torch.Tensor) -> torch.Tensor:

@@ -44,14 +44,14 @@ def masked(module: nn.Module, groups: Iterable[Group], kept: Kept) -> nn.Module:
     A channel is zero behind its norm whatever the norm has learned: scale and shift are zeros,
     and a norm without them has mean 0 and variance 1 there.
     """
-    made = copy.deepcopy(module)
-    there = dict(made.named_modules())
+    zeroed = copy.deepcopy(module)
+    there = dict(zeroed.named_modules())
     with torch.no_grad():
         for (path, tensor, axis), gone in removed(groups, kept).items():
             values = getattr(there[path], tensor)
             fill = 1.0 if tensor == "running_var" else 0.0
             values.index_fill_(axis, torch.tensor(sorted(gone), device=values.device), fill)
-    return made
+    return zeroed
 
 
 def gap(
@@ -62,10 +62,10 @@ def gap(
     Raises whatever the pruned module raises when it runs.
     """
     expected = outputs(masked(module, groups, kept), feeds)
-    found = outputs(smaller, feeds)
+    actual = outputs(smaller, feeds)
     worst: Gap | None = None
     for name, values in expected.items():
-        other = found.get(name)
+        other = actual.get(name)
         if other is None or other.shape != values.shape:
             raise OtherOutputError(name)
         if not values.is_floating_point():
@@ -108,15 +108,17 @@ def failure(module: nn.Module, group: Group, feeds: Feeds, seed: int = 0) -> str
 
 def _failure(module: nn.Module, group: Group, kept: Kept, feeds: Feeds) -> str:
     try:
-        found = gap(module, pruned(module, edits_of(module, [group], kept)), [group], kept, feeds)
+        difference = gap(
+            module, pruned(module, edits_of(module, [group], kept)), [group], kept, feeds
+        )
     except OtherOutputError as error:
         return f"its {group.unit}s are the network's output '{error}'"
     except Exception as error:  # the module's own code may raise anything
         first = next(iter(str(error).strip().splitlines()), "")
         return f"without some of its {group.unit}s the network cannot run: {first[:160]}"
-    if found.agrees:
+    if difference.agrees:
         return ""
     return (
         f"the network without some of its {group.unit}s differs from the network with zeros in "
-        f"their place by {found.max_abs:.3g} of {found.largest:.3g}"
+        f"their place by {difference.max_abs:.3g} of {difference.largest:.3g}"
     )

@@ -15,7 +15,7 @@ from edgeopt.pruning.heads import head_groups
 from edgeopt.pruning.masked import failure
 from edgeopt.pruning.tracing import Feeds, whole_attention
 
-Told = Callable[[int, int], None]
+Progress = Callable[[int, int], None]
 WHOLE = (nn.RNNBase, nn.RNNCellBase, nn.Embedding, nn.EmbeddingBag, nn.Bilinear)
 
 
@@ -38,10 +38,12 @@ def prunable(module: nn.Module, example: Feeds) -> tuple[Layer, ...]:
     tried on them. The module stays as it is. Raises PassError for one that cannot be traced.
     """
     tensors = {name: torch.as_tensor(value) for name, value in example.items()}
-    return found(module, tensors).layers(module)
+    return find_prunable(module, tensors).layers(module)
 
 
-def found(module: nn.Module, example: Feeds, told: Told = lambda _done, _all: None) -> Prunable:
+def find_prunable(
+    module: nn.Module, example: Feeds, progress: Progress = lambda _done, _all: None
+) -> Prunable:
     """Groups and layers left alone. Raises PassError for a module that cannot be traced."""
     with whole_attention():
         channels = list(channel_groups(module, example))
@@ -53,7 +55,7 @@ def found(module: nn.Module, example: Feeds, told: Told = lambda _done, _all: No
             *heads, *(c if isinstance(c, LeftAlone) else [c] for c in channels)
         ]  # fmt: skip
         for number, ways in enumerate(every):
-            told(number, len(every))
+            progress(number, len(every))
             first: Group | LeftAlone = ways if isinstance(ways, LeftAlone) else ways[0]
             if set(first.layers) & taken:
                 continue  # channels of a layer that has heads are no heads

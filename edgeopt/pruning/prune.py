@@ -15,13 +15,13 @@ from edgeopt.pruning.goal import Chooser, Cost, Quantity, Spread, cost, reach
 from edgeopt.pruning.groups import Group, Kept
 from edgeopt.pruning.importance import Batch, Kind, scores
 from edgeopt.pruning.masked import Gap, gap
-from edgeopt.pruning.prunable import Prunable, found
+from edgeopt.pruning.prunable import Prunable, find_prunable
 from edgeopt.pruning.surgery import edits_of, pruned
 from edgeopt.pruning.tracing import Feeds, whole_attention
 from edgeopt.schema.errors import PassError, did_you_mean
 
 TRIED = 4  # samples that each group is tried on
-Told = Callable[[float, float], None]
+Progress = Callable[[float, float], None]
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def prune(
     goal: Goal,
     how: How,
     seed: int = 0,
-    told: Told = lambda _done, _all: None,
+    progress: Progress = lambda _done, _all: None,
 ) -> Pruned:
     """A pruned copy of a module; the module stays as it is.
 
@@ -81,7 +81,7 @@ def prune(
     """
     feeds = batches[0][0]
     few = {name: value[:TRIED] for name, value in feeds.items()}
-    can = found(module, few, lambda done, every: told(0.5 * done / every, 1))
+    can = find_prunable(module, few, lambda done, every: progress(0.5 * done / every, 1))
     groups = _prunable(module, can, how.keep)
     chooser = Chooser(
         groups, scores(module, groups, how.importance, batches, seed), how.round_to, how.spread
@@ -92,7 +92,7 @@ def prune(
         assert goal.quantity is not None
         kept = reach(
             module, few, chooser, goal.quantity, goal.fraction,
-            lambda done, every: told(0.5 + 0.4 * done / every, 1),
+            lambda done, every: progress(0.5 + 0.4 * done / every, 1),
         )  # fmt: skip
     records = edits_of(module, groups, kept)
     if not records:
@@ -101,10 +101,10 @@ def prune(
             "or no layer has more",
             hint="Lower round_to, or ask for more.",
         )
-    made = pruned(module, records)
-    proof = _proven(module, made, groups, kept, feeds)
-    _check_training(module, made, feeds)
-    return Pruned(made, records, kept, can, cost(module, few), cost(made, few), proof)
+    narrow = pruned(module, records)
+    proof = _proven(module, narrow, groups, kept, feeds)
+    _check_training(module, narrow, feeds)
+    return Pruned(narrow, records, kept, can, cost(module, few), cost(narrow, few), proof)
 
 
 def _prunable(module: nn.Module, can: Prunable, keep: Sequence[str]) -> tuple[Group, ...]:
@@ -126,11 +126,11 @@ def _prunable(module: nn.Module, can: Prunable, keep: Sequence[str]) -> tuple[Gr
     return groups
 
 
-def _check_training(module: nn.Module, made: nn.Module, feeds: Feeds) -> None:
+def _check_training(module: nn.Module, narrow: nn.Module, feeds: Feeds) -> None:
     """Raise PassError where the pruned network no longer runs in training mode, as the whole one
     does: parts that run only there were not seen by the proof.
     """
-    if _training_failure(module, feeds) or not (why := _training_failure(made, feeds)):
+    if _training_failure(module, feeds) or not (why := _training_failure(narrow, feeds)):
         return
     raise PassError(
         f"pruned, the network cannot run in training mode: {why}",
@@ -151,11 +151,11 @@ def _training_failure(module: nn.Module, feeds: Feeds) -> str:
 
 
 def _proven(
-    module: nn.Module, made: nn.Module, groups: Sequence[Group], kept: Kept, feeds: Feeds
+    module: nn.Module, narrow: nn.Module, groups: Sequence[Group], kept: Kept, feeds: Feeds
 ) -> Gap:
     """The gap to the masked module. Raises PassError that names the group that is to blame."""
     with whole_attention():
-        whole = gap(module, made, groups, kept, feeds)
+        whole = gap(module, narrow, groups, kept, feeds)
         if whole.agrees:
             return whole
         for group in groups:

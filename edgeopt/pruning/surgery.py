@@ -18,16 +18,16 @@ Rows = dict[tuple[str, str, int], set[int]]  # (path, tensor, axis) -> indices t
 
 def removed(groups: Iterable[Group], kept: Kept) -> Rows:
     """The indices that go from each axis of each tensor."""
-    found: Rows = {}
+    by_axis: Rows = {}
     for group in groups:
         if group.name not in kept:
             continue
         gone = set(range(group.units)) - set(kept[group.name])
         for each in group.slices:
             key = (each.path, each.tensor, each.axis)
-            rows = found.setdefault(key, set())
+            rows = by_axis.setdefault(key, set())
             rows.update(index for unit in gone for index in each.rows[unit])
-    return {key: rows for key, rows in found.items() if rows}
+    return {key: rows for key, rows in by_axis.items() if rows}
 
 
 def edits_of(module: nn.Module, groups: Iterable[Group], kept: Kept) -> list[edits.Record]:
@@ -48,19 +48,19 @@ def edits_of(module: nn.Module, groups: Iterable[Group], kept: Kept) -> list[edi
             entry = said.setdefault(number.path, {"keep": {}, "set": {}})
             now = entry["set"].get(number.attribute, getattr(there[number.path], number.attribute))
             entry["set"][number.attribute] = now - lost * number.step
-    made: list[edits.Record] = []
+    records: list[edits.Record] = []
     if narrow := sorted({path for group in groups for path in group.attentions}):
-        made.append({"edit": "narrow-attention", "modules": {path: {} for path in narrow}})
+        records.append({"edit": "narrow-attention", "modules": {path: {} for path in narrow}})
     if said:
-        made.append({"edit": "prune", "modules": said})
-    return made
+        records.append({"edit": "prune", "modules": said})
+    return records
 
 
 def pruned(module: nn.Module, records: list[edits.Record]) -> nn.Module:
     """A copy with the edits done."""
-    made = copy.deepcopy(module)
-    edits.replay(made, records)
-    return made
+    copied = copy.deepcopy(module)
+    edits.replay(copied, records)
+    return copied
 
 
 def _numbers(layer: Any, keep: dict[str, dict[str, list[int]]]) -> dict[str, Any]:
@@ -87,8 +87,8 @@ def _of_convolution(layer: _ConvNd, by_axis: dict[int, int]) -> dict[str, Any]:
     first, second = ("in_channels", "out_channels")
     if not layer.transposed:
         first, second = second, first
-    found = {first: by_axis[0]} if 0 in by_axis else {}
-    return found | ({second: by_axis[1] * layer.groups} if 1 in by_axis else {})
+    sizes = {first: by_axis[0]} if 0 in by_axis else {}
+    return sizes | ({second: by_axis[1] * layer.groups} if 1 in by_axis else {})
 
 
 def depthwise(layer: Any) -> bool:

@@ -29,14 +29,14 @@ def check_traceable(module: nn.Module, feeds: Feeds) -> None:
     watch = _Watch(module)
     with watch.watching(), whole_attention(), torch.enable_grad():
         try:
-            made = module(**_asking_gradients(feeds))
+            returned = module(**_asking_gradients(feeds))
         except Exception as error:  # the module's own code may raise anything
             where, layer = _line(error), watch.inside()
             said = next(iter(str(error).strip().splitlines()), "")
             raise PassError(
                 f"cannot trace '{layer}': {type(error).__name__}: {said}", where=where, hint=HINT
             ) from error
-    outputs = named_outputs(made, type(module).__name__)
+    outputs = named_outputs(returned, type(module).__name__)
     if not any(o.grad_fn is not None for o in outputs.values()):
         layer, where = watch.cut or (watch.last, watch.last_line)
         raise PassError(
@@ -101,7 +101,7 @@ class _Watch:
             self.cut = name, line
         self.last, self.last_line = name, line
 
-    def _leaves(self, module: nn.Module, args: Any, made: Any) -> None:
+    def _leaves(self, module: nn.Module, args: Any, output: Any) -> None:
         self._running.pop()
 
 

@@ -27,7 +27,7 @@ def weights_of(module: nn.Module, keep: Sequence[str]) -> dict[str, torch.Tensor
             raise PassError(
                 f"keep names '{name}', which is no layer", hint=did_you_mean(name, paths)
             )
-    found = {}
+    weights = {}
     for path, layer in module.named_modules():
         if any(path == name or path.startswith(f"{name}.") for name in keep):
             continue
@@ -38,12 +38,12 @@ def weights_of(module: nn.Module, keep: Sequence[str]) -> dict[str, torch.Tensor
                     hint="Remove its parametrization, weight norm for instance, or name it "
                     "under keep.",
                 )
-            found[path] = layer.weight.detach()
+            weights[path] = layer.weight.detach()
         elif isinstance(layer, nn.MultiheadAttention) and layer._qkv_same_embed_dim:
-            found[f"{path}.in_proj"] = layer.in_proj_weight.detach()
-    if not found:
+            weights[f"{path}.in_proj"] = layer.in_proj_weight.detach()
+    if not weights:
         raise PassError("no convolution or linear layer is left to prune")
-    return found
+    return weights
 
 
 def by_magnitude(weights: Weights, sparsity: float, everywhere: bool) -> Masks:

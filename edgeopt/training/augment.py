@@ -42,7 +42,7 @@ def _changed(x: Any, settings: TrainingSettings, draws: Any) -> Any:
     rows, columns = rows.clamp(0, h - 1), columns.clamp(0, w - 1)
     if settings.mirror:
         columns = torch.where((draws[2] < 0.5)[:, None], columns.flip(-1), columns)
-    made = x[
+    images = x[
         torch.arange(b)[:, None, None, None],
         torch.arange(c)[None, :, None, None],
         rows[:, None, :, None],
@@ -53,8 +53,8 @@ def _changed(x: Any, settings: TrainingSettings, draws: Any) -> Any:
             _within(settings.erase, size, draw) for size, draw in ((h, draws[3]), (w, draws[4]))
         ]
         patch = inside[0][:, None, :, None] & inside[1][:, None, None, :]
-        made = torch.where(patch, made.mean(dim=(1, 2, 3), keepdim=True), made)
-    return made
+        images = torch.where(patch, images.mean(dim=(1, 2, 3), keepdim=True), images)
+    return images
 
 
 def _within(side: int, size: int, draw: Any) -> Any:

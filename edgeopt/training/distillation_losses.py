@@ -140,8 +140,8 @@ class DistillationLoss(torch.nn.Module):
         for pair, projection in zip(self.pairs, self._maps(), strict=True):
             gap = self._gap(mine[pair.student], theirs[pair.teacher], pair, projection)
             loss = loss + self.weight * gap / len(self.pairs)
-        told = {} if self.kind == "embedding" else accuracies_of(outputs, batch)
-        return loss, told
+        figures = {} if self.kind == "embedding" else accuracies_of(outputs, batch)
+        return loss, figures
 
     def _maps(self) -> Any:
         return self.projections if self.method == "features" else [None] * len(self.pairs)
@@ -186,19 +186,21 @@ def known_answers(teacher: Any, samples: Samples, progress: Any) -> Any:
     """``answers_of`` all samples, or None where they would take too much memory."""
     few = samples.take(np.arange(min(2, len(samples)))).inputs
     with torch.no_grad():
-        made = all_outputs(asked(teacher, few))
-    each = sum(out.numel() // len(out) * out.element_size() for out in made)
+        outputs = all_outputs(asked(teacher, few))
+    each = sum(out.numel() // len(out) * out.element_size() for out in outputs)
     return None if each * len(samples) > MOST_KNOWN else answers_of(teacher, samples, progress)
 
 
 def answers_of(
-    teacher: Any, samples: Samples, tell: Callable[[int, int], None] = lambda _done, _total: None
+    teacher: Any,
+    samples: Samples,
+    progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> list[Any]:
     """A module's outputs for all samples, (n, ...) each, on the CPU."""
     parts = []
     with torch.no_grad():
         for start in range(0, len(samples), STEP):
-            tell(start, len(samples))
+            progress(start, len(samples))
             index = np.arange(start, min(start + STEP, len(samples)))
             parts.append(all_outputs(asked(teacher, samples.take(index).inputs)))
     return [torch.cat(each) for each in zip(*parts, strict=True)]

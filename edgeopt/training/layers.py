@@ -35,8 +35,8 @@ def tapped(module: Any, names: Sequence[str]) -> Iterator[dict[str, Any]]:
     seen: dict[str, Any] = {}
 
     def keep(name: str) -> Any:
-        def hook(_module: Any, _given: Any, made: Any) -> None:
-            seen[name] = made
+        def hook(_module: Any, _given: Any, output: Any) -> None:
+            seen[name] = output
 
         return hook
 
@@ -67,11 +67,11 @@ def pairs_of(
             )
     channels = _channels(student, mine)
 
-    def told(pair: Pair) -> Pair:
+    def with_channels(pair: Pair) -> Pair:
         return pair._replace(channels=pair.axis or channels[pair.student])
 
     if named:
-        return [told(_named_pair(mine, theirs, *pair)) for pair in named.items()]
+        return [with_channels(_named_pair(mine, theirs, *pair)) for pair in named.items()]
     last: dict[tuple[int, ...], Pair] = {}
     for name, shape in mine.items():
         pair = _pair(name, name, shape, theirs.get(name, ()))
@@ -84,7 +84,7 @@ def pairs_of(
             "teacher and student have no layers of equal names and sizes",
             hint="Name them: layers: {'STUDENT.LAYER': 'TEACHER.LAYER'}.",
         )
-    return [told(pair) for pair in last.values()]
+    return [with_channels(pair) for pair in last.values()]
 
 
 def _channels(module: Any, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, int]:
@@ -92,29 +92,29 @@ def _channels(module: Any, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, i
 
     Layers without weights are like the one before.
     """
-    layers, found, tokens = dict(module.named_modules()), {}, False
+    layers, axes, tokens = dict(module.named_modules()), {}, False
     for name, shape in shapes.items():
         inside = list(layers[name].modules())
         if any(isinstance(each, _ConvNd | _BatchNorm) for each in inside):
             tokens = False
         elif any(isinstance(each, nn.Linear | nn.LayerNorm | nn.Embedding) for each in inside):
             tokens = True
-        found[name] = len(shape) - 1 if tokens and len(shape) == 3 else 1
-    return found
+        axes[name] = len(shape) - 1 if tokens and len(shape) == 3 else 1
+    return axes
 
 
 def _shapes(module: Any, inputs: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
     """Shapes of the tensors that layers give, in the order in which they end."""
-    found: dict[str, tuple[int, ...]] = {}
+    shapes: dict[str, tuple[int, ...]] = {}
     names = [name for name, _ in module.named_modules() if name]
     mode = module.training
     with tapped(module, names) as seen, torch.no_grad():
         called(module.eval(), inputs)
-        for name, made in seen.items():
-            if isinstance(made, torch.Tensor):
-                found[name] = tuple(made.shape)
+        for name, output in seen.items():
+            if isinstance(output, torch.Tensor):
+                shapes[name] = tuple(output.shape)
     module.train(mode)
-    return found
+    return shapes
 
 
 def _named_pair(

@@ -174,8 +174,8 @@ class _Run:
         kind = getattr(torch, self.precision)
         mixed = self.precision != "float32"
         with torch.autocast(self.device.type, kind if mixed else torch.bfloat16, enabled=mixed):
-            made = self.runs(self._batch(step))
-        loss, figures = made if isinstance(made, tuple) else (made, {})
+            returned = self.runs(self._batch(step))
+        loss, figures = returned if isinstance(returned, tuple) else (returned, {})
         value = float(loss.detach())
         if not math.isfinite(value):
             raise self._diverged(f"the loss is {value} at step {step}")
@@ -230,9 +230,9 @@ class _Run:
         figures: dict[str, float] = {}
         if validate:
             self.module.eval()
-            told = self._agreed(validate(self._judged()))
-            figures = {name: float(value) for name, value in told.figures.items()}
-            score = Score(float(told.value), bool(told.more_is_better), figures)
+            agreed = self._agreed(validate(self._judged()))
+            figures = {name: float(value) for name, value in agreed.figures.items()}
+            score = Score(float(agreed.value), bool(agreed.more_is_better), figures)
             self._judge(score)
         self.history.append({"step": float(self.step), **entry, **figures})
         return figures

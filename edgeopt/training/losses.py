@@ -18,9 +18,9 @@ from edgeopt.training.samples import Batch, Samples
 STEP = 500  # samples a forward pass of validation
 
 
-def all_outputs(made: Any) -> list[Any]:
+def all_outputs(returned: Any) -> list[Any]:
     """The tensors that a module gives, in its order. Raises ModelError for anything else."""
-    return list(named_outputs(made, "").values())
+    return list(named_outputs(returned, "").values())
 
 
 def label_loss(outputs: Any, labels: Any, smoothing: float = 0.0) -> Any:
@@ -59,8 +59,8 @@ def targets_loss(outputs: Sequence[Any], batch: Batch, smoothing: float = 0.0) -
 
 def accuracies_of(outputs: Sequence[Any], batch: Batch) -> dict[str, float]:
     """``accuracy_of`` the first output that has class labels."""
-    found = (accuracy_of(outputs[t.position], t.labels) for t in batch.targets)
-    return next((each for each in found if each), {})
+    accuracies = (accuracy_of(outputs[t.position], t.labels) for t in batch.targets)
+    return next((each for each in accuracies if each), {})
 
 
 def _long_axes(tensor: Any) -> list[int]:

@@ -75,9 +75,9 @@ def objective_of(module: Any, loss: Any) -> Any:
 
 def weights_digest(module: Any) -> str:
     """The SHA-256 of all weights and buffers of a module."""
-    told = hashlib.sha256()
+    digest = hashlib.sha256()
     for name, value in module.state_dict().items():
-        told.update(f"{name}{value.dtype}{tuple(value.shape)}".encode())
+        digest.update(f"{name}{value.dtype}{tuple(value.shape)}".encode())
         flat = value.detach().cpu().contiguous().reshape(-1)
-        told.update(flat.view(torch.uint8).numpy().tobytes())
-    return told.hexdigest()
+        digest.update(flat.view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()

@@ -84,16 +84,16 @@ class Samples:
 
     def digest(self) -> str:
         """Of shapes, all labels and inputs; of long arrays, of samples evenly over them."""
-        told = hashlib.sha256()
+        digest = hashlib.sha256()
         for name, array in sorted(self.inputs.items()):
-            told.update(f"{name}{array.dtype}{array.shape}".encode())
+            digest.update(f"{name}{array.dtype}{array.shape}".encode())
             every = -(-array.nbytes // MOST_DIGESTED) if array.nbytes else 1
             for part in (array[::every], array[-1:]):
-                told.update(np.ascontiguousarray(part).tobytes())
+                digest.update(np.ascontiguousarray(part).tobytes())
         for _, output, labels in self.targets:
-            told.update(f"{output}{labels.dtype}{labels.shape}".encode())
-            told.update(np.ascontiguousarray(labels).tobytes())
-        return told.hexdigest()
+            digest.update(f"{output}{labels.dtype}{labels.shape}".encode())
+            digest.update(np.ascontiguousarray(labels).tobytes())
+        return digest.hexdigest()
 
     def take(self, index: Array, step: int = 0) -> Batch:
         """The samples at ``index`` (b,), copied into tensors on the CPU."""

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from edgeopt.formats import format_named
-from edgeopt.pruning.prunable import found as find_prunable
+from edgeopt.pruning.prunable import find_prunable
 from edgeopt.schema.artifact import Artifact
 from edgeopt.schema.base import digest_of
 from edgeopt.schema.job import Arrays, Request

@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from edgeopt.pruning.groups import Group, Layer, Slice
 from edgeopt.pruning.masked import failure
-from edgeopt.pruning.prunable import found, prunable
+from edgeopt.pruning.prunable import find_prunable, prunable
 from edgeopt.schema.errors import PassError
 
 ARCHIVE = Path(__file__).parents[2] / "models" / "fashion_mnist" / "fashion_mnist.npz"
@@ -67,7 +67,7 @@ def test_heads_of_attention_by_linear_layers(images: dict[str, torch.Tensor]) ->
     for path in ("attentions.0.qkv", "attentions.1.q", "attentions.1.k", "attentions.1.v"):
         assert (told[path].units, told[path].unit) == (4, "head")
     assert not told["attentions.0.out"].prunable
-    can = found(pruned_nets.written(), images)
+    can = find_prunable(pruned_nets.written(), images)
     heads = {n.attribute for g in can.groups for n in g.numbers}
     assert heads == {"num_heads", "inner"}, "what forward reshapes by"
 
