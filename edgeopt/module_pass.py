@@ -34,16 +34,16 @@ class ModulePass(Pass):
         from edgeopt.formats.torch import edited  # loads torch
 
         edited.check_factory(ctx.parent)
-        made, records = self.change(model, ctx)
-        return edited.write(ctx.parent, made, records, ctx.workdir / "changed")
+        module, records = self.change(model, ctx)
+        return edited.write(ctx.parent, module, records, ctx.workdir / "changed")
 
     def change(self, model: Any, ctx: PassContext) -> tuple[Any, list[dict[str, Any]]]:
         """The part of ``run`` that knows no files, ``change(step, model, ctx)`` of ``body``.
 
         A private copy in; a live module and the records of edits that were done to it out.
         """
-        made: tuple[Any, list[dict[str, Any]]] = body_of(self).change(self, model, ctx)
-        return made
+        changed: tuple[Any, list[dict[str, Any]]] = body_of(self).change(self, model, ctx)
+        return changed
 
     def __call__(
         self,

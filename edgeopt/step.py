@@ -194,25 +194,25 @@ def body_of(step: Pass) -> Any:
 @cache
 def registry() -> dict[tuple[str, str], type[Pass]]:
     """All known passes by (name, format taken), built-in and plugged in."""
-    found: dict[tuple[str, str], type[Pass]] = {}
+    passes: dict[tuple[str, str], type[Pass]] = {}
     for kind in (*_built_in(), *_plugged_in()):
         key = (kind.name, kind.takes)
-        if key in found:
+        if key in passes:
             raise UsageError(
                 f"two passes are called '{kind.name}' for {kind.takes}: "
-                f"{found[key].__module__} and {kind.__module__}"
+                f"{passes[key].__module__} and {kind.__module__}"
             )
-        found[key] = kind
-    return found
+        passes[key] = kind
+    return passes
 
 
 def passes_named(name: str, where: str = "") -> dict[str, type[Pass]]:
     """The passes of a name by the format they take. Raises UsageError for an unknown name."""
-    found = {takes: kind for (known, takes), kind in registry().items() if known == name}
-    if not found:
+    by_format = {takes: kind for (known, takes), kind in registry().items() if known == name}
+    if not by_format:
         names = {known for known, _ in registry()}
         raise UsageError(f"unknown pass '{name}'", where=where, hint=did_you_mean(name, names))
-    return found
+    return by_format
 
 
 def _built_in() -> Iterator[type[Pass]]:

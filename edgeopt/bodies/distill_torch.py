@@ -198,21 +198,21 @@ def _own_step(named: str, function: Callable[..., Any], teacher: Any) -> Any:
     def loss(module: Any, batch: Batch) -> Any:
         device = next(iter(batch.inputs.values())).device
         try:
-            made = function(module, teacher.to(device), batch.inputs, batch.told)
+            returned = function(module, teacher.to(device), batch.inputs, batch.told)
         except Exception as error:  # the user's own code may raise anything
             last = traceback.extract_tb(error.__traceback__)[-1]
             raise PassError(
                 f"{named} failed: {type(error).__name__}: {error}",
                 where=f"{last.filename}:{last.lineno}",
             ) from error
-        first = made[0] if isinstance(made, tuple) else made
+        first = returned[0] if isinstance(returned, tuple) else returned
         trains = getattr(first, "requires_grad", False) or not torch.is_grad_enabled()
         if not isinstance(first, torch.Tensor) or first.numel() != 1 or not trains:
             raise PassError(
                 f"{named} must give a scalar tensor to lower, or that and figures",
                 hint="It gave a tensor without gradients or of several values, or no tensor.",
             )
-        return made
+        return returned
 
     return loss
 
@@ -226,8 +226,9 @@ def _by_own_step(loss: Any, samples: Samples, batch: int) -> Any:
         with torch.no_grad(), torch.random.fork_rng(devices=[]):
             for start in range(0, len(samples), batch):
                 index = np.arange(start, min(start + batch, len(samples)))
-                made = loss(module, samples.take(index).to(device))
-                total += float(made[0] if isinstance(made, tuple) else made) * len(index)
+                returned = loss(module, samples.take(index).to(device))
+                value = returned[0] if isinstance(returned, tuple) else returned
+                total += float(value) * len(index)
         mean = total / len(samples)
         return Score(mean, False, {"validation_loss": mean})
 

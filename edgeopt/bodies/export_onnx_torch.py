@@ -41,14 +41,14 @@ def run(step: ExportOnnx, model: Any, ctx: PassContext) -> Any:
     except Exception as error:
         raise _explained(error) from error
     assert program is not None
-    made = program.model_proto
-    portable.strip(made)
-    del made.graph.value_info[:]
-    portable.name_outputs(made, [t.name for t in signature.outputs])
-    portable.sign(made, signature)
-    made = onnx.shape_inference.infer_shapes(made)
-    portable.lower_ir(made)
-    return made
+    exported = program.model_proto
+    portable.strip(exported)
+    del exported.graph.value_info[:]
+    portable.name_outputs(exported, [t.name for t in signature.outputs])
+    portable.sign(exported, signature)
+    exported = onnx.shape_inference.infer_shapes(exported)
+    portable.lower_ir(exported)
+    return exported
 
 
 def _explained(error: Exception) -> PassError:

@@ -24,8 +24,8 @@ def run(step: ExportTflite, model: Any, ctx: PassContext) -> bytes:
         return named(_converted(step, model, ctx), names)
     marked, points = int8_tflite.marked(model)
     marks = [f"{point.grid}.{index}" for index, point in enumerate(points)]
-    made = named(_converted(step, marked, ctx), [*names, *marks])
-    return int8_tflite.quantized(made, names, points, model)
+    converted = named(_converted(step, marked, ctx), [*names, *marks])
+    return int8_tflite.quantized(converted, names, points, model)
 
 
 def _converted(step: ExportTflite, model: Any, ctx: PassContext) -> bytes:
@@ -41,9 +41,9 @@ def _converted(step: ExportTflite, model: Any, ctx: PassContext) -> bytes:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            made = litert_torch.convert(wrapped, sample_kwargs=example)
+            converted = litert_torch.convert(wrapped, sample_kwargs=example)
         rough = ctx.workdir / "rough.tflite"
-        made.export(str(rough))
+        converted.export(str(rough))
     except Exception as error:  # the converter raises what torch, JAX and MLIR raise
         raise _explained(error) from error
     return rough.read_bytes()

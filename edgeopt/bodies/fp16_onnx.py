@@ -26,12 +26,12 @@ def run(step: Fp16, model: Any, ctx: PassContext) -> Any:
     before.CopyFrom(model)
     portable.modern(model)
     try:
-        made = ONNXModel(convert_float_to_float16(model, keep_io_types=True))
-        made.topological_sort()
+        converted = ONNXModel(convert_float_to_float16(model, keep_io_types=True))
+        converted.topological_sort()
     except Exception as error:  # the converter asserts on graphs that it does not know
         said = str(error).strip() or type(error).__name__
         raise PassError(f"ONNX Runtime's float16 converter failed: {said}") from error
-    if "float16" not in weights_fact(made.model):
-        why = left_in_float(held_weights(made.model), "ONNX Runtime's float16 converter")
+    if "float16" not in weights_fact(converted.model):
+        why = left_in_float(held_weights(converted.model), "ONNX Runtime's float16 converter")
         raise PassError(f"the weights could not be converted to float16: {why}")
-    return portable.finished(made.model, before)
+    return portable.finished(converted.model, before)

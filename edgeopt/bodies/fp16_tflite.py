@@ -26,11 +26,11 @@ def run(step: Fp16, model: Any, ctx: PassContext) -> bytes:
         explicit_dequantize=True,
     )
     try:
-        made = quantizer.Quantizer(model)
-        made.update_quantization_recipe(
+        edge_quantizer = quantizer.Quantizer(model)
+        edge_quantizer.update_quantization_recipe(
             ".*", qtyping.TFLOperationName.ALL_SUPPORTED, cast, AlgorithmName.FLOAT_CASTING
         )
-        result = made.quantize(enable_progress_bar=False, enable_progress_report=False)
+        result = edge_quantizer.quantize(enable_progress_bar=False, enable_progress_report=False)
     except Exception as error:  # the quantizer raises ValueErrors, KeyErrors, its runtime's own
         raise PassError(f"ai-edge-quantizer failed: {type(error).__name__}: {error}") from error
     content = bytes(result.quantized_model)

@@ -37,7 +37,7 @@ def change(step: Qat, model: Any, ctx: PassContext) -> tuple[Any, list[dict[str,
         learned=step.ranges == "learned",
         momentum=step.momentum_ranges,
         observed=_observed(step, samples["train"]),
-        train=lambda made: _fit(step, made, samples, ctx),
+        train=lambda module: _fit(step, module, samples, ctx),
     )
     return frozen, [record]
 
@@ -49,11 +49,11 @@ def _observed(step: Qat, samples: Samples) -> Iterator[Mapping[str, Any]]:
         yield samples.take(index).inputs
 
 
-def _fit(step: Qat, made: Any, samples: Mapping[str, Samples], ctx: PassContext) -> None:
+def _fit(step: Qat, module: Any, samples: Mapping[str, Samples], ctx: PassContext) -> None:
     fit(
-        made,
+        module,
         samples["train"],
-        _loss(step, made, samples["train"], ctx),
+        _loss(step, module, samples["train"], ctx),
         step,
         seed=ctx.seed,
         progress=ctx.progress,
@@ -61,28 +61,30 @@ def _fit(step: Qat, made: Any, samples: Mapping[str, Samples], ctx: PassContext)
         mark=digest_of(
             [weights_digest(ctx.teacher()) if step.soft else "", samples["validation"].digest()]
         ),
-        validate=_validation(step, made, samples["validation"], ctx),
+        validate=_validation(step, module, samples["validation"], ctx),
         before_step=Schedule(step.freeze_norms, step.freeze_ranges),
     )
 
 
-def _validation(step: Qat, made: Any, samples: Samples, ctx: PassContext) -> Any:
+def _validation(step: Qat, module: Any, samples: Samples, ctx: PassContext) -> Any:
     """By labels that fit the answers, else by the source's answers."""
-    if labels_fit(made, samples):
+    if labels_fit(module, samples):
         return validation(samples)
     return nearness(ctx.teacher().eval(), samples, kind_of(samples))
 
 
-def _loss(step: Qat, made: Any, samples: Samples, ctx: PassContext) -> Any:
+def _loss(step: Qat, module: Any, samples: Samples, ctx: PassContext) -> Any:
     """What the source answers and the labels say. Raises PassError for other shapes."""
-    usable = isinstance(ctx, ByHand) or not step.soft or labels_fit(made, samples)
+    usable = isinstance(ctx, ByHand) or not step.soft or labels_fit(module, samples)
     soft = step.soft if samples.targets and usable else 1.0
     if not soft:
         return supervised(step.label_smoothing)
     teacher = ctx.teacher().eval().requires_grad_(False)
     few = samples.take(np.arange(min(step.batch, len(samples)))).inputs
     with torch.no_grad():
-        mine, theirs = ([t.shape[1:] for t in all_outputs(called(m, few))] for m in (made, teacher))
+        mine, theirs = (
+            [t.shape[1:] for t in all_outputs(called(m, few))] for m in (module, teacher)
+        )
     if mine != theirs:
         raise PassError(
             f"the source answers {[list(s) for s in theirs]}, the module {[list(s) for s in mine]}",

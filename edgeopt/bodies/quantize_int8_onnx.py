@@ -36,16 +36,16 @@ def run(step: QuantizeInt8, model: Any, ctx: PassContext) -> Any:
     excluded = stem(model) if step.float_stem else []
     floats = {t.name: onnx.numpy_helper.to_array(t) for t in model.graph.initializer}
     files.write(model, ctx.workdir / "prepared.onnx")
-    made = _quantized(step, ctx, excluded)
-    make_room(made, floats)
+    quantized = _quantized(step, ctx, excluded)
+    make_room(quantized, floats)
     if SCHEMES[step.scheme].saturation_safe:
-        saturation.make_safe(made, floats)
-    if why := unquantized(made, excluded):
+        saturation.make_safe(quantized, floats)
+    if why := unquantized(quantized, excluded):
         raise PassError(
             f"no operator with weights could be quantized: {why}",
             hint="say 'float_stem: false' to quantize it too" if excluded else "",
         )
-    return portable.finished(made, before)
+    return portable.finished(quantized, before)
 
 
 def _quantized(step: QuantizeInt8, ctx: PassContext, excluded: list[str]) -> Any:
@@ -106,7 +106,7 @@ def stem(model: Any) -> list[str]:
     dims = {tensor.name: tensor.dims for tensor in graph.initializer}
     makers: dict[str, Any] = {}  # tensor -> its node, as long as no weights were met
     before = {value.name for value in graph.input}
-    found: dict[str, None] = {}
+    names: dict[str, None] = {}
     for node in graph.node:
         fresh = [name for name in node.input if name in before]
         if node.op_type not in WEIGHTED:
@@ -118,10 +118,10 @@ def stem(model: Any) -> list[str]:
         short = math.prod(dims.get(node.input[1], (SHORT_SUM,))[1:]) < SHORT_SUM
         if node.op_type == "Conv" and node.input[0] in before and groups == 1 and short:
             pending = [node.input[0]]
-            found[node.name] = None
+            names[node.name] = None
             while pending:
                 maker = makers.get(pending.pop())
-                if maker is not None and maker.name not in found:
-                    found[maker.name] = None
+                if maker is not None and maker.name not in names:
+                    names[maker.name] = None
                     pending += maker.input
-    return list(found)
+    return list(names)

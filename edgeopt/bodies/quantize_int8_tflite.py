@@ -24,11 +24,15 @@ def run(step: QuantizeInt8, model: Any, ctx: PassContext) -> bytes:
     if step.scheme == "auto":
         raise PassError("'auto' stands for several schemes and cannot run itself")
     try:
-        made = _configured(step, model)
-        found = _calibrated(step, made, model, ctx) if made.need_calibration else None
-        if made.need_calibration and not found:  # of no operator a range was asked
+        edge_quantizer = _configured(step, model)
+        ranges = (
+            _calibrated(step, edge_quantizer, model, ctx)
+            if edge_quantizer.need_calibration
+            else None
+        )
+        if edge_quantizer.need_calibration and not ranges:  # of no operator a range was asked
             raise unquantized(model, step.scheme)
-        content = quantized(partial(_configured, step), model, found)
+        content = quantized(partial(_configured, step), model, ranges)
     except (DataError, PassError):
         raise
     except Exception as error:  # the quantizer raises ValueErrors, KeyErrors, its runtime's own
@@ -39,25 +43,27 @@ def run(step: QuantizeInt8, model: Any, ctx: PassContext) -> bytes:
 
 
 def _configured(step: QuantizeInt8, model: bytes) -> Any:
-    made = quantizer.Quantizer(model)
+    edge_quantizer = quantizer.Quantizer(model)
     names, sizes = qtyping.TFLOperationName, qtyping.QuantGranularity
     granularity = sizes.CHANNELWISE if step.per_channel else sizes.TENSORWISE
     every = (".*", names.ALL_SUPPORTED)
     if step.scheme == "dynamic":
-        made.add_dynamic_config(*every, num_bits=8, granularity=granularity)
+        edge_quantizer.add_dynamic_config(*every, num_bits=8, granularity=granularity)
     elif step.scheme == "weight-only":
-        made.add_weight_only_config(*every, num_bits=8, granularity=granularity)
+        edge_quantizer.add_weight_only_config(*every, num_bits=8, granularity=granularity)
     else:
-        made.add_static_config(
+        edge_quantizer.add_static_config(
             *every, activation_num_bits=8, weight_num_bits=8, weight_granularity=granularity
         )
     if step.scheme == "static":
         for border in (names.INPUT, names.OUTPUT):
-            made.update_quantization_recipe(".*", border, algorithm_key=AlgorithmName.NO_QUANTIZE)
-    return made
+            edge_quantizer.update_quantization_recipe(
+                ".*", border, algorithm_key=AlgorithmName.NO_QUANTIZE
+            )
+    return edge_quantizer
 
 
-def _calibrated(step: QuantizeInt8, made: Any, model: bytes, ctx: PassContext) -> Any:
+def _calibrated(step: QuantizeInt8, edge_quantizer: Any, model: bytes, ctx: PassContext) -> Any:
     graph = files.unpack(model, "the parent")
     keys = [files.text(s.signatureKey) for s in graph.signatureDefs or []]
     if len(keys) != 1:
@@ -67,4 +73,4 @@ def _calibrated(step: QuantizeInt8, made: Any, model: bytes, ctx: PassContext) -
             hint="quantize-int8 with 'scheme: dynamic' or 'weight-only' needs none.",
         )
     feeds = list(batches(ctx, step.samples))  # the calibrator walks through them twice
-    return extremes(made, model, keys[0], feeds)
+    return extremes(edge_quantizer, model, keys[0], feeds)

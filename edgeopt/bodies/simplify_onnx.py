@@ -21,15 +21,15 @@ def run(step: SimplifyOnnx, model: Any, ctx: PassContext) -> Any:
     before.CopyFrom(model)
     portable.modern(model)
     try:
-        made, sound = onnxsim.simplify(model)
+        simplified, sound = onnxsim.simplify(model)
     except Exception as error:  # onnxsim passes on whatever its C++ core throws
         raise PassError(f"onnxsim failed: {str(error).strip()}") from error
     if not sound:
         raise PassError("onnxsim says that its own result is not sound")
     ctx.progress(1, 2)
-    made = onnx.shape_inference.infer_shapes(made)
-    pool_means(made)
-    return portable.finished(made, before)
+    simplified = onnx.shape_inference.infer_shapes(simplified)
+    pool_means(simplified)
+    return portable.finished(simplified, before)
 
 
 def pool_means(model: Any) -> int:

@@ -92,9 +92,9 @@ def _widen_weight(layer: _Layer, factor: Array, floats: Mapping[str, Array]) -> 
     wide = before.reshape(-1) * factor
     known = floats.get(layer.weight.name.removesuffix("_quantized"))
     values = codes * before.reshape(shape) if known is None else known.astype(np.float64)
-    made = np.clip(np.round(values / wide.reshape(shape)), -LARGEST, LARGEST)
-    made = np.where(factor.reshape(shape) > 1, made, codes)
-    _write(layer.weight, made)
+    wider_codes = np.clip(np.round(values / wide.reshape(shape)), -LARGEST, LARGEST)
+    wider_codes = np.where(factor.reshape(shape) > 1, wider_codes, codes)
+    _write(layer.weight, wider_codes)
     _write(layer.weight_scale, wide.reshape(before.shape))
 
 

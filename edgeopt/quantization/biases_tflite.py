@@ -47,11 +47,11 @@ def widened(model: bytes, int8: bytes) -> tuple[bytes, Ranges]:
     such a layer no longer shares its weight with others.
     """
     before, after = (files.unpack(content, "the model") for content in (model, int8))
-    graph, found = before.subgraphs[0], {}
+    graph, ranges = before.subgraphs[0], {}
     users = Counter(graph.tensors[int(i)].buffer for op in graph.operators for i in op.inputs)
     parted = False
-    for (name, op), (_, made) in zip(_weighted(before), _weighted(after), strict=True):
-        scales, input_scale = _scales(after, name, made)
+    for (name, op), (_, int8_op) in zip(_weighted(before), _weighted(after), strict=True):
+        scales, input_scale = _scales(after, name, int8_op)
         bias, weight = _bias(model, before, name, op), graph.tensors[op.inputs[1]]
         if scales is None or bias is None or not files.constant(before, weight):
             continue
@@ -66,8 +66,8 @@ def widened(model: bytes, int8: bytes) -> tuple[bytes, Ranges]:
         shape = [1] * len(weight.shape)
         shape[CHANNELS[name]] = len(scales)
         bounds = (np.maximum(scales, needed) * LARGEST).astype(np.float32).reshape(shape)
-        found[files.text(weight.name)] = {"min": -bounds, "max": bounds}
-    return (files.pack(before) if parted else model), found
+        ranges[files.text(weight.name)] = {"min": -bounds, "max": bounds}
+    return (files.pack(before) if parted else model), ranges
 
 
 def _own(model: Any, op: Any) -> Any:

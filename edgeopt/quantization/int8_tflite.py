@@ -75,13 +75,13 @@ def marked(frozen: Any) -> tuple[torch.nn.Module, list[Point]]:
 
 
 def _layer_of(graph: Any, scales: Mapping[str, Any]) -> dict[Any, str]:
-    found = {}
+    layers = {}
     for node in graph.nodes:
         if node.target in fakequant.WEIGHTED and node.args[1].op == "get_attr":
             name = node.args[1].target.removesuffix(".weight")
             if name in scales:
-                found[fakequant.fused(node)] = name
-    return found
+                layers[fakequant.fused(node)] = name
+    return layers
 
 
 def _channels_last(graph: Any, node: Any) -> Any:
@@ -114,9 +114,9 @@ def quantized(
     weights = _weights(model, frozen, layers)
     _unmark(model, outputs)
     tensors = model.subgraphs[0].tensors
-    made = _typed(files.pack(model), model, known)
+    typed = _typed(files.pack(model), model, known)
     by_name = {files.text(tensors[i].name): grid for i, grid in known.items()}
-    return _numbered(made, by_name, weights)
+    return _numbered(typed, by_name, weights)
 
 
 def _grid(frozen: Any, name: str) -> Grid:
@@ -180,7 +180,7 @@ def _weights(model: Any, frozen: Any, layers: Mapping[int, str]) -> dict[str, tu
     tensors = model.subgraphs[0].tensors
     makers = {int(i): (name, op) for name, op in files.operators(model) for i in op.outputs}
     scales = fakequant.scales_of(frozen)
-    found: dict[str, tuple[Any, ...]] = {}
+    weights: dict[str, tuple[Any, ...]] = {}
     for place, layer in layers.items():
         name, op = makers[place]
         while name in SAME_GRID:
@@ -197,13 +197,13 @@ def _weights(model: Any, frozen: Any, layers: Mapping[int, str]) -> dict[str, tu
         codes = np.round(steps)
         if np.abs(steps - codes).max(initial=0) > OFF_GRID or np.abs(codes).max(initial=0) > 127:
             raise PassError(f"the converter changed the weight of the layer '{layer}'")
-        found[files.text(weight.name)] = (codes.astype(np.int8), scale)
+        weights[files.text(weight.name)] = (codes.astype(np.int8), scale)
         if len(op.inputs) > 2 and op.inputs[2] >= 0:
             bias = tensors[op.inputs[2]]
             step = torch.from_numpy(scale.astype(np.float64)) * _input_scale(frozen, layer)
             given = bias_codes(torch.from_numpy(_values(model, bias)), step).numpy()
-            found[files.text(bias.name)] = (given, step.numpy().astype(np.float32))
-    return found
+            weights[files.text(bias.name)] = (given, step.numpy().astype(np.float32))
+    return weights
 
 
 def _input_scale(frozen: Any, layer: str) -> float:
@@ -223,8 +223,8 @@ def _values(model: Any, tensor: Any) -> Any:
 def _typed(content: bytes, model: Any, known: Mapping[int, Grid]) -> Any:
     """The model with the types that ai-edge-quantizer gives: int8 where all ends have a grid."""
     names, tensors = qtyping.TFLOperationName, model.subgraphs[0].tensors
-    made = quantizer.Quantizer(content)
-    made.add_static_config(
+    edge_quantizer = quantizer.Quantizer(content)
+    edge_quantizer.add_static_config(
         ".*", names.ALL_SUPPORTED, activation_num_bits=8, weight_num_bits=8,
         weight_granularity=qtyping.QuantGranularity.CHANNELWISE,
     )  # fmt: skip
@@ -235,7 +235,9 @@ def _typed(content: bytes, model: Any, known: Mapping[int, Grid]) -> Any:
             scope = re.escape(files.text(tensors[int(op.outputs[0])].name))
             floats.append((names[name], scope))
     for kind, scope in floats:
-        made.update_quantization_recipe(scope, kind, algorithm_key=AlgorithmName.NO_QUANTIZE)
+        edge_quantizer.update_quantization_recipe(
+            scope, kind, algorithm_key=AlgorithmName.NO_QUANTIZE
+        )
     ranges = {}
     for index, tensor in enumerate(tensors):
         if not files.constant(model, tensor):
@@ -243,7 +245,9 @@ def _typed(content: bytes, model: Any, known: Mapping[int, Grid]) -> Any:
             low, high = (np.full([1] * len(tensor.shape), end, np.float32) for end in limits)
             ranges[files.text(tensor.name)] = {"min": low, "max": high}
     try:
-        result = made.quantize(ranges, enable_progress_bar=False, enable_progress_report=False)
+        result = edge_quantizer.quantize(
+            ranges, enable_progress_bar=False, enable_progress_report=False
+        )
     except Exception as error:  # the quantizer raises ValueErrors, KeyErrors, RuntimeErrors
         raise PassError(f"ai-edge-quantizer failed: {type(error).__name__}: {error}") from error
     return _whole(bytes(result.quantized_model))
@@ -288,14 +292,14 @@ def _numbered(
                 if one in real:
                     real.setdefault(other, real[one])
     for index, tensor in enumerate(tensors):
-        told = tensor.quantization
-        if names[index] in weights and told is not None and told.scale is not None:
+        quantization = tensor.quantization
+        if names[index] in weights and quantization is not None and quantization.scale is not None:
             codes, scale = weights[names[index]]
             tensor.quantization.scale = np.asarray(scale, np.float32)
             model.buffers[tensor.buffer].data = np.frombuffer(codes.tobytes(), np.uint8)
         elif tensor.type == types.INT8:
             if index not in real:
                 raise PassError(f"no trained range for the tensor '{names[index]}'")
-            told.scale = np.array([real[index].scale], np.float32)
-            told.zeroPoint = np.array([real[index].zero_point], np.int64)
+            quantization.scale = np.array([real[index].scale], np.float32)
+            quantization.zeroPoint = np.array([real[index].zero_point], np.int64)
     return files.pack(model)

@@ -70,9 +70,9 @@ def _codes(
         node.args = (node.args[0], *calls, *node.args[1 + len(calls) :])
         return
     with graph.inserting_before(node):
-        made = graph.call_function(torch.matmul, (node.args[0], calls[0]))
-        made = graph.call_function(torch.add, (made, bias)) if bias is not None else made
-    node.replace_all_uses_with(made)
+        output = graph.call_function(torch.matmul, (node.args[0], calls[0]))
+        output = graph.call_function(torch.add, (output, bias)) if bias is not None else output
+    node.replace_all_uses_with(output)
     graph.erase_node(node)
 
 

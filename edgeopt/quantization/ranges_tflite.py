@@ -14,21 +14,23 @@ from edgeopt.formats.tflite import files
 Ranges = dict[str, dict[str, Any]]  # tensor -> min and max, arrays of one value
 
 
-def extremes(made: Any, model: bytes, signature: str, feeds: Sequence[Mapping[str, Any]]) -> Ranges:
+def extremes(
+    edge_quantizer: Any, model: bytes, signature: str, feeds: Sequence[Mapping[str, Any]]
+) -> Ranges:
     """The smallest and the largest value of each tensor that a quantizer asks for.
 
-    ``made`` is ai-edge-quantizer's ``Quantizer`` of ``model`` with its recipe; ``feeds`` are
-    arrays by input. Its own ``calibrate`` keeps 0.95 of what it knew and adds 0.05 of each
-    sample's extremes: the last samples count most, and most samples reach beyond. Here nothing
-    is forgotten, so the order does not matter. Raises what the quantizer and LiteRT raise.
+    ``edge_quantizer`` is ai-edge-quantizer's ``Quantizer`` of ``model`` with its recipe;
+    ``feeds`` are arrays by input. Its own ``calibrate`` keeps 0.95 of what it knew and adds 0.05
+    of each sample's extremes: the last samples count most, and most samples reach beyond. Here
+    nothing is forgotten, so the order does not matter. Raises what the quantizer and LiteRT raise.
     """
     recipe = recipe_manager.RecipeManager()
-    recipe.load_quantization_recipe(made.get_quantization_recipe())
+    recipe.load_quantization_recipe(edge_quantizer.get_quantization_recipe())
     reader = calibrator.Calibrator(model, num_threads=1, qsv_update_func=qsv_utils.min_max_update)
     reader.calibrate({signature: feeds}, recipe)
-    found: Ranges = reader.get_model_qsvs()
-    _give_zeros_a_range(files.unpack(model, "the model"), found)
-    return found
+    ranges: Ranges = reader.get_model_qsvs()
+    _give_zeros_a_range(files.unpack(model, "the model"), ranges)
+    return ranges
 
 
 def _give_zeros_a_range(model: Any, ranges: Ranges) -> None:
@@ -48,11 +50,11 @@ def _give_zeros_a_range(model: Any, ranges: Ranges) -> None:
         ends = [known(index)[end] for end in ("min", "max") if end in known(index)]
         return max((float(np.abs(end).max()) for end in ends), default=0.0)
 
-    made: list[tuple[list[int], list[int]]] = [([], [int(i) for i in graph.inputs])]
-    made += [([int(i) for i in op.inputs], [int(i) for i in op.outputs]) for op in graph.operators]
-    for inputs, outputs in made:
+    edges: list[tuple[list[int], list[int]]] = [([], [int(i) for i in graph.inputs])]
+    edges += [([int(i) for i in op.inputs], [int(i) for i in op.outputs]) for op in graph.operators]
+    for inputs, outputs in edges:
         largest = max(map(reach, inputs), default=0.0) or 1.0
         for index in outputs:
-            found = known(index)
-            if "max" in found and not reach(index):
-                found["max"] = np.full_like(found["max"], largest)
+            limits = known(index)
+            if "max" in limits and not reach(index):
+                limits["max"] = np.full_like(limits["max"], largest)

@@ -151,9 +151,9 @@ class TrainedLayer(nn.Module):
         scale = self.scales(weight, bias)
         wide = _per_channel(scale, weight)
         codes = torch.round(weight / wide).clamp(-self.largest, self.largest)
-        found = {"weight": codes * wide, "weight_scale.value": scale}
+        state = {"weight": codes * wide, "weight_scale.value": scale}
         bias = self._stepped(bias, scale)
-        return found if bias is None else {**found, "bias": bias}
+        return state if bias is None else {**state, "bias": bias}
 
     def scales(self, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
         """The scale of each output channel of a folded weight, (channels,).
@@ -210,8 +210,8 @@ def trained_form(layout: Layout, learned: bool, momentum: float, largest: int) -
         grid = held.get(str(node.args[0].target))
         held[layer.name] = TrainedLayer(source, layer, largest, learned, grid)
         with graph.inserting_before(node):
-            made = graph.call_module(layer.name, (node.args[0],))
-        layer.last.replace_all_uses_with(made)
+            call = graph.call_module(layer.name, (node.args[0],))
+        layer.last.replace_all_uses_with(call)
         if layer.norm is not None:
             graph.erase_node(layer.norm)
         graph.erase_node(node)
@@ -276,13 +276,13 @@ def _norm(module: Any, layer: Layer) -> Any:
         )
     axes = len(layer.norm.meta["val"].shape)
     kind = nn.BatchNorm2d if axes == 4 else nn.BatchNorm1d
-    made = kind(len(mean), eps=float(args[7]), momentum=float(args[6]))
+    norm = kind(len(mean), eps=float(args[7]), momentum=float(args[6]))
     given = {"weight": weight, "bias": bias, "running_mean": mean, "running_var": var}
     known = {name: value for name, value in given.items() if value is not None}
-    made.load_state_dict({**made.state_dict(), **known})
+    norm.load_state_dict({**norm.state_dict(), **known})
     for name, value in known.items():
-        getattr(made, name).requires_grad_(value.requires_grad)
-    return made
+        getattr(norm, name).requires_grad_(value.requires_grad)
+    return norm
 
 
 def _per_channel(values: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:

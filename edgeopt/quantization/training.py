@@ -69,12 +69,12 @@ def quantization_trained(
         "inputs": {name: dict(said) for name, said in inputs.items()},
     }
     largest = LARGEST_REDUCED if scheme.endswith("-reduced") else LARGEST_CODE
-    made = trained.trained_form(layout, learned, momentum, largest)
-    trained.observe(made, observed)
-    trained.set_phase(made, "follow", batch_stats=False)
-    train(made)
+    training_form = trained.trained_form(layout, learned, momentum, largest)
+    trained.observe(training_form, observed)
+    trained.set_phase(training_form, "follow", batch_stats=False)
+    train(training_form)
     frozen = fakequant.quantized_form(module, record)
-    frozen.load_state_dict(trained.frozen_state(made, frozen))
+    frozen.load_state_dict(trained.frozen_state(training_form, frozen))
     return frozen, record
 
 
@@ -95,7 +95,7 @@ def _nothing(module: nn.Module, floats: tuple[str, ...]) -> PassError:
 def stems(layout: Layout) -> tuple[str, ...]:
     """Names of the first convolutions whose sums are short."""
     below: set[Any] = set()  # nodes that a weighted operator stands before
-    found = []
+    names = []
     layers = {layer.node: layer for layer in layout.layers}
     for node in layout.graph_module.graph.nodes:
         after = any(before in below for before in node.all_input_nodes)
@@ -104,10 +104,10 @@ def stems(layout: Layout) -> tuple[str, ...]:
             if node in layers and not after and not grouped:  # the others may compute weights
                 weight = traced.attribute(layout.graph_module, node.args[1].target)
                 if weight.dim() > 2 and weight[0].numel() < SHORT_SUM:
-                    found.append(layers[node].name)
+                    names.append(layers[node].name)
         if after or node.target in fakequant.WEIGHTED:
             below.add(node)
-    return tuple(found)
+    return tuple(names)
 
 
 def _laid_out(module: nn.Module, inputs: Inputs, floats: tuple[str, ...], joined: bool) -> Layout:
@@ -134,16 +134,16 @@ def _user_lines(error: BaseException | None) -> list[str]:
     """``FILE:LINE in FUNCTION`` of the user's code in a traceback, the innermost first."""
     if error is None:
         return []
-    found = [
+    lines = [
         f"{Path(frame.filename).name}:{frame.lineno} in {frame.name}"
         for frame in traceback.extract_tb(error.__traceback__)
         if not {"site-packages", "edgeopt"} & set(Path(frame.filename).parts)
         and frame.filename.endswith(".py")
     ]
     said = re.findall(r'File "([^"]+)", line (\d+), in (\w+)', str(error))
-    found += [
+    lines += [
         f"{Path(file).name}:{line} in {name}"
         for file, line, name in said
         if "site-packages" not in file
     ]
-    return [*found[::-1], *_user_lines(error.__cause__)]
+    return [*lines[::-1], *_user_lines(error.__cause__)]
