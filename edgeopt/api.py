@@ -73,13 +73,13 @@ def optimize(
     ``speedup``, such as ``"4x"``, prunes the network to the widest one that is measured to be so
     much faster on each target, and distills the source into it; both by the recipe's data.
     """
-    folder, tell = None if out is None else Path(out), on_event or _ignore
-    with _opened(store) as opened, _asked(model, recipe, fields, opened, tell) as asked:
+    folder, listener = None if out is None else Path(out), on_event or _ignore
+    with _opened(store) as opened, _asked(model, recipe, fields, opened, listener) as asked:
         result = run_recipe(
             with_speedup(asked, speedup) if speedup else asked,
             store=opened,
             out=folder,
-            on_event=tell,
+            on_event=listener,
             bench=bench,
             quick=quick,
         )
@@ -98,9 +98,9 @@ def plan(
     **fields: Any,
 ) -> tuple[Plan, dict[str, Any]]:
     """What ``optimize`` would do, and an estimate of the work. Runs no pass."""
-    tell = on_event or _ignore
-    with _opened(store) as opened, _asked(model, recipe, fields, opened, tell) as asked:
-        return make_plan(asked, store=opened, on_event=tell)
+    listener = on_event or _ignore
+    with _opened(store) as opened, _asked(model, recipe, fields, opened, listener) as asked:
+        return make_plan(asked, store=opened, on_event=listener)
 
 
 def benchmark(
@@ -216,9 +216,9 @@ def prunable(
     for a network that cannot be traced, naming the layer, UsageError for one that is no torch
     module.
     """
-    tell = on_event or _ignore
+    listener = on_event or _ignore
     with _opened(store) as opened:
-        return prunable_layers(recipe_for(recipe), store=opened, on_event=tell)
+        return prunable_layers(recipe_for(recipe), store=opened, on_event=listener)
 
 
 def doctor(*, store: Store | str | Path | None = None) -> dict[str, Any]:
@@ -230,12 +230,12 @@ def doctor(*, store: Store | str | Path | None = None) -> dict[str, Any]:
 def devices() -> list[dict[str, Any]]:
     """The devices that the devices file names, this machine first; none is asked anything."""
     file = str(devices_file())
-    told = [{"device": "local", "settings": {}, "file": ""}]
+    listed = [{"device": "local", "settings": {}, "file": ""}]
     for kind, entries in configured().items():
         for name, settings in entries.items():
             given = settings.model_dump(exclude_unset=True, mode="json")
-            told.append({"device": f"{kind}:{name}", "settings": given, "file": file})
-    return told
+            listed.append({"device": f"{kind}:{name}", "settings": given, "file": file})
+    return listed
 
 
 def probe(device: str) -> dict[str, Any]:
@@ -271,12 +271,12 @@ def export_job(
     """
     paths = [Path(file) for file in files]
     archive = None if data is None else Path(data)
-    tell = on_event or _ignore
+    listener = on_event or _ignore
     with _opened(store) as opened, opened.workdir() as folder:
         if len(paths) == 1 and (paths[0].is_dir() or paths[0].name == RESULT):
             paths = list(chosen_and_reference(load(paths[0]), target, opened, folder))
         return job.export_job(
-            paths, target, data=archive, processes=processes, store=opened, on_event=tell
+            paths, target, data=archive, processes=processes, store=opened, on_event=listener
         )
 
 

@@ -20,5 +20,5 @@ class OnTargetCallback(OnTarget, Callback):
         """Measure and log. Raises EdgeoptError."""
         if not self.due(trainer.current_epoch) or not trainer.is_global_zero:
             return
-        found = self.measured(pl_module)
-        pl_module.log_dict(found, on_step=False, on_epoch=True, rank_zero_only=True)
+        figures = self.measured(pl_module)
+        pl_module.log_dict(figures, on_step=False, on_epoch=True, rank_zero_only=True)

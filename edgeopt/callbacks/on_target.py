@@ -62,17 +62,17 @@ class OnTarget:
         )
         if result.targets[0].verdict == "failed":
             raise ModelError(result.targets[0].sentence, where=self.target)
-        found = figures_of(result)
-        self.history.append(found)
-        return found
+        figures = figures_of(result)
+        self.history.append(figures)
+        return figures
 
 
 def figures_of(result: Result) -> dict[str, float]:
     """Figures of the chosen artifact and of the best INT8 one, by the names they are logged by."""
     (target,) = result.targets
-    found: dict[str, float] = {}
+    figures: dict[str, float] = {}
     if target.chosen:
-        found |= _figures(target, target.candidate(target.chosen), "")
+        figures |= _figures(target, target.candidate(target.chosen), "")
     int8 = [
         c
         for c in target.candidates
@@ -80,8 +80,8 @@ def figures_of(result: Result) -> dict[str, float]:
     ]
     if int8:
         best = min(int8, key=lambda c: c.measurements[_ratio(target)].value)
-        found |= _figures(target, best, "int8_")
-    return found
+        figures |= _figures(target, best, "int8_")
+    return figures
 
 
 def _ratio(target: TargetResult) -> str:

@@ -21,5 +21,5 @@ class OnTargetCallback(OnTarget, TrainerCallback):
         epoch = round(state.epoch) - 1
         if not self.due(epoch) or not state.is_world_process_zero:
             return
-        found = self.measured(given["model"])
-        state.log_history.append({**found, "epoch": state.epoch, "step": state.global_step})
+        figures = self.measured(given["model"])
+        state.log_history.append({**figures, "epoch": state.epoch, "step": state.global_step})

@@ -49,22 +49,22 @@ def command(
     itself: what it shows there is the noise of the machine. A runtime that cannot run a file is
     named below the table. Exits 5 where some targets could not be reached.
     """
-    with lazy.listeners.listening(*([] if quiet else [lazy.progress.progress()])) as tell:
-        found = lazy.api.benchmark(
-            *files, targets=targets, data=data, allow_fallback=allow_fallback, on_event=tell
+    with lazy.listeners.listening(*([] if quiet else [lazy.progress.progress()])) as on_event:
+        report = lazy.api.benchmark(
+            *files, targets=targets, data=data, allow_fallback=allow_fallback, on_event=on_event
         )
     if as_json:
-        print_json(found)
+        print_json(report)
     else:
-        show(found)
-    code: int = found["exit_code"]
+        show(report)
+    code: int = report["exit_code"]
     return code
 
 
-def show(found: dict[str, Any]) -> None:
+def show(report: dict[str, Any]) -> None:
     """A table for each target."""
-    for raced in found["targets"]:
-        _show(raced, found["data"])
+    for raced in report["targets"]:
+        _show(raced, report["data"])
 
 
 def _show(raced: dict[str, Any], data: str) -> None:
@@ -85,10 +85,12 @@ def _show(raced: dict[str, Any], data: str) -> None:
             if raw is None:
                 cells.append("-")
                 continue
-            found = lazy.measurement.Measurement.model_validate(raw)
-            figures.append(found)
-            beside = [lazy.shown.interval(found)] if quantity.endswith("latency.p50") else []
-            cells.append("\n".join(filter(None, [lazy.shown.told(found), *beside, *found.marks])))
+            measurement = lazy.measurement.Measurement.model_validate(raw)
+            figures.append(measurement)
+            beside = [lazy.shown.interval(measurement)] if quantity.endswith("latency.p50") else []
+            cells.append(
+                "\n".join(filter(None, [lazy.shown.told(measurement), *beside, *measurement.marks]))
+            )
         cells.append(lazy.measurement.figure(file["size_bytes"], "bytes"))
         cells.append(", ".join(f"{n} {name}" for name, n in file["placement"].items()))
         rows.append(cells)

@@ -23,17 +23,17 @@ def command() -> None:
 def ls(as_json: bool) -> int:
     """List kept outcomes, last used first."""
     with lazy.store.Store.default() as store:
-        found = store.ls()
+        listing = store.ls()
     if as_json:
-        print_json(found.to_json())
+        print_json(listing.to_json())
         return 0
     rows = [(e.job, e.digest[:12], f"{e.seconds:.1f} s", _size(e.size_bytes))
-            for e in found.entries]  # fmt: skip
+            for e in listing.entries]  # fmt: skip
     if rows:
         lazy.layout.show_table(["job", "digest", "took", "size"], rows, right="took,size")
     lazy.layout.show_line(
-        f"{found.root}: {len(rows)} outcomes, {found.blobs} blobs, "
-        f"{_size(found.size_bytes)}; {_size(found.free_bytes)} free",
+        f"{listing.root}: {len(rows)} outcomes, {listing.blobs} blobs, "
+        f"{_size(listing.size_bytes)}; {_size(listing.free_bytes)} free",
         "dim",
     )
     return 0
@@ -64,17 +64,17 @@ def gc(max_age: str | None, max_size: str | None, as_json: bool) -> int:
 def verify(as_json: bool) -> int:
     """Read every blob again; remove what is corrupt. Exits 1 where something was."""
     with lazy.store.Store.default() as store:
-        found = store.verify()
+        verified = store.verify()
     if as_json:
-        print_json({**found.to_json(), "ok": found.ok})
+        print_json({**verified.to_json(), "ok": verified.ok})
     else:
-        for digest in found.corrupt:
+        for digest in verified.corrupt:
             lazy.layout.show_line(f"corrupt blob, removed: {digest}")
-        for key in found.broken:
+        for key in verified.broken:
             lazy.layout.show_line(f"broken outcome, removed: {key}")
-        state = "all sound" if found.ok else "what was broken is removed and will be made again"
-        lazy.layout.show_line(f"{found.blobs} blobs, {found.outcomes} outcomes: {state}")
-    return 0 if found.ok else 1
+        state = "all sound" if verified.ok else "what was broken is removed and will be made again"
+        lazy.layout.show_line(f"{verified.blobs} blobs, {verified.outcomes} outcomes: {state}")
+    return 0 if verified.ok else 1
 
 
 def _read(text: str, units: dict[str, float] | dict[str, int], option: str) -> float:

@@ -32,8 +32,8 @@ class Commands(click.Group):
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         if name not in COMMANDS:
             return None
-        found: click.Command = import_module(f"edgeopt.cli.{name}").command
-        return found
+        command: click.Command = import_module(f"edgeopt.cli.{name}").command
+        return command
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
         """As click does, with the nearest name where there is no such command."""

@@ -64,17 +64,17 @@ def command(
     or a target is decided in A alone, 1 error, 2 wrong usage.
     """
 
-    with lazy.listeners.listening(*([] if quiet else [lazy.progress.progress()])) as tell:
-        found = lazy.api.compare(
+    with lazy.listeners.listening(*([] if quiet else [lazy.progress.progress()])) as on_event:
+        comparison = lazy.api.compare(
             a, b, targets=targets, require=require, recipe=recipe, split=split, data=data,
-            label=_labels_of(labels), quick=quick, rerace=rerace, on_event=tell,
+            label=_labels_of(labels), quick=quick, rerace=rerace, on_event=on_event,
         )  # fmt: skip
     view = "json" if as_json else view
     if out is not None:
-        lazy.api.save_text(draw(found, view, COMPARISONS), out)
+        lazy.api.save_text(draw(comparison, view, COMPARISONS), out)
     else:
-        show(found, view, kind=COMPARISONS)
-    return found.exit_code
+        show(comparison, view, kind=COMPARISONS)
+    return comparison.exit_code
 
 
 def _labels_of(given: tuple[str, ...]) -> str | dict[str, str] | None:

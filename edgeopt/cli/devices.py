@@ -20,13 +20,13 @@ def command() -> None:
 @json_option("Print it as JSON.")
 def list_(as_json: bool) -> int:
     """List devices; none is asked anything."""
-    found = lazy.api.devices()
+    devices = lazy.api.devices()
     if as_json:
-        print_json(found)
+        print_json(devices)
         return 0
     rows = [
         (each["device"], ", ".join(f"{k}: {v}" for k, v in each["settings"].items()))
-        for each in found
+        for each in devices
     ]
     lazy.layout.show_table(["device", "settings"], rows)
     lazy.layout.show_line("edgeopt devices probe NAME asks one what it is.", "dim")
@@ -39,11 +39,11 @@ def list_(as_json: bool) -> int:
 @json_option("Print it as JSON.")
 def probe(name: str, as_json: bool) -> int:
     """Ask the agent on the device NAME (such as ssh:jetson) what it is."""
-    found = lazy.api.probe(name)
+    facts = lazy.api.probe(name)
     if as_json:
-        print_json(found)
+        print_json(facts)
     else:
-        _show(found)
+        _show(facts)
     return 0
 
 
@@ -53,14 +53,14 @@ def probe(name: str, as_json: bool) -> int:
 @json_option("Print it as JSON.")
 def check(name: str, as_json: bool) -> int:
     """Check that the device NAME does all that a device must. Exits 1 where it does not."""
-    found = lazy.api.check(name)
+    checks = lazy.api.check(name)
     if as_json:
-        print_json(found)
+        print_json(checks)
     else:
         words = {True: "ok", False: "failed", None: "-"}
-        rows = [(words[c["ok"]], c["check"], c["told"], f"{c['seconds']:.1f} s") for c in found]
+        rows = [(words[c["ok"]], c["check"], c["told"], f"{c['seconds']:.1f} s") for c in checks]
         lazy.layout.show_table(["", "check", "what was found", "took"], rows, right="took")
-    return int(any(c["ok"] is False for c in found))
+    return int(any(c["ok"] is False for c in checks))
 
 
 @command.command("setup")
@@ -78,13 +78,13 @@ def setup(kind: str, yes: bool, as_json: bool) -> int:
     return 0
 
 
-def _show(found: dict[str, Any]) -> None:
-    machine = found["machine"]
+def _show(facts: dict[str, Any]) -> None:
+    machine = facts["machine"]
     now = {
         "temperature": (machine["temperature_c"], "C"),
         "frequency": (machine["frequency_mhz"], "MHz"),
     }
-    lazy.layout.show_line(found["device"], "bold")
+    lazy.layout.show_line(facts["device"], "bold")
     lazy.layout.show_facts(
         [
             ("machine", f"{machine['cpu'] or 'unknown CPU'}, {machine['cores']} cores, "
@@ -94,10 +94,10 @@ def _show(found: dict[str, Any]) -> None:
             ("governor", machine["governor"] or "not told"),
             *((name, "not told" if value is None else f"{value:.0f} {unit}")
               for name, (value, unit) in now.items()),
-            ("Python", f"{found['python']} ({found['executable']})"),
+            ("Python", f"{facts['python']} ({facts['executable']})"),
         ]
     )  # fmt: skip
     lazy.layout.show_line()
-    rows = [(name, version, "") for name, version in found["runtimes"].items()]
-    rows += [(name, "-", why) for name, why in found["missing"].items()]
+    rows = [(name, version, "") for name, version in facts["runtimes"].items()]
+    rows += [(name, "-", why) for name, why in facts["missing"].items()]
     lazy.layout.show_table(["runtime", "version", "why it is missing"], rows)

@@ -21,19 +21,19 @@ def command(as_json: bool) -> int:
 
     Exits 1 where no target can be reached or a library is missing.
     """
-    found = lazy.api.doctor()
+    diagnosis = lazy.api.doctor()
     if as_json:
-        print_json(found)
+        print_json(diagnosis)
     else:
-        _show(found)
-    broken = not any(t["reachable"] for t in found["targets"].values())
-    return int(broken or not all(found["libraries"].values()))
+        _show(diagnosis)
+    broken = not any(t["reachable"] for t in diagnosis["targets"].values())
+    return int(broken or not all(diagnosis["libraries"].values()))
 
 
-def _show(found: dict[str, Any]) -> None:
-    machine, store = found["machine"], found["store"]
+def _show(diagnosis: dict[str, Any]) -> None:
+    machine, store = diagnosis["machine"], diagnosis["store"]
     features = [name for name in TELLING if name in machine.get("features", ())]
-    facts = [("edgeopt", f"{found['edgeopt']} on Python {found['python']}")]
+    facts = [("edgeopt", f"{diagnosis['edgeopt']} on Python {diagnosis['python']}")]
     if machine:
         facts += [
             ("machine", f"{machine['cpu']}, {machine['cores']} cores, "
@@ -46,26 +46,26 @@ def _show(found: dict[str, Any]) -> None:
                   f"{lazy.measurement.figure(store['size_bytes'], 'bytes')}, "
                   f"{lazy.measurement.figure(store['free_bytes'], 'bytes')} free")
     )  # fmt: skip
-    devices = found["devices"]
+    devices = diagnosis["devices"]
     facts.append(("devices", ", ".join(devices["configured"]) or f"none in {devices['file']}"))
     lazy.layout.show_facts(facts)
     lazy.layout.show_line()
     rows = [
         (name, "yes" if t["reachable"] else "no", t["runtime_version"] or t["why_not"],
          "\n".join(f"{kind}: {device}" for kind, device in t["accelerators"].items()))
-        for name, t in found["targets"].items()
+        for name, t in diagnosis["targets"].items()
     ]  # fmt: skip
     lazy.layout.show_table(["target", "reachable", "runtime, or why not", "accelerators"], rows)
     lazy.layout.show_line()
     extras = [
         (name, "yes" if e["installed"] else "no", e["adds"],
          "" if e["installed"] else e["command"])
-        for name, e in found["extras"].items()
+        for name, e in diagnosis["extras"].items()
     ]  # fmt: skip
     lazy.layout.show_table(["extra", "installed", "adds", "command"], extras)
     lazy.layout.show_line()
     lazy.layout.show_table(
-        ["library", "version"], [(n, v or "missing") for n, v in found["libraries"].items()]
+        ["library", "version"], [(n, v or "missing") for n, v in diagnosis["libraries"].items()]
     )
-    for problem in found["problems"]:
+    for problem in diagnosis["problems"]:
         lazy.layout.show_line(f"problem: {problem}", "yellow")

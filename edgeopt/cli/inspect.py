@@ -19,36 +19,42 @@ if TYPE_CHECKING:
 @json_option("Print it as JSON.")
 def command(model: Path, as_json: bool) -> int:
     """Show a MODEL's signature, parameters, MACs, operators, versions and quantization."""
-    found = lazy.api.inspect(model)
+    inspection = lazy.api.inspect(model)
     if as_json:
-        print_json(found.to_json())
+        print_json(inspection.to_json())
     else:
-        _show(found, str(model))
+        _show(inspection, str(model))
     return 0
 
 
-def _show(found: Inspection, path: str) -> None:
-    signature = found.description.signature
+def _show(inspection: Inspection, path: str) -> None:
+    signature, size = inspection.description.signature, inspection.size_bytes
     facts = [
-        ("format", found.format),
-        ("facts", ", ".join(sorted(found.description.facts))),
+        ("format", inspection.format),
+        ("facts", ", ".join(sorted(inspection.description.facts))),
+        ("size", f"{lazy.measurement.figure(size, 'bytes')} ({size:,} bytes)"),
+        ("parameters", f"{inspection.parameters:,}"),
         (
-            "size",
-            f"{lazy.measurement.figure(found.size_bytes, 'bytes')} ({found.size_bytes:,} bytes)",
+            "MACs",
+            f"{inspection.macs:,} a sample"
+            if inspection.macs is not None
+            else "shapes do not tell",
         ),
-        ("parameters", f"{found.parameters:,}"),
-        ("MACs", f"{found.macs:,} a sample" if found.macs is not None else "shapes do not tell"),
     ]
-    if found.opset:
-        versions = (f"{domain or 'ai.onnx'} {version}" for domain, version in found.opset.items())
+    if inspection.opset:
+        versions = (
+            f"{domain or 'ai.onnx'} {version}" for domain, version in inspection.opset.items()
+        )
         facts.append(("opset", ", ".join(versions)))
-    if found.ir_version is not None:
-        facts.append(("IR version", str(found.ir_version)))
-    facts += [("quantization", f"{name}: {value}") for name, value in found.quantization.items()]
-    for told in found.conversions:
-        facts.append(("converted", f"{told.sentence} ({told.by})"))
-        facts += [("note", told.note)] if told.note else []
-    facts += [("note", note) for note in found.notes]
+    if inspection.ir_version is not None:
+        facts.append(("IR version", str(inspection.ir_version)))
+    facts += [
+        ("quantization", f"{name}: {value}") for name, value in inspection.quantization.items()
+    ]
+    for conversion in inspection.conversions:
+        facts.append(("converted", f"{conversion.sentence} ({conversion.by})"))
+        facts += [("note", conversion.note)] if conversion.note else []
+    facts += [("note", note) for note in inspection.notes]
     lazy.layout.show_line(path, "bold")
     lazy.layout.show_facts(facts)
     lazy.layout.show_line()
@@ -56,7 +62,7 @@ def _show(found: Inspection, path: str) -> None:
     rows += [("output", *_row(t)) for t in signature.outputs]
     lazy.layout.show_table(["", "tensor", "dtype", "shape", "layout", "quantized"], rows)
     lazy.layout.show_line()
-    counted = sorted(found.operators.items(), key=lambda item: (-item[1], item[0]))
+    counted = sorted(inspection.operators.items(), key=lambda item: (-item[1], item[0]))
     lazy.layout.show_table(
         ["operator", "count"], [(name, str(n)) for name, n in counted], right="count"
     )

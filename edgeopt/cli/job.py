@@ -47,12 +47,12 @@ def export(
         raise lazy.errors.UsageError(
             "a zip app is nothing for a terminal", hint="... > job.pyz, or --out FILE"
         )
-    made = lazy.api.export_job(*files, target=target, data=data, processes=processes)
+    app = lazy.api.export_job(*files, target=target, data=data, processes=processes)
     if out is None:
-        sys.stdout.buffer.write(made)
+        sys.stdout.buffer.write(app)
         return 0
     try:
-        out.write_bytes(made)
+        out.write_bytes(app)
     except OSError as error:
         out.unlink(missing_ok=True)
         raise lazy.errors.StoreError(error.strerror or str(error), where=str(out)) from None
@@ -64,9 +64,9 @@ def export(
 @json_option("Print the figures as JSON.")
 def import_(result: Path, as_json: bool) -> int:
     """Check what a board's RESULT says and show its figures, as 'benchmark' does."""
-    found = lazy.api.import_job(result)
+    report = lazy.api.import_job(result)
     if as_json:
-        print_json(found)
+        print_json(report)
     else:
-        show(found)
+        show(report)
     return 0

@@ -83,9 +83,11 @@ def command(
     fields = {name: value for name, value in given.items() if value}
     folder = out or Path(OUT) / model.stem
     listeners = [] if quiet else [lazy.progress.progress()]
-    with lazy.listeners.listening(*listeners, *([lazy.log.JsonLines(log)] if log else [])) as tell:
+    with lazy.listeners.listening(
+        *listeners, *([lazy.log.JsonLines(log)] if log else [])
+    ) as on_event:
         result = lazy.api.optimize(
-            model, out=folder, on_event=tell, bench=not no_bench, quick=quick, **fields
+            model, out=folder, on_event=on_event, bench=not no_bench, quick=quick, **fields
         )
     _show(result, folder, as_json)
     return result.exit_code

@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 def command(model: Path, data: Path | None, as_json: bool) -> int:
     """Show the jobs and candidates of a recipe, and an estimate. Runs no pass."""
     fields = {"data": data} if data else {}
-    with lazy.listeners.listening(*([] if as_json else [lazy.progress.progress()])) as tell:
-        made, estimate = lazy.api.plan(model, on_event=tell, **fields)
+    with lazy.listeners.listening(*([] if as_json else [lazy.progress.progress()])) as on_event:
+        plan, estimate = lazy.api.plan(model, on_event=on_event, **fields)
     if as_json:
-        print_json({"plan": made.to_json(), "estimate": estimate})
+        print_json({"plan": plan.to_json(), "estimate": estimate})
     else:
-        _show(made, estimate)
+        _show(plan, estimate)
     return 0
 
 

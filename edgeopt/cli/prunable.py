@@ -16,8 +16,8 @@ from edgeopt.cli.commands import json_option, print_json
 def command(recipe: Path, as_json: bool) -> int:
     """List the layers of a RECIPE's network that prune-structured can narrow, and why it leaves
     the others alone. Every group of layers is tried on real samples; nothing is changed."""
-    with lazy.listeners.listening(*([] if as_json else [lazy.progress.progress()])) as tell:
-        layers = lazy.api.prunable(recipe, on_event=tell)
+    with lazy.listeners.listening(*([] if as_json else [lazy.progress.progress()])) as on_event:
+        layers = lazy.api.prunable(recipe, on_event=on_event)
     if as_json:
         print_json({"layers": layers})
         return 0

@@ -37,7 +37,7 @@ def diagnose(store: Store) -> dict[str, Any]:
         runtime: _accelerators(runtime) if isinstance(facts, TargetFacts) else {}
         for runtime, facts in targets.items()
     }
-    facts = next((told for told in targets.values() if isinstance(told, TargetFacts)), None)
+    facts = next((reply for reply in targets.values() if isinstance(reply, TargetFacts)), None)
     held = store.ls()
     report = {
         "edgeopt": installed_version("edgeopt"),
@@ -47,12 +47,12 @@ def diagnose(store: Store) -> dict[str, Any]:
         "extras": {name: _extra(name, adds) for name, adds in extras().items()},
         "targets": {
             f"local/{runtime}": {
-                "reachable": isinstance(told, TargetFacts),
-                "runtime_version": told.runtime_version if isinstance(told, TargetFacts) else "",
-                "why_not": "" if isinstance(told, TargetFacts) else str(told),
+                "reachable": isinstance(reply, TargetFacts),
+                "runtime_version": reply.runtime_version if isinstance(reply, TargetFacts) else "",
+                "why_not": "" if isinstance(reply, TargetFacts) else str(reply),
                 "accelerators": reached[runtime],
             }
-            for runtime, told in targets.items()
+            for runtime, reply in targets.items()
         },
         "devices": _devices(),
         "store": {
@@ -84,7 +84,7 @@ def _accelerators(runtime: str) -> dict[str, str]:
 def _devices() -> dict[str, Any]:
     """The devices file and what it names; nothing there is asked anything."""
     try:
-        names = [f"{kind}:{name}" for kind, found in configured().items() for name in found]
+        names = [f"{kind}:{name}" for kind, entries in configured().items() for name in entries]
         return {"file": str(devices_file()), "configured": names, "error": ""}
     except UsageError as error:
         return {"file": str(devices_file()), "configured": [], "error": str(error)}
@@ -109,9 +109,9 @@ def _libraries() -> dict[str, str]:
 
 def extras() -> dict[str, str]:
     """What each extra adds: those that bring runtimes, as edgeopt lists them, then the others."""
-    found = {each.extra: each.adds for each in runtimes().values() if each.extra}
-    listed = [name for name in _listed_extras() if name in found]
-    return {name: found[name] for name in (listed or found)} | OTHER_EXTRAS
+    adding = {each.extra: each.adds for each in runtimes().values() if each.extra}
+    listed = [name for name in _listed_extras() if name in adding]
+    return {name: adding[name] for name in (listed or adding)} | OTHER_EXTRAS
 
 
 def _extra(name: str, adds: str) -> dict[str, Any]:

@@ -68,11 +68,11 @@ def _members(archive: Npz, names: Sequence[str], split: str | None) -> Mapping[s
         chosen = next(iter(splits))
     if chosen in splits:
         return splits[str(chosen)]
-    told = f"; it has {', '.join(splits) or 'none'}"
+    available = f"; it has {', '.join(splits) or 'none'}"
     if chosen is not None:
-        raise DataError(f"no split '{chosen}'{told}", where=str(archive.path))
+        raise DataError(f"no split '{chosen}'{available}", where=str(archive.path))
     raise DataError(
-        f"which split is meant? none is called {' or '.join(PREFERRED)}{told}",
+        f"which split is meant? none is called {' or '.join(PREFERRED)}{available}",
         where=str(archive.path),
         hint="name its arrays validation.ARRAY, or plainly ARRAY",
     )

@@ -35,15 +35,15 @@ def default_metrics(outputs: Outputs, labels: Given = None) -> tuple[str, ...]:
     With class labels accuracy and macro F1, and top-5 for more than ten classes; with float
     labels the errors; fidelity always, agreement only where an output decides something.
     """
-    found: dict[str, None] = {}
+    metrics: dict[str, None] = {}
     for name, own in placed(labels, outputs).items():
         measured = measured_of(form_of(own), form_of(outputs[name]))
-        found |= dict.fromkeys(measured)
+        metrics |= dict.fromkeys(measured)
         if "accuracy" in measured and outputs[name].shape[1] > MANY_CLASSES:
-            found["top5"] = None
+            metrics["top5"] = None
     decides = any(decisions.decides(array, profile(array)) for array in outputs.values())
     near = [q.name for q in quantities().values() if q.usual and q.family == "nearness"]
-    return (*found, *(name for name in near if decides or name != DECIDED))
+    return (*metrics, *(name for name in near if decides or name != DECIDED))
 
 
 def needs_labels(quantity: str) -> bool:
@@ -70,13 +70,13 @@ def outputs_with(quantity: str, outputs: Outputs, labels: Given = None) -> list[
     if labels is None:
         raise DataError(f"{quantity} needs labels", hint="name the label array under data.label")
     own = placed(labels, outputs)
-    found = [
+    fitting = [
         name for name, array in own.items()
         if named in ("", name) and measures(quantity, form_of(array), form_of(outputs[name]))
     ]  # fmt: skip
-    if not found:
+    if not fitting:
         raise _unfit(quantity, named, outputs, own or labels)
-    return found
+    return fitting
 
 
 def compute(
@@ -131,7 +131,7 @@ def figures(
     mine = outputs if source is None else aligned(outputs, source)
     if source is not None:
         check_moves(mine, source)
-    found: dict[str, Measurement] = {}
+    measured: dict[str, Measurement] = {}
     for quantity in dict.fromkeys(quantities):
         if needs_labels(quantity):
             parts = {"": _labelled("measure", quantity, (mine,), labels)}
@@ -143,8 +143,8 @@ def figures(
             continue
         else:
             parts = {"": _near(quantity, mine, source)}
-        found |= _by_output(quantity, parts, alone=len(mine) == 1)
-    return found
+        measured |= _by_output(quantity, parts, alone=len(mine) == 1)
+    return measured
 
 
 def check_moves(outputs: Outputs, source: Outputs) -> None:
@@ -162,29 +162,29 @@ Parts = dict[str, Measurement]  # by output
 
 def _near(quantity: str, mine: Outputs, source: Outputs) -> Parts:
     base = of_output(quantity)[0]
-    metric, found = _module(base), {}
+    metric, by_output = _module(base), {}
     sides: tuple[dict[str, Array], dict[str, Array]] = ({}, {})
     for name in outputs_with(quantity, source):
         both = (mine[name], source[name])
         if base != DECIDED:  # which masks decide, too
             both = unmasked(name, *both)
         sides[0][name], sides[1][name] = both
-        found[name] = metric.measure(base, name, *both, profile(source[name]))
+        by_output[name] = metric.measure(base, name, *both, profile(source[name]))
     for first, *others in _alike(sides[1]) if base != DECIDED else ():
-        made = metric.together(base, (first, *others), *sides)
-        if made is not None and made.value < found[first].value:
-            told = ", ".join(f"'{name}'" for name in others)
-            found[first] = made.model_copy(update={"where": f"what it shares with {told}"})
-    return found
+        shared = metric.together(base, (first, *others), *sides)
+        if shared is not None and shared.value < by_output[first].value:
+            named = ", ".join(f"'{name}'" for name in others)
+            by_output[first] = shared.model_copy(update={"where": f"what it shares with {named}"})
+    return by_output
 
 
 def _alike(outputs: Outputs) -> list[list[str]]:
     """The float outputs of one shape, where there are several."""
-    found: dict[tuple[int, ...], list[str]] = {}
+    by_shape: dict[tuple[int, ...], list[str]] = {}
     for name, array in outputs.items():
         if array.dtype.kind == "f":
-            found.setdefault(array.shape, []).append(name)
-    return [names for names in found.values() if len(names) > 1]
+            by_shape.setdefault(array.shape, []).append(name)
+    return [names for names in by_shape.values() if len(names) > 1]
 
 
 def _labelled(way: str, quantity: str, sides: tuple[Outputs, ...], labels: Given) -> Parts:
@@ -217,32 +217,34 @@ def _by_output(quantity: str, parts: dict[str, Parts], *, alone: bool) -> dict[s
     and those of the output that lost most under the quantity alone."""
     base, named = of_output(quantity)
     names = list(parts[""])
-    found = {}
+    kept = {}
     if named or len(names) > 1:
         for prefix, by_output in parts.items():
-            for name, made in by_output.items():
+            for name, measurement in by_output.items():
                 key = f"{prefix}{base}@{name}"
-                found[key] = _of(made, name, key)
+                kept[key] = _of(measurement, name, key)
     if named:
-        return found
+        return kept
     worst = _worst(base, parts.get("difference.", parts[""]), parts[""])
     for prefix, by_output in parts.items():
-        made = by_output[worst]
-        found[f"{prefix}{base}"] = made if alone else _of(made, worst)
-    return found
+        measurement = by_output[worst]
+        kept[f"{prefix}{base}"] = measurement if alone else _of(measurement, worst)
+    return kept
 
 
 def _told(quantity: str, by_output: Parts) -> Measurement:
     """The figure of the worst output."""
     base, named = of_output(quantity)
     worst = named or _worst(base, by_output, by_output)
-    made = by_output[worst]
-    return _of(made, worst) if len(by_output) > 1 or named else made
+    measurement = by_output[worst]
+    return _of(measurement, worst) if len(by_output) > 1 or named else measurement
 
 
-def _of(made: Measurement, name: str, key: str = "") -> Measurement:
-    changed = {"where": f"output '{name}'" + (f", {made.where}" if made.where else "")}
-    return made.model_copy(update={**changed, **({"quantity": key} if key else {})})
+def _of(measurement: Measurement, name: str, key: str = "") -> Measurement:
+    changed = {
+        "where": f"output '{name}'" + (f", {measurement.where}" if measurement.where else "")
+    }
+    return measurement.model_copy(update={**changed, **({"quantity": key} if key else {})})
 
 
 def _worst(base: str, by_output: Parts, values: Parts) -> str:
@@ -251,10 +253,10 @@ def _worst(base: str, by_output: Parts, values: Parts) -> str:
     sign = -1.0 if known.less_is_better else 1.0
 
     def standing(name: str) -> float:
-        made = by_output[name]
-        apart = made.quantity.startswith("difference.")
+        measurement = by_output[name]
+        apart = measurement.quantity.startswith("difference.")
         whole = abs(values[name].value) if apart and known.unit != "fraction" else 1.0
-        return sign * made.value / (whole or 1.0)
+        return sign * measurement.value / (whole or 1.0)
 
     return min(by_output, key=standing)
 
@@ -271,7 +273,7 @@ def _comparable(quantity: str) -> str:
 def _unfit(quantity: str, named: str, outputs: Outputs, labels: Given) -> DataError:
     """What to say of labels that a quantity cannot be measured with."""
     arrays = labels if isinstance(labels, Mapping) else {"": labels}
-    told = ", ".join(
+    described = ", ".join(
         (f"those of output '{name}' are " if name else "the labels are ")
         + f"{array.dtype}{list(array.shape)}"
         for name, array in arrays.items() if array is not None
@@ -286,7 +288,7 @@ def _unfit(quantity: str, named: str, outputs: Outputs, labels: Given) -> DataEr
         else "class labels: one whole number a sample, and an output with a score for each class"
     )
     return DataError(
-        f"{quantity}{where} needs {wanted}; {told}; outputs: {shapes}",
+        f"{quantity}{where} needs {wanted}; {described}; outputs: {shapes}",
         hint="name the output under data.label, measure by a metric of your own, or by "
         "fidelity.cosine",
     )

@@ -89,5 +89,7 @@ def other_names(name: str, output: Array, labels: Array) -> str:
         (step,) = steps
         by = step if step <= classes // 2 else step - classes
         return f"the labels are {by:+d} off the model's classes: so read, {would}"
-    told = ", ".join(f"{a} is {b}" for a, b in list(moves.items())[:5] if a != b)
-    return f"the labels have another order than the model's classes ({told} ...): so read, {would}"
+    examples = ", ".join(f"{a} is {b}" for a, b in list(moves.items())[:5] if a != b)
+    return (
+        f"the labels have another order than the model's classes ({examples} ...): so read, {would}"
+    )

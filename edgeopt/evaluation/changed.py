@@ -38,13 +38,13 @@ def answers(a: Outputs, b: Outputs, labels: Labels) -> Answers:
         x, y = without_shared_infinities(x, y, name)
         largest = float(np.abs(y).max(initial=0.0)) or 1.0
         apart = np.maximum(apart, np.abs(x - y).max(axis=1, initial=0.0) / largest)
-    found = {"n": n, "changed": int((~same).sum()), "worst": int(apart.argmax())}
+    fields = {"n": n, "changed": int((~same).sum()), "worst": int(apart.argmax())}
     judged = _classified(a, labels)
     if judged is None:
-        return Answers(**found)
+        return Answers(**fields)
     right = [_right(judged, each[judged], labels[judged]) for each in (a, mine)]
     gained, lost = int((right[1] & ~right[0]).sum()), int((right[0] & ~right[1]).sum())
-    return Answers(**found, gained=gained, lost=lost, p=mcnemar(gained, lost))
+    return Answers(**fields, gained=gained, lost=lost, p=mcnemar(gained, lost))
 
 
 def _classified(outputs: Outputs, labels: Labels) -> str | None:
@@ -56,5 +56,5 @@ def _classified(outputs: Outputs, labels: Labels) -> str | None:
 
 def _right(name: str, output: Array, labels: Array) -> Array:
     scores = class_scores(name, output)
-    found: Array = scores.argmax(axis=1) == check_labels(labels, scores, name)
-    return found
+    right: Array = scores.argmax(axis=1) == check_labels(labels, scores, name)
+    return right

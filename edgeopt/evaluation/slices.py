@@ -42,19 +42,19 @@ def sliced(
 
 def _classes(source: Outputs, labels: Labels) -> dict[str, Array]:
     """The classes of each output that has such labels, by what the column is called."""
-    found = {
+    classes = {
         name: own.reshape(-1) for name, own in labels.items()
         if fit(form_of(own), form_of(source[name])) == CLASSES
         and len(np.unique(own)) <= MOST_CLASSES
     }  # fmt: skip
-    return {CLASS if len(found) == 1 else f"{CLASS}@{n}": own for n, own in found.items()}
+    return {CLASS if len(classes) == 1 else f"{CLASS}@{n}": own for n, own in classes.items()}
 
 
 def as_text(encoded: Array) -> Array:
     """A column as text again: rows of UTF-8 bytes, padded with zeros."""
     width = encoded.shape[1]
-    found: Array = np.char.decode(np.ascontiguousarray(encoded).view(f"S{width}")[:, 0], "utf-8")
-    return found
+    text: Array = np.char.decode(np.ascontiguousarray(encoded).view(f"S{width}")[:, 0], "utf-8")
+    return text
 
 
 def _figures(

@@ -37,9 +37,9 @@ def figures(
         raise DataError("needs at least 2 samples to give an interval", where=f"metric.{name}")
     if np.ndim(_value(name, function, outputs, labels, n)):
         mine, theirs = (_value(name, function, o, labels, n) for o in (outputs, source))
-        found = _of_values(mine, theirs)
+        estimates = _of_values(mine, theirs)
     else:
-        found = _of_numbers(name, function, outputs, source, labels, n)
+        estimates = _of_numbers(name, function, outputs, source, labels, n)
     return {
         f"{prefix}metric.{name}": Measurement(
             quantity=f"{prefix}metric.{name}",
@@ -51,7 +51,7 @@ def figures(
             protocol=protocol,
             better=better,
         )
-        for prefix, (value, low, high, protocol) in found.items()
+        for prefix, (value, low, high, protocol) in estimates.items()
     }
 
 
@@ -60,14 +60,14 @@ Found = dict[str, tuple[float, float, float, str]]
 
 def _of_values(mine: Array, theirs: Array) -> Found:
     """Means of one value a sample."""
-    found = {"": (float(mine.mean()), *bootstrap(np.mean, mine), PROTOCOL)}
+    estimates = {"": (float(mine.mean()), *bootstrap(np.mean, mine), PROTOCOL)}
     apart = mine - theirs
-    found["difference."] = (float(apart.mean()), *bootstrap(np.mean, apart), PROTOCOL)
+    estimates["difference."] = (float(apart.mean()), *bootstrap(np.mean, apart), PROTOCOL)
     low, high = bootstrap(np.mean, theirs)
     if low > 0 or high < 0:
         interval = bootstrap(_over, mine, theirs)
-        found["ratio."] = (float(_over(mine, theirs)), *interval, PROTOCOL)
-    return found
+        estimates["ratio."] = (float(_over(mine, theirs)), *interval, PROTOCOL)
+    return estimates
 
 
 def _of_numbers(
@@ -84,13 +84,13 @@ def _of_numbers(
 
     whole = both(np.arange(n))
     without = [both(np.flatnonzero(member != group)) for group in range(groups)]
-    found = {"": _jackknifed(whole[0], [mine for mine, _ in without])}
+    estimates = {"": _jackknifed(whole[0], [mine for mine, _ in without])}
     apart = [mine - theirs for mine, theirs in without]
-    found["difference."] = _jackknifed(whole[0] - whole[1], apart)
+    estimates["difference."] = _jackknifed(whole[0] - whole[1], apart)
     if whole[1] and all(theirs for _, theirs in without):
         shares = [mine / theirs for mine, theirs in without]
-        found["ratio."] = _jackknifed(whole[0] / whole[1], shares)
-    return found
+        estimates["ratio."] = _jackknifed(whole[0] / whole[1], shares)
+    return estimates
 
 
 def _jackknifed(whole: float, without: list[float]) -> tuple[float, float, float, str]:
@@ -103,8 +103,8 @@ def _jackknifed(whole: float, without: list[float]) -> tuple[float, float, float
 
 
 def _over(mine: Array, theirs: Array, axis: int = -1) -> Array:
-    found: Array = mine.mean(axis=axis) / theirs.mean(axis=axis)
-    return found
+    ratio: Array = mine.mean(axis=axis) / theirs.mean(axis=axis)
+    return ratio
 
 
 def _value(name: str, function: Function, outputs: Outputs, labels: Array | None, n: int) -> Array:

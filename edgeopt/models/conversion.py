@@ -39,8 +39,8 @@ def form_of(description: Description) -> Form | None:
 
 def hybrid(data: str, weights: str) -> str:
     """Precision of an operator by the types of its data and of its weights."""
-    found, held = BITS.get(data, OTHER), BITS.get(weights, OTHER)
-    return HYBRID if held == INT8 and found in (FLOAT, HALF) else found
+    precision, held = BITS.get(data, OTHER), BITS.get(weights, OTHER)
+    return HYBRID if held == INT8 and precision in (FLOAT, HALF) else precision
 
 
 def summed(
@@ -93,9 +93,11 @@ def untold(runtime: str) -> ModelError:
     return ModelError(f"{runtime} does not tell what it executes")
 
 
-def not_asked(found: Conversion, runtime: str, error: Exception) -> Conversion:
+def not_asked(conversion: Conversion, runtime: str, error: Exception) -> Conversion:
     """What the file says, noting why the runtime could not be asked."""
-    return found.model_copy(update={"note": f"{runtime} could not be asked: {one_line(error)}"})
+    return conversion.model_copy(
+        update={"note": f"{runtime} could not be asked: {one_line(error)}"}
+    )
 
 
 def left_in_float(
@@ -111,9 +113,9 @@ def left_in_float(
         none = "there are no weights in the network"
         return f"{none} but constants of {others}" if others else none
     named = ", ".join(op for op, _ in kept.most_common())
-    told = f"{sum(kept.values()):,} weights are in {named}, which {tool} leaves in float32"
+    sentence = f"{sum(kept.values()):,} weights are in {named}, which {tool} leaves in float32"
     if not spared:
-        return told
+        return sentence
     first = " and ".join(f"'{name}'" for name in spared)
     stays = f"the first convolution {first} stays in float32"
-    return f"{stays}, and {told}" if kept else stays
+    return f"{stays}, and {sentence}" if kept else stays

@@ -38,13 +38,15 @@ def classes_of(
         named = class_names(folder) if not recipe.held and folder.is_dir() else ()
         return dict.fromkeys(scores if labelled and named else (), named)
     if isinstance(spec.classes, Mapping):
-        found = {output: _read(recipe, names) for output, names in spec.classes.items()}
+        classes = {output: _read(recipe, names) for output, names in spec.classes.items()}
     else:
         names = _read(recipe, spec.classes)
-        found = dict.fromkeys([o for o, n in scores.items() if labelled or n == len(names)], names)
-    if not found:
+        classes = dict.fromkeys(
+            [o for o, n in scores.items() if labelled or n == len(names)], names
+        )
+    if not classes:
         raise _error(recipe, "no output has a score for each of the classes that it names")
-    for output, names in found.items():
+    for output, names in classes.items():
         count = scores.get(output, 0)
         if output not in scores:
             raise _error(recipe, f"'{output}' is no output with a score for each class")
@@ -52,7 +54,7 @@ def classes_of(
             raise _error(
                 recipe, f"names {len(names)} classes, output '{output}' has {count} scores"
             )
-    return found
+    return classes
 
 
 def _scores(
@@ -65,12 +67,12 @@ def _scores(
     forms = {tensor.name: form_of_tensor(tensor) for tensor in source.signature.outputs}
     if not labelled:
         return {o: form.shape[0] for o, form in forms.items() if len(form.shape) == 1}
-    found = {}
+    counts = {}
     for output, array in labelled.items():
         own = told_of(array, raw, store)
         if output in forms and fit(own.form, forms[output]) == CLASSES:
-            found[output] = forms[output].shape[0]
-    return found
+            counts[output] = forms[output].shape[0]
+    return counts
 
 
 def _read(recipe: Recipe, names: str | tuple[str, ...]) -> tuple[str, ...]:

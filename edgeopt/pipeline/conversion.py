@@ -110,5 +110,5 @@ def _conversions(
     if again:
         more = engine.run(list(again.values()), known)
         outcomes |= {id: more[job.id] for id, job in again.items()}
-    told = {id: ended.value.get("conversion") for id, ended in outcomes.items() if ended.ok}
-    return {id: Conversion.model_validate(raw) for id, raw in told.items() if raw}
+    records = {id: ended.value.get("conversion") for id, ended in outcomes.items() if ended.ok}
+    return {id: Conversion.model_validate(raw) for id, raw in records.items() if raw}

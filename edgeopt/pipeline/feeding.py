@@ -22,15 +22,15 @@ SPLIT = "validation"
 
 def inputs_of(bench: Bench, entry: Entry) -> tuple[Input, ...]:
     """Each input of an entry and the raw values that it was made of, in the signature's order."""
-    made, raw = entry.described, bench.known.raw[SPLIT]
-    job = tensors_job(bench.recipe, bench.known, SPLIT, made, entry.plan.job)
-    tensors = {tensor.name: tensor for tensor in made.signature.inputs}
-    found = []
+    description, raw = entry.described, bench.known.raw[SPLIT]
+    job = tensors_job(bench.recipe, bench.known, SPLIT, description, entry.plan.job)
+    tensors = {tensor.name: tensor for tensor in description.signature.inputs}
+    inputs = []
     for each in job.params["bind"]:
         bound = Binding.model_validate(each)
         ref, tensor = raw.arrays[bound.array], tensors[bound.input]
         layout = tensor.layout or bound.layout
-        found.append(
+        inputs.append(
             Input(
                 tensor=tensor.model_copy(update={"layout": layout}),
                 array=bound.array,
@@ -42,7 +42,7 @@ def inputs_of(bench: Bench, entry: Entry) -> tuple[Input, ...]:
                 quantized=bound.quantized,
             )
         )
-    return tuple(found)
+    return tuple(inputs)
 
 
 def outputs_of(bench: Bench, entry: Entry) -> tuple[Output, ...]:

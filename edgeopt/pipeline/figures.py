@@ -36,8 +36,8 @@ class Figures:
 
     def labels(self, split: str) -> Labels:
         """The labels of a split by the output that they speak of."""
-        found: Labels = kept_labels(self.known.labelled, self.known.raw[split].labels, self.store)
-        return found
+        labels: Labels = kept_labels(self.known.labelled, self.known.raw[split].labels, self.store)
+        return labels
 
     def given(self, split: str) -> Any:
         """The labels as a metric of the user's own gets them: an array, or arrays by output."""
@@ -59,8 +59,8 @@ class Figures:
     def of_source(self, outputs: Mapping[str, Any], split: str) -> dict[str, Measurement]:
         """The source's own figures."""
         labels = self.labels(split)
-        found = figures(self.metrics(outputs, labels), outputs, labels=labels)
-        return found | self._in_process(outputs, outputs, self.given(split), against=False)
+        measured = figures(self.metrics(outputs, labels), outputs, labels=labels)
+        return measured | self._in_process(outputs, outputs, self.given(split), against=False)
 
     def of_candidate(
         self,
@@ -78,28 +78,28 @@ class Figures:
             source = {name: array[:n] for name, array in source.items()}
             labels = {name: array[:n] for name, array in labels.items()}
             given = _first(given, n)
-        found = figures(
+        measured = figures(
             self.metrics(source, labels), outputs, source, labels, ratios=self._as_ratios
         )
-        return found | self._in_process(outputs, source, given, against=True)
+        return measured | self._in_process(outputs, source, given, against=True)
 
     def _in_process(
         self, outputs: Mapping[str, Any], source: Mapping[str, Any], labels: Any, *, against: bool
     ) -> dict[str, Measurement]:
         """The user's metrics that live in this process: closures of a caller's script."""
-        found: dict[str, Measurement] = {}
+        measured: dict[str, Measurement] = {}
         for metric in self.recipe.own_metrics:
             if metric.name in self.recipe.functions:
                 function = self.recipe.functions[metric.name]
                 name, better = metric.name, metric.better
                 try:
-                    made = user_metrics.figures(name, function, better, outputs, source, labels)
+                    own = user_metrics.figures(name, function, better, outputs, source, labels)
                 except EdgeoptError:
                     raise
                 except Exception as error:
                     raise blamed(error, f"metric.{name}") from error
-                found |= made if against else {q: m for q, m in made.items() if q[:7] == "metric."}
-        return found
+                measured |= own if against else {q: m for q, m in own.items() if q[:7] == "metric."}
+        return measured
 
     def lead(self, outputs: Mapping[str, Any], labels: Labels) -> Lead | None:
         """How far a model is ahead of guessing, where labels are classes."""
@@ -116,9 +116,9 @@ class Figures:
         except DataError:
             return None
 
-    def why_lost(self, told: Lead, outputs: Mapping[str, Any], labels: Labels, fed: Arrays) -> str:
+    def why_lost(self, ahead: Lead, outputs: Mapping[str, Any], labels: Labels, fed: Arrays) -> str:
         """What may make the source guess: the order of labels, or else what it was fed."""
-        said = f"the source's {told}"
+        said = f"the source's {ahead}"
         name = self._classified(outputs, labels)
         if name and (renamed := other_names(name, outputs[name], labels[name])):
             return f"{said}; {renamed}"
@@ -142,9 +142,9 @@ class Figures:
         objective, listed = self.recipe.objective_for(self.target), self.recipe.listed_metrics
         first = leading_metric(asked, objective, listed, measured)
         quantity = first if is_of_outputs(first) else measured[0]
-        for found in sliced(quantity, outputs, source, labels, columns):
-            name = "" if found.column in columns else self._class(found.column, found.value)
-            yield found.model_copy(update={"name": name})
+        for figure in sliced(quantity, outputs, source, labels, columns):
+            name = "" if figure.column in columns else self._class(figure.column, figure.value)
+            yield figure.model_copy(update={"name": name})
 
     def _class(self, column: str, value: str) -> str:
         """The name of a class of ``class`` or ``class@OUTPUT``; empty where it has none."""

@@ -41,12 +41,12 @@ def labels_of(
     spec = recipe.data
     assert spec is not None
     forms = {tensor.name: form_of_tensor(tensor) for tensor in source.signature.outputs}
-    told = {name: told_of(name, raw, store) for name in spec.label_arrays}
+    label_arrays = {name: told_of(name, raw, store) for name in spec.label_arrays}
     try:
         if spec.label is None:
             labelled = {}
         elif isinstance(spec.label, str):
-            output = place(told[spec.label], forms)
+            output = place(label_arrays[spec.label], forms)
             labelled = {} if output is None else {output: spec.label}
         else:
             labelled = dict(spec.label)
@@ -55,15 +55,15 @@ def labels_of(
     except DataError as error:
         raise DataError(error.what, where=_line(recipe), hint=error.hint) from None
     for output, array in list(labelled.items()):
-        if fit(told[array].form, forms[output]) == CLASSES:
+        if fit(label_arrays[array].form, forms[output]) == CLASSES:
             try:
                 _check_classes(recipe, raw, output, array, forms[output], store)
             except DataError:
                 if not recipe.own_metrics or any(needs_labels(q) for _, q in _asked(recipe)):
                     raise
                 del labelled[output]  # the user's metric knows what they are
-    _check_measurable(recipe, labelled, told, forms)
-    return labelled, tuple(_notes(recipe, labelled, told, forms))
+    _check_measurable(recipe, labelled, label_arrays, forms)
+    return labelled, tuple(_notes(recipe, labelled, label_arrays, forms))
 
 
 def told_of(name: str, raw: Mapping[str, Arrays], store: Store) -> Given:
@@ -86,7 +86,7 @@ def _check_classes(
 
 
 def _check_measurable(
-    recipe: Recipe, labelled: Mapping[str, str], told: Mapping[str, Given],
+    recipe: Recipe, labelled: Mapping[str, str], label_arrays: Mapping[str, Given],
     forms: Mapping[str, Form],
 ) -> None:  # fmt: skip
     """Raise DataError for a metric that is asked for and that the labels do not allow."""
@@ -101,17 +101,17 @@ def _check_measurable(
         if not needs_labels(quantity):
             continue
         if any(
-            named in ("", output) and measures(quantity, told[array].form, forms[output])
+            named in ("", output) and measures(quantity, label_arrays[array].form, forms[output])
             for output, array in labelled.items()
         ):
             continue
-        if not told:
+        if not label_arrays:
             raise DataError(
                 f"{quantity} needs labels and the data has none",
                 where=line,
                 hint="name the label array under data.label, or measure fidelity.agreement",
             )
-        arrays = ", ".join(f"'{each.name}' {_spelled(each)}" for each in told.values())
+        arrays = ", ".join(f"'{each.name}' {_spelled(each)}" for each in label_arrays.values())
         shapes = ", ".join(f"'{n}' {['batch', *form.shape]}" for n, form in forms.items())
         needs = (
             "float values in the shape of an output"
@@ -133,24 +133,24 @@ def _spelled(labels: Given) -> str:
 
 def _asked(recipe: Recipe) -> Iterator[tuple[str, str]]:
     """(line, quantity) of every metric of outputs that a recipe names."""
-    found = [(recipe.line("constraints", i), c.quantity)
+    named = [(recipe.line("constraints", i), c.quantity)
              for i, c in enumerate(recipe.parsed_constraints())]  # fmt: skip
-    found += [(recipe.line("metrics"), quantity) for quantity in recipe.listed_metrics]
-    found += [(recipe.line("objective"), recipe.objective_for(target))
+    named += [(recipe.line("metrics"), quantity) for quantity in recipe.listed_metrics]
+    named += [(recipe.line("objective"), recipe.objective_for(target))
               for target in recipe.parsed_targets()]  # fmt: skip
-    for line, quantity in found:
+    for line, quantity in named:
         if is_of_outputs(quantity):
             yield line, quantity
 
 
 def _notes(
-    recipe: Recipe, labelled: Mapping[str, str], told: Mapping[str, Given],
+    recipe: Recipe, labelled: Mapping[str, str], label_arrays: Mapping[str, Given],
     forms: Mapping[str, Form],
 ) -> Iterator[str]:  # fmt: skip
-    yield from _choices(recipe, labelled, told, forms)
+    yield from _choices(recipe, labelled, label_arrays, forms)
     if recipe.own_metrics or recipe.listed_metrics:
         return
-    for name, each in told.items():
+    for name, each in label_arrays.items():
         outputs = [output for output, array in labelled.items() if array == name]
         if not any(measured_of(each.form, forms[output]) for output in outputs):
             yield (
@@ -161,7 +161,7 @@ def _notes(
 
 
 def _choices(
-    recipe: Recipe, labelled: Mapping[str, str], told: Mapping[str, Given],
+    recipe: Recipe, labelled: Mapping[str, str], label_arrays: Mapping[str, Given],
     forms: Mapping[str, Form],
 ) -> Iterator[str]:  # fmt: skip
     """What was taken for granted of a lone array, and outputs that nothing bounds."""
@@ -169,7 +169,9 @@ def _choices(
     if data is None or not labelled:
         return
     for output, array in labelled.items():
-        others = [n for n, form in forms.items() if n != output and fit(told[array].form, form)]
+        others = [
+            n for n, form in forms.items() if n != output and fit(label_arrays[array].form, form)
+        ]
         if isinstance(data.label, str) and array != output and others:
             yield (
                 f"the labels '{array}' are taken for those of output '{output}', by the classes "

@@ -206,8 +206,8 @@ def make_plan(
             seconds += TYPICAL_SECONDS.get(job.kind, 5.0)
     training = sorted({j.name for j in plan.jobs if "train" in j.inputs and j.id not in ended})
     if training:
-        told = f"the rough time leaves out how long {', '.join(training)} trains"
-        plan = plan.model_copy(update={"notes": (*plan.notes, told)})
+        note = f"the rough time leaves out how long {', '.join(training)} trains"
+        plan = plan.model_copy(update={"notes": (*plan.notes, note)})
     leaves = sum(c.eligible for c in plan.candidates)
     samples = known.raw["validation"].n
     targets = len(known.groups)

@@ -118,8 +118,8 @@ class Bench:
         ahead = self.figures.lead(theirs, labels)
         if ahead and ahead.lost:
             fed = self.outcomes[self.jobs.source_tensors(split).id]
-            told = self.figures.why_lost(ahead, theirs, labels, Arrays.model_validate(fed.value))
-            self.notes.append(told)
+            why = self.figures.why_lost(ahead, theirs, labels, Arrays.model_validate(fed.value))
+            self.notes.append(why)
         refused = {}
         for entry in entries:
             ended = self.outcomes[jobs[entry.id].id]
@@ -143,8 +143,8 @@ class Bench:
         except EdgeoptError as error:
             return error
         if mine and ahead and not ahead.lost and mine.lost_beside(ahead):
-            told = f"it is close to guessing: {mine.against(ahead)}"
-            return PassError(told, where=ended.job)
+            what = f"it is close to guessing: {mine.against(ahead)}"
+            return PassError(what, where=ended.job)
         return None
 
     def _user_metrics(

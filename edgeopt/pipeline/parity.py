@@ -66,9 +66,11 @@ def _flips(mine: np.ndarray, theirs: np.ndarray, near: float) -> int:
     return int(((best != other) & (margin > near)).sum())
 
 
-def labelled(measured: Mapping[str, Measurement], told: str) -> dict[str, Measurement]:
+def labelled(measured: Mapping[str, Measurement], origin: str) -> dict[str, Measurement]:
     """The same figures, their protocol saying where they come from."""
     return {
-        quantity: m.model_copy(update={"protocol": f"{m.protocol}; {told}" if m.protocol else told})
+        quantity: m.model_copy(
+            update={"protocol": f"{m.protocol}; {origin}" if m.protocol else origin}
+        )
         for quantity, m in measured.items()
     }

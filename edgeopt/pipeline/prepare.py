@@ -216,8 +216,8 @@ def prepare(recipe: Recipe, engine: Engine) -> tuple[Known, dict[str, Outcome]]:
     )
     outcomes |= run_or_raise(engine, [open_job(recipe, samples)], outcomes)
     source = Description.model_validate(outcomes[OPEN].value["description"])
-    labelled, told = labels_of(recipe, raw, source, engine.store)
-    notes = list(told)
+    labelled, label_notes = labels_of(recipe, raw, source, engine.store)
+    notes = list(label_notes)
     if recipe.data.layout is None:
         also = outcomes[OPEN].value.get("also", {})
         notes += doubts(raw["validation"], source.signature, recipe.data.inputs, also)
@@ -285,7 +285,7 @@ def _content(digest: Callable[[Path, str], str], path: Path, split: str) -> str:
 
 def _unshared(overlap: Outcome) -> dict[str, tuple[str, ...]]:
     """By split, what it was found to share no sample with."""
-    found: dict[str, tuple[str, ...]] = {}
+    unshared: dict[str, tuple[str, ...]] = {}
     for pair in overlap.value["pairs"]:
-        found[pair["split"]] = (*found.get(pair["split"], ()), pair["against"])
-    return found
+        unshared[pair["split"]] = (*unshared.get(pair["split"], ()), pair["against"])
+    return unshared

@@ -181,10 +181,10 @@ def fell_back(result: TargetResult) -> str:
     ]
     if not fell:
         return ""
-    told = ", ".join(f"{n} on {name}" for name, n in fell[0].placement.items())
+    placement = ", ".join(f"{n} on {name}" for name, n in fell[0].placement.items())
     return (
         f"on {result.target} nodes of {len(fell)} candidates ran elsewhere than asked, as allowed; "
-        f"those of '{fell[0].label}': {told}"
+        f"those of '{fell[0].label}': {placement}"
     )
 
 

@@ -206,9 +206,9 @@ def _note(
     if not fallbacks:
         needed = "more candidates than limits.candidates were needed to race fallbacks beside it"
         return f"{text}; {needed}"
-    told = [
+    raced = [
         f"{labels[job]} ({'agrees' if parities[job].holds else f'{parities[job].flips} flips'})"
         for job in fallbacks
         if job in parities
     ]
-    return f"{text}; raced beside it: {', '.join(told) or 'nothing that could be built'}"
+    return f"{text}; raced beside it: {', '.join(raced) or 'nothing that could be built'}"

@@ -122,8 +122,8 @@ class Search:
         best = min(widths, key=lambda width: width.ratio, default=None)
         if best is None:
             raise UsageError(f"no width could be raced on {group}", where=str(group))
-        told = figure(1 / best.ratio, "x")
-        self.notes.append(f"no width reaches {wanted:g}x on {group}: the fastest reaches {told}")
+        fastest = figure(1 / best.ratio, "x")
+        self.notes.append(f"no width reaches {wanted:g}x on {group}: the fastest reaches {fastest}")
         return best.fraction
 
     def _fastest_form(self, recipe: Recipe, group: TargetGroup) -> tuple[tuple[str, ...], str]:

@@ -55,9 +55,9 @@ def _job(
 
 def measured_by(outcomes: list[Outcome]) -> dict[str, Measurement]:
     """The figures of ended metric jobs. Raises the error of the first that failed."""
-    found: dict[str, Measurement] = {}
+    measured: dict[str, Measurement] = {}
     for outcome in outcomes:
         if not outcome.ok:
             raise from_record(outcome.error or {"what": f"{outcome.job} {outcome.status}"})
-        found |= {name: Measurement.model_validate(raw) for name, raw in outcome.value.items()}
-    return found
+        measured |= {name: Measurement.model_validate(raw) for name, raw in outcome.value.items()}
+    return measured

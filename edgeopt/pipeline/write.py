@@ -79,12 +79,12 @@ def _stage_target(target: TargetResult, store: Store, stage: Path) -> TargetResu
 
 def _best_elsewhere(target: TargetResult, kept: CandidateResult) -> dict[str, CandidateResult]:
     """The fastest that lost by time alone, for each runtime but the kept one's."""
-    found: dict[str, CandidateResult] = {}
+    fastest: dict[str, CandidateResult] = {}
     lost = [c for c in target.candidates if c.status in ("lost", "screened")]
     for candidate in sorted(lost, key=lambda c: _ratio(c, target.speed)):
         if candidate.runtime != kept.runtime:
-            found.setdefault(candidate.runtime, candidate)
-    return found
+            fastest.setdefault(candidate.runtime, candidate)
+    return fastest
 
 
 def _ratio(candidate: CandidateResult, speed: str) -> float:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from edgeopt.schema.comparison import Answers, ComparedPair
 from edgeopt.schema.measurement import Measurement
 from edgeopt.schema.quantities import find
-from edgeopt.schema.shown import told, whole
+from edgeopt.schema.shown import told as figure_text
+from edgeopt.schema.shown import whole
 
 HEADERS = ("", "A", "B", "B against A")
 
@@ -14,15 +15,15 @@ def rows(pair: ComparedPair) -> list[tuple[str, ...]]:
     """One row a quantity, in the order in which B has them, fidelity last."""
     named = list(dict.fromkeys([*pair.b.measurements, *pair.a.measurements]))
     named.sort(key=_is_nearness)
-    found = []
+    table = []
     for quantity in named:
         against = [pair.against.get(f"{kind}.{quantity}") for kind in ("ratio", "difference")]
         sides = (pair.a.measurements.get(quantity), pair.b.measurements.get(quantity))
         text = "; ".join(whole(each) for each in against if each)
         if _is_nearness(quantity) and sides[0] is None:  # of B to A
             sides, text = (None, None), whole(sides[1]) if sides[1] else ""
-        found.append((quantity, *(_value(m) for m in sides), text))
-    return found
+        table.append((quantity, *(_value(m) for m in sides), text))
+    return table
 
 
 def answered(answers: Answers) -> str:
@@ -42,4 +43,4 @@ def _is_nearness(quantity: str) -> bool:
 
 
 def _value(measurement: Measurement | None) -> str:
-    return "" if measurement is None else told(measurement)
+    return "" if measurement is None else figure_text(measurement)

@@ -33,10 +33,10 @@ from edgeopt.schema.shown import (
     settings,
     shown,
     source_by_split,
-    told,
     whole,
     worst_group,
 )
+from edgeopt.schema.shown import told as figure_text
 
 STYLES = {
     "chosen": "bold green", "lost": "blue", "screened": "dim", "reference": "bold",
@@ -112,10 +112,10 @@ def _headline(target: TargetResult, folder: str, result: Result) -> RenderableTy
             grid.add_row(label, _text(text))
         for label, text in _feeding(target):
             grid.add_row(label, _text(text))
-        made = [("converted", _converted(candidate)), ("pruned to", pruned_to(candidate)),
-                ("run with", settings(target, candidate)), ("parity", answers(candidate)),
-                ("runners-up", runners_up(target, folder))]  # fmt: skip
-        for label, text in made:
+        details = [("converted", _converted(candidate)), ("pruned to", pruned_to(candidate)),
+                   ("run with", settings(target, candidate)), ("parity", answers(candidate)),
+                   ("runners-up", runners_up(target, folder))]  # fmt: skip
+        for label, text in details:
             if text:
                 grid.add_row(label, _text(text))
     grid.add_row("why", _text(target.sentence))
@@ -124,17 +124,17 @@ def _headline(target: TargetResult, folder: str, result: Result) -> RenderableTy
 
 def _caption(target: TargetResult) -> list[RenderableType]:
     """What terms of the table mean, and why times of two rows do not divide to a third's ratio."""
-    found = [_text(f"{term}: {meaning}", "dim") for term, meaning in legend(target)
+    lines = [_text(f"{term}: {meaning}", "dim") for term, meaning in legend(target)
              if term != memory_name(target)]  # fmt: skip
     columns = (target.metric, f"ratio.{target.speed}", target.speed, "size")
     figures = (c.measurements.get(name) for c in target.candidates for name in columns)
-    found += [_text(text, "dim") for text in marks(filter(None, figures))]
+    lines += [_text(text, "dim") for text in marks(filter(None, figures))]
     if sum(f"ratio.{target.speed}" in c.measurements for c in target.candidates) > 1:
-        found.append(_text(
+        lines.append(_text(
             "Each row is of one race against the reference, whose own time differs a little from "
             "race to race: compare the ratios.", "dim",
         ))  # fmt: skip
-    return [Text(), *found] if found else []
+    return [Text(), *lines] if lines else []
 
 
 def _source(target: TargetResult) -> list[tuple[str, str]]:
@@ -154,27 +154,27 @@ def _reference(target: TargetResult, shown: CandidateResult) -> list[tuple[str, 
 
 
 def _figures(target: TargetResult, measured: dict[str, Measurement]) -> list[tuple[str, str]]:
-    found, speed = [], target.speed
+    rows, speed = [], target.speed
     own, ratio = measured.get(speed), measured.get(f"ratio.{speed}")
     if own and ratio:
-        found.append((title_of(speed), f"{whole(ratio)} the reference; {whole(own)}"))
+        rows.append((title_of(speed), f"{whole(ratio)} the reference; {whole(own)}"))
         if own.timed:
             timed = f"at least {own.timed:,} inferences of it in each of {own.n} processes"
-            found.append(("timed", timed))
+            rows.append(("timed", timed))
     for split, figure, difference in by_split(target, target.metric):
         against = f"; {whole(difference)} against source" if difference else ""
-        found.append((f"{target.metric} ({split})", whole(figure) + against))
+        rows.append((f"{target.metric} ({split})", whole(figure) + against))
     if "size" in measured:
         share = measured.get("ratio.size")
-        against = f"; {told(share)} the reference" if share else ""
-        found.append(("size", told(measured["size"]) + against))
+        against = f"; {figure_text(share)} the reference" if share else ""
+        rows.append(("size", figure_text(measured["size"]) + against))
     if "memory.peak" in measured:
         name = memory_name(target)
         reference = target.candidate(target.reference) if target.reference else None
         other = reference.measurements.get("memory.peak") if reference else None
-        beside = f"; the reference {told(other)}" if other else ""
-        found.append((name, f"{whole(measured['memory.peak'])}, {MEMORY[name]}, {ONE}{beside}"))
-    return found
+        beside = f"; the reference {figure_text(other)}" if other else ""
+        rows.append((name, f"{whole(measured['memory.peak'])}, {MEMORY[name]}, {ONE}{beside}"))
+    return rows
 
 
 def _groups(target: TargetResult) -> list[tuple[str, str]]:
@@ -182,7 +182,7 @@ def _groups(target: TargetResult) -> list[tuple[str, str]]:
     split = group_split(target)
     if not split:
         return []
-    figures, found = target.slices[split], []
+    figures, rows = target.slices[split], []
     quantity = figures[0].figure.quantity
     name = "" if quantity == target.metric else f"{quantity} "
     if any(figure.difference for figure in figures):
@@ -190,21 +190,21 @@ def _groups(target: TargetResult) -> list[tuple[str, str]]:
         if lost and lost.difference:
             text = (
                 f"{lost.group}: {name}{whole(lost.difference)} against source, "
-                f"to {told(lost.figure)}{among(figures, lost)}"
+                f"to {figure_text(lost.figure)}{among(figures, lost)}"
             )
-        found.append((f"largest drop ({split})", text))
+        rows.append((f"largest drop ({split})", text))
     worst = worst_group(figures)
     kind = "class" if worst.column == "class" else "group"
     text = f"{worst.group}: {name}{whole(worst.figure)}{among(figures)}"
-    return [*found, (f"worst {kind} ({split})", text)]
+    return [*rows, (f"worst {kind} ({split})", text)]
 
 
 def _feeding(target: TargetResult) -> list[tuple[str, str]]:
     """How it is fed from the data's raw values, and what it answers."""
     fed = []
     for each in target.inputs:
-        made = f"from {each.raw}: {each.made}"
-        fed.append(("input", f"{each.tensor.name}: {batched(each.tensor)}; {made}"))
+        origin = f"from {each.raw}: {each.made}"
+        fed.append(("input", f"{each.tensor.name}: {batched(each.tensor)}; {origin}"))
     read = [
         ("output", f"{each.tensor.name}: {spelled(each.tensor)}" + (each.read and f", {each.read}"))
         for each in target.outputs
@@ -214,14 +214,14 @@ def _feeding(target: TargetResult) -> list[tuple[str, str]]:
 
 def _bounds(target: TargetResult) -> list[tuple[str, str]]:
     """One line a constraint: its verdict and the figure it was reached on, split by split."""
-    found = []
+    rows = []
     for text, verdicts in bounds(target):
         parts = [
             f"{verdict.verdict}, {held(verdict)}{f' on {split}' if split else ''}"
             for split, verdict in verdicts
         ]
-        found.append(("constraint", f"{text}: {'; '.join(parts) or 'not measured'}"))
-    return found
+        rows.append(("constraint", f"{text}: {'; '.join(parts) or 'not measured'}"))
+    return rows
 
 
 def _table(target: TargetResult) -> Table:
@@ -262,7 +262,7 @@ def _split(target: TargetResult) -> list[RenderableType]:
     for side in sides:
         table.add_column("reference" if side.reference else "chosen", justify="right")
     for quantity, name in (parts_of("instructions") | parts_of("bytes")).items():
-        row = [told(side.measurements[quantity]) for side in sides
+        row = [figure_text(side.measurements[quantity]) for side in sides
                if quantity in side.measurements]  # fmt: skip
         if len(row) == len(sides):
             table.add_row(name, *row)
@@ -302,11 +302,11 @@ def _place(candidate: CandidateResult, speed: str) -> tuple[int, float]:
 
 def _cell(candidate: CandidateResult, quantity: str) -> Text:
     """A figure and, below it, its interval."""
-    found = candidate.measurements.get(quantity)
-    if found is None:
+    measurement = candidate.measurements.get(quantity)
+    if measurement is None:
         return Text("-", "dim")
-    lines = "".join(f"\n{line}" for line in below(found))
-    return Text.assemble(told(found), (lines, "dim"), justify="right")
+    lines = "".join(f"\n{line}" for line in below(measurement))
+    return Text.assemble(figure_text(measurement), (lines, "dim"), justify="right")
 
 
 def _quality(target: TargetResult, candidate: CandidateResult) -> Text:
@@ -315,9 +315,9 @@ def _quality(target: TargetResult, candidate: CandidateResult) -> Text:
     if figure is None:
         return Text("-", "dim")
     difference = candidate.measurements.get(f"difference.{target.metric}")
-    lines = (told(difference, short=True),) if difference else below(figure)
+    lines = (figure_text(difference, short=True),) if difference else below(figure)
     text = "".join(f"\n{line}" for line in lines)
-    return Text.assemble(told(figure, short=True), (text, "dim"), justify="right")
+    return Text.assemble(figure_text(figure, short=True), (text, "dim"), justify="right")
 
 
 def _text(text: str, style: str = "") -> Text:

@@ -121,14 +121,14 @@ class _HeadToHead:
         against["ratio.size"] = Measurement(
             quantity="ratio.size", value=sizes["b"] / sizes["a"], unit="x"
         )
-        told = None
+        changed_answers = None
         if self._samples.name != "random":
             outputs = self._outputs({"a": a, "b": b})
             labels = self._labels(outputs["a"])
             scored, apart = _scored(outputs, labels, self._required)
             own = {side: own[side] | scored[side] for side in SIDES}
             against |= apart
-            told = answers(outputs["a"], outputs["b"], labels)
+            changed_answers = answers(outputs["a"], outputs["b"], labels)
         lacking = [c for c in self._required if c.quantity not in own["b"]]
         if lacking:
             raise UsageError(
@@ -150,7 +150,7 @@ class _HeadToHead:
             a=sides["a"],
             b=sides["b"],
             against=against,
-            answers=told,
+            answers=changed_answers,
             verdicts=verdicts,
         )
 
@@ -221,7 +221,7 @@ def _scored(
 
 
 def _read(raw: Mapping[str, Any]) -> dict[str, Measurement]:
-    return {name: Measurement.model_validate(made) for name, made in raw.items()}
+    return {name: Measurement.model_validate(record) for name, record in raw.items()}
 
 
 def _placed(

@@ -67,8 +67,8 @@ def paired(a: Chosen, b: Chosen, store: Store | None, ratios: set[str]) -> Paire
 def same_samples(a: Result, b: Result, split: str) -> bool:
     """Whether a split held the same samples, with the same labels where both results tell them."""
     one, other = a.data.get(split, {}), b.data.get(split, {})
-    told = [fact for fact in ("labels", "labelled") if fact in one and fact in other]
-    return all(one.get(fact) == other.get(fact) for fact in ("n", "digest", *told))
+    facts = [fact for fact in ("labels", "labelled") if fact in one and fact in other]
+    return all(one.get(fact) == other.get(fact) for fact in ("n", "digest", *facts))
 
 
 def same_answers(a: Chosen, b: Chosen) -> bool:

@@ -86,8 +86,10 @@ def _pair(
     alike = all(a.target.machine.get(key) == b.target.machine.get(key) for key in keys)
     notes = []
     if not alike:
-        told = (" ".join(str(t.target.machine.get(k)) for k in reversed(keys)) for t in (a, b))
-        notes.append(f"measured on other machines, so times are not compared: {' and '.join(told)}")
+        machines = (" ".join(str(t.target.machine.get(k)) for k in reversed(keys)) for t in (a, b))
+        notes.append(
+            f"measured on other machines, so times are not compared: {' and '.join(machines)}"
+        )
     if old.label != new.label or old.target != new.target:
         notes.append(f"another choice: {_label(old)} before, {_label(new)} now")
     elif old.artifact and new.artifact and old.artifact.digest != new.artifact.digest:

@@ -119,7 +119,7 @@ def _section(target: TargetResult) -> dict[str, Any]:
 
 def _machine(facts: dict[str, Any]) -> list[tuple[str, str]]:
     """Known facts in order, then the rest; empty ones and long lists are left out."""
-    found = []
+    rows = []
     for name in [*MACHINE, *(name for name in sorted(facts) if name not in MACHINE)]:
         value = facts.get(name)
         if name == "runtime_version" and isinstance(facts.get("runtimes"), dict):
@@ -128,30 +128,28 @@ def _machine(facts: dict[str, Any]) -> list[tuple[str, str]]:
             continue
         if name == "memory_bytes":
             value = f"{value / 2**30:.1f} GiB"
-        found.append(
-            (MACHINE.get(name, name), f"{value:g}" if type(value) is float else str(value))
-        )
-    return found
+        rows.append((MACHINE.get(name, name), f"{value:g}" if type(value) is float else str(value)))
+    return rows
 
 
 def _protocols(rows: list[Row]) -> list[tuple[str, str]]:
     """Each way of measuring that was used, with what it measured."""
-    found: dict[str, dict[str, None]] = {}
+    by_protocol: dict[str, dict[str, None]] = {}
     for row in rows:
         for measurement in row.candidate.measurements.values():
             if measurement.protocol:
-                found.setdefault(measurement.protocol, {})[measurement.quantity] = None
-    return [(", ".join(quantities), protocol) for protocol, quantities in found.items()]
+                by_protocol.setdefault(measurement.protocol, {})[measurement.quantity] = None
+    return [(", ".join(quantities), protocol) for protocol, quantities in by_protocol.items()]
 
 
 def _marks(rows: list[Row]) -> list[str]:
     """What is to be known before some figures are believed, each with the rows it is of."""
-    found: dict[str, dict[int, None]] = {}
+    by_mark: dict[str, dict[int, None]] = {}
     for row in rows:
         for measurement in row.candidate.measurements.values():
             for mark in measurement.marks:
-                found.setdefault(mark, {})[row.number] = None
-    return [f"{MARKS.get(mark, mark)} ({_numbered(found[mark])})" for mark in sorted(found)]
+                by_mark.setdefault(mark, {})[row.number] = None
+    return [f"{MARKS.get(mark, mark)} ({_numbered(by_mark[mark])})" for mark in sorted(by_mark)]
 
 
 def _numbered(rows: Collection[int]) -> str:
@@ -172,8 +170,8 @@ def _command(result: Result) -> str:
 
 def _facts(result: Result) -> list[tuple[str, str]]:
     """Seed, versions and digests: what a second run must share with this one."""
-    found = [("seed", str(result.recipe.get("seed", 0)))]
-    found += [(name, version) for name, version in result.versions.items()]
+    rows = [("seed", str(result.recipe.get("seed", 0)))]
+    rows += [(name, version) for name, version in result.versions.items()]
     digests = [("source model, all of its files together", result.source.get("digest"))]
     digests += [
         (f"data: arrays of {split}, {facts.get('n', 0):,} samples", facts.get("digest"))
@@ -184,4 +182,4 @@ def _facts(result: Result) -> list[tuple[str, str]]:
             if candidate.id == target.chosen and candidate.artifact:
                 files = sorted(candidate.artifact.files.items())
                 digests += [(f"{target.target}: {name}", digest) for name, digest in files]
-    return found + [(name, f"sha256:{digest}") for name, digest in digests if digest]
+    return rows + [(name, f"sha256:{digest}") for name, digest in digests if digest]

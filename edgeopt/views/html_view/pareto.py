@@ -142,20 +142,20 @@ def _x_title(name: str) -> str:
 
 def _y_title(name: str) -> str:
     plain = name_of(name.removeprefix("difference."))
-    told = f"{plain}, difference to source" if name.startswith("difference.") else plain
-    return f"{told} (validation)"
+    title = f"{plain}, difference to source" if name.startswith("difference.") else plain
+    return f"{title} (validation)"
 
 
 def _bounds(target: TargetResult, x_name: str, y_name: str) -> list[tuple[str, str, float]]:
     """Constraints that are a line on this plot: text, quantity, bound."""
-    found: dict[tuple[str, str, float], None] = {}
+    lines: dict[tuple[str, str, float], None] = {}
     prefix = {"absolute": "", "difference": "difference.", "ratio": "ratio."}
     for candidate in target.candidates:
         for verdict in candidate.verdicts:
             name = prefix[verdict.basis] + verdict.quantity
             if name in (x_name, y_name):
-                found[verdict.constraint, name, verdict.bound] = None
-    return list(found)
+                lines[verdict.constraint, name, verdict.bound] = None
+    return list(lines)
 
 
 def _axis(title: str, shown: list[Row], kept: list[Row], name: str, bounds: list[float]) -> Axis:
@@ -204,7 +204,7 @@ def _front(points: list[Point]) -> str:
 def _labelled(points: list[Point]) -> list[Point]:
     """Numbers beside their points, each at the first place where it covers nothing."""
     taken = [(p.x, p.y) for p in points]
-    found = []
+    labelled = []
     for point in points:
         places = [
             (point.x + reach * math.cos(turn), point.y + reach * math.sin(turn))
@@ -222,5 +222,5 @@ def _labelled(points: list[Point]) -> list[Point]:
             ),
         )
         taken.append(best)
-        found.append(replace(point, label=(round(best[0], 2), round(best[1], 2))))
-    return found
+        labelled.append(replace(point, label=(round(best[0], 2), round(best[1], 2))))
+    return labelled

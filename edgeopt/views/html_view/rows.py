@@ -20,10 +20,10 @@ from edgeopt.schema.shown import (
     shown,
     source_by_split,
     tested,
-    told,
     whole,
     worst_group,
 )
+from edgeopt.schema.shown import told as figure_text
 
 ORDER = (
     "chosen", "lost", "screened", "reference", "inconclusive", "infeasible", "unmeasured", "failed",
@@ -79,16 +79,16 @@ def tiles(target: TargetResult) -> list[Cell]:
     if candidate is None:
         return []
     measured = candidate.measurements
-    found = [_tile(measured, target.speed)]
+    cells = [_tile(measured, target.speed)]
     splits = by_split(target, target.metric)
     if splits:
         first, *others = splits
-        more = [f"{split.name} {told(split.figure)}" for split in others]
+        more = [f"{split.name} {figure_text(split.figure)}" for split in others]
         name = f"{name_of(target.metric)} ({first.name})"
         source = [f"source {text}" for text in source_by_split(target)]
-        found.append(Cell(name, told(first.figure), (*_compared(first), *more, *source)))
-    found += [_tile(measured, "size"), _memory(target, measured)]
-    return [tile for tile in found if tile.value]
+        cells.append(Cell(name, figure_text(first.figure), (*_compared(first), *more, *source)))
+    cells += [_tile(measured, "size"), _memory(target, measured)]
+    return [tile for tile in cells if tile.value]
 
 
 def _tile(measured: dict[str, Measurement], quantity: str) -> Cell:
@@ -99,13 +99,15 @@ def _tile(measured: dict[str, Measurement], quantity: str) -> Cell:
     timed = (
         f"{value.timed:,} timed inferences in each of {value.n} processes" if value.timed else ""
     )
-    return Cell(name, told(ratio), tuple(filter(None, (*below(ratio), told(value), timed))))
+    return Cell(
+        name, figure_text(ratio), tuple(filter(None, (*below(ratio), figure_text(value), timed)))
+    )
 
 
 def _memory(target: TargetResult, measured: dict[str, Measurement]) -> Cell:
     """Peak memory, and what it is over."""
-    name, found = memory_name(target), measured.get("memory.peak")
-    return Cell(name.capitalize(), told(found), (MEMORY[name],)) if found else Cell("")
+    name, peak = memory_name(target), measured.get("memory.peak")
+    return Cell(name.capitalize(), figure_text(peak), (MEMORY[name],)) if peak else Cell("")
 
 
 def checks(target: TargetResult) -> list[tuple[str, Verdict]]:
@@ -125,35 +127,35 @@ class Groups:
 
 def groups(target: TargetResult) -> list[Groups]:
     """By split, a metric of the one shown for each class and slice; test first."""
-    found = []
+    tables = []
     for split in sorted(target.slices, key=lambda name: name != "test"):
         figures = target.slices[split]
         rows = [
             [
                 Cell("Group", each.group),
                 Cell("Samples", f"{each.n:,}"),
-                Cell("Figure", told(each.figure), below(each.figure)),
-                Cell("To source", told(each.difference), below(each.difference))
+                Cell("Figure", figure_text(each.figure), below(each.figure)),
+                Cell("To source", figure_text(each.difference), below(each.difference))
                 if each.difference
                 else Cell("To source"),
             ]
             for each in figures
         ]
         name = name_of(figures[0].figure.quantity)
-        found.append(Groups(split, name, rows, _standing_out(figures)))
-    return found
+        tables.append(Groups(split, name, rows, _standing_out(figures)))
+    return tables
 
 
 def _standing_out(figures: tuple[SliceFigure, ...]) -> list[tuple[str, str]]:
-    found, worst = [], worst_group(figures)
+    notable, worst = [], worst_group(figures)
     if any(each.difference for each in figures):
         lost = largest_drop(figures)
         drop = "none: no group lost"
         if lost and lost.difference:
             drop = f"{lost.group}: {whole(lost.difference)} to source{among(figures, lost)}"
-        found.append(("Largest drop", drop))
+        notable.append(("Largest drop", drop))
     kind = "class" if worst.column == "class" else "group"
-    return [*found, (f"Worst {kind}", f"{worst.group}: {whole(worst.figure)}{among(figures)}")]
+    return [*notable, (f"Worst {kind}", f"{worst.group}: {whole(worst.figure)}{among(figures)}")]
 
 
 def feeding(target: TargetResult) -> tuple[list[list[Cell]], list[list[Cell]]]:
@@ -201,7 +203,9 @@ def stages(target: TargetResult) -> list[list[Cell]]:
             Cell("Stage", each.stage),
             Cell("Rest of the chain", target.candidate(each.before).label),
             Cell("Form", each.form),
-            Cell("Time with it, x without", told(each.ratio), below(each.ratio), strong=True),
+            Cell(
+                "Time with it, x without", figure_text(each.ratio), below(each.ratio), strong=True
+            ),
             Cell("Effect", each.word),
         ]
         for each in target.stages
@@ -230,12 +234,12 @@ def _extra(target: TargetResult, candidate: CandidateResult) -> list[Cell]:
     sides = [("validation", candidate.measurements)]
     if candidate.id == target.chosen:
         sides.append(("test", {q: m for q, m in tested(target).items() if is_metric(q)}))
-    found = []
+    cells = []
     for split, measured in sides:
         for name in sorted(set(measured) - (columns if split == "validation" else set())):
             mark = f" ({split})" if is_metric(name) else ""
-            found.append(_cell(measured, name, f"{name}{mark}"))
-    return found
+            cells.append(_cell(measured, name, f"{name}{mark}"))
+    return cells
 
 
 def name_of(quantity: str) -> str:
@@ -248,9 +252,13 @@ def name_of(quantity: str) -> str:
 def _cell(
     measured: dict[str, Measurement], quantity: str, name: str = "", strong: bool = False
 ) -> Cell:
-    found = measured.get(quantity)
+    measurement = measured.get(quantity)
     title = name or name_of(quantity)
-    return Cell(title, told(found), below(found), strong) if found else Cell(title)
+    return (
+        Cell(title, figure_text(measurement), below(measurement), strong)
+        if measurement
+        else Cell(title)
+    )
 
 
 def _quality(target: TargetResult, candidate: CandidateResult) -> Cell:
@@ -260,10 +268,10 @@ def _quality(target: TargetResult, candidate: CandidateResult) -> Cell:
     if figure is None:
         return Cell(title)
     split = Split("validation", figure, measured.get(f"difference.{metric}"))
-    return Cell(title, told(figure), _compared(split), strong=True)
+    return Cell(title, figure_text(figure), _compared(split), strong=True)
 
 
 def _compared(split: Split) -> tuple[str, ...]:
     if split.difference is None:
         return below(split.figure)
-    return (f"{told(split.difference)} to source", *below(split.difference))
+    return (f"{figure_text(split.difference)} to source", *below(split.difference))

@@ -32,8 +32,8 @@ class Node:
             return ""
         if self.step.error:
             return self.step.error.get("what", "")
-        told = self.step.check.get("sentence", "")
-        return str(told or (self.step.promise and f"promise: {self.step.promise}"))
+        sentence = self.step.check.get("sentence", "")
+        return str(sentence or (self.step.promise and f"promise: {self.step.promise}"))
 
 
 def forest(rows: list[Row]) -> Node:
