@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-INTERRUPTED = "Interrupted. What was finished is kept: the same command goes on from there."
+INTERRUPTED = "Interrupted. Finished work is kept; run the same command again to continue."
 
 
 def main(args: Sequence[str] | None = None) -> None:

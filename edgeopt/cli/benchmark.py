@@ -24,16 +24,16 @@ COUNTED = ("ratio.instructions", "instructions", "bytes.loaded", "bytes.stored")
 )  # fmt: skip
 @click.option(
     "--data", type=click.Path(path_type=Path),
-    help="An .npz with an array for each model input, named ARRAY or SPLIT.ARRAY; random samples "
-    "otherwise.",
+    help="An .npz with an array for each model input, named ARRAY or SPLIT.ARRAY "
+    "[default: random samples]",
 )  # fmt: skip
 @devices_option
 @click.option(
     "--allow-fallback", is_flag=True,
-    help="Measure also where nodes run elsewhere than on the accelerator asked for.",
+    help="Measure even if nodes do not run on the requested accelerator.",
 )  # fmt: skip
 @json_option("Print the figures as JSON.")
-@click.option("--quiet", is_flag=True, help="No progress.")
+@click.option("--quiet", is_flag=True, help="Show no progress.")
 def command(
     files: tuple[Path, ...],
     targets: tuple[str, ...],
@@ -42,12 +42,12 @@ def command(
     as_json: bool,
     quiet: bool,
 ) -> int:
-    """Race model FILES, each against the first: latency, load time, memory, size; instructions
-    on an emulated device.
+    """Race model FILES, each against the first: latency, load time, memory and size, or
+    instructions on an emulated device.
 
-    Each file races in every runtime of the target that reads it. The first also races
-    itself: what it shows there is the noise of the machine. A runtime that cannot run a file is
-    named below the table. Exits 5 where some targets could not be reached.
+    Each file is raced in every runtime of the target that can read it. The first file is also
+    raced against itself, which shows the noise of the machine. A runtime that cannot run a file
+    is named below the table. Exits 5 if some targets could not be reached.
     """
     with lazy.listeners.listening(*([] if quiet else [lazy.progress.progress()])) as on_event:
         report = lazy.api.benchmark(
@@ -101,7 +101,7 @@ def _show(raced: dict[str, Any], data: str) -> None:
     for row in raced["lost"]:
         error = lazy.errors.from_record(row["error"])
         lazy.layout.show_line(
-            f"note: {row['path']} takes no part in {row['target']}: {error.what}", "yellow"
+            f"note: {row['path']} was not raced in {row['target']}: {error.what}", "yellow"
         )
 
 

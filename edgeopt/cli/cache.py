@@ -19,9 +19,9 @@ def command() -> None:
 
 
 @command.command("ls")
-@json_option("Print it as JSON.")
+@json_option("Print the list as JSON.")
 def ls(as_json: bool) -> int:
-    """List kept outcomes, last used first."""
+    """List the outcomes that are kept, most recently used first."""
     with lazy.store.Store.default() as store:
         listing = store.ls()
     if as_json:
@@ -40,11 +40,13 @@ def ls(as_json: bool) -> int:
 
 
 @command.command("gc")
-@click.option("--max-age", metavar="TIME", help="Drop what was not used for so long: 30d, 12h.")
-@click.option("--max-size", metavar="SIZE", help="Keep the last used up to a size: 2 GB, 500 MB.")
+@click.option("--max-age", metavar="TIME", help="Remove outcomes not used for this long: 30d, 12h.")
+@click.option(
+    "--max-size", metavar="SIZE", help="Keep the most recently used up to this size: 2 GB."
+)
 @json_option("Print what was done as JSON.")
 def gc(max_age: str | None, max_size: str | None, as_json: bool) -> int:
-    """Remove outcomes by age or size, and all that no outcome needs."""
+    """Remove outcomes by age or size, and everything that no outcome needs."""
     age = None if max_age is None else _read(max_age, UNITS, "--max-age")
     size = None if max_size is None else int(_read(max_size, SIZES, "--max-size"))
     with lazy.store.Store.default() as store:
@@ -62,7 +64,7 @@ def gc(max_age: str | None, max_size: str | None, as_json: bool) -> int:
 @command.command("verify")
 @json_option("Print what was found as JSON.")
 def verify(as_json: bool) -> int:
-    """Read every blob again; remove what is corrupt. Exits 1 where something was."""
+    """Read every blob again and remove the corrupt ones. Exits 1 if there were any."""
     with lazy.store.Store.default() as store:
         verified = store.verify()
     if as_json:
@@ -72,7 +74,11 @@ def verify(as_json: bool) -> int:
             lazy.layout.show_line(f"corrupt blob, removed: {digest}")
         for key in verified.broken:
             lazy.layout.show_line(f"broken outcome, removed: {key}")
-        state = "all sound" if verified.ok else "what was broken is removed and will be made again"
+        state = (
+            "all sound"
+            if verified.ok
+            else "what was broken was removed and will be rebuilt when needed"
+        )
         lazy.layout.show_line(f"{verified.blobs} blobs, {verified.outcomes} outcomes: {state}")
     return 0 if verified.ok else 1
 

@@ -111,7 +111,7 @@ def _failed(error: Exception, as_json: bool) -> int:
         text = str(error)
     else:
         what = f"{type(error).__name__}: {error}"
-        hint = "This is a defect of edgeopt; EDGEOPT_DEBUG=1 shows where it happened."
+        hint = "This is a bug in edgeopt. EDGEOPT_DEBUG=1 shows where it happened."
         record, code = {"type": "InternalError", "what": what, "where": "", "hint": hint}, 1
         text = f"{what}\n  {hint}"
     if as_json:

@@ -20,37 +20,42 @@ from edgeopt.report import COMPARISONS, draw, show, view_names
 )  # fmt: skip
 @click.option(
     "--require", multiple=True, metavar="BOUND",
-    help="What B must keep; 'source' means A, e.g. 'latency.p50 <= 1.05x source'.",
+    help="A bound that B must satisfy, e.g. 'latency.p50 <= 1.05x source'; 'source' is A.",
 )  # fmt: skip
 @click.option(
-    "--recipe", type=click.Path(path_type=Path), help="A recipe whose samples both models answer."
+    "--recipe",
+    type=click.Path(path_type=Path),
+    help="A recipe with the samples to run both models on.",
 )
 @click.option(
-    "--split", help="Which of its splits, or of those in --data; validation where there is one."
+    "--split",
+    help="The split to use, of the recipe or of --data  [default: validation, if there is one]",
 )
 @click.option(
     "--data", type=click.Path(path_type=Path),
-    help="An .npz with an array for each input, named ARRAY or SPLIT.ARRAY, in place of a recipe.",
+    help="Instead of a recipe, an .npz with an array for each input, named ARRAY or SPLIT.ARRAY.",
 )  # fmt: skip
 @click.option(
     "--label",
     "labels",
     multiple=True,
     metavar="[OUTPUT=]ARRAY",
-    help="An array of labels in --data, or of one output of several.",
+    help="An array of labels in --data; with several outputs, OUTPUT=ARRAY for each.",
 )
 @click.option("--quick", is_flag=True, help="Short races only: wider intervals.")
-@click.option("--rerace", is_flag=True, help="Race the files that two results chose, now.")
+@click.option(
+    "--rerace", is_flag=True, help="Race the files that the two results chose again, now."
+)
 @click.option(
     "--format", "view", type=click.Choice(view_names(COMPARISONS)),
-    default="terminal", show_default=True, help="How to show it.",
+    default="terminal", show_default=True, help="How to show the comparison.",
 )  # fmt: skip
 @click.option(
     "--out", type=click.Path(dir_okay=False, path_type=Path),
-    help="Write it to a file instead of standard output.",
+    help="Write the comparison to a file instead of standard output.",
 )  # fmt: skip
 @json_option("The same as --format json.")
-@click.option("--quiet", is_flag=True, help="No progress.")
+@click.option("--quiet", is_flag=True, help="Show no progress.")
 def command(
     a: Path, b: Path, targets: tuple[str, ...], require: tuple[str, ...], recipe: Path | None,
     split: str | None, data: Path | None, labels: tuple[str, ...], quick: bool, rerace: bool,
@@ -58,8 +63,10 @@ def command(
 ) -> int:  # fmt: skip
     """Compare B with the baseline A: model files, or results (result.json, or its folder).
 
-    Models race directly and, with samples, answer the same ones: ratios and differences are
-    paired. Metrics of results are paired where the store keeps the answers of both, times never.
+    Models are raced directly and, if there are samples, run on the same ones, so ratios and
+    differences are paired. Metrics of two results are paired if the store still has the outputs
+    of both; times never are.
+
     Exit codes: 0 all required bounds pass (or none was given), 3 one fails, 4 one is inconclusive
     or a target is decided in A alone, 1 error, 2 wrong usage.
     """

@@ -19,7 +19,7 @@ def command() -> None:
 @devices_option
 @json_option("Print it as JSON.")
 def list_(as_json: bool) -> int:
-    """List devices; none is asked anything."""
+    """List the configured devices, without contacting them."""
     devices = lazy.api.devices()
     if as_json:
         print_json(devices)
@@ -29,7 +29,7 @@ def list_(as_json: bool) -> int:
         for each in devices
     ]
     lazy.layout.show_table(["device", "settings"], rows)
-    lazy.layout.show_line("edgeopt devices probe NAME asks one what it is.", "dim")
+    lazy.layout.show_line("edgeopt devices probe NAME shows what a device is.", "dim")
     return 0
 
 
@@ -38,7 +38,7 @@ def list_(as_json: bool) -> int:
 @devices_option
 @json_option("Print it as JSON.")
 def probe(name: str, as_json: bool) -> int:
-    """Ask the agent on the device NAME (such as ssh:jetson) what it is."""
+    """Show what the device NAME (e.g. ssh:jetson) reports about itself."""
     facts = lazy.api.probe(name)
     if as_json:
         print_json(facts)
@@ -52,7 +52,7 @@ def probe(name: str, as_json: bool) -> int:
 @devices_option
 @json_option("Print it as JSON.")
 def check(name: str, as_json: bool) -> int:
-    """Check that the device NAME does all that a device must. Exits 1 where it does not."""
+    """Check that the device NAME does everything a device must. Exits 1 if it does not."""
     checks = lazy.api.check(name)
     if as_json:
         print_json(checks)
@@ -65,10 +65,10 @@ def check(name: str, as_json: bool) -> int:
 
 @command.command("setup")
 @click.argument("kind", type=click.Choice(["emulated"]))
-@click.option("--yes", is_flag=True, help="Install QEMU with apt where it is missing, as root.")
+@click.option("--yes", is_flag=True, help="Install QEMU with apt, as root, if it is missing.")
 @json_option("Print what was done as JSON.")
 def setup(kind: str, yes: bool, as_json: bool) -> int:
-    """Make emulated ARM cores ready, or verify and repair them (Debian, Ubuntu; 330 MB)."""
+    """Set up emulated ARM cores, or verify and repair them (Debian, Ubuntu; 330 MB)."""
     done = lazy.building.setup(yes=yes, tell=lambda text: click.echo(text, err=True))
     if as_json:
         print_json(done)
@@ -91,8 +91,8 @@ def _show(facts: dict[str, Any]) -> None:
                         f"{lazy.measurement.figure(machine['memory_bytes'], 'bytes')}"),
             ("ISA", f"{machine['isa']} ({' '.join(machine['features'])})"),
             ("system", f"{machine['system']} {machine['kernel']}"),
-            ("governor", machine["governor"] or "not told"),
-            *((name, "not told" if value is None else f"{value:.0f} {unit}")
+            ("governor", machine["governor"] or "not reported"),
+            *((name, "not reported" if value is None else f"{value:.0f} {unit}")
               for name, (value, unit) in now.items()),
             ("Python", f"{facts['python']} ({facts['executable']})"),
         ]

@@ -19,7 +19,7 @@ TELLING = ("sse4_1", "avx2", "avx512f", "avx_vnni", "avx512_vnni", "amx_int8", "
 def command(as_json: bool) -> int:
     """Show libraries, extras, CPU features, targets and accelerators, disk and store.
 
-    Exits 1 where no target can be reached or a library is missing.
+    Exits 1 if no target can be reached or a library is missing.
     """
     diagnosis = lazy.api.doctor()
     if as_json:
@@ -55,7 +55,7 @@ def _show(diagnosis: dict[str, Any]) -> None:
          "\n".join(f"{kind}: {device}" for kind, device in t["accelerators"].items()))
         for name, t in diagnosis["targets"].items()
     ]  # fmt: skip
-    lazy.layout.show_table(["target", "reachable", "runtime, or why not", "accelerators"], rows)
+    lazy.layout.show_table(["target", "reachable", "runtime, or the reason", "accelerators"], rows)
     lazy.layout.show_line()
     extras = [
         (name, "yes" if e["installed"] else "no", e["adds"],

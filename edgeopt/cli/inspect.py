@@ -36,9 +36,9 @@ def _show(inspection: Inspection, path: str) -> None:
         ("parameters", f"{inspection.parameters:,}"),
         (
             "MACs",
-            f"{inspection.macs:,} a sample"
+            f"{inspection.macs:,} per sample"
             if inspection.macs is not None
-            else "shapes do not tell",
+            else "unknown: shapes are missing",
         ),
     ]
     if inspection.opset:

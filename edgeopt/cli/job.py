@@ -14,7 +14,7 @@ from edgeopt.cli.commands import json_option, print_json
 
 @click.group("job")
 def command() -> None:
-    """Export a measurement as one file, and take its result back."""
+    """Export a measurement as one file, and import its result."""
 
 
 @command.command("export")
@@ -24,12 +24,12 @@ def command() -> None:
 )
 @click.option(
     "--data", type=click.Path(path_type=Path),
-    help="An .npz with an array for each model input, named ARRAY or SPLIT.ARRAY; random samples "
-    "otherwise.",
+    help="An .npz with an array for each model input, named ARRAY or SPLIT.ARRAY "
+    "[default: random samples]",
 )  # fmt: skip
 @click.option(
     "--processes", type=click.IntRange(3, 15), default=7, show_default=True,
-    help="Fresh processes of each race.",
+    help="Number of fresh processes for each race.",
 )  # fmt: skip
 @click.option(
     "--out", type=click.Path(dir_okay=False, path_type=Path),
@@ -40,12 +40,13 @@ def export(
 ) -> int:
     """Write a zip app that scores model FILES and races each against the first.
 
-    FILES may be one result (its folder, or result.json): its reference and its chosen model.
-    On the board, with Python 3.8, numpy and the runtime: python3 job.pyz > result.json
+    FILES may also be one result (its folder, or result.json); its reference and its chosen model
+    are then measured. Run the app on the board, which needs Python 3.8, numpy and the runtime:
+    python3 job.pyz > result.json
     """
     if out is None and sys.stdout.isatty():
         raise lazy.errors.UsageError(
-            "a zip app is nothing for a terminal", hint="... > job.pyz, or --out FILE"
+            "a zip app cannot be written to a terminal", hint="use > job.pyz, or --out FILE"
         )
     app = lazy.api.export_job(*files, target=target, data=data, processes=processes)
     if out is None:
@@ -63,7 +64,7 @@ def export(
 @click.argument("result", type=click.Path(path_type=Path))
 @json_option("Print the figures as JSON.")
 def import_(result: Path, as_json: bool) -> int:
-    """Check what a board's RESULT says and show its figures, as 'benchmark' does."""
+    """Check the RESULT from a board and show its figures, as 'benchmark' does."""
     report = lazy.api.import_job(result)
     if as_json:
         print_json(report)

@@ -24,15 +24,15 @@ OUT = "edgeopt-out"
 )
 @click.option("--target", "targets", multiple=True, help="Where to run, instead of the recipe's.")
 @click.option(
-    "--constraint", "constraints", multiple=True, help="A bound to keep, instead of the recipe's."
+    "--constraint", "constraints", multiple=True, help="A constraint, instead of the recipe's."
 )
-@click.option("--objective", help="The quantity to make best, instead of the recipe's.")
+@click.option("--objective", help="The quantity to optimize, instead of the recipe's.")
 @click.option(
     "--speedup",
     metavar="4x",
-    help="Prune to the widest network that is measured to be so much faster, and distill it.",
+    help="Prune to the widest network that measures this much faster, and distill it.",
 )
-@click.option("--time", "time_limit", metavar="'30 min'", help="Wall time for all of it.")
+@click.option("--time", "time_limit", metavar="'30 min'", help="Time limit for the whole run.")
 @click.option(
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
@@ -40,15 +40,15 @@ OUT = "edgeopt-out"
 )
 @click.option(
     "--allow-fallback", is_flag=True,
-    help="Measure also where nodes run elsewhere than on the accelerator asked for.",
+    help="Measure even if nodes do not run on the requested accelerator.",
 )  # fmt: skip
 @click.option("--no-bench", is_flag=True, help="Build and check only; measure nothing.")
 @click.option(
-    "--quick", is_flag=True, help="Short races only, to try a recipe out: no times to quote."
+    "--quick", is_flag=True, help="Short races only, to try a recipe: do not quote these times."
 )
 @devices_option
 @json_option("Print the result document.")
-@click.option("--quiet", is_flag=True, help="No progress.")
+@click.option("--quiet", is_flag=True, help="Show no progress.")
 @click.option("--log", type=click.Path(path_type=Path), help="Append all events as JSON lines.")
 def command(
     model: Path,
@@ -66,13 +66,14 @@ def command(
     quiet: bool,
     log: Path | None,
 ) -> int:
-    """Make and choose the best artifact for each target.
+    """Build candidates and choose the best artifact for each target.
 
-    RECIPE is a YAML file. A MODEL (.onnx) alone is simplified and, with --data, quantized; it
-    must keep one point of accuracy, or 9 dB of SQNR to the source where there are no labels.
+    RECIPE is a YAML file. A MODEL (.onnx) without a recipe is simplified and, with --data,
+    quantized. It may lose at most one point of accuracy; without labels, its SQNR to the source
+    must be at least 9 dB.
 
     Exit codes: 0 chosen, 1 error, 2 wrong usage or recipe, 3 constraints unmet or refused on
-    the test split, 4 inconclusive, 5 some targets unreachable or failed and the rest decided,
+    the test split, 4 inconclusive, 5 some targets unreachable or failed and the others decided,
     130 interrupted.
     """
     given: dict[str, Any] = {

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 @click.command("passes")
 @click.argument("name", required=False)
-@json_option("Print them as JSON.")
+@json_option("Print the passes as JSON.")
 def command(name: str | None, as_json: bool) -> int:
-    """List all passes, or show the fields of the pass NAME."""
+    """List all passes, or show what the pass NAME does and its fields."""
     kinds = list(lazy.step.passes_named(name).values() if name else lazy.step.registry().values())
     kinds.sort(key=lambda kind: (kind.name, kind.takes))
     if as_json:

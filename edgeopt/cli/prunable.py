@@ -14,10 +14,10 @@ from edgeopt.cli.commands import json_option, print_json
 @click.argument("recipe", metavar="RECIPE", type=click.Path(path_type=Path))
 @json_option("Print the layers as JSON.")
 def command(recipe: Path, as_json: bool) -> int:
-    """List the layers of a RECIPE's network that prune-structured can narrow, and why it leaves
-    the others alone. Every group of layers is tried on real samples; nothing is changed."""
-    with lazy.listeners.listening(*([] if as_json else [lazy.progress.progress()])) as on_event:
-        layers = lazy.api.prunable(recipe, on_event=on_event)
+    """List which layers of a RECIPE's network prune-structured can narrow, and why it leaves the
+    others unchanged. Every group of layers is tried on real samples; nothing is modified."""
+    with lazy.listeners.listening(*([] if as_json else [lazy.progress.progress()])) as tell:
+        layers = lazy.api.prunable(recipe, on_event=tell)
     if as_json:
         print_json({"layers": layers})
         return 0
@@ -32,7 +32,7 @@ def command(recipe: Path, as_json: bool) -> int:
         for each in layers
     ]
     lazy.layout.show_table(
-        ["layer", "kind", "can lose some of", "goes with", "left alone because"], rows
+        ["layer", "kind", "can lose", "pruned together with", "left unchanged because"], rows
     )
     free = sum(not each["reason"] for each in layers)
     lazy.layout.show_line(f"{free} of {len(layers)} layers can be pruned")

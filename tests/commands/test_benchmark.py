@@ -37,7 +37,7 @@ def test_a_runtime_that_cannot_run_a_file_costs_no_other_row(
     assert lost["target"] == "local/openvino" and "Det" in lost["error"]["what"]
     show(found)
     shown = " ".join(capsys.readouterr().out.split())
-    assert "determinant.onnx takes no part in local/openvino" in shown
+    assert "determinant.onnx was not raced in local/openvino" in shown
 
 
 def test_a_runtime_that_was_asked_for_by_name_must_run_it(
