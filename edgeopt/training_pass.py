@@ -23,55 +23,64 @@ class TrainingSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
 
-    epochs: int = Field(8, ge=1, description="how often each training sample is seen")
-    steps: int | None = Field(None, ge=1, description="train so many steps, whatever the epochs")
-    batch: int = Field(128, ge=1, description="samples a step")
+    epochs: int = Field(8, ge=1, description="number of passes over the training samples")
+    steps: int | None = Field(None, ge=1, description="number of training steps; replaces epochs")
+    batch: int = Field(128, ge=1, description="samples per step")
     optimizer: str = Field(
-        "sgd", description="sgd, adam, adamw, or any other of torch.optim by name, such as RAdam"
+        "sgd",
+        description="sgd, adam, adamw, or the name of any other in torch.optim, such as RAdam",
     )
     lr: float = Field(0.1, gt=0, description="the highest learning rate")
-    momentum: float = Field(0.9, ge=0, lt=1, description="of optimizers that have one (sgd)")
-    weight_decay: float = Field(5e-4, ge=0, description="of all parameters")
+    momentum: float = Field(0.9, ge=0, lt=1, description="for optimizers that have it (sgd)")
+    weight_decay: float = Field(5e-4, ge=0, description="applied to all parameters")
     schedule: Literal["constant", "cosine", "one-cycle", "step"] = Field(
         "one-cycle",
-        description="the rate over the steps; one-cycle: up over the first fifth, then a cosine "
-        "to zero",
+        description="learning rate over the steps; one-cycle: rises over the first fifth, then "
+        "falls to zero as a cosine",
     )
     warmup: float | None = Field(
-        None, ge=0, lt=1, description="share of the steps that the rate rises over, from zero"
+        None, ge=0, lt=1, description="fraction of the steps over which the rate rises from zero"
     )
     decay_at: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = Field(
         (0.5, 0.75),
         strict=False,
-        description="of schedule 'step': shares of the steps after which lr falls",
+        description="for schedule 'step': fractions of the steps after which lr is reduced",
     )
-    decay: float = Field(0.1, gt=0, le=1, description="of schedule 'step': factor of each fall")
-    clip: float | None = Field(None, gt=0, description="most L2 norm of all gradients together")
+    decay: float = Field(
+        0.1, gt=0, le=1, description="for schedule 'step': factor of each reduction"
+    )
+    clip: float | None = Field(
+        None, gt=0, description="clip gradients to this L2 norm, over all of them together"
+    )
     ema: float = Field(
         0.998,
         ge=0,
         lt=1,
-        description="keep a moving average of weights and buffers with this decay; 0: the last "
-        "weights",
+        description="keep a moving average of weights and buffers with this decay; 0: use the "
+        "last weights",
     )
-    label_smoothing: float = Field(0.0, ge=0, lt=1, description="of the loss on labels")
-    shift: int = Field(0, ge=0, description="move images by up to so many pixels")
+    label_smoothing: float = Field(0.0, ge=0, lt=1, description="for the loss on labels")
+    shift: int = Field(0, ge=0, description="shift images by up to this many pixels")
     mirror: bool = Field(False, description="mirror every second image, left to right")
-    erase: int = Field(0, ge=0, description="side of a patch that is blanked in each image")
+    erase: int = Field(
+        0, ge=0, description="side in pixels of a patch that is blanked in each image"
+    )
     precision: Literal["float32", "bfloat16", "float16", "auto"] = Field(
         "float32",
-        description="of the forward pass (autocast); weights stay float32; auto: bfloat16 where "
-        "the CPU or GPU computes in it, else float32",
+        description="precision of the forward pass (autocast); weights stay float32; auto: "
+        "bfloat16 if the CPU or GPU computes in it, else float32",
     )
     patience: int | None = Field(
         None,
         ge=1,
-        description="stop after so many epochs that are no better on validation, and keep the "
-        "best one; left out: train to the end and keep that",
+        description="stop after this many epochs without improvement on validation, and keep the "
+        "best epoch; by default train to the end and keep the last",
     )
     checkpoint_every: int = Field(200, ge=1, description="steps between checkpoints")
     device: Literal["cpu", "cuda"] = Field("cpu", description="where to train")
-    threads: int = Field(1, ge=1, description="CPU threads; another number gives other bits")
+    threads: int = Field(
+        1, ge=1, description="CPU threads; a different number gives different bits"
+    )
 
     @property
     def augmented(self) -> bool:

@@ -11,10 +11,10 @@ from edgeopt.training_pass import TrainingPass
 
 
 class Distill(TrainingPass):
-    """Train a student on what a teacher answers: the source, unless told otherwise.
+    """Train a student on the outputs of a teacher, by default the source.
 
-    The student is the network so far (a pruned one, say), or one that a factory builds. The
-    teacher's answers are computed once where samples are not augmented.
+    The student is the network so far (for example a pruned one), or one that a factory builds.
+    The teacher's outputs are computed only once if samples are not augmented.
     """
 
     name: ClassVar[str] = "distill"
@@ -24,35 +24,40 @@ class Distill(TrainingPass):
     student: str | None = Field(
         None,
         pattern=r"\.py:[A-Za-z_]\w*$",
-        description="FILE.py:CALLABLE that builds the student; left out: the network so far",
+        description="FILE.py:CALLABLE that builds the student; default: the network so far",
     )
     teacher: Literal["source", "parent"] = Field(
-        "source", description="who teaches; parent: the network so far (self-distillation)"
+        "source", description="the source, or the network so far (parent: self-distillation)"
     )
     method: Literal["logits", "features", "attention"] = Field(
         "logits",
-        description="beside outputs: features of layers (through learned projections where widths "
-        "differ), or maps of where layers look",
+        description="what is compared: outputs alone (logits), or also features of layers (through "
+        "learned projections if widths differ), or also attention maps of layers",
     )
-    temperature: float = Field(4.0, gt=0, description="softens scores of classes")
+    temperature: float = Field(4.0, gt=0, description="divides class scores, to soften them")
     soft: float = Field(
-        0.9, ge=0, le=1, description="share of the teacher's outputs in the loss, against labels"
+        0.9,
+        ge=0,
+        le=1,
+        description="weight of the teacher's outputs in the loss; the rest is on labels",
     )
     outputs: Literal["auto", "classes", "values", "embedding"] = Field(
         "auto",
         description="how outputs are compared: divergence of softened scores, mean square error, "
-        "or cosine; auto: classes where labels are, else values",
+        "or cosine; auto: classes if the labels are classes, else values",
     )
-    weight: float = Field(1.0, gt=0, description="of features or attention, beside outputs")
+    weight: float = Field(
+        1.0, gt=0, description="weight of features or attention in the loss, relative to outputs"
+    )
     layers: dict[str, str] = Field(
         {},
-        description="student's layer: teacher's layer; left out: those of equal names, the last "
-        "of each resolution",
+        description="map of student's layer to teacher's layer; default: layers of equal names, "
+        "the last of each resolution",
     )
     training_step: str | None = Field(
         None,
         pattern=r"\.py:[A-Za-z_]\w*$",
-        description="FILE.py:FUNCTION of (student, teacher, inputs, labels): the loss of a step",
+        description="FILE.py:FUNCTION of (student, teacher, inputs, labels) that gives the loss",
     )
 
     @model_validator(mode="after")

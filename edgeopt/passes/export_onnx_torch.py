@@ -13,7 +13,7 @@ from edgeopt.step import Pass, Promise, close
 
 
 class ExportOnnx(Pass):
-    """Export the module to ONNX, its batch free, stripped of traces of where it was made.
+    """Export the module to ONNX with a free batch, without stack traces and paths.
 
     A module that was trained with quantization becomes INT8 with the ranges it was trained with.
     """
@@ -30,7 +30,7 @@ class ExportOnnx(Pass):
         18,
         ge=18,
         le=23,
-        description="version of ONNX's operators; 18 is read by ONNX Runtime 1.14 and later",
+        description="version of the ONNX operators; ONNX Runtime 1.14 and later reads 18",
     )
 
     def requires(self, d: Description) -> None:

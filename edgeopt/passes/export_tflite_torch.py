@@ -18,7 +18,7 @@ NARROWED = {"int64": "int32", "float64": "float32", "uint64": "uint32"}  # by th
 class ExportTflite(Pass):
     """Export the module to TFLite with a fixed batch; image inputs become NHWC.
 
-    64-bit inputs and outputs become 32-bit ones. A module that was trained with quantization
+    64-bit inputs and outputs become 32-bit. A module that was trained with quantization
     becomes INT8 with the ranges it was trained with.
     """
 
@@ -35,7 +35,9 @@ class ExportTflite(Pass):
     )
     promise: ClassVar[Promise] = close(rtol=1e-3, atol=1e-5)
 
-    batch: int = Field(1, ge=1, le=4096, description="samples an inference; TFLite fixes it")
+    batch: int = Field(
+        1, ge=1, le=4096, description="samples per inference; fixed in a TFLite file"
+    )
 
     def requires(self, d: Description) -> None:
         """Float32 modules whose inputs have a free batch and fixed sizes otherwise."""

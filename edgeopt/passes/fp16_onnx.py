@@ -12,8 +12,8 @@ from edgeopt.step import APPROXIMATE, Pass, Promise
 class Fp16(Pass):
     """Convert weights and operators to float16; inputs and outputs stay float32.
 
-    Half the size. ONNX Runtime computes in float32 between casts where the CPU has no
-    float16 kernels, so it is no faster there.
+    The file is half as large. If the CPU has no float16 kernels, ONNX Runtime computes in
+    float32 between casts, so inference is no faster.
     """
 
     name: ClassVar[str] = "fp16"

@@ -12,8 +12,8 @@ from edgeopt.step import APPROXIMATE, Pass, Promise
 class Fp16(Pass):
     """Convert weights to float16; operators, inputs and outputs stay float32.
 
-    Half the size. On CPUs without float16 arithmetic the weights are widened once, at load
-    time, so that inference is as fast as with float32.
+    The file is half as large. On CPUs without float16 arithmetic, the weights are widened once,
+    at load time, so inference is as fast as with float32.
     """
 
     name: ClassVar[str] = "fp16"

@@ -10,24 +10,24 @@ from edgeopt.training_pass import TrainingPass
 
 
 class PruneGradual(TrainingPass):
-    """Train on labels while ever more weights become zeros, the smallest of each step.
+    """Train on labels while more and more of the smallest weights are set to zero.
 
-    Zhu and Gupta's schedule (arXiv:1710.01878): fast at first, slowly towards the end. Zeros
-    make files smaller once packed; dense kernels multiply them as they do other numbers.
+    Follows Zhu and Gupta's schedule (arXiv:1710.01878): fast at first, slow towards the end.
+    Zeros make files smaller once compressed; dense kernels multiply them like other numbers.
     """
 
     name: ClassVar[str] = "prune-gradual"
     body: ClassVar[str] = "edgeopt.bodies.prune_gradual_torch"
 
     sparsity: Annotated[float, Field(gt=0, lt=1)] = Field(
-        ..., description="fraction of the weights of convolutions and linear layers that goes"
+        ..., description="fraction of the weights of convolutions and linear layers to zero"
     )
     scope: Literal["global", "layer"] = Field(
-        "global", description="where the smallest are looked for: in all layers together, or each"
+        "global", description="take the smallest weights of all layers together, or of each layer"
     )
-    keep: tuple[str, ...] = Field((), description="layers that stay whole, by their paths")
+    keep: tuple[str, ...] = Field((), description="paths of layers that are not pruned")
     until: float = Field(
-        0.7, gt=0, le=1, description="share of the steps over which the zeros become more"
+        0.7, gt=0, le=1, description="fraction of the steps over which zeros are added"
     )
 
     @model_validator(mode="after")

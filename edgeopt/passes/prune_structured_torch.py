@@ -19,10 +19,11 @@ Fraction = Annotated[float, Field(gt=0, lt=1)]
 class PruneStructured(ModulePass):
     """Remove whole channels and attention heads, so that the network computes less.
 
-    One goal: `macs` or `parameters`, the fraction to keep, or `ratio`, the fraction that each
-    layer loses. Or one that is measured: `speedup: 4x` takes the widest network that is so much
-    faster on the target, `macs: smallest` the smallest that, trained by the steps that follow,
-    keeps the constraints. Accuracy falls; train the result, or distill it.
+    Give one goal. `macs` or `parameters` is the fraction to keep; `ratio` is the fraction that
+    each layer loses. Two goals are measured: `speedup: 4x` takes the widest network that is this
+    much faster on the target; `macs: smallest` takes the smallest network that satisfies the
+    constraints after it was trained by the following steps. Accuracy falls, so train or distill
+    the result.
     """
 
     name: ClassVar[str] = "prune-structured"
@@ -33,35 +34,35 @@ class PruneStructured(ModulePass):
 
     macs: Fraction | Literal["smallest"] | None = Field(
         None,
-        description="multiply-accumulates to keep, as a fraction; smallest: as few as keep the "
-        "constraints, by bisection",
+        description="fraction of the multiply-accumulates to keep; smallest: as few as satisfy the "
+        "constraints, found by bisection",
     )
     speedup: str | None = Field(
         None,
         pattern=r"^[0-9]+(\.[0-9]+)?x$",
-        description="how much faster than the reference, such as '4x', by measuring on the target",
+        description="how much faster than the reference, such as '4x', measured on the target",
     )
-    parameters: Fraction | None = Field(None, description="parameters to keep, as a fraction")
+    parameters: Fraction | None = Field(None, description="fraction of the parameters to keep")
     ratio: Fraction | dict[str, Fraction] | None = Field(
-        None, description="fraction of its units that each layer loses, or {layer: fraction}"
+        None, description="fraction of its units that each layer loses; or {layer: fraction}"
     )
     importance: Literal["group_l2", "l1", "l2", "bn_scale", "taylor", "fpgm", "random"] = Field(
         "group_l2",
-        description="what a unit is worth; taylor takes gradients on calibration samples",
+        description="how a unit's importance is computed; taylor: by gradients on calibration data",
     )
     spread: Literal["uniform", "global"] = Field(
         "uniform",
-        description="how macs and parameters are shared out: the same part of each layer, or "
-        "the least important units wherever they are",
+        description="what to remove for macs and parameters: the same fraction of each layer, or "
+        "the least important units of all layers",
     )
     round_to: int = Field(
-        8, ge=1, description="a layer keeps a multiple of so many channels; one of no more, all"
+        8, ge=1, description="keep a multiple of this many channels; smaller layers keep all"
     )
     keep: tuple[str, ...] = Field(
-        (), strict=False, description="layers that stay whole, by their paths"
+        (), strict=False, description="paths of layers that are not pruned"
     )
     samples: int = Field(
-        64, ge=1, description="calibration samples that results are checked on, from the first on"
+        64, ge=1, description="number of calibration samples that the result is checked on"
     )
 
     @model_validator(mode="after")

@@ -10,10 +10,10 @@ from edgeopt.module_pass import ModulePass
 
 
 class PruneUnstructured(ModulePass):
-    """Set the smallest weights to zero, at once. Shapes stay, so files are smaller only packed.
+    """Set the smallest weights to zero, all at once. Only compressed files become smaller.
 
-    Dense kernels, and all of edgeopt's runtimes have such on CPUs, multiply zeros as they do
-    other numbers: expect a smaller download, not a faster network, unless it is measured.
+    Shapes do not change. On CPUs, all runtimes of edgeopt have dense kernels, which multiply zeros
+    like other numbers. Expect a smaller download, but no faster network unless it is measured.
     """
 
     name: ClassVar[str] = "prune-unstructured"
@@ -21,15 +21,16 @@ class PruneUnstructured(ModulePass):
     uses: ClassVar[tuple[str, ...]] = ("torch", "safetensors")
 
     sparsity: Annotated[float, Field(gt=0, lt=1)] | None = Field(
-        None, description="fraction of the weights of convolutions and linear layers that goes"
+        None, description="fraction of the weights of convolutions and linear layers to zero"
     )
     pattern: Literal["2:4"] | None = Field(
-        None, description="in place of a sparsity: two of each four neighbours along the inputs"
+        None,
+        description="instead of a sparsity: zero two of every four neighbours along the inputs",
     )
     scope: Literal["global", "layer"] = Field(
-        "global", description="where the smallest are looked for: in all layers together, or each"
+        "global", description="take the smallest weights of all layers together, or of each layer"
     )
-    keep: tuple[str, ...] = Field((), description="layers that stay whole, by their paths")
+    keep: tuple[str, ...] = Field((), description="paths of layers that are not pruned")
 
     @model_validator(mode="after")
     def _one_goal(self) -> Self:

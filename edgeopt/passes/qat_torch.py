@@ -14,10 +14,10 @@ from edgeopt.training_pass import TrainingPass
 
 
 class Qat(TrainingPass):
-    """Train on with weights and activations quantized as the runtime that follows does it.
+    """Continue training with weights and activations quantized as the target's runtime does.
 
-    Exports then write INT8 with the trained ranges. Batch norms are folded; dropout is off. The
-    source teaches beside the labels.
+    Exports then write INT8 with the trained ranges. Batch norms are folded and dropout is off. The
+    loss combines the labels with the outputs of the source.
     """
 
     name: ClassVar[str] = "qat"
@@ -25,50 +25,55 @@ class Qat(TrainingPass):
     version: ClassVar[int] = 2
     teaches: ClassVar[bool] = True
 
-    epochs: int = Field(3, ge=1, description="how often each training sample is seen")
+    epochs: int = Field(3, ge=1, description="number of passes over the training samples")
     lr: float = Field(0.01, gt=0, description="the highest learning rate")
     clip: float | None = Field(
         1.0,
         gt=0,
-        description="most L2 norm of all gradients together: weights folded with batch norms give "
-        "large ones now and then",
+        description="clip gradients to this L2 norm, over all of them together: weights folded "
+        "with batch norms sometimes cause large gradients",
     )
-    weight_decay: float = Field(1e-4, ge=0, description="of all parameters")
+    weight_decay: float = Field(1e-4, ge=0, description="applied to all parameters")
     schedule: Literal["constant", "cosine", "one-cycle", "step"] = Field(
-        "cosine", description="the rate over the steps"
+        "cosine", description="learning rate over the steps"
     )
     ema: float = Field(
         0.0, ge=0, lt=1, description="keep a moving average of weights and ranges with this decay"
     )
     scheme: Literal["auto", "u8s8", "u8s8-reduced", "s8s8", "int8"] = Field(
         "auto",
-        description="types of activations and weights in ONNX Runtime, or int8: LiteRT's; auto: "
+        description="types of activations and weights in ONNX Runtime, or int8 for LiteRT; auto: "
         "what suits the target",
     )
     soft: float = Field(
-        0.9, ge=0, le=1, description="share of the source's outputs in the loss, against labels"
+        0.9,
+        ge=0,
+        le=1,
+        description="weight of the source's outputs in the loss; the rest is on labels",
     )
-    temperature: float = Field(4.0, gt=0, description="softens scores of classes")
+    temperature: float = Field(4.0, gt=0, description="divides class scores, to soften them")
     ranges: Literal["moving-average", "learned"] = Field(
         "moving-average",
-        description="of activations and weights; learned: scales are trained too (LSQ)",
+        description="how ranges are found; learned: scales are trained too (LSQ)",
     )
     momentum_ranges: float = Field(
-        0.01, gt=0, le=1, description="share of a batch's extremes in a moving range"
+        0.01, gt=0, le=1, description="weight of each batch's extremes in the moving average"
     )
     observe: int = Field(
-        512, ge=1, description="training samples, from the first on, that show first ranges"
+        512,
+        ge=1,
+        description="number of training samples for the initial ranges, from the first on",
     )
     freeze_norms: float = Field(
-        0.5, ge=0, le=1, description="share of the steps after which batch norms keep still"
+        0.5, ge=0, le=1, description="fraction of the steps after which batch norms are frozen"
     )
     freeze_ranges: float = Field(
-        0.8, ge=0, le=1, description="share of the steps after which ranges keep still"
+        0.8, ge=0, le=1, description="fraction of the steps after which ranges are frozen"
     )
     float_stem: bool = Field(
         True,
-        description="for ONNX Runtime, leave first convolutions with sums of fewer than 32 "
-        "products in float32, as quantize-int8 does",
+        description="for ONNX Runtime, keep first convolutions with sums of fewer than 32 products "
+        "in float32, as quantize-int8 does",
     )
 
     def variants(self, d: Description, t: TargetFacts) -> tuple[Self, ...]:

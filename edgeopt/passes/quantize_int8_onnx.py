@@ -33,15 +33,16 @@ class QuantizeInt8(Pass):
     promise: ClassVar[Promise] = APPROXIMATE
 
     scheme: Literal["auto", "u8s8", "u8s8-reduced", "u8s8-safe", "s8s8"] = Field(
-        "auto", description="types of activations and weights; auto: what suits the target's ISA"
+        "auto",
+        description="types of activations and weights; auto: those that suit the target's CPU",
     )
-    per_channel: bool = Field(True, description="a scale for each output channel of a weight")
+    per_channel: bool = Field(True, description="use one scale for each output channel of a weight")
     calibration: Literal["minmax"] = Field("minmax", description="how ranges are found")
-    samples: int = Field(512, ge=1, description="calibration samples used, from the first on")
+    samples: int = Field(512, ge=1, description="number of calibration samples, from the first on")
     float_stem: bool = Field(
         True,
-        description=f"leave first convolutions with sums of fewer than {SHORT_SUM} products "
-        "(3x3 over gray or colour images) in float32: faster, and closer to the source",
+        description=f"keep first convolutions with sums of fewer than {SHORT_SUM} products "
+        "(3x3 over grey or colour images) in float32: faster, and closer to the source",
     )
 
     def variants(self, d: Description, t: TargetFacts) -> tuple[Self, ...]:

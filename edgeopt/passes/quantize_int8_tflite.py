@@ -14,11 +14,12 @@ from edgeopt.step import APPROXIMATE, Pass, Promise
 
 
 class QuantizeInt8(Pass):
-    """Quantize weights to 8 bits after training, and activations as the scheme says.
+    """Quantize weights to 8 bits after training, and activations according to the scheme.
 
-    ``static``: activations too, by ranges found in calibration (min-max). ``static-int8-io``:
-    inputs and outputs as well. ``dynamic``: by each inference's own ranges, while it runs.
-    ``weight-only``: not at all; weights are dequantized and all arithmetic is float32.
+    ``static`` quantizes activations with ranges found in calibration (min-max);
+    ``static-int8-io`` also quantizes inputs and outputs. ``dynamic`` quantizes activations with
+    the ranges of each inference, while it runs. ``weight-only`` does not quantize activations:
+    weights are dequantized and all arithmetic is float32.
     """
 
     name: ClassVar[str] = "quantize-int8"
@@ -33,10 +34,10 @@ class QuantizeInt8(Pass):
     promise: ClassVar[Promise] = APPROXIMATE
 
     scheme: Literal["auto", "static", "static-int8-io", "dynamic", "weight-only"] = Field(
-        "auto", description=f"what is quantized when; auto: {' and '.join(LITERT)}"
+        "auto", description=f"what is quantized and when; auto: {' and '.join(LITERT)}"
     )
-    per_channel: bool = Field(True, description="a scale for each output channel of a weight")
-    samples: int = Field(512, ge=1, description="calibration samples used, from the first on")
+    per_channel: bool = Field(True, description="use one scale for each output channel of a weight")
+    samples: int = Field(512, ge=1, description="number of calibration samples, from the first on")
 
     def variants(self, d: Description, t: TargetFacts) -> tuple[Self, ...]:
         """``auto`` becomes one pass for each scheme worth trying."""

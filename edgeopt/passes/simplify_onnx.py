@@ -10,7 +10,7 @@ from edgeopt.step import Pass, Promise, close
 
 
 class SimplifyOnnx(Pass):
-    """Simplify the graph: constants folded, batch norms fused, dead nodes gone, shapes inferred.
+    """Simplify the graph: fold constants, fuse batch norms, remove dead nodes, infer shapes.
 
     A mean over height and width becomes GlobalAveragePool, which has an integer kernel.
     """
