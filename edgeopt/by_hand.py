@@ -202,7 +202,7 @@ def _input_names(module: Any) -> list[str]:
     if not names:
         raise PassError(
             f"{type(module).__name__}.forward() names no input",
-            hint="Give its inputs names; *args and **kwargs tell nothing of what it takes.",
+            hint="Give its inputs names; *args and **kwargs do not tell what it takes.",
         )
     return names
 
@@ -238,7 +238,7 @@ def _arrays(data: Any, names: list[str]) -> tuple[dict[str, Any], Any]:
 
 def _batches(data: Any) -> Iterable[Any]:
     if not isinstance(data, Iterable) or isinstance(data, str | bytes):
-        raise DataError(f"a {type(data).__name__} is no data", hint="Give arrays or batches.")
+        raise DataError(f"a {type(data).__name__} is not data", hint="Give arrays or batches.")
     return data
 
 

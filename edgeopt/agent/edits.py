@@ -14,7 +14,7 @@ import torch
 from .errors import AgentError, one_line
 from .narrow_attention import NarrowAttention
 
-NEWER = "It may be of a newer edgeopt, or damaged."
+NEWER = "It may come from a newer edgeopt, or be damaged."
 Shared = Dict[Tuple[int, str], Any]  # a parameter that two modules share is cut once
 
 
@@ -28,7 +28,7 @@ def replay(module: Any, records: Sequence[Any], where: str = "edits.json") -> No
         kind = record.get("edit") if isinstance(record, dict) else None
         if not isinstance(kind, str) or kind not in KINDS:
             known = ", ".join(sorted(KINDS))
-            raise _refused("no known edit: {!r} (known: {})".format(kind, known), place)
+            raise _refused("unknown edit: {!r} (known: {})".format(kind, known), place)
         KINDS[kind](module, record, place)
 
 
@@ -55,7 +55,7 @@ def narrow_attention(module: Any, record: Mapping[str, Any], place: str) -> None
     """
     for path, submodule, _ in _modules(module, record, place):
         if type(submodule) is not torch.nn.MultiheadAttention or not submodule._qkv_same_embed_dim:
-            raise _refused("'{}' is no plain nn.MultiheadAttention".format(path), place)
+            raise _refused("'{}' is not a plain nn.MultiheadAttention".format(path), place)
         NarrowAttention.take(submodule)
     for each in module.modules():
         narrow = any(isinstance(inner, NarrowAttention) for inner in each.modules())
@@ -74,7 +74,7 @@ def fake_quantize(module: Any, record: Mapping[str, Any], place: str) -> None:
         if not isinstance(said, dict) or not {"shape", "dtype"} <= set(said):
             raise _refused("the input '{}' has no shape and dtype".format(name), place)
     if not isinstance(record.get("float"), list):
-        raise _refused("'float' is no list", place)
+        raise _refused("'float' is not a list", place)
     try:
         quantized = fakequant.quantized_form(module, record)
     except Exception as error:  # torch.export raises what it meets
@@ -155,7 +155,7 @@ def _numbers(value: Any, kind: type) -> bool:
 
 def _entries(said: Any, what: str, place: str) -> List[Tuple[str, Any]]:
     if not isinstance(said, dict):
-        raise _refused("{} is no mapping".format(what), place)
+        raise _refused("{} is not a mapping".format(what), place)
     return list(said.items())
 
 

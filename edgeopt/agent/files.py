@@ -29,7 +29,7 @@ def folder(root: str, files: Any, into: str) -> None:
     for path, digest in files.items():
         parts = path.split("/")
         if os.path.isabs(path) or "\\" in path or not all(p not in ("", ".", "..") for p in parts):
-            raise AgentError("DeviceError", "file would lie outside its folder", path[:200])
+            raise AgentError("DeviceError", "file would be outside its folder", path[:200])
         target = os.path.join(into, *parts)
         os.makedirs(os.path.dirname(target), exist_ok=True)
         source = blob(root, digest)
@@ -49,7 +49,7 @@ def arrays(root: str, digests: Any) -> Dict[str, np.ndarray]:
             mapped[name] = np.load(blob(root, digest), mmap_mode="r", allow_pickle=False)
         except (ValueError, OSError) as error:
             raise AgentError(
-                "DataError", "no .npy array: {}".format(one_line(error)), name
+                "DataError", "not a .npy array: {}".format(one_line(error)), name
             ) from None
     lengths = {array.shape[0] if array.ndim else 0 for array in mapped.values()}
     if len(lengths) != 1 or 0 in lengths:

@@ -23,9 +23,9 @@ def reading() -> Dict[str, Any]:
     except (OSError, KeyError, ValueError, IndexError):
         raise AgentError(
             "DeviceError",
-            "this device does not tell a process's resident memory",
+            "this device does not report a process's resident memory",
             "/proc/self/status",
-            "leave memory constraints to Linux targets",
+            "limit memory constraints to Linux targets",
         ) from None
 
 

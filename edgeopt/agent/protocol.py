@@ -52,7 +52,7 @@ def pack(header: Mapping[str, Any], arrays: Optional[Mapping[str, np.ndarray]] =
     try:
         text = json.dumps({**header, "arrays": described}, allow_nan=False).encode()
     except (TypeError, ValueError) as error:
-        raise ProtocolError("header is no JSON: {}".format(error)) from error
+        raise ProtocolError("header is not JSON: {}".format(error)) from error
     if len(text) > HEADER_MAX or size > PAYLOAD_MAX:
         raise ProtocolError(
             "a frame of {} + {} bytes is over the cap of {} + {}".format(
@@ -72,9 +72,9 @@ def unpack(read: Read) -> Tuple[Dict[str, Any], Arrays]:
     try:
         header = json.loads(read(header_size).decode("utf-8"), parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
-        raise ProtocolError("header is no JSON: {}".format(error)) from error
+        raise ProtocolError("header is not JSON: {}".format(error)) from error
     if not isinstance(header, dict):
-        raise ProtocolError("header is no JSON object")
+        raise ProtocolError("header is not a JSON object")
     shapes = _shapes(header.pop("arrays", []))
     if sum(size for _, _, _, size in shapes) != payload_size:
         raise ProtocolError("arrays do not account for {} payload bytes".format(payload_size))
@@ -91,7 +91,7 @@ def unpack(read: Read) -> Tuple[Dict[str, Any], Arrays]:
 def _shapes(described: Any) -> List[Tuple[str, np.dtype, Tuple[int, ...], int]]:
     """(name, dtype, shape, bytes) of each array, every field checked."""
     if not isinstance(described, list) or len(described) > ARRAYS_MAX:
-        raise ProtocolError("'arrays' is no list, or too long a one")
+        raise ProtocolError("'arrays' is not a list, or is too long")
     specs: List[Tuple[str, np.dtype, Tuple[int, ...], int]] = []
     names = set()
     for entry in described:
@@ -99,7 +99,7 @@ def _shapes(described: Any) -> List[Tuple[str, np.dtype, Tuple[int, ...], int]]:
             raise ProtocolError("an array is described by {!r}".format(entry)[:200])
         name, dtype_name, shape = entry["name"], entry["dtype"], entry["shape"]
         if not isinstance(name, str) or name in names:
-            raise ProtocolError("array name {!r} is no name or stands twice".format(name)[:200])
+            raise ProtocolError("array name {!r} is not a name or appears twice".format(name)[:200])
         if not isinstance(dtype_name, str) or dtype_name not in DTYPES:
             raise ProtocolError("array '{}' has dtype {!r}".format(name, dtype_name)[:200])
         if not isinstance(shape, list) or len(shape) > RANK_MAX:
@@ -116,4 +116,4 @@ def _shapes(described: Any) -> List[Tuple[str, np.dtype, Tuple[int, ...], int]]:
 
 
 def _no_constant(text: str) -> NoReturn:
-    raise ValueError("{} is no JSON".format(text))
+    raise ValueError("{} is not JSON".format(text))

@@ -119,7 +119,7 @@ def _offered(accelerator: str, library: Any) -> List[Any]:
     except Exception as error:  # the runtime's classes are not public
         raise AgentError(
             "DeviceError", "the plug-in {} does not load: {}".format(registered, one_line(error)),
-            "onnxruntime", "its version must go with ONNX Runtime's",
+            "onnxruntime", "its version must match ONNX Runtime's",
         ) from error  # fmt: skip
 
 

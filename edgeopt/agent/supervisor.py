@@ -130,7 +130,7 @@ class Supervisor:
         with _writing(whole, part):
             with open(part, "ab") as file:
                 if file.tell() != offset:
-                    raise AgentError("DeviceError", "upload goes on at another place", whole)
+                    raise AgentError("DeviceError", "upload continues at the wrong offset", whole)
                 file.write(data.tobytes())
                 at = file.tell()
                 if at == size:

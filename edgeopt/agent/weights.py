@@ -29,7 +29,7 @@ def read(file: BinaryIO, where: str) -> Dict[str, Entry]:
     try:
         header = json.loads(file.read(size).decode("utf-8"))
     except (ValueError, RecursionError) as error:
-        raise AgentError("ModelError", "the safetensors header is no JSON", where) from error
+        raise AgentError("ModelError", "the safetensors header is not JSON", where) from error
     data = file.read()
     tensors: Dict[str, Entry] = {}
     for name, entry in header.items():

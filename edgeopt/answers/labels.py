@@ -109,7 +109,7 @@ def place(labels: Given, outputs: Mapping[str, Form]) -> str | None:
     raise DataError(
         f"the labels {labels} fit the outputs {told}",
         where="data.label",
-        hint=f"say of which output they are: data.label: {{{first}: {labels.name or 'ARRAY'}}}",
+        hint=f"name the output they belong to: data.label: {{{first}: {labels.name or 'ARRAY'}}}",
     )
 
 

@@ -41,7 +41,7 @@ def check_outputs(outputs: Outputs) -> int:
         raise ModelError(f"outputs without one entry for each sample: {counts}")
     for name, array in outputs.items():
         if array.dtype.kind not in "biuf" or not array.size:
-            raise ModelError(f"output '{name}' is {array.dtype}{list(array.shape)}: no numbers")
+            raise ModelError(f"output '{name}' is {array.dtype}{list(array.shape)}: not numbers")
         if array.dtype.kind != "f":
             continue
         for block in blocks(array):

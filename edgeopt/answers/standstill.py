@@ -40,6 +40,6 @@ def check_moves(name: str, mine: Array, source: Profile) -> None:
         raise ModelError(
             f"output '{name}': {what or 'it '}stands still{others}: over the samples it varies by "
             f"{own[first]:.3g}, the source's by {told.spread[first]:.3g}",
-            hint="its values are lost: one step of a range that it shares with larger values is "
-            "more than they vary by, or weights before it became zero",
+            hint="its values are lost: they vary by less than one step of a range that they "
+            "share with larger values, or weights before them became zero",
         )

@@ -43,8 +43,7 @@ def with_accelerator(device: Device, target: Target, facts: TargetFacts) -> Targ
         raise DeviceError(
             f"{target.runtime} finds no accelerator '{target.accelerator}' there",
             where=str(target),
-            hint=f"it finds: {', '.join(available) or 'none'}; "
-            "'edgeopt doctor' tells of all runtimes",
+            hint=f"it finds: {', '.join(available) or 'none'}; 'edgeopt doctor' lists all runtimes",
         )
     machine = {**facts.machine, "accelerator": available[target.accelerator]}
     return facts.model_copy(update={"machine": machine})

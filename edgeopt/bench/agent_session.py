@@ -202,10 +202,10 @@ class AgentSession:
         if strangers and not self._task.allow_fallback:
             placements = ", ".join(f"{n} on {name}" for name, n in placed.nodes.items())
             raise PlacementError(
-                f"nodes ran where nobody asked: {placements}",
+                f"nodes ran on other providers than requested: {placements}",
                 where=f"{target}: {side}",
-                hint=f"asked was {', '.join(sorted(allowed))}; --allow-fallback (in a recipe "
-                "allow_fallback: true) measures it as it is and marks the figures",
+                hint=f"requested: {', '.join(sorted(allowed))}; to measure anyway and mark the "
+                "figures, use --allow-fallback (in a recipe allow_fallback: true)",
             )
         if strangers:
             self.fallbacks.add(side)

@@ -151,7 +151,7 @@ def _check_measures(device: Device, protocol: str, where: str) -> None:
     """Raise UsageError for a race by a quantity that the device lacks: never time emulation."""
     quantity = {"count": "instructions", "memory": "memory"}.get(protocol, "latency")
     if quantity not in device.quantities:
-        raise UsageError(f"{device.name} measures no {quantity}", where=where)
+        raise UsageError(f"{device.name} does not measure {quantity}", where=where)
 
 
 def _check_fair(request: Request, task: Task) -> None:

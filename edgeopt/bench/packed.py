@@ -152,7 +152,7 @@ def outputs_of(score: PackedScore, job: PackedJob, index: int) -> dict[str, Any]
 
 def _run(raw: PackedRun, where: str) -> Run:
     if set(raw.turns) != {"a", "b"} or set(raw.load_ns) != {"a", "b"}:
-        raise DataError("a process has not two sides", where=where)
+        raise DataError("a process does not have two sides", where=where)
     if not all(raw.turns[side] and all(raw.turns[side]) for side in raw.turns):
         raise DataError("a process has a turn without a time", where=where)
     if min(map(len, raw.turns.values())) < FEWEST_TURNS:
@@ -174,6 +174,7 @@ def _check_placement(nodes: dict[str, int], target: Target, where: str) -> None:
     strangers = set(nodes) - target.nodes
     if strangers or sum(nodes.values()) < 1 or min(nodes.values()) < 0:
         raise PlacementError(
-            f"nodes ran where nobody asked: {', '.join(sorted(strangers)) or 'nowhere'}",
+            "nodes ran on other providers than requested: "
+            + (", ".join(sorted(strangers)) or "none"),
             where=where,
         )

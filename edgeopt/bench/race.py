@@ -29,7 +29,7 @@ HALF_WIDTH = 0.03  # of the log-ratio of medians
 FEWEST_TURNS, MOST_LOOPS = 6, 400
 ROUGH_LOOPS = 3
 FAR = 3.0  # times the median: so high a percentile tells of the machine, not of the model
-HOT = "{device} slowed down while it was timed; it cools, and one process is taken again"
+HOT = "{device} slowed down while it was timed; one process is repeated after it has cooled"
 
 Progress = Callable[..., None]
 

@@ -162,7 +162,7 @@ def _check_taught(step: Distill, ctx: PassContext) -> None:
     needed = step.soft > 0 or step.method != "logits"
     if not ctx.taught and needed and step.teacher == "source" and step.student is None:
         raise PassError(
-            "no teacher was given: the network would learn of itself",
+            "no teacher was given: the network would learn from itself",
             hint="Give teacher=the network before it was pruned, or say Distill(teacher='parent').",
         )
 

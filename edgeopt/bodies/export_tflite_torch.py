@@ -116,5 +116,5 @@ def _explained(error: Exception) -> PassError:
     lines = [line for line in str(cause).splitlines() if line.strip()] or [type(cause).__name__]
     hint = "torch.export must be able to trace forward(); see its documentation."
     if "Lowering not found" in lines[0]:
-        hint = "litert-torch has no TFLite form for this operator of torch; write it otherwise."
+        hint = "litert-torch cannot convert this operator of torch; write it differently."
     return PassError(f"litert-torch failed: {lines[0].strip()}", hint=hint)

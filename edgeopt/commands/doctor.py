@@ -154,12 +154,12 @@ def _problems(report: dict[str, Any]) -> Iterator[str]:
     free = report["store"]["free_bytes"]
     if free < LITTLE_BYTES:
         yield (
-            f"only {free / 1e9:.1f} GB are free where the store lies ({report['store']['root']}); "
-            "run 'edgeopt cache gc --max-size SIZE' or point EDGEOPT_STORE elsewhere"
+            f"only {free / 1e9:.1f} GB are free on the disk of the store "
+            f"({report['store']['root']}); run 'edgeopt cache gc --max-size SIZE' or point EDGEOPT_STORE elsewhere"
         )
     governor = report["machine"].get("governor")
     if governor not in ("", "performance", None):
         yield (
-            f"the CPU's frequency governor is '{governor}': times wander more than they need to; "
+            f"the CPU's frequency governor is '{governor}': times vary more than they need to; "
             "'performance' steadies them"
         )

@@ -106,13 +106,13 @@ def import_job(path: Path, *, store: Store) -> dict[str, Any]:
     kept = store.outcome(digest_of({KEY: result.job}))
     if kept is None:
         raise UsageError(
-            "the result is of a job that was not exported from this store, or was changed",
+            "the result is from a job that was not exported from this store, or was changed",
             where=str(path),
             hint=f"import it where it was exported; the store is {store.root}",
         )
     job = PackedJob.model_validate(kept.value["job"])
     if not len(result.scores) == len(result.races) == len(job.models):
-        raise DataError(f"the result is not of {len(job.models)} models", where=str(path))
+        raise DataError(f"the result is not from {len(job.models)} models", where=str(path))
     hello = result.hello
     if hello.protocol != protocol.VERSION or job.runtime not in hello.runtimes:
         raise DataError(
@@ -169,7 +169,7 @@ def chosen_and_reference(result: Result, target: str, store: Store, into: Path) 
         files = sorted((into / name).iterdir())
         models = [path for path in files if path.suffix in (".onnx", ".tflite")]
         if len(models) != 1:
-            raise UsageError(f"the {name} is no single model file", where=target)
+            raise UsageError(f"the {name} is not a single model file", where=target)
         paths.append(models[0].rename(models[0].with_name(f"{name}{models[0].suffix}"))
                      if len(files) == 1 else models[0])  # fmt: skip
     return tuple(paths)
@@ -186,7 +186,7 @@ def _read(path: Path) -> PackedResult:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))
         raise DataError(
-            f"no result of an offline job: {place}: {first['msg']}", where=str(path)
+            f"not the result of an offline job: {place}: {first['msg']}", where=str(path)
         ) from None
 
 

@@ -49,7 +49,7 @@ def samples_for(
     counts = {name: len(array) for name, array in arrays.items()}
     counts |= {name: len(array) for name, array in labelled.items()}
     if len(set(counts.values())) != 1 or 0 in counts.values():
-        raise DataError(f"arrays differ in their count of samples: {counts}", where=str(data))
+        raise DataError(f"arrays have different numbers of samples: {counts}", where=str(data))
     return Arrays(
         split="benchmark",
         n=next(iter(counts.values())),
@@ -74,7 +74,7 @@ def _members(archive: Npz, names: Sequence[str], split: str | None) -> Mapping[s
     raise DataError(
         f"which split is meant? none is called {' or '.join(PREFERRED)}{available}",
         where=str(archive.path),
-        hint="name its arrays validation.ARRAY, or plainly ARRAY",
+        hint="name its arrays validation.ARRAY, or just ARRAY",
     )
 
 

@@ -122,7 +122,7 @@ def as_array(value: Any, name: str, where: str) -> Array:
         raise DataError(f"'{name}' is ragged: {error}", where=where) from None
     if array.dtype.kind not in "biuf":
         raise DataError(
-            f"'{name}' is a {type(value).__name__}, no numbers",
+            f"'{name}' is a {type(value).__name__}, not numbers",
             where=where,
             hint="make it a tensor or an array first",
         )
@@ -133,7 +133,7 @@ def check_counts(found: Mapping[str, Array], where: str) -> None:
     """Raise DataError unless all arrays hold the same number of samples, at least one."""
     counts = {name: len(array) if array.ndim else 0 for name, array in found.items()}
     if len(set(counts.values())) != 1 or 0 in counts.values():
-        raise DataError(f"arrays differ in their count of samples: {counts}", where=where)
+        raise DataError(f"arrays have different numbers of samples: {counts}", where=where)
 
 
 def blamed(error: Exception, where: str) -> DataError:

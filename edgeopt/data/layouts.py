@@ -17,8 +17,8 @@ from edgeopt.schema.job import ArrayRef
 RAW_RANK = {"NHW": 3, "NCHW": 4, "NHWC": 4}
 OTHER = {"NCHW": "NHWC", "NHWC": "NCHW"}
 SAID = (
-    "data.layout says how images lie in the file (NHW, NCHW or NHWC); left out, an array is fed as "
-    "it is where it fits"
+    "data.layout states the layout of images in the file (NHW, NCHW or NHWC); without it, an array "
+    "is fed unchanged if it fits"
 )
 
 
@@ -84,10 +84,10 @@ def doubt(array: str, ref: ArrayRef, tensor: Tensor, also: str = "") -> str:
     also = also or next(iter(others), "")
     if not also or (also == "NHW" and ref.dtype != "uint8"):
         return ""
-    kept = f", or {OTHER[also]} to keep it so" if also in OTHER else ""
+    kept = f", or {OTHER[also]} to keep it unchanged" if also in OTHER else ""
     return (
-        f"array '{array}' is fed to input '{tensor.name}' as it is, {list(ref.shape[1:])}; the "
-        f"model would take it as {also}, too. If it lies so, say data.layout: {also}{kept}"
+        f"array '{array}' is fed to input '{tensor.name}' unchanged, {list(ref.shape[1:])}; it "
+        f"would also fit as {also}. If that is its layout, set data.layout: {also}{kept}"
     )
 
 

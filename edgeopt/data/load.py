@@ -130,7 +130,7 @@ def _wanted(
 def check_finite(path: Path, name: str, array: Array, rows: range, kind: str = "array") -> None:
     if array.dtype.kind == "U":
         raise DataError(
-            f"{kind} '{name}' is of text, which no model takes",
+            f"{kind} '{name}' is text, which no model takes",
             where=str(path),
             hint="number the classes from 0"
             if kind == "label array"

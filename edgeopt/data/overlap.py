@@ -39,7 +39,7 @@ def check_overlap(
             with_what = "training" if other == TRAINED_ON else f"split '{other}'"
             leaks.append(
                 f"split '{held}' shares {int(shared.sum()):,} of its {len(shared):,} samples "
-                f"with {with_what}, sample {int(np.argmax(shared))} for one"
+                f"with {with_what}, e.g. sample {int(np.argmax(shared))}"
             )
     if leaks:
         raise DataError(
@@ -60,7 +60,9 @@ def load_hashes(path: Path | str) -> np.ndarray[Any, Any]:
     except FileNotFoundError:
         raise DataError("no such file", where=str(path)) from None
     except (OSError, ValueError, EOFError, SyntaxError) as error:
-        raise DataError(f"no sound .npy file of sample hashes: {error}", where=str(path)) from None
+        raise DataError(
+            f"not a sound .npy file of sample hashes: {error}", where=str(path)
+        ) from None
     if not isinstance(hashes, np.ndarray):
         raise DataError("an .npz archive, not a .npy file", where=str(path))
     _check_hashes(hashes, str(path))

@@ -60,7 +60,7 @@ def bind(
     unknown = set(preprocess) - set(names) if isinstance(preprocess, Mapping) else set()
     for name in sorted(unknown):
         raise DataError(
-            f"preprocess names '{name}', which is no input", hint=did_you_mean(name, names)
+            f"preprocess names '{name}', which is not an input", hint=did_you_mean(name, names)
         )
     return [
         _bound(
@@ -199,7 +199,7 @@ def _bound(
             raise DataError(
                 f"{step.kind} of input '{tensor.name}' has {step.channels} numbers, "
                 f"array '{array}' has {channels} channels",
-                hint=SAID if reading.layout else "the last axis is that of the channels",
+                hint=SAID if reading.layout else "the last axis holds the channels",
             )
     return Binding(
         input=tensor.name,

@@ -90,7 +90,7 @@ def praise(name: str, objective: str, rivals: Sequence[Rival], quick: bool = Fal
         sizes = {rival.smaller for rival in ties}
         known = {
             True: ", and smaller",
-            None: "; both are the same size, so the order they had stands",
+            None: "; both are the same size, so their order is unchanged",
         }
         size = known.get(next(iter(sizes)), "") if len(sizes) == 1 else ""
         parts.append(f"tied with {_listed([rival.name for rival in ties])}{where}{size}")
@@ -102,7 +102,7 @@ def praise(name: str, objective: str, rivals: Sequence[Rival], quick: bool = Fal
             "that both had"
         )
     if absent:
-        parts.append(f"not compared with {_listed(absent)}, for want of time")
+        parts.append(f"not compared with {_listed(absent)}, because time ran out")
     return f"{name} is {'; '.join(parts)}"
 
 
@@ -129,7 +129,7 @@ def lost_to(
     if proven == "tie":
         return f"a tie with the chosen{_by_size(mine, theirs)}: {race or both}"
     if proven == "open" and not race:
-        return f"{both}; not proven, for their intervals overlap"
+        return f"{both}; not proven, because their intervals overlap"
     return f"{both}; {race}" if race else both
 
 

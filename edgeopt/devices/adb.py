@@ -42,7 +42,7 @@ class AdbSettings(BoardSettings):
     @classmethod
     def _a_serial(cls, text: str | None) -> str | None:
         if text is not None and not SERIAL.fullmatch(text):
-            raise ValueError(f"{text!r} is no serial")
+            raise ValueError(f"{text!r} is not a serial number")
         return text
 
 
@@ -80,7 +80,7 @@ class AdbDevice(BoardDevice):
         try:
             plain = AdbSettings.model_validate({"serial": own}) if own else None
         except ValidationError:
-            raise UsageError(f"'{own}' is no serial", where=name) from None
+            raise UsageError(f"'{own}' is not a serial number", where=name) from None
         given = settings_of(name, AdbSettings, plain)
         self._serial, self._port = given.serial or own, given.port
         super().__init__(name, given)

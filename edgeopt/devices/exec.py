@@ -162,7 +162,7 @@ class ExecChannel(Channel):
             return reply.model_validate(reply_fields), reply_arrays
         except ValidationError as error:
             said = "; ".join(str(error).splitlines()[:4])[:600]
-            raise DeviceError(f"no proper answer to '{do}': {said}", where=self.name) from error
+            raise DeviceError(f"no valid answer to '{do}': {said}", where=self.name) from error
 
     def _infer(
         self, session: str, feed: str | None, **fields: Any

@@ -30,8 +30,8 @@ OPTIONS = (
 )  # fmt: skip
 SAID = {  # by the client: what it means and what to do
     "REMOTE HOST IDENTIFICATION HAS CHANGED": (
-        "the host key is not the one that is known",
-        "if the board was set up anew, remove the old key (ssh-keygen -R HOST) and compare the "
+        "the host key has changed",
+        "if the board was reinstalled, remove the old key (ssh-keygen -R HOST) and compare the "
         "new one; else somebody may be listening",
     ),
     "Host key verification failed": (
@@ -40,12 +40,12 @@ SAID = {  # by the client: what it means and what to do
     ),
     "Permission denied": (
         "the login was refused",
-        "check user and key: '{by_hand}' must work without a question; nothing is typed for it",
+        "check user and key: '{by_hand}' must work without a prompt",
     ),
     "Could not resolve hostname": ("no host of that name", "check 'host' in the devices file"),
     "Connection refused": ("nothing listens there", "start sshd on the board, or check 'port'"),
-    "timed out": ("it does not answer", "check that the board is up and the network leads there"),
-    "No route to host": ("no way leads there", "check that the board is up, and the network"),
+    "timed out": ("it does not answer", "check that the board is up and the network reaches it"),
+    "No route to host": ("there is no route to it", "check that the board is up, and the network"),
     "Bad configuration option": ("ssh cannot read its configuration", "check the file: {words}"),
 }
 
@@ -62,14 +62,14 @@ class SshSettings(BoardSettings):
     @classmethod
     def _a_host(cls, text: str) -> str:
         if not HOST.fullmatch(text):
-            raise ValueError(f"{text!r} is no host name")
+            raise ValueError(f"{text!r} is not a host name")
         return text
 
     @field_validator("user")
     @classmethod
     def _a_user(cls, text: str | None) -> str | None:
         if text is not None and not USER.fullmatch(text):
-            raise ValueError(f"{text!r} is no login name")
+            raise ValueError(f"{text!r} is not a login name")
         return text
 
 
@@ -98,7 +98,7 @@ class SshLink:
                     hint=hint.format(by_hand=by_hand, words=words[-300:]),
                 )
         return UnreachableError(
-            f"the connection to {self._settings.host} broke or never came",
+            f"the connection to {self._settings.host} broke or was never made",
             where=self._name,
             hint=f"ssh says: {words[-600:]}" if words else f"try it by hand: {by_hand}",
         )

@@ -50,7 +50,7 @@ def needs_labels(quantity: str) -> bool:
     """Whether a metric compares with labels. Raises UsageError for what is no metric."""
     known = declared(quantity)
     if not known.of_outputs:
-        raise UsageError(f"'{quantity}' is no metric of outputs: it is measured by a race")
+        raise UsageError(f"'{quantity}' is not a metric of outputs: it is measured by a race")
     return known.family == "answers"
 
 
@@ -265,7 +265,7 @@ def _comparable(quantity: str) -> str:
     if needs_labels(quantity):
         return quantity
     raise UsageError(
-        f"{quantity} is against the source as it is",
+        f"{quantity} already compares with the source",
         hint=f"bound it by a number, e.g. '{quantity} >= 0.99'",
     )
 
@@ -285,7 +285,7 @@ def _unfit(quantity: str, named: str, outputs: Outputs, labels: Given) -> DataEr
     wanted = (
         "float values to predict, in the shape of an output"
         if values
-        else "class labels: one whole number a sample, and an output with a score for each class"
+        else "class labels: one whole number per sample, and an output with a score for each class"
     )
     return DataError(
         f"{quantity}{where} needs {wanted}; {described}; outputs: {shapes}",

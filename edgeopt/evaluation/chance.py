@@ -88,8 +88,6 @@ def other_names(name: str, output: Array, labels: Array) -> str:
     if len(steps) == 1:
         (step,) = steps
         by = step if step <= classes // 2 else step - classes
-        return f"the labels are {by:+d} off the model's classes: so read, {would}"
+        return f"the labels are {by:+d} off the model's classes: corrected, {would}"
     examples = ", ".join(f"{a} is {b}" for a, b in list(moves.items())[:5] if a != b)
-    return (
-        f"the labels have another order than the model's classes ({examples} ...): so read, {would}"
-    )
+    return f"the labels are not in the order of the model's classes ({examples} ...): corrected, {would}"

@@ -127,7 +127,7 @@ def format_of(path: Path) -> str:
         return known[path.suffix.lower()]
     suffixes = dict.fromkeys(suffix for each in declared.values() for suffix in each.suffixes)
     raise UsageError(
-        f"cannot tell the model format by the suffix '{path.suffix}'",
+        f"cannot tell the model format from the suffix '{path.suffix}'",
         where=str(path),
         hint=f"Known suffixes: {', '.join(suffixes)}.",
     )

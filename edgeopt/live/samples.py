@@ -45,7 +45,7 @@ def read(data: Any, inputs: Sequence[str], tell: Tell) -> dict[str, dict[str, Ar
         }
     if isinstance(data, Mapping) and "validation" in data and "validation" not in inputs:
         unknown = next(name for name in data if name not in SPLITS)
-        raise DataError(f"'{unknown}' is no split that is read here", where="data", hint=FORMS)
+        raise DataError(f"'{unknown}' is not a split that is read here", where="data", hint=FORMS)
     whole = _gathered(data, inputs, "data", tell)
     n = len(next(iter(whole.values())))
     cut = min(CALIBRATION, n // 4)

@@ -76,7 +76,7 @@ def _agreement(name: str, mine: Array, theirs: Array, source: Profile) -> Measur
     groups = list(agreeing(mine, theirs, source))
     if not groups:
         raise DataError(
-            f"output '{name}' decides nothing, so there is no agreement",
+            f"output '{name}' makes no decisions, so it has no agreement",
             hint="values that are neither scores of classes nor on both sides of a threshold are "
             "judged by fidelity.cosine or fidelity.sqnr",
         )

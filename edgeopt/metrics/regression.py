@@ -22,7 +22,7 @@ def errors(quantity: str, name: str, output: Array, labels: Array) -> Array:
     values = np.asarray(labels, np.float64).reshape(len(labels), -1)
     if output.size != values.size:
         raise ModelError(
-            f"output '{name}' {list(output.shape)} has not the shape of its labels, "
+            f"output '{name}' {list(output.shape)} does not have the shape of its labels, "
             f"{list(labels.shape)}",
             hint="labels of classes must be whole numbers, not floats",
         )
@@ -41,5 +41,5 @@ def _check_finite(name: str, apart: Array) -> None:
     bad = ~np.isfinite(apart).all(axis=1)
     if bad.any():
         raise ModelError(
-            f"output '{name}' is infinite for sample {int(np.argmax(bad))}, its label not"
+            f"output '{name}' is infinite for sample {int(np.argmax(bad))}, but its label is not"
         )

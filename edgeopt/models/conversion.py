@@ -90,7 +90,7 @@ def _part(steps: list[Step], precision: str, total: int | None) -> float | None:
 
 def untold(runtime: str) -> ModelError:
     """The error for a runtime that nobody here knows how to ask."""
-    return ModelError(f"{runtime} does not tell what it executes")
+    return ModelError(f"{runtime} does not report what it executes")
 
 
 def not_asked(conversion: Conversion, runtime: str, error: Exception) -> Conversion:
@@ -111,7 +111,7 @@ def left_in_float(
     if not kept and not spared:
         others = ", ".join(dict.fromkeys(op for (op, _), n in weights.items() if n))
         none = "there are no weights in the network"
-        return f"{none} but constants of {others}" if others else none
+        return f"{none} except constants of {others}" if others else none
     named = ", ".join(op for op, _ in kept.most_common())
     sentence = f"{sum(kept.values()):,} weights are in {named}, which {tool} leaves in float32"
     if not spared:

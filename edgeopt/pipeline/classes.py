@@ -49,7 +49,7 @@ def classes_of(
     for output, names in classes.items():
         count = scores.get(output, 0)
         if output not in scores:
-            raise _error(recipe, f"'{output}' is no output with a score for each class")
+            raise _error(recipe, f"'{output}' is not an output with a score for each class")
         if count is not None and count != len(names):
             raise _error(
                 recipe, f"names {len(names)} classes, output '{output}' has {count} scores"
@@ -84,7 +84,7 @@ def _read(recipe: Recipe, names: str | tuple[str, ...]) -> tuple[str, ...]:
     except OSError as error:
         raise _error(recipe, f"cannot read '{names}': {error.strerror or error}") from None
     except UnicodeDecodeError:
-        raise _error(recipe, f"'{names}' is no text file in UTF-8") from None
+        raise _error(recipe, f"'{names}' is not a UTF-8 text file") from None
     return tuple(line.strip() for line in text.splitlines() if line.strip())
 
 

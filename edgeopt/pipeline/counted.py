@@ -83,8 +83,8 @@ class CountedBench(Bench):
         else:
             n = parity.n
             self.notes.append(
-                f"{entry.plan.label} {parity.sentence}; its quality is that of those {n} samples "
-                "there"
+                f"{entry.plan.label} {parity.sentence}; its quality is measured on those {n} "
+                "samples there"
             )
             ended = self.outcomes[self.jobs.source_score(split).id]
             source = self.figures.outputs(ended, self.known.source)

@@ -35,7 +35,7 @@ def entries_of(
             entries[id] = entry
         else:
             twin = entries[id]
-            notes.append(f"{candidate.label} came to the same file as {twin.plan.label}")
+            notes.append(f"{candidate.label} gave the same file as {twin.plan.label}")
             entries[id] = replace(twin, plan=_merged(twin.plan, candidate))
         if candidate.reference:
             reference = id

@@ -116,7 +116,7 @@ def _check_measurable(
         needs = (
             "float values in the shape of an output"
             if known.labels == VALUES
-            else "one whole number a sample, and an output with a score for each class"
+            else "one whole number per sample, and an output with a score for each class"
         )
         raise DataError(
             f"{quantity} cannot be measured: it needs {needs}; the labels are {arrays}, the "
@@ -154,8 +154,8 @@ def _notes(
         outputs = [output for output, array in labelled.items() if array == name]
         if not any(measured_of(each.form, forms[output]) for output in outputs):
             yield (
-                f"no metric of edgeopt reads the labels '{name}' {_spelled(each)}: what is "
-                "measured is how near answers are to the source's; a metric of your own can "
+                f"no metric of edgeopt reads the labels '{name}' {_spelled(each)}: only the "
+                "distance of outputs from the source's is measured; a metric of your own can "
                 "read them (metrics)"
             )
 
@@ -174,9 +174,9 @@ def _choices(
         ]
         if isinstance(data.label, str) and array != output and others:
             yield (
-                f"the labels '{array}' are taken for those of output '{output}', by the classes "
-                f"they name, though they would fit '{others[0]}' too; a map says it: data.label: "
-                f"{{OUTPUT: {array}}}"
+                f"the labels '{array}' are used for output '{output}', because of the classes they "
+                f"name, though they would fit '{others[0]}' too; to be explicit, give a map: "
+                f"data.label: {{OUTPUT: {array}}}"
             )
     bounds = [c.quantity for c in recipe.parsed_constraints() if is_of_outputs(c.quantity)]
     held = {of_output(quantity)[1] for quantity in bounds}
@@ -185,8 +185,8 @@ def _choices(
     free = [name for name in forms if name not in labelled and name not in held]
     if free:
         yield (
-            f"no bound holds for the output{'s' if len(free) > 1 else ''} "
-            f"{', '.join(map(repr, free))}, which no label speaks of: add e.g. "
+            f"no bound covers the output{'s' if len(free) > 1 else ''} "
+            f"{', '.join(map(repr, free))}, which no label covers: add e.g. "
             f"'fidelity.sqnr@{free[0]} >= 9 dB'"
         )
 

@@ -206,7 +206,7 @@ def make_plan(
             seconds += TYPICAL_SECONDS.get(job.kind, 5.0)
     training = sorted({j.name for j in plan.jobs if "train" in j.inputs and j.id not in ended})
     if training:
-        note = f"the rough time leaves out how long {', '.join(training)} trains"
+        note = f"the rough time does not include the training of {', '.join(training)}"
         plan = plan.model_copy(update={"notes": (*plan.notes, note)})
     leaves = sum(c.eligible for c in plan.candidates)
     samples = known.raw["validation"].n

@@ -18,9 +18,10 @@ def check_quantities(recipe: Recipe, groups: Iterable[TargetGroup]) -> None:
             places = (str(group), *(str(target) for target, _ in group.members))
             if _lacks(constraint.quantity, has) and any(map(constraint.applies, places)):
                 raise UsageError(
-                    f"'{constraint.text}': {group.asked.device} measures no {constraint.quantity}",
+                    f"'{constraint.text}': {group.asked.device} does not measure "
+                    f"{constraint.quantity}",
                     where=recipe.line("constraints", index),
-                    hint=f"it measures {_told(has)}; bind it to other targets with "
+                    hint=f"it measures {_told(has)}; limit it to other targets with "
                     "{on: TARGET, require: ...}",
                 )
         objective = recipe.objective_for(group.asked)

@@ -75,7 +75,7 @@ def data_jobs(recipe: Recipe) -> list[Job]:
     counted = [role for role, given in spec.splits.items() if isinstance(given, int)]
     if counted and kind.name != "function":
         raise UsageError(
-            f"a count of samples is for a function; '{spec.source}' has splits by name",
+            f"a number of samples is for a function; '{spec.source}' has named splits",
             where=recipe.line("data", "splits", counted[0]),
             hint=f'e.g. {counted[0]}: "validation[:{spec.splits[counted[0]]}]"',
         )

@@ -149,10 +149,10 @@ def quick_note() -> str:
     """What a quick run leaves out, and what that means for its figures."""
     short, full = SCHEDULES["short"], SCHEDULES["full"]
     return (
-        f"quick run: no candidate raced more than once, in {short.processes} fresh processes; "
+        f"quick run: each candidate raced at most once, in {short.processes} fresh processes; "
         f"without --quick the fastest few race again, in {full.processes} to "
-        f"{full.most_processes} processes, and the winner once more after that. A quick run is to "
-        "try a recipe out: its times are not to be quoted. Accuracy and size are the same without "
+        f"{full.most_processes} processes, and the winner once more after that. Use a quick run to "
+        "try a recipe, and do not quote its times. Accuracy and size are the same without "
         "--quick; memory is measured only if the recipe asks for it"
     )
 
@@ -183,7 +183,7 @@ def fell_back(result: TargetResult) -> str:
         return ""
     placement = ", ".join(f"{n} on {name}" for name, n in fell[0].placement.items())
     return (
-        f"on {result.target} nodes of {len(fell)} candidates ran elsewhere than asked, as allowed; "
+        f"on {result.target} nodes of {len(fell)} candidates ran on other providers, as allowed; "
         f"those of '{fell[0].label}': {placement}"
     )
 

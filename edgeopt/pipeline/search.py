@@ -65,7 +65,7 @@ class Search:
             )
         if len(several) > 1:
             raise UsageError(
-                "two passes leave a fraction open, and one can be sought at a time",
+                "two passes leave a fraction open, but only one can be searched at a time",
                 where=self.work.recipe.line("passes", several[1].step),
             )
         (place,) = several
@@ -86,7 +86,7 @@ class Search:
                 fractions.append(self._for_speed(place, group))
             except BrokenReferenceError as failed:
                 broken.append(failed.error)
-                self.notes.append(f"nothing was sought on {group}: its reference failed")
+                self.notes.append(f"there was no search on {group}: its reference failed")
         if not fractions:
             raise broken[0]
         return fractions
@@ -187,7 +187,8 @@ class Search:
             search.tell(fraction, holds)
         if search.found is None:
             self.notes.append(
-                f"no fraction of the MACs was seen to hold on {group}; {search.high:.3g} is tried"
+                f"no fraction of the MACs met the constraints on {group}; "
+                f"{search.high:.3g} is tried"
             )
         taken = search.found or min(search.told, default=0.5)
         self.points = [p.model_copy(update={"taken": p.fraction == taken}) for p in self.points]

@@ -20,7 +20,7 @@ def check_writable(out: Path) -> None:
     nearest = next(p for p in (out, *out.absolute().parents) if p.exists())
     if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
         raise StoreError(
-            f"cannot write the result: {nearest} is no folder that may be written to",
+            f"cannot write the result: {nearest} is not a writable folder",
             where=str(out),
             hint="name another folder with --out",
         )

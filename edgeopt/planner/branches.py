@@ -191,7 +191,7 @@ class _Planner:
             takes = ", ".join(sorted(passes_named(name)))
             reached = ", ".join(sorted(usage.formats))
             raise PlanError(
-                f"'{name}' is passed over on every branch",
+                f"'{name}' is skipped on every branch",
                 where=where,
                 hint=f"it takes {takes}; the formats that reached it: {reached}",
             )

@@ -88,7 +88,7 @@ class Chooser:
         for path, lost in ratio.items():
             if path not in owner:
                 raise PassError(
-                    f"'{path}' is no layer that can be pruned", hint=did_you_mean(path, owner)
+                    f"'{path}' is not a layer that can be pruned", hint=did_you_mean(path, owner)
                 )
             if by_group.setdefault(owner[path], lost) != lost:
                 raise PassError(f"'{path}' can only be pruned as '{owner[path]}' is, by one ratio")
@@ -143,8 +143,8 @@ def reach(
     least = kept_of(best)
     if least > goal:
         raise PassError(
-            f"{quantity}: {goal:g} cannot be reached: {least:.6g} is left when all that may go is "
-            "gone",
+            f"{quantity}: {goal:g} cannot be reached: {least:.6g} is left when everything "
+            "prunable is removed",
             hint="Some layers cannot be pruned, or are kept; round_to bounds the others.",
         )
     seen: dict[tuple[tuple[int, ...], ...], float] = {}

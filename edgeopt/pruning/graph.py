@@ -311,7 +311,7 @@ class _Building:
         plain = {**layer._parameters, **layer._buffers}
         for tensor, (axis, role) in said.items():
             if tensor == "weight" and tensor not in plain:
-                raise RefusalError(f"'{path}' computes its weight of other tensors")
+                raise RefusalError(f"'{path}' computes its weight from other tensors")
             if (values := plain.get(tensor)) is None:
                 continue
             if max(i for i, _ in pairs) >= values.shape[axis]:

@@ -97,7 +97,7 @@ def prune(
     records = edits_of(module, groups, kept)
     if not records:
         raise PassError(
-            f"nothing goes: what was asked for is less than {how.round_to} channels of any layer, "
+            f"nothing is pruned: the goal is less than {how.round_to} channels of any layer, "
             "or no layer has more",
             hint="Lower round_to, or ask for more.",
         )
@@ -113,7 +113,7 @@ def _prunable(module: nn.Module, can: Prunable, keep: Sequence[str]) -> tuple[Gr
     for name in keep:
         if name not in paths:
             raise PassError(
-                f"keep names '{name}', which is no layer", hint=did_you_mean(name, paths)
+                f"keep names '{name}', which is not a layer", hint=did_you_mean(name, paths)
             )
 
     def held(path: str) -> bool:
@@ -134,7 +134,7 @@ def _check_training(module: nn.Module, narrow: nn.Module, feeds: Feeds) -> None:
         return
     raise PassError(
         f"pruned, the network cannot run in training mode: {why}",
-        hint="Parts that run only there, such as auxiliary heads, read channels that went: name "
+        hint="Parts that run only there, such as auxiliary heads, read removed channels: name "
         "the layers that they read under keep.",
     )
 

@@ -25,7 +25,7 @@ def weights_of(module: nn.Module, keep: Sequence[str]) -> dict[str, torch.Tensor
     for name in keep:
         if name not in paths:
             raise PassError(
-                f"keep names '{name}', which is no layer", hint=did_you_mean(name, paths)
+                f"keep names '{name}', which is not a layer", hint=did_you_mean(name, paths)
             )
     weights = {}
     for path, layer in module.named_modules():
@@ -34,7 +34,7 @@ def weights_of(module: nn.Module, keep: Sequence[str]) -> dict[str, torch.Tensor
         if isinstance(layer, _ConvNd | nn.Linear):
             if "weight" not in layer._parameters:
                 raise PassError(
-                    f"'{path}' computes its weight of other tensors, so zeros in it would not stay",
+                    f"'{path}' computes its weight from other tensors, so zeros would not stay",
                     hint="Remove its parametrization, weight norm for instance, or name it "
                     "under keep.",
                 )

@@ -169,7 +169,7 @@ def _check_joined(model: Any, known: Mapping[int, Grid]) -> None:
         ends = [*_flowing(model, op), *(int(i) for i in op.outputs)]
         if name in SAME_GRID and len({known[i] for i in ends if i in known}) > 1:
             raise PassError(
-                f"{name} joins tensors of several ranges, which LiteRT's INT8 cannot",
+                f"{name} joins tensors of several ranges, which LiteRT's INT8 does not support",
                 hint="Train with 'scheme: int8' for LiteRT; where it was, LiteRT's form of this "
                 "network has the operator between tensors that ONNX leaves apart: export to ONNX.",
             )
@@ -212,7 +212,7 @@ def _input_scale(frozen: Any, layer: str) -> float:
             grid = fakequant.input_grid(frozen, node)
             if grid is not None:
                 return float(grid.scale)
-    raise PassError(f"the data of the layer '{layer}' lies on no grid")
+    raise PassError(f"the data of the layer '{layer}' is not on a quantization grid")
 
 
 def _values(model: Any, tensor: Any) -> Any:

@@ -33,7 +33,7 @@ def recipe_for(
         return _changed(model if isinstance(model, Recipe) else load_recipe(Path(model)), given)  # type: ignore[arg-type]
     if not isinstance(model, str | Path | Mapping):
         raise UsageError(
-            f"a {type(model).__name__} is no model",
+            f"a {type(model).__name__} is not a model",
             hint="pass a torch.nn.Module, a model file, a recipe, or a mapping such as "
             "{'format': 'torch', 'factory': 'net.py:resnet'}",
         )

@@ -29,7 +29,7 @@ from edgeopt.transport.kinds import quantities_of
 
 ROLES = ("calibration", "validation", "test", "train")
 Steps = list[dict[str, Any]]
-Names = tuple[StrictStr, ...] | StrictStr  # themselves, or a file with one a line
+Names = tuple[StrictStr, ...] | StrictStr  # themselves, or a file with one per line
 
 
 def _known_formats(schema: dict[str, Any]) -> None:
@@ -41,7 +41,7 @@ class ModelSpec(Noun):
 
     format: StrictStr | None = Field(
         None,
-        description="format of the source; read from the file's name when left out",
+        description="format of the source; by default taken from the file's name",
         json_schema_extra=_known_formats,
     )
     path: StrictStr | None = Field(None, description="model file")
@@ -87,7 +87,7 @@ class DataSpec(Noun):
         "SPLIT/CLASS/, or FILE.py:FUNCTION that yields samples"
     )
     inputs: dict[str, StrictStr] | None = Field(
-        None, description="model input: array; by equal names when left out"
+        None, description="model input: array; matched by name by default"
     )
     label: StrictStr | dict[StrictStr, StrictStr] | None = Field(
         None,
@@ -97,17 +97,18 @@ class DataSpec(Noun):
     classes: Names | dict[StrictStr, Names] | None = Field(
         None,
         description="names of the classes, in the order of labels and scores, or a text file with "
-        "one a line; or a map of model output to either. For views: no figure depends on them",
+        "one per line; or a map of model output to either. For views: no figure depends on them",
     )
     slices: tuple[StrictStr, ...] = Field(
-        (), description="arrays of metadata: metrics are told for each of their values, too"
+        (),
+        description="arrays of metadata; the first metric is also reported for each value",
     )
     resize: tuple[StrictInt, StrictInt] | None = Field(
-        None, description="height and width that images of a folder are brought to (bilinear)"
+        None, description="height and width to which images of a folder are resized (bilinear)"
     )
-    timeout: StrictStr = Field("10 min", description="most time that FILE.py:FUNCTION may take")
+    timeout: StrictStr = Field("10 min", description="time limit of FILE.py:FUNCTION")
     layout: Literal["NHW", "NCHW", "NHWC"] | None = Field(
-        None, description="how image arrays lie; left out, an array is fed as it is where it fits"
+        None, description="layout of image arrays; by default an array is fed unchanged if it fits"
     )
     splits: dict[Literal["calibration", "validation", "test", "train"], StrictStr | StrictInt] = (
         Field(
@@ -158,7 +159,7 @@ class DataSpec(Noun):
         for names in classes.values() if isinstance(classes, Mapping) else [classes]:
             listed = [names] if isinstance(names, str) else names
             if not isinstance(listed, list | tuple) or not listed:
-                raise ValueError("names of classes are a list, or a text file with one a line")
+                raise ValueError("names of classes are a list, or a text file with one per line")
             for name in listed:
                 if not isinstance(name, str) or not name.strip():
                     raise ValueError(f"the name of a class is text, not {name!r}; put it in quotes")
@@ -202,8 +203,8 @@ class DataSpec(Noun):
 class LimitSpec(Noun):
     """Bounds on the whole run."""
 
-    candidates: StrictInt = Field(200, ge=1, description="most candidates that may be planned")
-    time: StrictStr | None = Field(None, description="wall time, such as '30 min'")
+    candidates: StrictInt = Field(200, ge=1, description="maximum number of candidates")
+    time: StrictStr | None = Field(None, description="time limit of the run, such as '30 min'")
 
     @field_validator("time")
     @classmethod
@@ -223,7 +224,7 @@ class OwnMetric(Noun):
 
     name: StrictStr = Field(description="bounded as metric.NAME", pattern=r"^[A-Za-z_]\w*$")
     function: StrictStr = Field(
-        description="FILE.py:FUNCTION of (outputs, labels): one value a sample, or one number"
+        description="FILE.py:FUNCTION of (outputs, labels): one value per sample, or one number"
     )
     better: Literal["more", "less"] = Field("more", description="which way is better")
 
@@ -244,21 +245,21 @@ class Recipe(Noun):
         ("local/onnxruntime",), min_length=1, description="where the artifact must run"
     )
     objective: StrictStr | dict[str, StrictStr] | None = Field(
-        None, description="the quantity to make best, or a map of target prefix to quantity"
+        None, description="the quantity to optimize, or a map of target prefix to quantity"
     )
     constraints: tuple[StrictStr | OnTarget, ...] = Field(
-        (), description="bounds that the artifact must keep"
+        (), description="bounds that the artifact must satisfy"
     )
     metrics: tuple[StrictStr | OwnMetric, ...] | None = Field(
         None,
-        description="metrics to report; by the data where only metrics of one's own are listed",
+        description="metrics to report; chosen by the data if only your own metrics are listed",
     )
     passes: tuple[Step, ...] = Field((), description="the steps, in order")
     limits: LimitSpec = LimitSpec.model_construct()
     seed: StrictInt = Field(0, ge=0, description="seed of everything random")
     allow_fallback: StrictBool = Field(
         False,
-        description="measure also where nodes run elsewhere than on the accelerator asked for",
+        description="measure even if nodes do not run on the requested accelerator",
     )
 
     root: Path = Field(Path(), exclude=True, repr=False)
@@ -280,7 +281,7 @@ class Recipe(Noun):
     def model_post_init(self, _context: Any) -> None:
         """Parse what has a grammar of its own, so that errors come before anything runs."""
         if len(set(map(str, self.parsed_targets()))) != len(self.targets):
-            raise self.error("targets", "a target stands twice")
+            raise self.error("targets", "a target appears twice")
         self.parsed_constraints()
         for target in self.parsed_targets():
             self.objective_for(target)
@@ -311,7 +312,7 @@ class Recipe(Noun):
             if owner == "metric" and name not in known:
                 raise self.error(
                     place,
-                    f"'{quantity}' is no metric of this recipe",
+                    f"'{quantity}' is not a metric of this recipe",
                     hint=f"list it: metrics: [{{name: {name}, function: 'FILE.py:FUNCTION'}}]",
                 )
 

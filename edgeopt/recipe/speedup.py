@@ -32,7 +32,7 @@ def with_speedup(recipe: Recipe, speedup: str) -> Recipe:
         ) from None
     for index, choice in stages_of(recipe):
         raise UsageError(
-            f"the recipe says itself how its network changes: '{choice.name}'",
+            f"the recipe already says how its network changes: '{choice.name}'",
             where=recipe.line("passes", index),
             hint=f"leave --speedup out and write prune-structured: {{speedup: {speedup}}}",
         )

@@ -23,7 +23,7 @@ def check_stages(recipe: Recipe) -> None:
             f"passes.{index}",
             f"'{choice.name}' changes the network, and "
             + ("a live module" if recipe.held else "an exported program")
-            + " has no factory that could build it again, changed",
+            + " has no factory to rebuild it with changes",
             hint="give the model as a factory with weights, model: {factory: 'net.py:make', "
             "weights: net.safetensors}, or prune and distill the module before, by edgeopt.passes",
         )

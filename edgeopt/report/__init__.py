@@ -71,5 +71,5 @@ def _modules(kind: str) -> dict[str, str | EntryPoint]:
     }
     added = plugged.points(kind)
     if twice := sorted(set(built_in) & set(added)):
-        raise UsageError(f"there is a view '{twice[0]}' already", where=added[twice[0]].value)
+        raise UsageError(f"there is already a view '{twice[0]}'", where=added[twice[0]].value)
     return {**built_in, **added}

@@ -28,13 +28,13 @@ def rows(pair: ComparedPair) -> list[tuple[str, ...]]:
 
 def answered(answers: Answers) -> str:
     """The differing answers in one sentence."""
-    text = f"{answers.changed:,} of {answers.n:,} samples get another top class"
+    text = f"{answers.changed:,} of {answers.n:,} samples get a different top class"
     if answers.p is not None:
         text += (
             f"; B alone is right on {answers.gained:,}, A alone on {answers.lost:,} "
             f"(McNemar's mid-p {answers.p:.3g})"
         )
-    return f"{text}; outputs lie furthest apart for sample {answers.worst}"
+    return f"{text}; outputs differ most for sample {answers.worst}"
 
 
 def _is_nearness(quantity: str) -> bool:

@@ -44,7 +44,7 @@ def with_own(what: str, own: Mapping[str, Path], added: Mapping[str, Path]) -> d
     """Edgeopt's own declarations and those plugged in. Raises UsageError for a name of both."""
     for name, file in added.items():
         if name in own:
-            raise UsageError(f"{file}: there is a {what} '{name}' already")
+            raise UsageError(f"{file}: there is already a {what} '{name}'")
     return {**own, **added}
 
 
@@ -65,7 +65,7 @@ def _folder(package: str, where: str) -> Path:
         raise UsageError(f"'{package}', which {where} names, is not found: {error}") from error
     folders = spec.submodule_search_locations if spec else None
     if not folders:
-        raise UsageError(f"'{package}', which {where} names, is no package with a declaration")
+        raise UsageError(f"'{package}', which {where} names, is not a package with a declaration")
     return Path(next(iter(folders)))
 
 

@@ -73,7 +73,7 @@ PAGE = (  # of what the page alone shows
     ("fidelity", "how near the outputs are to the source's on the same samples: the share of equal "
                  "answers (agreement), the cosine, and the signal-to-quantization-noise ratio "
                  "(SQNR)"),
-    ("load time", "the runtime's opening of the file, once in each process of the race"),
+    ("load time", "how long the runtime takes to open the file, once in each process of the race"),
     ("placement", "how many nodes of the graph ran where, as the runtime says after running"),
 )  # fmt: skip
 
@@ -156,7 +156,7 @@ def _memory(target: TargetResult) -> list[tuple[str, str]]:
     name = memory_name(target)
     raced = (c for c in target.candidates if f"ratio.{target.speed}" in c.measurements)
     some = any("memory.peak" not in c.measurements for c in raced)
-    only = "; taken of the finalists and the reference only" if some else ""
+    only = "; measured for the finalists and the reference only" if some else ""
     return [(name, f"loading the model and 20 inferences, {MEMORY[name]}, {ONE}{only}")]
 
 

@@ -9,14 +9,14 @@ from edgeopt.schema.base import Noun
 
 MOST_DIGITS = 5
 MARKS = {  # what may be said of a figure, in words
-    "fallback": "fallback: nodes ran elsewhere than on the accelerator asked for, as allowed",
+    "fallback": "fallback: nodes did not run on the requested accelerator, as allowed",
     "contended": "contended: the threads leave no core for anything else",
-    "throttled": "throttled: the device slowed down from its own heat, and did not cool in time",
+    "throttled": "throttled: the device slowed down because of heat, and did not cool in time",
     "wide": "wide: the interval of a ratio is wider than 3% to each side",
-    "few": "few: too few inferences a process for one to lie above the percentile (p99 takes 100), "
-    "so it is about their maximum",
-    "far": "far: more than 3 times the median, of the artifact or of the reference, which tells "
-    "more of what else the machine did than of the model",
+    "few": "few: too few inferences per process for one to lie above the percentile (p99 needs "
+    "100), so it is about their maximum",
+    "far": "far: more than 3 times the median, of the artifact or of the reference, which "
+    "reflects other work on the machine more than the model",
     "peak-not-reset": "peak-not-reset: an earlier, higher peak of the process may count, too",
     "no-spread": "no-spread: no resample changes the figure, so its interval is a point",
 }

@@ -42,7 +42,7 @@ class ModelFormat(Noun):
     def _with_dots(cls, suffixes: tuple[str, ...]) -> tuple[str, ...]:
         for suffix in suffixes:
             if not suffix.startswith(".") or suffix != suffix.lower():
-                raise ValueError(f"'{suffix}' is no suffix in small letters with its dot")
+                raise ValueError(f"'{suffix}' is not a suffix in lower case with its dot")
         return suffixes
 
 

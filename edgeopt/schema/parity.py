@@ -42,7 +42,7 @@ class Parity(Noun):
             within = f"within {self.worst:.2g}" if self.worst else "to the bit"
             return f"answers on {self.device} as on {self.yardstick}, {within} on {self.n} samples"
         return (
-            f"answers otherwise on {self.device} than on {self.yardstick}: '{self.tensor}' is off "
-            f"by up to {self.worst:.3g} of {self.peak:.3g} (sample {self.sample}), and "
+            f"answers differently on {self.device} than on {self.yardstick}: '{self.tensor}' is "
+            f"off by up to {self.worst:.3g} of {self.peak:.3g} (sample {self.sample}), and "
             f"{self.flips} of {self.n} arg maxes flip"
         )

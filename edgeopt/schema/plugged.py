@@ -19,7 +19,7 @@ def points(group: str) -> dict[str, metadata.EntryPoint]:
     by_name: dict[str, metadata.EntryPoint] = {}
     for point in sorted(set(metadata.entry_points(group=group))):
         if point.name in by_name:
-            raise UsageError(f"two distributions bring {place(point)}", hint="uninstall one")
+            raise UsageError(f"two distributions provide {place(point)}", hint="uninstall one")
         by_name[point.name] = point
     return by_name
 

@@ -191,7 +191,8 @@ def declared(name: str, where: str = "") -> Quantity:
         )
     if "@" in name and not (output and known.of_outputs):
         raise UsageError(
-            f"'{name}': " + (f"{base} is of no output" if output else "no output is named"),
+            f"'{name}': "
+            + (f"{base} does not belong to an output" if output else "no output is named"),
             where=where,
             hint="accuracy, topK, macro_f1, mse, mae and fidelity are of outputs, e.g. "
             "'accuracy@scores'",

@@ -32,7 +32,7 @@ class Setting(Noun):
     """A setting of a runtime's own, written behind the ``?`` of a target."""
 
     values: tuple[str, ...] = Field(
-        min_length=1, description="words that it takes; the first goes without saying"
+        min_length=1, description="words that it takes; the first is the default"
     )
     only_on: dict[str, str] = Field({}, description="value: the one accelerator that has it")
 
@@ -71,10 +71,10 @@ class Runtime(Noun):
     def _can_be_written(cls, settings: dict[str, Setting]) -> dict[str, Setting]:
         for name, setting in settings.items():
             if not WORD.fullmatch(name) or name in COUNTS:
-                raise ValueError(f"'{name}' is no name for a setting of a runtime's own")
+                raise ValueError(f"'{name}' is not a valid name for a setting of a runtime")
             for value in {*setting.values, *setting.only_on}:
                 if not VALUE.fullmatch(value) or value not in setting.values:
-                    raise ValueError(f"'{value}' is no value of '{name}'")
+                    raise ValueError(f"'{value}' is not a value of '{name}'")
         return settings
 
     @field_validator("accelerators")
@@ -82,9 +82,9 @@ class Runtime(Noun):
     def _has_cpu(cls, accelerators: dict[str, Accelerator]) -> dict[str, Accelerator]:
         for name in accelerators:
             if not WORD.fullmatch(name):
-                raise ValueError(f"'{name}' is no name for an accelerator")
+                raise ValueError(f"'{name}' is not a valid name for an accelerator")
         if "cpu" not in accelerators:
-            raise ValueError("'cpu' is missing: it goes without saying in a target")
+            raise ValueError("'cpu' is missing: it is the default in a target")
         return accelerators
 
     @property

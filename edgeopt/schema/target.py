@@ -155,7 +155,7 @@ def _given(written: str, runtime: str, text: str) -> dict[str, str]:
                 hint=did_you_mean(name, [*COUNTS, *choices]),
             )  # fmt: skip
         if name in settings:
-            raise UsageError(f"setting '{name}' stands twice in target '{text}'")
+            raise UsageError(f"setting '{name}' appears twice in target '{text}'")
         if name in choices:
             words = choices[name].values
             if value not in words:

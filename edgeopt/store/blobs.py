@@ -61,7 +61,7 @@ class Blobs:
         raise StoreError(
             f"blob {digest} is {state}",
             where=str(self.root),
-            hint="run again: what made it is computed anew",
+            hint="run again; it will be recomputed",
         )
 
     def sound(self, digest: str) -> bool:

@@ -118,7 +118,7 @@ class Store:
             array: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
         except (ValueError, EOFError) as error:
             raise StoreError(
-                f"blob {ref.blob} is no array: {error}", where=str(self.root)
+                f"blob {ref.blob} is not an array: {error}", where=str(self.root)
             ) from error
         if (array.dtype.name, array.shape) != (ref.dtype, ref.shape):
             raise StoreError(
@@ -145,7 +145,7 @@ class Store:
             name = path.relative_to(folder).as_posix()
             if not stat.S_ISREG(mode) or not _encodable(name):
                 raise StoreError(
-                    f"{name!r} is no regular file with a UTF-8 name", where=str(folder)
+                    f"{name!r} is not a regular file with a UTF-8 name", where=str(folder)
                 )
             files[name] = self.put_file(path)
             size += self._blobs.size(files[name])
@@ -160,7 +160,7 @@ class Store:
         """
         for name, digest in artifact.files.items():
             if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
-                raise StoreError(f"the artifact's file {name!r} lies outside of it")
+                raise StoreError(f"the artifact's file {name!r} is outside it")
             blob = self.path(digest)
             with writing(into):
                 target = into / name

@@ -42,7 +42,7 @@ def read(folder: Path | None, mark: str) -> dict[str, Any] | None:
         return dict(state) if state["mark"] == mark else None
     except Exception as error:
         raise PassError(
-            f"no checkpoint: {error}", where=str(folder / FILE), hint="Remove it to start anew."
+            f"no checkpoint: {error}", where=str(folder / FILE), hint="Remove it to start again."
         ) from error
 
 

@@ -29,7 +29,7 @@ def optimizer_of(parameters: Iterable[Any], settings: TrainingSettings) -> Any:
     kind = kinds.get(settings.optimizer.lower())
     if kind is None:
         raise PassError(
-            f"torch.optim has no optimizer '{settings.optimizer}' that takes one step a batch",
+            f"torch.optim has no optimizer '{settings.optimizer}' that takes one step per batch",
             hint=did_you_mean(settings.optimizer.lower(), kinds),
         )
     wanted: dict[str, Any] = {

@@ -75,14 +75,14 @@ class BoardSettings(BaseModel):
     def _names(cls, env: dict[str, str]) -> dict[str, str]:
         for name in env:
             if not (name.isidentifier() and name.isascii()):
-                raise ValueError(f"'{name}' is no name of an environment variable")
+                raise ValueError(f"'{name}' is not the name of an environment variable")
         return env
 
     @field_validator("workdir", "python")
     @classmethod
     def _one_path(cls, text: str) -> str:
         if not text or text.startswith("-") or any(ord(c) < 32 for c in text):
-            raise ValueError(f"{text!r} is no path")
+            raise ValueError(f"{text!r} is not a path")
         if text.startswith("~") and text.partition("/")[0] != "~":
             raise ValueError(f"{text!r} is in another's home: write the whole path")
         return text
@@ -270,7 +270,7 @@ class BoardLease:
             return DeviceError(
                 "agent was killed on the board",
                 where=self._device.name,
-                hint="it may be out of memory; its log of the kernel tells (dmesg)",
+                hint="it may be out of memory; its kernel log tells (dmesg)",
             )
         return explained(self._device.name, code, words)
 

@@ -154,7 +154,7 @@ class Channel:
                 raise explanation from error
             self.kill()
             said = "; ".join(str(error).splitlines()[:4])[:600]
-            raise DeviceError(f"agent gave no proper answer to '{do}': {said}", where=self.name,
+            raise DeviceError(f"agent gave no valid answer to '{do}': {said}", where=self.name,
                               hint=self._last_words()) from error  # fmt: skip
         except EOFError:
             raise self._died(do) from None
@@ -243,7 +243,7 @@ class Channel:
 
     def _last_words(self) -> str:
         text = "\n".join(self._tail().splitlines()[-TAIL_LINES:])
-        return f"its last words: {text}" if text else "it left no word"
+        return f"its last output: {text}" if text else "it printed nothing"
 
     def _tail(self) -> str:
         """The end of its standard error, as it may be shown."""

@@ -78,7 +78,7 @@ def _read(file_stamp: Stamp) -> dict[str, dict[str, BaseModel]]:
             place = f"{kind}.{name}"
             if not NAME.fullmatch(name):
                 raise UsageError(
-                    f"'{name}' is no name for a device",
+                    f"'{name}' is not a valid name for a device",
                     where=f"{path}:{lines[place]}",
                     hint="letters, digits, '_', '.' and '-', at most 64",
                 )

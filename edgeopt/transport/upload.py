@@ -38,9 +38,7 @@ def upload(supervisor: Channel, files: Mapping[str, Path], note: Note) -> None:
     sizes = {digest: path.stat().st_size for digest, path in files.items()}
     have, _ = supervisor.ask("have", HaveReply, blobs=sizes)
     if set(have.offsets) != set(sizes):
-        raise DeviceError(
-            "the board names other files than it was asked for", where=supervisor.name
-        )
+        raise DeviceError("the board named files that it was not asked for", where=supervisor.name)
     left = sum(sizes[digest] - have.offsets[digest] for digest in sizes)
     if left > LONG_BYTES:
         note(f"{supervisor.name}: sending {left / 1e6:,.0f} MB")

@@ -160,7 +160,7 @@ def confused(
     """
     if all(_cosine(a, b) >= OTHER for a, b in zip(before, after, strict=True)):
         return None
-    hint = "the pass mixed up an order; report it, with the model"
+    hint = "the pass changed an order; please report it, with the model"
     if order := _order(before, after):
         swaps = ", ".join(f"'{model.tensors[new].name}' gives what '{parent[old].name}' gave"
                           for old, new in enumerate(order) if old != new)  # fmt: skip

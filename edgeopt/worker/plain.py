@@ -79,8 +79,8 @@ def leaves_its_graph(source: Answering, outputs: Sequence[np.ndarray], folder: P
             f"{off / (largest or 1.0):.2g} of its largest value"
         )  # fmt: skip
         return (
-            f"the source as ONNX Runtime runs it, its nodes fused, answers otherwise than its "
-            f"graph run node by node: output '{tensor.name}' by {off:.3g} ({measure}) at sample "
-            f"{sample}. All candidates are compared with the fused answers"
+            f"the source as ONNX Runtime runs it, its nodes fused, answers differently from "
+            f"its graph run node by node: output '{tensor.name}' by {off:.3g} ({measure}) at "
+            f"sample {sample}. All candidates are compared with the fused answers"
         )
     return ""

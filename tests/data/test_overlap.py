@@ -57,9 +57,9 @@ def test_every_overlapping_pair_is_told_with_count_and_first_sample(store: Store
         check_overlap(splits, np.array([9], np.uint64), store)
     told = caught.value.what.split("; ")
     assert told == [
-        "split 'validation' shares 2 of its 4 samples with split 'calibration', sample 2 for one",
-        "split 'test' shares 1 of its 2 samples with training, sample 0 for one",
-        "split 'test' shares 1 of its 2 samples with split 'validation', sample 1 for one",
+        "split 'validation' shares 2 of its 4 samples with split 'calibration', e.g. sample 2",
+        "split 'test' shares 1 of its 2 samples with training, e.g. sample 0",
+        "split 'test' shares 1 of its 2 samples with split 'validation', e.g. sample 1",
     ]
 
 
@@ -100,7 +100,7 @@ def test_hashes_of_either_byte_order_compare_as_numbers(
         (np.zeros(3), r"holds float64\[3\]"),
         (np.zeros((3, 2), np.uint64), r"holds uint64\[3, 2\]"),
         (np.zeros(3, np.int64), r"holds int64\[3\]"),
-        (np.array([{}], dtype=object), r"no sound \.npy file"),
+        (np.array([{}], dtype=object), r"not a sound \.npy file"),
     ],
 )
 def test_a_file_of_other_things_is_refused(tmp_path: Path, array: Any, told: str) -> None:
@@ -117,7 +117,7 @@ def test_missing_truncated_and_zipped_files_are_refused(tmp_path: Path) -> None:
     whole = path.read_bytes()
     for end in (0, 5, 60, 128, 500):
         path.write_bytes(whole[:end])
-        with pytest.raises(DataError, match=r"t\.npy: no sound \.npy file"):
+        with pytest.raises(DataError, match=r"t\.npy: not a sound \.npy file"):
             load_hashes(path)
     np.savez(tmp_path / "t.npz", a=np.zeros(2))
     with pytest.raises(DataError, match=r"t\.npz"):

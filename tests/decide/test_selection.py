@@ -152,7 +152,7 @@ def test_a_time_limit_between_races_keeps_what_was_raced() -> None:
     decision = play.run()
     assert play.done("short") == ["a"]
     assert decision.chosen == "a"
-    assert "not compared with b, for want of time" in decision.sentence
+    assert "not compared with b, because time ran out" in decision.sentence
 
 
 def test_quick_races_once_and_still_tests() -> None:

@@ -92,5 +92,5 @@ def test_an_absent_serial_is_named(server: int, monkeypatch: pytest.MonkeyPatch)
     with pytest.raises(UnreachableError, match="no device of that serial is attached") as caught:
         device_named("adb:emulator-5554").hello()
     assert caught.value.where == "adb:emulator-5554" and "adb devices" in caught.value.hint
-    with pytest.raises(UsageError, match="is no serial"):
+    with pytest.raises(UsageError, match="is not a serial number"):
         device_named("adb:-s")

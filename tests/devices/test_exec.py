@@ -48,7 +48,7 @@ def test_it_races_and_tells_no_memory(place: Place) -> None:
     assert value["ratio"]["latency.p50"]["value"] > 0
     assert value["a"]["load_time"]["value"] > 0
     assert value["placement"]["a"] == {"CPUExecutionProvider": 1}
-    with pytest.raises(UsageError, match="measures no memory"):
+    with pytest.raises(UsageError, match="does not measure memory"):
         run_small(place, "race", TARGET, protocol="memory")
 
 

@@ -107,7 +107,7 @@ ODD = {
 def test_what_speaks_no_protocol_is_an_error(own_board: Board, kind: str) -> None:
     own_board.devices(python=script(own_board.folder, ODD[kind]))
     error = refused(own_board)
-    assert "no proper answer" in error.what or "messages" in error.what, error
+    assert "no valid answer" in error.what or "messages" in error.what, error
 
 
 def test_a_second_build_is_told_who_holds_the_board(own_board: Board, place: Place) -> None:

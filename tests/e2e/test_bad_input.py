@@ -244,7 +244,7 @@ CASES: list[tuple[Breaks, int, tuple[str, ...]]] = [
     (torchscript, 1, ("m.pt", "TorchScript")),
     (hanging_loader, 1, ("data:validation", "longer than its limit of 2 s")),
     (raising_loader, 1, ("loader.py:raises", "the disk is gone", "loader.py:8")),
-    (truncated_image, 1, ("1.png", "no sound image")),
+    (truncated_image, 1, ("1.png", "not a readable image")),
     (external_data_outside, 1, ("m.onnx", "'w'", "../secret.bin")),
 ]
 

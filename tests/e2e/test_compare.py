@@ -83,7 +83,7 @@ def test_a_copy_passes_and_a_bound_within_the_uncertainty_is_inconclusive(models
     out = ("--format", "markdown", "--out", "comment.md")
     assert compared(models, 0, "a.onnx", "same.onnx", *SAMPLES, *even, *out) == ""
     text = (models.folder / "comment.md").read_text()
-    assert "0 of 300 samples get another top class" in text
+    assert "0 of 300 samples get a different top class" in text
     with np.load(models.folder / "ready.npz") as archive:
         few = {name: archive[name][:20] for name in archive.files}
     np.savez(models.folder / "ready.npz", **few)
@@ -108,7 +108,7 @@ def test_results_are_compared_by_what_they_chose(project: Project) -> None:
                                 "--require", "size <= 1.1x source"))  # fmt: skip
     (pair,) = found["pairs"]
     assert found["kind"] == "results" and pair["verdicts"][0]["verdict"] == "fail"
-    assert any(note.startswith("another choice") for note in pair["notes"])
+    assert any(note.startswith("different choice") for note in pair["notes"])
     assert (
         pair["against"]["difference.accuracy"]["low"]
         < 0
@@ -128,7 +128,7 @@ def test_results_of_other_machines_have_no_common_times(project: Project) -> Non
     assert not [q for q in pair["against"] if "latency" in q]
     assert "measured on other machines" in " ".join(pair["notes"])
     done = project.run("compare", "out", "other", "--require", "latency.p50 <= 2x source")
-    assert done.returncode == 2 and "measured on another machine" in done.stderr
+    assert done.returncode == 2 and "measured on a different machine" in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,7 @@ def test_a_benchmark_refuses_a_fallback_or_marks_it(project: Project) -> None:
     asked = ("benchmark", "layer.tflite", "--target", "local/litert:npu", "--quiet")
     refused = project.run(*asked)
     assert refused.returncode == 1
-    assert "nodes ran where nobody asked: 1 on NPU or CPU" in refused.stderr
+    assert "nodes ran on other providers than requested: 1 on NPU or CPU" in refused.stderr
     assert "--allow-fallback" in refused.stderr
     allowed = project.run(*asked, "--allow-fallback", "--json")
     assert allowed.returncode == 0, allowed.stderr
@@ -51,7 +51,7 @@ def test_a_recipe_may_allow_it_and_the_result_says_so(project: Project) -> None:
     refused = project.run("optimize", "recipe.yaml", "--quick", "--quiet", "--out", "out")
     assert refused.returncode != 0
     told = refused.stdout + refused.stderr
-    assert "nodes ran where nobody asked" in " ".join(told.split())
+    assert "nodes ran on other providers than requested" in " ".join(told.split())
     project.write(RECIPE + "allow_fallback: true\n")
     result: dict[str, Any] = project.optimize()
     assert result["recipe"]["allow_fallback"] is True
@@ -59,7 +59,7 @@ def test_a_recipe_may_allow_it_and_the_result_says_so(project: Project) -> None:
     for candidate in target["candidates"]:
         assert candidate["placement"] == {"NPU or CPU": 1}
         assert "fallback" in candidate["measurements"]["latency.p50"]["marks"]
-    assert any("ran elsewhere than asked, as allowed" in note for note in result["notes"])
+    assert any("ran on other providers, as allowed" in note for note in result["notes"])
 
 
 def test_what_the_device_lacks_is_told_before_anything_is_built(project: Project) -> None:

@@ -53,7 +53,7 @@ def test_labels_off_by_one_are_named(project: Project) -> None:
     save_samples(project.folder / "samples.npz", **labels)
     told = notes(project)
     assert "no better than always naming the most frequent class" in told
-    assert "the labels are +1 off the model's classes: so read, accuracy would be 9" in told
+    assert "the labels are +1 off the model's classes: corrected, accuracy would be 9" in told
 
 
 def test_missing_preprocessing_is_named_with_what_the_model_was_fed(project: Project) -> None:
@@ -108,4 +108,6 @@ def test_a_bound_on_a_metric_that_is_not_there_names_the_line(project: Project) 
     project.edit("recipe.yaml", "accuracy >= source - 10pt", "metric.gone <= 1")
     done = project.run("optimize", "recipe.yaml")
     assert done.returncode == 2
-    assert "'metric.gone' is no metric of this recipe" in done.stderr and "metrics:" in done.stderr
+    assert (
+        "'metric.gone' is not a metric of this recipe" in done.stderr and "metrics:" in done.stderr
+    )

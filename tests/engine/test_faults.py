@@ -178,7 +178,7 @@ def test_a_worker_short_of_memory_is_replaced(make_engine: MakeEngine, make_job:
     [
         ("pass", "crashed", "ended with exit status 0"),
         ("import time; time.sleep(600)", "timeout", "longer than its limit"),  # never reads
-        ('print(\'{"outcome": {"job": 3}}\')', "crashed", "gave no proper outcome"),
+        ('print(\'{"outcome": {"job": 3}}\')', "crashed", "gave no valid outcome"),
         ("import os, time; os.close(1); time.sleep(600)", "crashed", "closed its output"),
         ("print('no json'); print('[1]'); raise SystemExit(1)", "crashed", "no json\n[1]"),
     ],

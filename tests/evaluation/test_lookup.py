@@ -40,7 +40,7 @@ def test_every_default_is_computed_in_the_unit_of_the_grammar(quantity: str) -> 
 
 @pytest.mark.parametrize("quantity", ["latency.p50", "size", "memory.peak"])
 def test_what_a_race_measures_is_no_metric(quantity: str) -> None:
-    with pytest.raises(UsageError, match=f"'{quantity}' is no metric"):
+    with pytest.raises(UsageError, match=f"'{quantity}' is not a metric"):
         compute(quantity, OUTPUTS, LABELS)
 
 

@@ -1,4 +1,4 @@
-"""A user's own metric: one value a sample, or one number for all."""
+"""A user's own metric: one value per sample, or one number for all."""
 
 from __future__ import annotations
 

@@ -83,7 +83,7 @@ def test_splits_may_be_named_and_labels_left_out() -> None:
     }
     with pytest.raises(DataError, match="no validation split"):
         read({"test": X})
-    with pytest.raises(DataError, match="'train' is no split that is read here"):
+    with pytest.raises(DataError, match="'train' is not a split that is read here"):
         read({"train": X[:4], "validation": X[4:]})
 
 
@@ -209,7 +209,7 @@ def test_a_source_of_nan_and_what_is_no_model_are_named(tmp_path: Path) -> None:
     }  # fmt: skip
     with pytest.raises(ModelError, match="the source gives NaN: output"):
         edgeopt.optimize(model, **asked)
-    with pytest.raises(UsageError, match="a function is no model"):
+    with pytest.raises(UsageError, match="a function is not a model"):
         edgeopt.optimize(refused, **asked)
 
 

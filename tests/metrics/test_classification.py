@@ -156,7 +156,7 @@ def test_a_label_out_of_range_is_named_with_its_sample(label: int) -> None:
 def test_labels_that_are_not_one_a_sample_are_refused() -> None:
     with pytest.raises(DataError, match="one whole number each"):
         compute("accuracy", outputs_of([0] * 6, 3), np.zeros(5, int))
-    with pytest.raises(DataError, match=r"one whole number a sample.*int64\[6, 2\]"):
+    with pytest.raises(DataError, match=r"one whole number per sample.*int64\[6, 2\]"):
         compute("accuracy", outputs_of([0] * 6, 3), np.zeros((6, 2), int))
 
 

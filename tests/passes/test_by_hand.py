@@ -207,7 +207,7 @@ def test_a_split_that_no_pass_reads_is_named_and_the_test_split_left_alone() -> 
     assert isinstance(Distill(**SELF)(Net(nn.ReLU()), splits), nn.Module)
     with pytest.raises(DataError, match="'trian'"):
         Distill(**SELF)(Net(nn.ReLU()), {"trian": images(), "validation": images()})
-    with pytest.raises(DataError, match="a str is no data"):
+    with pytest.raises(DataError, match="a str is not data"):
         Distill(**SELF)(Net(nn.ReLU()), "images.npz")
 
 

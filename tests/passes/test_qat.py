@@ -221,7 +221,7 @@ def test_a_module_for_litert_is_not_exported_to_onnx() -> None:
     "change, says",
     [
         ({"inputs": {"signal": 3}}, "has no shape and dtype"),
-        ({"float": "stem.0"}, "'float' is no list"),
+        ({"float": "stem.0"}, "'float' is not a list"),
         ({"inputs": {"signal": {"shape": ["batch", 7], "dtype": "float32"}}}, "cannot trace"),
     ],
 )

@@ -39,14 +39,14 @@ EMULATED = '"emulated:cortex-a53/litert"'
 
 @pytest.mark.parametrize("quantity", ["latency.p50 <= 1 ms", "memory.peak <= 1 MB"])
 def test_what_emulation_lacks_is_refused_with_its_line(tmp_path: Path, quantity: str) -> None:
-    with pytest.raises(UsageError, match="measures no") as caught:
+    with pytest.raises(UsageError, match="does not measure") as caught:
         check(tmp_path, EMULATED, quantity)
     assert caught.value.where.endswith("recipe.yaml:6")
     assert caught.value.exit_code == 2
 
 
 def test_counts_are_refused_where_there_is_time(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="local measures no instructions"):
+    with pytest.raises(UsageError, match="local does not measure instructions"):
         check(tmp_path, "local/onnxruntime", "instructions <= 0.5x source")
 
 

@@ -100,7 +100,7 @@ def test_a_runtime_of_another_distribution_scores_and_races(tmp_path: Path) -> N
         assert set(candidate["placement"]) == {"ReferenceEvaluator"}
         assert candidate["measurements"]["accuracy"]["value"] > 0.8
     assert plain["measurements"]["accuracy"]["value"] == 1.0
-    told = "onnx-reference does not tell what it executes"
+    told = "onnx-reference does not report what it executes"
     assert narrow["conversion"]["by"] == "the file" and told in narrow["conversion"]["note"]
     raced = run(tmp_path, site, "benchmark", "tiny.onnx", "--target", REFERENCE_TARGET, "--json")
     (file,) = json.loads(raced.stdout)["targets"][0]["files"]
@@ -186,7 +186,10 @@ def test_its_facts_are_known_like_any_other(site: Path) -> None:
         ({"rank": None}, "'rank': Input should be a valid integer"),
         ({"rnak": 1}, "'rnak': Extra inputs are not permitted"),
         ({"accelerators": {"gpu": {"nodes": ["GPU"]}}}, "'accelerators': 'cpu' is missing"),
-        ({"settings": {"threads": {"values": ["1"]}}}, "'threads' is no name for a setting"),
+        (
+            {"settings": {"threads": {"values": ["1"]}}},
+            "'threads' is not a valid name for a setting",
+        ),
     ],
     ids=lambda change: next(iter(change)) if isinstance(change, dict) else "",
 )

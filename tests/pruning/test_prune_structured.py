@@ -152,7 +152,7 @@ def test_widths_are_rounded(opened: Open) -> None:
     [
         ({"ratio": 0.99}, "would leave 'stem.0' none of its 32 channels"),
         ({"ratio": {"stages.0.conv1": 0.98}}, "would leave 'stages.0.conv1' none"),
-        ({"ratio": {"stages.0.conv7": 0.5}}, "'stages.0.conv7' is no layer that can be pruned"),
+        ({"ratio": {"stages.0.conv7": 0.5}}, "'stages.0.conv7' is not a layer that can be pruned"),
         ({"ratio": {"stem.0": 0.5, "stages.0.conv2": 0.25}}, "can only be pruned as"),
         ({"macs": 0.001}, "macs: 0.001 cannot be reached"),
         ({"macs": 0.5, "keep": ("stagez",)}, "keep names 'stagez'"),

@@ -236,7 +236,7 @@ def test_names_of_classes_may_lie_in_a_file_and_belong_to_an_output(
     ("classes", "named"),
     [
         (["a", "b"], "names 2 classes, output 'scores' has 3 scores"),
-        ({"logits": NAMES}, "'logits' is no output with a score for each class"),
+        ({"logits": NAMES}, "'logits' is not an output with a score for each class"),
         ("absent.txt", "cannot read 'absent.txt'"),
         (["a", "b", "b"], "two classes are called 'b'"),
         (["a", 1, "c"], "not 1; put it in quotes"),

@@ -42,7 +42,7 @@ def test_points_are_found_by_name_and_nothing_is_imported(site: Path) -> None:
 def test_a_name_of_two_distributions_is_refused(site: Path) -> None:
     plugging.write_metadata(site, "one", {GROUP: {"a": "fine_plugin"}})
     plugging.write_metadata(site, "two", {GROUP: {"a": "broken_plugin"}})
-    with pytest.raises(UsageError, match=f"two distributions bring .*'a' of {GROUP}"):
+    with pytest.raises(UsageError, match=f"two distributions provide .*'a' of {GROUP}"):
         plugged.points(GROUP)
 
 

@@ -171,7 +171,7 @@ def _text(name: str) -> bytes:
     spec = importlib.util.find_spec(package)
     folders = spec.submodule_search_locations if spec else None
     if not folders:
-        raise FileNotFoundError("{} is no package".format(package))
+        raise FileNotFoundError("{} is not a package".format(package))
     with open(os.path.join(next(iter(folders)), PLUGGED), "rb") as file:
         return file.read()
 

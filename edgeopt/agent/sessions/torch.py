@@ -175,7 +175,7 @@ def _imported(path: str) -> Any:
     name = "{}.{}".format(package.__name__, os.path.splitext(os.path.basename(path))[0])
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
-        raise ImportError("{} is no Python file".format(os.path.basename(path)))
+        raise ImportError("{} is not a Python file".format(os.path.basename(path)))
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     spec.loader.exec_module(module)

@@ -88,19 +88,19 @@ def _pair(
     if not alike:
         machines = (" ".join(str(t.target.machine.get(k)) for k in reversed(keys)) for t in (a, b))
         notes.append(
-            f"measured on other machines, so times are not compared: {' and '.join(machines)}"
+            f"measured on different machines, so times are not compared: {' and '.join(machines)}"
         )
     if old.label != new.label or old.target != new.target:
-        notes.append(f"another choice: {_label(old)} before, {_label(new)} now")
+        notes.append(f"different choice: {_label(old)} before, {_label(new)} now")
     elif old.artifact and new.artifact and old.artifact.digest != new.artifact.digest:
-        notes.append("the same choice, its file another one")
+        notes.append("the same choice, with a different file")
     pairs = paired(a, b, store, {c.quantity for c in constraints if c.basis == "ratio"})
     notes += [pairs.how] if pairs.how else []
     against = dict(_against(old, new, alike)) | pairs.against
     measured = {q: m for q, m in new.measurements.items() if alike or not is_of_machine(q)}
     for constraint in constraints:
         if constraint.quantity not in measured:
-            why = "not measured" if alike else "measured on another machine"
+            why = "not measured" if alike else "measured on a different machine"
             raise UsageError(
                 f"'{constraint.text}' cannot be judged on {b.target.target}: "
                 f"{constraint.quantity} was {why}",

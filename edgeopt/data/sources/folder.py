@@ -97,7 +97,7 @@ class Folder:
                 raise DataError(
                     f"is {_sizes(arrays[-1])}, {files[0].name} is {_sizes(arrays[0])}",
                     where=str(file),
-                    hint="bring all to one size: data: {resize: [224, 224]}",
+                    hint="resize all to one size: data: {resize: [224, 224]}",
                 )
         return np.stack(arrays)
 
@@ -144,7 +144,7 @@ def _read(file: Path) -> Any:
                 return upright if upright.mode in ("L", "RGB") else upright.convert("RGB")
     except Exception as error:  # Pillow raises OSError, SyntaxError, ValueError and warnings
         raise DataError(
-            f"no sound image: {error}", where=str(file), hint="it may be truncated; remove it"
+            f"not a readable image: {error}", where=str(file), hint="it may be truncated; remove it"
         ) from None
 
 

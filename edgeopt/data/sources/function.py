@@ -60,7 +60,7 @@ class Function:
         takes = bool(inspect.signature(function).parameters)
         if not takes and split != STREAM:
             raise DataError(
-                f"the function takes no split, and '{split}' is asked for",
+                f"the function takes no split, but '{split}' was requested",
                 where=str(self.path),
                 hint="let it take one, or give counts: splits: {validation: 1000, ...}",
             )
@@ -74,7 +74,7 @@ class Function:
     ) -> tuple[dict[str, Array], bool]:
         """Arrays of an iterable of samples; one that is cut from the front is not read further."""
         if not isinstance(given, Iterable):
-            raise DataError(f"gives a {type(given).__name__}, no samples", where=str(self.path))
+            raise DataError(f"gives a {type(given).__name__}, not samples", where=str(self.path))
         forward = selection.step in (None, 1) and (selection.start or 0) >= 0
         if selection.stop is None or selection.stop < 0 or not forward:
             return joined(_singly(given), inputs, str(self.path), tell, MOST_SAMPLES), True

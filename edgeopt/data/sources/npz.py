@@ -60,9 +60,9 @@ class Npz:
             raise DataError("no such file", where=str(self.path)) from None
         except (zipfile.BadZipFile, EOFError, ValueError, NotImplementedError) as error:
             raise DataError(
-                f"no sound .npz archive: {error}",
+                f"not a sound .npz archive: {error}",
                 where=str(self.path),
-                hint="it may be truncated, or of another format; write it by numpy.savez",
+                hint="it may be truncated, or in another format; write it with numpy.savez",
             ) from None
         except OSError as error:
             raise DataError(f"cannot read: {error.strerror}", where=str(self.path)) from None
@@ -134,7 +134,7 @@ class Npz:
         shape, fortran, dtype = self._header(stream)
         if dtype.kind not in NUMBERS + TEXT:
             raise DataError(
-                f"array '{name}' is of dtype {dtype}, not of numbers", where=str(self.path)
+                f"array '{name}' has dtype {dtype}, which is not numeric", where=str(self.path)
             )
         if len(shape) == 0:
             raise DataError(

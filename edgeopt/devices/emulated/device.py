@@ -50,7 +50,7 @@ class EmulatedDevice:
         """What the core and the runtime are; asked once a process. Raises DeviceError."""
         if target.threads != 1:
             raise UsageError(
-                f"instructions are counted of one thread, not {target.threads}",
+                f"instructions are counted for one thread, not {target.threads}",
                 where=str(target),
                 hint="leave 'threads' out",
             )
@@ -112,7 +112,7 @@ class EmulatedLease(LocalLease):
         home = emulation(self._name)
         program = shutil.which(self._core.qemu)
         if not self._core.arm and platform.machine() not in ("x86_64", "AMD64"):
-            raise DeviceError("it runs the host's own Python, which is none for x86-64",
+            raise DeviceError("it runs the host's own Python, which is not for x86-64",
                               where=self._name, hint="use an Arm core")  # fmt: skip
         if program is None:
             raise DeviceError(

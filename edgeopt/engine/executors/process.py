@@ -107,7 +107,7 @@ class WorkerProcess:
             raise self._crashed(request, time.monotonic() - started)
         except ValidationError as error:
             self.kill()
-            raise self._lost("crashed", request, f"gave no proper outcome: {error}") from error
+            raise self._lost("crashed", request, f"gave no valid outcome: {error}") from error
         except BaseException:
             self.kill()
             raise
@@ -196,7 +196,7 @@ class WorkerProcess:
         error = WorkerError(
             f"the worker '{self.name}' that ran {request.job.name} {said}",
             where=request.job.id,
-            hint=f"its last words: {last}" if last else "it left no word",
+            hint=f"its last output: {last}" if last else "it printed nothing",
         )
         return LostWorkerError(status, error)
 

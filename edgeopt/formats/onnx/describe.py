@@ -123,7 +123,7 @@ def _tensor(value: ValueInfoProto, batch: set[str], where: str, role: str) -> Te
     kind = value.type.WhichOneof("value")
     if kind != "tensor_type":
         said = (kind or "an unknown type").removesuffix("_type")
-        raise ModelError(f"{role} '{value.name}' is no tensor but {said}", where=where)
+        raise ModelError(f"{role} '{value.name}' is not a tensor but {said}", where=where)
     tensor_type = value.type.tensor_type
     if tensor_type.elem_type in (TensorProto.STRING, TensorProto.UNDEFINED):
         name = TensorProto.DataType.Name(tensor_type.elem_type).lower()

@@ -41,7 +41,7 @@ def read(path: Path, *, small_data: bool = False) -> ModelProto:
         hint = _foreign(path) or f"The file is truncated or damaged ({error})."
         raise ModelError("no ONNX model", where=str(path), hint=hint) from error
     if not model.graph.node and not model.graph.output:
-        raise ModelError("no ONNX model: no graph", where=str(path), hint=_foreign(path))
+        raise ModelError("not an ONNX model: it has no graph", where=str(path), hint=_foreign(path))
     for tensor in tensors(model):
         if uses_external_data(tensor):
             confined(tensor, path)
@@ -114,14 +114,14 @@ def confined(tensor: TensorProto, path: Path) -> Path:
     inside = file.resolve().is_relative_to(path.parent.resolve())
     if location.is_absolute() or ".." in location.parts or not inside:
         raise ModelError(
-            f"{what} lie outside the model's folder: '{info.location}'",
+            f"{what} are outside the model's folder: '{info.location}'",
             where=str(path),
             hint="Save the model with its external data beside it.",
         )
     if not file.is_file():
         raise ModelError(f"{what} are missing: no file '{info.location}'", where=str(path))
     if file.resolve() == path.resolve() or location.name == "model.onnx":
-        raise ModelError(f"{what} lie in '{info.location}', a model file", where=str(path))
+        raise ModelError(f"{what} are in '{info.location}', a model file", where=str(path))
     end = (info.offset or 0) + (info.length or 0)
     if end > file.stat().st_size:
         raise ModelError(

@@ -24,7 +24,7 @@ def source_files(path: Path) -> dict[str, Path]:
     """
     if not path.is_file():
         raise ModelError(
-            "the model is no file" if path.exists() else "no such model file", where=str(path)
+            "the model is not a file" if path.exists() else "no such model file", where=str(path)
         )
     if path.stat().st_size == 0:
         raise ModelError("the model file is empty", where=str(path))

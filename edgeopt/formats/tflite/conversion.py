@@ -71,7 +71,9 @@ def unquantized(content: bytes, scheme: str) -> PassError:
     others = scheme.startswith("static") and any(op in WEIGHTS for op, _ in weights)
     return PassError(
         f"no operator with weights could be quantized: {why}",
-        hint="'scheme: dynamic' or 'weight-only' may take what 'static' leaves" if others else "",
+        hint="'scheme: dynamic' or 'weight-only' may quantize what 'static' leaves"
+        if others
+        else "",
     )
 
 

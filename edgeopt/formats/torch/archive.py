@@ -92,7 +92,7 @@ def _members(path: Path) -> dict[str, bytes]:
             return {name: archive.read(full) for name, full in wanted.items()}
     except (zipfile.BadZipFile, EOFError, ValueError, OSError, NotImplementedError) as error:
         raise ModelError(
-            f"no sound .pt2 archive: {error}",
+            f"not a sound .pt2 archive: {error}",
             where=str(path),
             hint="It may be truncated, or of another format.",
         ) from None
@@ -107,7 +107,7 @@ def _check_layout(names: set[str], path: Path) -> None:
         )
     if "data.pkl" in names:
         raise ModelError(
-            "a pickled checkpoint, no exported program",
+            "a pickled checkpoint, not an exported program",
             where=str(path),
             hint="Give the nn.Module's factory, and this file as its weights.",
         )
@@ -115,7 +115,7 @@ def _check_layout(names: set[str], path: Path) -> None:
         raise ModelError("holds compiled native code", where=str(path), hint=AGAIN)
     programs = [name for name in names if name.startswith("models/")]
     if "archive_format" not in names or programs != [MODEL] or len(set(CONFIGS) & names) < 1:
-        raise ModelError("no exported program of a known layout", where=str(path), hint=AGAIN)
+        raise ModelError("not an exported program of a known layout", where=str(path), hint=AGAIN)
     strange = [n for n in names if n.startswith("data/constants/") and not KEPT.fullmatch(n)]
     if strange := [n for n in strange if n not in (*CONFIGS, *LEGACY)]:
         raise ModelError(
@@ -203,7 +203,7 @@ def _check_expression(text: str, path: Path, member: str) -> None:
     called = {n.func.id for n in nodes if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)}
     if not plain or not numbers or not all(name[:1].isupper() for name in called):
         raise ModelError(
-            f"{member} has a size that is no arithmetic: {text[:60]!r}", where=str(path)
+            f"{member} has a size that is not arithmetic: {text[:60]!r}", where=str(path)
         )
 
 
@@ -211,7 +211,7 @@ def _check_payloads(config: Any, members: dict[str, bytes], path: Path, name: st
     folder = name.rpartition("/")[0]
     entries = config.get("config") if isinstance(config, dict) else None
     if not isinstance(entries, dict):
-        raise ModelError(f"{name} is not as it must be", where=str(path))
+        raise ModelError(f"{name} is malformed", where=str(path))
     for said in entries.values():
         place = f"{folder}/{said.get('path_name')}"
         if place not in members or not KEPT.fullmatch(place):

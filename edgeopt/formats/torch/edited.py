@@ -35,7 +35,7 @@ def check_factory(parent: Path) -> None:
     """Raise PassError for an artifact that has no factory: it could not be built again."""
     if "factory" not in json.loads((parent / MODEL).read_text()):
         raise PassError(
-            "an exported program has no factory that could build it again, changed",
+            "an exported program has no factory to rebuild it with changes",
             where=MODEL,
             hint="Give the model as a factory with weights: "
             "model: {factory: 'net.py:make', weights: net.safetensors}.",

@@ -27,9 +27,9 @@ def read(folder: Path) -> list[Record]:
     try:
         said = json.loads(path.read_text())
     except (OSError, ValueError, RecursionError) as error:
-        raise ModelError(f"no list of edits: {error}", where=str(path)) from error
+        raise ModelError(f"not a list of edits: {error}", where=str(path)) from error
     if not isinstance(said, list):
-        raise ModelError("no list of edits", where=str(path))
+        raise ModelError("not a list of edits", where=str(path))
     return said
 
 

@@ -72,7 +72,7 @@ class TorchFormat(TorchDeclared):
         free = {str(n) for i in inputs.values() for n in i["shape"] if isinstance(n, str)}
         if free - {"batch"}:
             shapes = ", ".join(f"'{name}' {i['shape']}" for name, i in inputs.items())
-            raise ModelError(f"sizes beside the batch are free: {shapes}", where=str(path))
+            raise ModelError(f"sizes other than the batch are free: {shapes}", where=str(path))
         outputs = module.run(network, module.example(inputs, 2), str(path))
         positional = len(network.positional)
         said = {"program": PROGRAM, "positional": positional, "inputs": inputs}
@@ -159,14 +159,14 @@ class TorchFormat(TorchDeclared):
         try:
             said: dict[str, Any] = json.loads((folder / MODEL).read_text())
         except (OSError, ValueError) as error:
-            raise ModelError(f"no torch artifact: {error}", where=str(folder / MODEL)) from error
+            raise ModelError(f"not a torch artifact: {error}", where=str(folder / MODEL)) from error
         return said
 
 
 def _module(made: Any, where: str) -> Any:
     if not isinstance(made, nn.Module):
         raise ModelError(
-            f"the factory returns a {type(made).__name__}, no torch.nn.Module", where=where
+            f"the factory returns a {type(made).__name__}, not a torch.nn.Module", where=where
         )
     return made.eval()
 

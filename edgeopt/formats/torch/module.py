@@ -95,8 +95,10 @@ def named_outputs(outputs: Any, where: str) -> dict[str, torch.Tensor]:
         names = getattr(outputs, "_fields", [f"output_{i}" for i in range(len(outputs))])
         named = dict(zip(names, outputs, strict=True))
     else:
-        raise ModelError(f"forward returns a {type(outputs).__name__}, no tensors", where=where)
+        raise ModelError(f"forward returns a {type(outputs).__name__}, not tensors", where=where)
     for name, value in named.items():
         if not isinstance(value, torch.Tensor):
-            raise ModelError(f"output '{name}' is a {type(value).__name__}, no tensor", where=where)
+            raise ModelError(
+                f"output '{name}' is a {type(value).__name__}, not a tensor", where=where
+            )
     return named

@@ -18,8 +18,8 @@ BATCHES = (2, 3)  # two counts of samples, so that no batch is taken for channel
 MOST_TRIED = 64  # readings of all inputs together
 MOST_TOLD = 3  # of those that failed
 HINT = (
-    "data.layout says how images lie in the file (NHW, NCHW or NHWC); left out, arrays are tried "
-    "as they are, then as images"
+    "data.layout states the layout of images in the file (NHW, NCHW or NHWC); without it, arrays "
+    "are tried unchanged, then as images"
 )
 
 

@@ -99,7 +99,7 @@ def inside(root: Path, name: str) -> Path:
     """``root / name``. Raises ModelError unless it is a file below ``root``."""
     path = root / name
     if Path(name).is_absolute() or ".." in Path(name).parts:
-        raise ModelError("source files must lie below the recipe's folder", where=name)
+        raise ModelError("source files must be below the recipe's folder", where=name)
     if not path.is_file():
         raise ModelError("no such source file", where=str(path))
     return path
@@ -111,7 +111,7 @@ def _imported(path: Path, bases: tuple[Path, ...], root: Path) -> list[Path]:
         tree = ast.parse(path.read_bytes(), filename=str(path))
     except (SyntaxError, ValueError) as error:
         line = getattr(error, "lineno", None) or 1
-        raise ModelError(f"no valid Python: {error}", where=f"{path}:{line}") from error
+        raise ModelError(f"not valid Python: {error}", where=f"{path}:{line}") from error
     paths: list[Path] = []
     for level, name in _names(tree):
         starts = bases if level == 0 else (_up(path.parent, level - 1),)

@@ -29,7 +29,7 @@ def read_state(path: Path) -> dict[str, torch.Tensor]:
         try:
             state: Any = load_file(path)
         except (SafetensorError, OSError, ValueError) as error:
-            raise ModelError(f"no safetensors file: {error}", where=str(path)) from error
+            raise ModelError(f"not a safetensors file: {error}", where=str(path)) from error
         return dict(state)
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
@@ -41,7 +41,7 @@ def read_state(path: Path) -> dict[str, torch.Tensor]:
         ) from error
     except Exception as error:  # a truncated zip, a TorchScript archive, any other file
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise ModelError(f"no state dict: {first}", where=str(path), hint=SAVE_SAFELY) from error
+        raise ModelError(f"not a state dict: {first}", where=str(path), hint=SAVE_SAFELY) from error
     return _unwrapped(state, path)
 
 
@@ -88,12 +88,12 @@ def _unwrapped(state: Any, path: Path) -> dict[str, torch.Tensor]:
             break
     if not isinstance(state, Mapping):
         raise ModelError(
-            f"holds a {type(state).__name__}, no state dict", where=str(path), hint=SAVE_SAFELY
+            f"holds a {type(state).__name__}, not a state dict", where=str(path), hint=SAVE_SAFELY
         )
     strangers = [str(k) for k, v in state.items() if not isinstance(v, torch.Tensor)]
     if strangers or not state:
         said = (
-            f"other things than tensors: {', '.join(strangers[:SHOWN])}" if strangers else "nothing"
+            f"things other than tensors: {', '.join(strangers[:SHOWN])}" if strangers else "nothing"
         )
         raise ModelError(f"the state dict holds {said}", where=str(path), hint=SAVE_SAFELY)
     return dict(state)

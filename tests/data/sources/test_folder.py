@@ -1,4 +1,4 @@
-"""Folders of images: labels by folder, sizes, and files that are no sound images."""
+"""Folders of images: labels by folder, sizes, and files that are not a readable images."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_a_truncated_image_is_named(root: Path, share: float) -> None:
     Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)).save(path)
     content = path.read_bytes()
     path.write_bytes(content[: int(len(content) * share)])
-    with pytest.raises(DataError, match="no sound image") as caught:
+    with pytest.raises(DataError, match="not a readable image") as caught:
         loaded(root)
     assert caught.value.where == str(path)
 
@@ -91,7 +91,7 @@ def test_a_bomb_and_other_formats_are_refused(root: Path, monkeypatch: pytest.Mo
         loaded(root)
     monkeypatch.undo()
     path.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n")
-    with pytest.raises(DataError, match="no sound image"):
+    with pytest.raises(DataError, match="not a readable image"):
         loaded(root)
 
 

@@ -71,7 +71,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 def test_a_file_that_is_no_archive_is_named(tmp_path: Path, raw: bytes) -> None:
     path = tmp_path / "bad.npz"
     path.write_bytes(raw)
-    with pytest.raises(DataError, match=r"bad\.npz: no sound \.npz archive"):
+    with pytest.raises(DataError, match=r"bad\.npz: not a sound \.npz archive"):
         Npz(path)
 
 
@@ -175,7 +175,7 @@ def test_an_archive_of_a_future_zip_version_is_refused(tmp_path: Path) -> None:
     raw = bytearray(path.read_bytes())
     raw[raw.index(b"PK\x01\x02") + 6] = 99
     path.write_bytes(raw)
-    with pytest.raises(DataError, match=r"no sound \.npz archive"):
+    with pytest.raises(DataError, match=r"not a sound \.npz archive"):
         Npz(path)
 
 

@@ -153,8 +153,8 @@ def changed(*, module: str = "a", **said: Any) -> dict[str, Any]:
         ("rm -rf", "no known edit: None"),
         ({"edit": "exec", "code": "print(1)"}, "no known edit: 'exec'"),
         ({"edit": ["prune"]}, "no known edit"),
-        ({"edit": "prune"}, "modules is no mapping"),
-        ({"edit": "prune", "modules": {"a": 3}}, "'a' is no mapping"),
+        ({"edit": "prune"}, "modules is not a mapping"),
+        ({"edit": "prune", "modules": {"a": 3}}, "'a' is not a mapping"),
         (changed(module="nowhere"), "no submodule 'nowhere'"),
         (changed(module="__class__"), "no submodule '__class__'"),
         (changed(keep={"weight": {"0": [0, 8]}}), "index 8 of 'weight' is out of range"),
@@ -166,7 +166,7 @@ def changed(*, module: str = "a", **said: Any) -> dict[str, Any]:
         (changed(keep={"weight": {"0": [True]}}), "ascending"),
         (changed(keep={"weight": {"5": [0]}}), "has no axis '5'"),
         (changed(keep={"forward": {"0": [0]}}), "no tensor 'forward'"),
-        (changed(keep={"weight": 3}), "weight is no mapping"),
+        (changed(keep={"weight": 3}), "weight is not a mapping"),
         (changed(set={"forward": 3}), "'forward' cannot become 3"),
         (changed(set={"__class__": 3}), "'__class__' cannot become 3"),
         (changed(set={"training": 1}), "'training' cannot become 1"),
@@ -188,7 +188,7 @@ def test_edits_of_strangers_are_data(parent: Path, record: Any, said: str) -> No
 @pytest.mark.parametrize("text", ["{", "{}", "3", "[" * 100_000])
 def test_a_damaged_list_of_edits_is_named(parent: Path, text: str) -> None:
     (parent / "edits.json").write_text(text)
-    with pytest.raises(ModelError, match="no list of edits"):
+    with pytest.raises(ModelError, match="not a list of edits"):
         TORCH.load(parent)
 
 
