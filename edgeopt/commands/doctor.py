@@ -155,7 +155,8 @@ def _problems(report: dict[str, Any]) -> Iterator[str]:
     if free < LITTLE_BYTES:
         yield (
             f"only {free / 1e9:.1f} GB are free on the disk of the store "
-            f"({report['store']['root']}); run 'edgeopt cache gc --max-size SIZE' or point EDGEOPT_STORE elsewhere"
+            f"({report['store']['root']}); run 'edgeopt cache gc "
+            "--max-size SIZE' or point EDGEOPT_STORE elsewhere"
         )
     governor = report["machine"].get("governor")
     if governor not in ("", "performance", None):

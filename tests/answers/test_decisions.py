@@ -44,7 +44,7 @@ def test_what_decides_nothing_has_no_agreement() -> None:
     prices = 9_000 + 100 * RNG.random((50, 1))
     assert not decides(prices, profile(prices))
     assert "fidelity.agreement" not in default_metrics({"price": prices})
-    with pytest.raises(DataError, match="'price' decides nothing"):
+    with pytest.raises(DataError, match="'price' makes no decisions"):
         compute("fidelity.agreement", {"price": prices}, None, {"price": prices})
 
 

@@ -173,13 +173,13 @@ def test_labels_may_be_any_numbers(
 
 def test_labels_of_text_are_refused(tmp_path: Path, store: Store, members: dict[str, Any]) -> None:
     members["train.label"] = np.array(["a"] * 20)
-    with pytest.raises(DataError, match=r"label array 'train\.label' is of text"):
+    with pytest.raises(DataError, match=r"label array 'train\.label' is text"):
         load(tmp_path, store, members)
 
 
 def test_text_is_for_slices_alone(tmp_path: Path, store: Store, members: dict[str, Any]) -> None:
     members["train.site"] = np.array(["a", "b"] * 10)
-    with pytest.raises(DataError, match=r"array 'train\.site' is of text"):
+    with pytest.raises(DataError, match=r"array 'train\.site' is text"):
         load(tmp_path, store, members)
 
 

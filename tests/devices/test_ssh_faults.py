@@ -52,13 +52,13 @@ def test_an_unknown_host_key_is_never_taken(own_board: Board) -> None:
     assert f"ssh -F {own_board.folder}/ssh_config -- board-alias" in error.hint
     other = (own_board.folder / "key.pub").read_text().split()[1]
     (own_board.folder / "known").write_text(f"[127.0.0.1]:{own_board.port} ssh-ed25519 {other}\n")
-    assert "is not the one that is known" in refused(own_board).what
+    assert "the host key has changed" in refused(own_board).what
 
 
 def test_a_refused_login_says_so(own_board: Board) -> None:
     (own_board.folder / "key.pub").write_text("")
     error = refused(own_board)
-    assert "the login was refused" in error.what and "without a question" in error.hint
+    assert "the login was refused" in error.what and "without a prompt" in error.hint
 
 
 def test_no_python_there(own_board: Board) -> None:
@@ -290,6 +290,6 @@ def test_a_board_that_throttles_cools_and_is_asked_again_then_marked(
     assert "throttled" in value["a"]["latency.p50"]["marks"]
     kept = json.loads(place.store.get_bytes(value["samples"]))
     assert (len(kept["throttled"]), len(kept["processes"])) == (2, 3)
-    assert len(notes) == 2 and "it cools" in notes[0]
+    assert len(notes) == 2 and "after it has cooled" in notes[0]
     for process in (*kept["throttled"], *kept["processes"]):
         assert process["after"]["temperature_c"] - process["before"]["temperature_c"] > 10

@@ -70,7 +70,7 @@ def test_a_worse_model_fails_what_it_must_keep_and_is_shown_in_every_form(models
     assert failure is not None and failure.get("type") == "fail"
     comment = draw(document, "markdown", COMPARISONS)
     assert "| accuracy |" in comment and "❌" in comment and "✅" in comment
-    assert "another top class" in draw(document, "terminal", COMPARISONS)
+    assert "a different top class" in draw(document, "terminal", COMPARISONS)
     hostile = document.model_copy(update={"a": "|\x1b[31m<b>*evil*\n# x", "b": "\x00"})
     assert "\\|" in draw(hostile, "markdown", COMPARISONS) and "\x1b" not in draw(
         hostile, "markdown", COMPARISONS
@@ -126,7 +126,7 @@ def test_results_of_other_machines_have_no_common_times(project: Project) -> Non
     (other / "result.json").write_text(json.dumps(result))
     (pair,) = json.loads(compared(project, 0, "out", "other", "--json"))["pairs"]
     assert not [q for q in pair["against"] if "latency" in q]
-    assert "measured on other machines" in " ".join(pair["notes"])
+    assert "measured on different machines" in " ".join(pair["notes"])
     done = project.run("compare", "out", "other", "--require", "latency.p50 <= 2x source")
     assert done.returncode == 2 and "measured on a different machine" in done.stderr
 

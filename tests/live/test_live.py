@@ -114,7 +114,7 @@ def refused() -> Any:
         ((X, X, Y), "3 parts, where image and a label were expected"),
         (iter([["a", "b"]]), "no numbers"),
         (iter([{"picture": X[:3]}]), "no 'image', an input of the model"),
-        ((X, Y[:3]), "differ in their count"),
+        ((X, Y[:3]), "have different numbers"),
         ((X[:2], Y[:2]), "too few"),
         (3, "cannot read samples of a int"),
     ],

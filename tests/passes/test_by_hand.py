@@ -424,7 +424,7 @@ def test_values_of_another_layout_are_refused() -> None:
 
 def test_a_network_does_not_teach_itself_unasked() -> None:
     net, data = Net(nn.Identity()), images()
-    with pytest.raises(PassError, match="would learn of itself"):
+    with pytest.raises(PassError, match="would learn from itself"):
         Distill(**SHORT)(net, data)
     with pytest.raises(PassError, match="a teacher were given"):
         Distill(**SELF)(net, data, teacher=net)

@@ -217,7 +217,7 @@ def test_a_missing_package_a_file_without_json_and_a_name_that_is_taken(site: Pa
     with pytest.raises(UsageError, match="'not_there', which the entry point 'onnx-reference'"):
         runtimes()
     points.write_text("[edgeopt.runtimes]\ntorch = onnx_reference\n")
-    with pytest.raises(UsageError, match="there is a runtime 'torch' already"):
+    with pytest.raises(UsageError, match="there is already a runtime 'torch'"):
         runtimes()
 
 

@@ -149,7 +149,7 @@ def test_a_quick_run_says_so_and_what_that_means(made: Path) -> None:
     result = optimized(made)
     assert result.to_json()["quick"] is True
     (note,) = (note for note in result.notes if note.startswith("quick run"))
-    assert "3 fresh processes" in note and "5 to 15" in note and "not to be quoted" in note
+    assert "3 fresh processes" in note and "5 to 15" in note and "do not quote" in note
     assert "every candidate" not in note, "those that failed were not raced"
     for view in ("terminal", "html"):
         text = told(result, view)
@@ -425,7 +425,7 @@ def test_the_page_spells_out_what_it_alone_shows() -> None:
     """Guards against SQNR and a load time of nobody knows what."""
     text = told(sample.sample_result(), "html")
     assert "signal-to-quantization-noise ratio (SQNR)" in text
-    assert "load time: the runtime's opening of the file" in text
+    assert "load time: how long the runtime takes to open the file" in text
 
 
 @VIEWS

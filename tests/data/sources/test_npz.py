@@ -126,7 +126,7 @@ def test_a_missing_array_is_answered_with_the_nearest(tmp_path: Path) -> None:
 
 def test_pickles_are_never_read(tmp_path: Path) -> None:
     path = archive(tmp_path / "a.npz", a=npy(np.array([{"a": 1}, print], dtype=object)))
-    with Npz(path) as source, pytest.raises(DataError, match="'a' is of dtype object"):
+    with Npz(path) as source, pytest.raises(DataError, match="'a' has dtype object"):
         source.read("a")
 
 

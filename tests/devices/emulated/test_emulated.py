@@ -45,7 +45,7 @@ def test_a_device_without_its_emulation_says_how_to_make_it(
 
 
 def test_more_than_one_thread_is_refused() -> None:
-    with pytest.raises(UsageError, match="counted of one thread, not 2"):
+    with pytest.raises(UsageError, match="counted for one thread, not 2"):
         device_named("emulated:cortex-a53").facts(
             parse_target("emulated:cortex-a53/onnxruntime?threads=2")
         )

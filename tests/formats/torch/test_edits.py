@@ -150,9 +150,9 @@ def changed(*, module: str = "a", **said: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("record", "said"),
     [
-        ("rm -rf", "no known edit: None"),
-        ({"edit": "exec", "code": "print(1)"}, "no known edit: 'exec'"),
-        ({"edit": ["prune"]}, "no known edit"),
+        ("rm -rf", "unknown edit: None"),
+        ({"edit": "exec", "code": "print(1)"}, "unknown edit: 'exec'"),
+        ({"edit": ["prune"]}, "unknown edit"),
         ({"edit": "prune"}, "modules is not a mapping"),
         ({"edit": "prune", "modules": {"a": 3}}, "'a' is not a mapping"),
         (changed(module="nowhere"), "no submodule 'nowhere'"),
@@ -173,7 +173,7 @@ def changed(*, module: str = "a", **said: Any) -> dict[str, Any]:
         (changed(set={"out_channels": "4"}), "'out_channels' cannot become '4'"),
         (changed(set={"out_channels": -4}), "'out_channels' cannot become -4"),
         (changed(set={"padding": [1, 2]}), "'padding' cannot become"),
-        ({"edit": "narrow-attention", "modules": {"a": {}}}, "no plain nn.MultiheadAttention"),
+        ({"edit": "narrow-attention", "modules": {"a": {}}}, "not a plain nn.MultiheadAttention"),
     ],
 )
 def test_edits_of_strangers_are_data(parent: Path, record: Any, said: str) -> None:
@@ -205,5 +205,5 @@ def test_narrow_attention_is_attention_before_it_loses_heads(tmp_path: Path) -> 
         found, told = narrow.attention(x, x, x, **options)
         torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
         torch.testing.assert_close(told, weights, rtol=1e-5, atol=1e-6)
-    with pytest.raises(ModelError, match="no plain"):
+    with pytest.raises(ModelError, match="not a plain"):
         edits.replay(narrow, [record])
