@@ -102,7 +102,7 @@ def _modules(
         if path not in there:
             raise _refused("the module has no submodule '{}'".format(path), place)
         if not isinstance(said, dict):
-            raise _refused("'{}' is no mapping".format(path), place)
+            raise _refused("'{}' is not a mapping".format(path), place)
         submodules.append((path, there[path], said))
     return submodules
 

@@ -90,4 +90,7 @@ def other_names(name: str, output: Array, labels: Array) -> str:
         by = step if step <= classes // 2 else step - classes
         return f"the labels are {by:+d} off the model's classes: corrected, {would}"
     examples = ", ".join(f"{a} is {b}" for a, b in list(moves.items())[:5] if a != b)
-    return f"the labels are not in the order of the model's classes ({examples} ...): corrected, {would}"
+    return (
+        f"the labels are not in the order of the model's classes ({examples} ...): "
+        f"corrected, {would}"
+    )

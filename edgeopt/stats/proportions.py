@@ -14,7 +14,7 @@ _Z = NormalDist().inv_cdf(0.5 + CONFIDENCE / 2)
 def wilson(hits: int, n: int) -> tuple[float, float]:
     """Wilson's score interval of a proportion (JASA 22, 1927). Raises ValueError for n < 1."""
     if n < 1 or not 0 <= hits <= n:
-        raise ValueError(f"{hits} of {n} is no proportion")
+        raise ValueError(f"{hits} of {n} is not a proportion")
     from scipy.stats import binomtest  # slow
 
     interval = binomtest(hits, n).proportion_ci(CONFIDENCE, method="wilson")

@@ -30,7 +30,7 @@ class Blobs:
     def place(self, digest: str) -> Path:
         """Where a blob of that digest lies or would lie. Raises StoreError for no digest."""
         if not DIGEST.fullmatch(digest):
-            raise StoreError(f"{digest!r} is no SHA-256 digest", where=str(self.root))
+            raise StoreError(f"{digest!r} is not a SHA-256 digest", where=str(self.root))
         return self.folder / digest[:2] / digest
 
     def put(self, write: Callable[[BinaryIO], Any]) -> str:

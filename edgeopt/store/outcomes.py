@@ -34,7 +34,7 @@ class Outcomes:
     def place(self, key: str) -> Path:
         """Where the record of a key lies or would lie. Raises StoreError for no key."""
         if not DIGEST.fullmatch(key):
-            raise StoreError(f"{key!r} is no cache key", where=str(self.root))
+            raise StoreError(f"{key!r} is not a cache key", where=str(self.root))
         return self.folder / key[:2] / f"{key}.json"
 
     def checkpoints(self, key: str) -> Path:

@@ -60,7 +60,7 @@ def test_what_is_missing_is_named() -> None:
 
 
 def test_fidelity_has_no_difference_to_the_source() -> None:
-    with pytest.raises(UsageError, match="against the source as it is"):
+    with pytest.raises(UsageError, match="already compares with the source"):
         difference("fidelity.cosine", OUTPUTS, OUTPUTS, LABELS)
 
 

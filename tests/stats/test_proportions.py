@@ -68,7 +68,7 @@ def test_wilson_by_its_own_formula(counts: tuple[int, int, int]) -> None:
 
 @pytest.mark.parametrize(("hits", "n"), [(0, 0), (3, 2), (-1, 5)])
 def test_what_is_no_proportion_is_refused(hits: int, n: int) -> None:
-    with pytest.raises(ValueError, match="is no proportion"):
+    with pytest.raises(ValueError, match="is not a proportion"):
         wilson(hits, n)
 
 

@@ -106,7 +106,7 @@ def test_samples_and_arrays_by_position(load: Any) -> None:
         ("short", "samples[:5]", "yields 3 samples"),
         ("several", "samples[:5]", "3 parts, where input and a label were expected"),
         ("number", "samples[:5]", "gives a int, not samples"),
-        ("stream", "train[:5]", "takes no split, and 'train' was requested"),
+        ("stream", "train[:5]", "takes no split, but 'train' was requested"),
         ("absent", "samples[:5]", "no callable 'absent'"),
         ("by_split", "tset", r"raised KeyError"),
     ],

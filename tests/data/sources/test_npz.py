@@ -133,7 +133,7 @@ def test_pickles_are_never_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize("array", [np.array([b"a"]), np.zeros(2, "f4,f4"), np.zeros(2, complex)])
 def test_what_is_not_of_numbers_is_refused(tmp_path: Path, array: np.ndarray[Any, Any]) -> None:
     path = archive(tmp_path / "a.npz", a=npy(array))
-    with Npz(path) as source, pytest.raises(DataError, match="not of numbers"):
+    with Npz(path) as source, pytest.raises(DataError, match="is not numeric"):
         source.read("a")
 
 
