@@ -50,24 +50,24 @@ def agreeing(mine: Array, theirs: Array, source: Profile) -> Iterator[tuple[str,
     if a.ndim > 2 or a.shape[1] == 1 or apart:
         kept = np.flatnonzero(~source.axes[axis].odd) if apart else np.arange(a.shape[axis])
         main, other = (np.take(each, kept, axis) for each in (a, b))
-        found = _tops(main, other, axis) if len(kept) > 1 else _sides(main, other)
-        if found is None and a.shape[axis] > 1:
-            found = _tops(a, b, axis)
-        if found is not None:
-            yield "", found
+        same = _tops(main, other, axis) if len(kept) > 1 else _sides(main, other)
+        if same is None and a.shape[axis] > 1:
+            same = _tops(a, b, axis)
+        if same is not None:
+            yield "", same
     for group in apart:
         one, two = group.of(a), group.of(b)
         left = axis - (group.axis < axis)
-        found = _sides(one, two) if group.axis == axis else _tops(one, two, left)
-        if found is not None:
-            yield group.name, found
+        same = _sides(one, two) if group.axis == axis else _tops(one, two, left)
+        if same is not None:
+            yield group.name, same
 
 
 class Choices(NamedTuple):
     """What is chosen, in words, and what a source chooses, (n, ...): ``UNCLEAR`` where a small
     error may choose otherwise; whether a candidate does, where it is clear, and where sure."""
 
-    told: str
+    name: str
     chosen: Array
     other: Array
     surely: Array
@@ -122,8 +122,8 @@ def _sided(name: str, mine: Array, theirs: Array, limit: float, axis: int) -> Ch
     off, sides = np.abs(theirs - limit), theirs > limit
     other = ((mine > limit) != sides) & (off > least)
     chosen = np.where(off > least, sides, UNCLEAR)
-    told = joined(name, f"the side of {limit:g}")
-    return Choices(told, chosen, other, other & (off > SURE * least))
+    told_by = joined(name, f"the side of {limit:g}")
+    return Choices(told_by, chosen, other, other & (off > SURE * least))
 
 
 def _scores_beside(mine: Array, theirs: Array) -> Iterator[Choices]:
@@ -151,8 +151,8 @@ def _sides(mine: Array, theirs: Array) -> Array | None:
     if threshold is None:
         return None
     same = (mine > threshold) == (theirs > threshold)
-    found: Array = same.reshape(len(theirs), -1).mean(axis=1)
-    return found
+    share: Array = same.reshape(len(theirs), -1).mean(axis=1)
+    return share
 
 
 def _threshold(theirs: Array) -> float | None:
@@ -164,5 +164,5 @@ def _threshold(theirs: Array) -> float | None:
 
 def _tops(mine: Array, theirs: Array, axis: int) -> Array:
     same = mine.argmax(axis=axis) == theirs.argmax(axis=axis)
-    found: Array = same.reshape(len(theirs), -1).mean(axis=1)
-    return found
+    share: Array = same.reshape(len(theirs), -1).mean(axis=1)
+    return share

@@ -50,8 +50,8 @@ def _ends(name: str, mine: Array, theirs: Array, step: float) -> Iterator[Judged
             continue
         if wilson(count, len(b))[0] > CLIPPED:
             c, e = source[clipped] - source.mean(), past[clipped]
-            told = f"the {word} values of {count} samples, which are one"
-            yield _summed(joined(name, told), c - c.mean(), e)
+            part = f"the {word} values of {count} samples, which are one"
+            yield _summed(joined(name, part), c - c.mean(), e)
 
 
 def _summed(name: str, values: Array, errors: Array) -> Judged:

@@ -104,10 +104,10 @@ def place(labels: Given, outputs: Mapping[str, Form]) -> str | None:
     for names in (enough, exact):
         if len(names) == 1:
             return names[0]
-    told = " and ".join(f"'{name}'" for name in fitting)
+    listed = " and ".join(f"'{name}'" for name in fitting)
     first = next(iter(fitting))
     raise DataError(
-        f"the labels {labels} fit the outputs {told}",
+        f"the labels {labels} fit the outputs {listed}",
         where="data.label",
         hint=f"name the output they belong to: data.label: {{{first}: {labels.name or 'ARRAY'}}}",
     )
@@ -121,8 +121,8 @@ def placed(labels: Array | Labels | None, outputs: Mapping[str, Array], name: st
         for output in labels:
             check_output(output, outputs)
         return labels
-    found = place(given(name, [labels]), {n: form_of(a) for n, a in outputs.items()})
-    return {} if found is None else {found: labels}
+    output = place(given(name, [labels]), {n: form_of(a) for n, a in outputs.items()})
+    return {} if output is None else {output: labels}
 
 
 def check_output(name: str, outputs: Iterable[str]) -> None:

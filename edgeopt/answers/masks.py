@@ -59,18 +59,18 @@ def masked(theirs: Array) -> Masked:
     at = np.isinf(theirs)
     if at.any():
         return Masked(at, filled(theirs, at, theirs), float("inf"), 0.0)
-    found = gap(theirs)
-    if found is None or not found.wide:
+    between = gap(theirs)
+    if between is None or not between.wide:
         return nothing
-    ends = [max(map(abs, each)) for each in found]
+    ends = [max(map(abs, each)) for each in between]
     below = ends[0] > ends[1]
-    far, near = (found.low, found.high) if below else (found.high, found.low)
+    far, near = (between.low, between.high) if below else (between.high, between.low)
     nearest, widths = min(map(abs, far)), [high - low for low, high in (far, near)]
     if near[0] == near[1] or nearest <= (LARGE if far[0] == far[1] else ADDED) * min(ends):
         return nothing
     if nearest < LEAST or widths[0] > WIDER * widths[1]:  # scores near 1, or amounts that differ
         return nothing
-    at = theirs < found.middle if below else theirs > found.middle
+    at = theirs < between.middle if below else theirs > between.middle
     if far[0] != far[1]:  # numbers added to values: what lies there always is values of its own
         at = at & ~at.all(axis=0)
         if not at.any():
@@ -85,8 +85,8 @@ def side_of(theirs: Array) -> float | None:
     """The number that parts the two kinds of a float output's values, if it has a gap."""
     if theirs.dtype.kind != "f" or not np.isfinite(theirs).all():
         return None
-    found = gap(theirs)
-    return None if found is None else found.middle
+    between = gap(theirs)
+    return None if between is None else between.middle
 
 
 @kept
@@ -109,14 +109,14 @@ def gap(theirs: Array) -> Gap | None:
         if rare * flat.size < FEWEST:
             continue
         low, high = (_range(flat[each]) for each in (below, ~below))
-        found = Gap(low, high)
+        between = Gap(low, high)
         lesser = low if share < 0.5 else high
-        if rare < OFTEN and (lesser[0] != lesser[1] or not found.wide):
+        if rare < OFTEN and (lesser[0] != lesser[1] or not between.wide):
             continue
         others = max(low[1] - low[0], high[1] - high[0])
         single = low[0] == low[1] or high[0] == high[1]
-        if others and (found.wide or (single and high[0] - low[1] > CLEAR * others)):
-            return found
+        if others and (between.wide or (single and high[0] - low[1] > CLEAR * others)):
+            return between
     return None
 
 
@@ -126,18 +126,18 @@ def unmasked(name: str, mine: Array, theirs: Array) -> tuple[Array, Array]:
     Raises ModelError, naming output and sample, where the candidate does not mask what the source
     does. Infinities are equal on both sides already.
     """
-    told = masked(theirs)
-    if told.at is None:
+    mask = masked(theirs)
+    if mask.at is None:
         return mine, theirs
     values = np.asarray(mine)
-    lost = told.at & (values > told.limit if told.sign < 0 else values < told.limit)
-    if told.sign and lost.any():
+    lost = mask.at & (values > mask.limit if mask.sign < 0 else values < mask.limit)
+    if mask.sign and lost.any():
         sample = int(lost.reshape(len(mine), -1).any(axis=1).argmax())
         raise ModelError(
             f"output '{name}' does not mask at sample {sample} what the source masks there",
             hint="a number that stands for 'not allowed' became an ordinary one",
         )
-    return filled(mine, told.at, told.values), told.values
+    return filled(mine, mask.at, mask.values), mask.values
 
 
 def _range(values: Array) -> tuple[float, float]:
@@ -150,5 +150,5 @@ def filled(values: Array, at: Array, source: Array) -> Array:
     count = kept_ones.sum(axis=0)
     total = np.where(at, 0.0, np.asarray(source, np.float64)).sum(axis=0)
     mean = np.divide(total, count, out=np.zeros(count.shape), where=count > 0)
-    found: Array = np.where(at, mean, np.asarray(values, np.float64))
-    return found
+    values_there: Array = np.where(at, mean, np.asarray(values, np.float64))
+    return values_there

@@ -38,7 +38,7 @@ def names_something(theirs: Array) -> bool:
 @kept
 def channels(theirs: Array) -> list[tuple[int, int]]:
     """Axis and index of the slices of a float output that hold names beside other values."""
-    found = []
+    slices = []
     for axis in range(1, theirs.ndim):
         if theirs.shape[axis] < 2:
             continue
@@ -46,8 +46,8 @@ def channels(theirs: Array) -> list[tuple[int, int]]:
         few = theirs[:EVENTS]
         for index in np.flatnonzero((few == np.rint(few)).all(axis=others)):
             if _are_names(np.take(theirs, index, axis=axis), beside=True):
-                found.append((axis, int(index)))
-    return found
+                slices.append((axis, int(index)))
+    return slices
 
 
 def judged(name: str, mine: Array, theirs: Array) -> Iterator[Judged]:
@@ -76,9 +76,9 @@ def lost(name: str, wrong: Array, theirs: Array, most: float = 0.5) -> Iterator[
         few = theirs.shape[axis] <= MOST_CHANNELS or theirs.size <= SMALL
         if few and not side and theirs.shape[axis] > 1:
             for index in range(theirs.shape[axis]):
-                told = joined(name, f"channel {index} of axis {axis}")
+                part = joined(name, f"channel {index} of axis {axis}")
                 bad, held = (np.take(each, index, axis=axis) for each in (wrong, theirs))
-                yield from _lost(told, bad, held, most)
+                yield from _lost(part, bad, held, most)
 
 
 def _lost(name: str, wrong: Array, theirs: Array, most: float) -> Iterator[Judged]:
@@ -94,8 +94,8 @@ def _lost(name: str, wrong: Array, theirs: Array, most: float) -> Iterator[Judge
     having, losing = (held > 0).sum(axis=0), (bad > most * held).sum(axis=0)
     for which in np.flatnonzero((having >= EVENTS) & (losing > most * having)):
         if wilson(int(losing[which]), int(having[which]))[0] > most:
-            told = joined(name, f"value {values[which]:g}")
-            yield counted(told, held[:, which].astype(np.float64), bad[:, which])
+            part = joined(name, f"value {values[which]:g}")
+            yield counted(part, held[:, which].astype(np.float64), bad[:, which])
 
 
 def _unusual(name: str, wrong: Array, theirs: Array) -> Iterator[Judged]:
@@ -106,16 +106,16 @@ def _unusual(name: str, wrong: Array, theirs: Array) -> Iterator[Judged]:
     """
     values, index = _indexed(theirs)
     most = int(np.bincount(index.ravel()).argmax())
-    told = joined(name, f"what is not {values[most]:g}")
+    part = joined(name, f"what is not {values[most]:g}")
     has, bad = (each.reshape(theirs.shape).astype(np.float64) for each in (index != most, wrong))
     energy, noise = (each.reshape(len(each), -1).sum(axis=1) for each in (has, bad))
     if noise.sum() > STRAY * energy.sum() > 0:
-        yield counted(told, energy, noise)
+        yield counted(part, energy, noise)
     having = energy >= HELD
     gone = having & (noise > STRAY * energy)
     if gone.sum() >= EVENTS and wilson(int(gone.sum()), int(having.sum()))[0] > RARE:
         which = f"the {gone.sum()} samples that are furthest off"
-        yield counted(joined(told, which), energy[gone], noise[gone])
+        yield counted(joined(part, which), energy[gone], noise[gone])
     has, bad = (pooled(each, PLACES) for each in (has, bad))
     held, off = has > 0, (bad > STRAY * has) & (has > 0)
     having, losing = held.sum(axis=0), off.sum(axis=0)
@@ -123,7 +123,7 @@ def _unusual(name: str, wrong: Array, theirs: Array) -> Iterator[Judged]:
         at = (slice(None), *place)
         if wilson(int(losing[at[1:]]), int(having[at[1:]]))[0] > 0.5:
             grid = f"tile {[*map(int, place)]} of {[*has.shape[1:]]}"
-            yield counted(joined(told, grid), has[at], bad[at])
+            yield counted(joined(part, grid), has[at], bad[at])
             return
 
 
@@ -174,8 +174,8 @@ def _indexed(values: Array) -> tuple[Array, Array]:
     """Numbers, all that occur among them, and each value's place among those."""
     low, high = int(values.min()), int(values.max())
     if high - low >= 1 << 12 or high >= 1 << 62:
-        found, index = np.unique(values, return_inverse=True)
-        return found, index.reshape(values.shape)
+        distinct, index = np.unique(values, return_inverse=True)
+        return distinct, index.reshape(values.shape)
     return np.arange(low, high + 1), np.asarray(values, np.int64) - low
 
 

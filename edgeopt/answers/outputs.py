@@ -58,14 +58,14 @@ def kept(function: Callable[[Array], T]) -> Callable[[Array], T]:
 
     @wraps(function)
     def of(array: Array) -> T:
-        found = held.get(id(array))
-        if found is not None and found[0]() is array:
-            return found[1]
-        made = function(array)
-        held[id(array)] = (weakref.ref(array), made)
+        kept_one = held.get(id(array))
+        if kept_one is not None and kept_one[0]() is array:
+            return kept_one[1]
+        value = function(array)
+        held[id(array)] = (weakref.ref(array), value)
         while len(held) > MOST_KEPT:
             held.popitem(last=False)
-        return made
+        return value
 
     return of
 
@@ -100,8 +100,8 @@ def with_equal_masks(mine: Array, theirs: Array) -> Array:
     others = (each[~alone & np.isfinite(each)] for each in (mine, theirs))
     largest = max(float(np.abs(each).max(initial=0.0)) for each in others)
     alone &= np.maximum(mine, theirs) <= -ABOVE * largest
-    found: Array = np.where(alone, theirs, mine)
-    return found
+    equal: Array = np.where(alone, theirs, mine)
+    return equal
 
 
 def _check_shared(mine: Array, theirs: Array, name: str, start: int) -> None:
@@ -135,9 +135,9 @@ def check_labels(labels: Array, scores: Array, name: str) -> Array:
             f"labels are {labels.dtype}{list(labels.shape)}, output '{name}' is for "
             f"{len(scores):,} samples: one whole number each is needed"
         )
-    found = labels.reshape(-1).astype(np.int64)
-    check_range(found, scores.shape[1], name)
-    return found
+    classes = labels.reshape(-1).astype(np.int64)
+    check_range(classes, scores.shape[1], name)
+    return classes
 
 
 def check_range(labels: Array, classes: int, name: str, where: str = "") -> None:
@@ -164,7 +164,7 @@ def aligned(outputs: Outputs, source: Outputs) -> Outputs:
     if len(outputs) != len(source):
         raise ModelError(f"{len(outputs)} outputs against {len(source)} of the source")
     names = outputs if set(outputs) == set(source) else source
-    found = {}
+    by_name = {}
     for (name, array), other in zip(outputs.items(), names, strict=True):
         if array.shape != source[other].shape:
             raise ModelError(
@@ -174,5 +174,5 @@ def aligned(outputs: Outputs, source: Outputs) -> Outputs:
         array = with_equal_masks(array, source[other])
         for block in blocks(array):
             _check_shared(array[block], source[other][block], name, block.start)
-        found[other] = array
-    return found
+        by_name[other] = array
+    return by_name

@@ -56,20 +56,20 @@ def _decided(mine: Array, theirs: Array, source: Profile) -> Iterator[Judged]:
     """The decisions that are clear, where more than a few of them fall otherwise: all together, or
     those for one class or side; or where one of the surest does in more than a few samples, each
     of which has many."""
-    for told, chosen, other, surely in decisions.choices(mine, theirs, source):
+    for by, chosen, other, surely in decisions.choices(mine, theirs, source):
         if not other.any():
             continue
         sure, wrong = (
             each.reshape(len(each), -1).sum(axis=1) for each in (chosen != UNCLEAR, other)
         )
-        hit = surely.reshape(len(surely), -1).any(axis=1)
+        hit: Array = np.any(surely.reshape(len(surely), -1), axis=1)
         if hit.sum() >= EVENTS and wilson(int(hit.sum()), len(hit))[0] > MISSED:
-            yield names.counted(f"the surest decisions by {told}", np.ones(len(hit)), hit)
+            yield names.counted(f"the surest decisions by {by}", np.ones(len(hit)), hit)
         samples = int((sure > 0).sum())
         share = float(wrong.sum() / sure.sum())
         if samples >= EVENTS and wilson(round(share * samples), samples)[0] > FLIPPED:
-            yield names.counted(f"decisions by {told}", sure.astype(np.float64), wrong)
-        yield from names.lost(f"decisions by {told}", other, chosen, MISSED)
+            yield names.counted(f"decisions by {by}", sure.astype(np.float64), wrong)
+        yield from names.lost(f"decisions by {by}", other, chosen, MISSED)
 
 
 def _named(mine: Array, theirs: Array, source: Profile) -> Iterator[Judged]:
@@ -80,8 +80,8 @@ def _named(mine: Array, theirs: Array, source: Profile) -> Iterator[Judged]:
     a, b = (np.asarray(each).reshape(len(each), *source.mean.shape) for each in (mine, theirs))
     middle = side_of(theirs)
     if middle is not None:
-        told = f"the side of {middle:.3g} that values lie on"
-        yield from names.judged(told, a > middle, b > middle)
+        part = f"the side of {middle:.3g} that values lie on"
+        yield from names.judged(part, a > middle, b > middle)
     for axis, index in names.channels(theirs):
         one, two = (np.take(each, index, axis=axis) for each in (a, b))
         yield from names.judged(source.channel(axis, index).name, one, two)
@@ -99,9 +99,9 @@ def _lost(group: Judged) -> Iterator[Judged]:
     lost = (rows.noise > STRAY * energy) & (rows.noise > ODD * usual)
     count = int(lost.sum())
     if count >= EVENTS and wilson(count, len(lost))[0] > RARE:
-        told = joined(group.name, f"the {count} samples that are furthest off")
-        found = Sums(*(each[lost] for each in rows))
-        yield Judged(told, found.total(), lambda: found)
+        part = joined(group.name, f"the {count} samples that are furthest off")
+        sums = Sums(*(each[lost] for each in rows))
+        yield Judged(part, sums.total(), lambda: sums)
 
 
 def _slices(view: View, *, groups: bool) -> Iterator[Judged]:
@@ -112,20 +112,20 @@ def _slices(view: View, *, groups: bool) -> Iterator[Judged]:
     that is usual elsewhere: it must be at least twice the median one, as it is.
     """
     source = view.source
-    along = {axis: np.zeros((5, len(told.spread))) for axis, told in source.axes.items()}
+    along = {axis: np.zeros((5, len(slices.spread))) for axis, slices in source.axes.items()}
     for block in blocks(view.theirs):
         products = source.products(view.mine[block], view.theirs[block])
         products = (*products, products[1] * np.square(source.scale))
-        for axis, found in along.items():
-            found += [source.along(each, axis) for each in products]
-    for axis, told in source.axes.items():
+        for axis, sums in along.items():
+            sums += [source.along(each, axis) for each in products]
+    for axis, slices in source.axes.items():
         energy, noise, _, _, raw = along[axis]
-        strays = told.events & (noise > STRAY * energy)
+        strays = slices.events & (noise > STRAY * energy)
         if groups:
-            strays |= told.odd
+            strays |= slices.odd
         strays &= noise > source.along(_explained(view), axis)
         places = source.mean.ndim > 1 and axis != source.class_axis
-        if axis == CELLS or places or len(told.spread) > MANY:
+        if axis == CELLS or places or len(slices.spread) > MANY:
             strays &= raw > USUAL * np.median(raw)
         for index in np.flatnonzero(strays):
             group = source.channel(axis, int(index))
@@ -134,17 +134,17 @@ def _slices(view: View, *, groups: bool) -> Iterator[Judged]:
 
 def _explained(view: View) -> Array:
     """The noise of each value, (1, ...), that is within one step of 8 bits."""
-    found: Array = len(view.theirs) * np.square(view.source.steps / view.source.scale)[np.newaxis]
-    return found
+    noise: Array = len(view.theirs) * np.square(view.source.steps / view.source.scale)[np.newaxis]
+    return noise
 
 
 def _all_of(view: View, group: Group) -> Judged:
     """A group with its sums over all samples."""
-    found = np.zeros(4)
+    sums = np.zeros(4)
     for block in blocks(view.theirs):
         products = view.source.products(view.mine[block], view.theirs[block])
-        found += [float(group.of(each).sum()) for each in products]
-    return _judged(view, group, Sums(*found))
+        sums += [float(group.of(each).sum()) for each in products]
+    return _judged(view, group, Sums(*sums))
 
 
 def _judged(view: View, group: Group, sums: Sums) -> Judged:

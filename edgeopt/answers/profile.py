@@ -60,8 +60,8 @@ class Group:
             cell: Array = values.reshape(len(values), -1)[:, self.index]
             return cell
         if self.mask is None:
-            found: Array = np.take(values, self.index, axis=self.axis)
-            return found
+            slice_: Array = np.take(values, self.index, axis=self.axis)
+            return slice_
         if self.mask.all():
             return values
         return values.reshape(len(values), -1)[:, self.mask.ravel()]
@@ -84,8 +84,8 @@ class Profile:
         """The largest group first, then the slices that stand apart from it."""
         mask = np.ones(self.mean.shape, bool)
         apart = []
-        for axis, told in self.axes.items():
-            for index in np.flatnonzero(told.odd):
+        for axis, slices in self.axes.items():
+            for index in np.flatnonzero(slices.odd):
                 place: list[slice | int] = [slice(None)] * self.mean.ndim
                 place[axis - 1] = int(index)
                 mask[tuple(place)] = False
@@ -95,8 +95,8 @@ class Profile:
     def along(self, values: Array, axis: int) -> Array:
         """Sums of (b, ...) values over all but one axis, (d,)."""
         shaped, _, others = sliced(values.reshape(len(values), *self.mean.shape), axis)
-        found: Array = shaped.sum(axis=(0, *others))
-        return found
+        sums: Array = shaped.sum(axis=(0, *others))
+        return sums
 
     @cached_property
     def class_axis(self) -> int:
@@ -133,13 +133,13 @@ class Profile:
     @cached_property
     def steps(self) -> Array:
         """Of each value of a sample, one step of 8 bits over the range of its group."""
-        found = np.full(self.mean.shape, self.high - self.low)
+        widths = np.full(self.mean.shape, self.high - self.low)
         for axis in set(self.axes) - {CELLS}:
-            told = self.axes[axis]
+            slices = self.axes[axis]
             shape = [-1 if each == axis - 1 else 1 for each in range(self.mean.ndim)]
-            width = np.maximum(told.width, STEPS * self.least_seen.get(axis, 0.0))
-            found = np.minimum(found, np.where(told.odd, width, np.inf).reshape(shape))
-        return np.maximum(found / STEPS, self.least)
+            width = np.maximum(slices.width, STEPS * self.least_seen.get(axis, 0.0))
+            widths = np.minimum(widths, np.where(slices.odd, width, np.inf).reshape(shape))
+        return np.maximum(widths / STEPS, self.least)
 
     def channel(self, axis: int, index: int) -> Group:
         """One slice, or one cell, as a group."""
@@ -213,8 +213,8 @@ def _shaped(values: Array) -> Array:
 def _by_slice(of_values: Array, axis: int) -> Array:
     """The mean over each slice along an axis of (n, ...) answers, (d,), of one of a sample's."""
     shaped, _, others = sliced(of_values[np.newaxis], axis)
-    found: Array = shaped.mean(axis=others)[0]
-    return found
+    means: Array = shaped.mean(axis=others)[0]
+    return means
 
 
 def _moments(values: Array) -> tuple[Array, Array]:

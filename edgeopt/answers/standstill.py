@@ -23,23 +23,23 @@ def check_moves(name: str, mine: Array, source: Profile) -> None:
     if len(mine) < 2 or not source.axes:
         return
     for axis, own in spreads(mine, source.axes).items():
-        told = source.axes[axis]
-        stands = told.moves & (own < STILL * told.spread)
+        slices = source.axes[axis]
+        stands = slices.moves & (own < STILL * slices.spread)
         if axis == CELLS:
-            stands &= told.spread > 2 * source.steps.ravel()
+            stands &= slices.spread > 2 * source.steps.ravel()
         if axis in source.least_seen:
-            stands &= told.spread > 2 * source.least_seen[axis]
+            stands &= slices.spread > 2 * source.least_seen[axis]
         still = np.flatnonzero(stands)
         if not len(still):
             continue
         first = int(still[0])
-        whole = len(still) == len(told.spread)
+        whole = len(still) == len(slices.spread)
         what = "" if whole else f"{source.channel(axis, first).name} "
         rest = len(still) - 1
         others = f" (and {rest} other{'s' if rest > 1 else ''})" if rest and not whole else ""
         raise ModelError(
             f"output '{name}': {what or 'it '}stands still{others}: over the samples it varies by "
-            f"{own[first]:.3g}, the source's by {told.spread[first]:.3g}",
+            f"{own[first]:.3g}, the source's by {slices.spread[first]:.3g}",
             hint="its values are lost: they vary by less than one step of a range that they "
             "share with larger values, or weights before them became zero",
         )

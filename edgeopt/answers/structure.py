@@ -111,20 +111,20 @@ def _samples(sides: Sides, name: str = "") -> Iterator[Judged]:
     noise = np.square(flat[1]).mean(axis=1)
     orders = {"quiet": np.square(flat[0]).mean(axis=1), "low": flat[0].mean(axis=1)}
     other = {"quiet": "loud", "low": "high"}
-    for told, by in orders.items():
+    for first, by in orders.items():
         order = by.argsort(kind="stable")
         for cut in range(FEWEST, CUTS - FEWEST + 1):
             at = cut * len(order) // CUTS
             for word, part, rest in (
-                (told, order[:at], order[at:]), (other[told], order[at:], order[:at])
+                (first, order[:at], order[at:]), (other[first], order[at:], order[:at])
             ):  # fmt: skip
                 if min(len(part), len(rest)) < EVENTS or not _odd(noise[part], noise[rest]):
                     continue
                 c, e = (each[part] for each in flat)
                 c = c - c.mean(axis=0)
                 if _loses(c, e, sides.step):
-                    found = f"the {len(part)} samples of {word} values"
-                    yield _judged(joined(name, found), c, e)
+                    which = f"the {len(part)} samples of {word} values"
+                    yield _judged(joined(name, which), c, e)
 
 
 def _amounts(values: Array, axis: int) -> list[int]:

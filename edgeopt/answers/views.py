@@ -46,8 +46,8 @@ def views(mine: Array, theirs: Array, source: Profile) -> Iterator[View]:
         if _variance(common) > LARGER * _variance(apart) > 0:
             other = a - a.mean(axis=axes, keepdims=True)
             along = f" along axis {axes[0]}" if len(axes) < b.ndim - 1 else ""
-            told = f"the differences between its values{along}"
-            yield View(told, other, apart, profiled(apart, source.step))
+            name = f"the differences between its values{along}"
+            yield View(name, other, apart, profiled(apart, source.step))
     if source.low >= 0 and source.high <= 1:
         return  # scores near others of their kind decide nothing
     if len(b) >= FEWEST:
