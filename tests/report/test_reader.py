@@ -202,8 +202,9 @@ def classes_told(result: Result) -> list[str]:
 
 def test_classes_are_told_by_name_and_change_nothing_else(made: Path) -> None:
     """Guards against "class 1" in a report of a recipe that knows its name."""
-    plain = optimized(made)
-    named = optimized(made, data={"classes": NAMES})
+    only = ["simplify-onnx"]  # what is scored on the test split hangs on no race
+    plain = optimized(made, passes=only)
+    named = optimized(made, passes=only, data={"classes": NAMES})
     assert classes_told(plain) == ["class 0", "class 1", "class 2"]
     assert classes_told(named) == ["class 0 (Ankle boot)", "class 1 (Shirt)", "class 2 (Bag)"]
     assert named.to_json()["classes"] == {"scores": NAMES}
