@@ -121,8 +121,8 @@ def placed(labels: Array | Labels | None, outputs: Mapping[str, Array], name: st
         for output in labels:
             check_output(output, outputs)
         return labels
-    output = place(given(name, [labels]), {n: form_of(a) for n, a in outputs.items()})
-    return {} if output is None else {output: labels}
+    where = place(given(name, [labels]), {n: form_of(a) for n, a in outputs.items()})
+    return {} if where is None else {where: labels}
 
 
 def check_output(name: str, outputs: Iterable[str]) -> None:
