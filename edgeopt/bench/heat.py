@@ -41,7 +41,7 @@ def _recovered(now: StateReply, start: StateReply) -> bool:
     return False
 
 
-def told(before: StateReply | None, after: StateReply | None) -> dict[str, Any]:
+def heat_figures(before: StateReply | None, after: StateReply | None) -> dict[str, Any]:
     """Plain JSON for the raw samples."""
     states = {"before": before, "after": after}
     return {name: state.model_dump() if state else None for name, state in states.items()}

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from edgeopt.bench.agent_session import FALLBACK, AgentSession, StateReply, agent_session
-from edgeopt.bench.heat import REPEATS, cool, throttled, told
+from edgeopt.bench.heat import REPEATS, cool, heat_figures, throttled
 from edgeopt.bench.task import Task
 from edgeopt.schema.errors import ModelError
 from edgeopt.schema.measurement import Measurement
@@ -92,7 +92,7 @@ class Run:
             "load": self.load,
             "load_ns": self.load_ns,
             "turns": turns,
-            **told(self.before, self.after),
+            **heat_figures(self.before, self.after),
         }
 
 

@@ -89,7 +89,9 @@ def _show(raced: dict[str, Any], data: str) -> None:
             figures.append(measurement)
             beside = [lazy.shown.interval(measurement)] if quantity.endswith("latency.p50") else []
             cells.append(
-                "\n".join(filter(None, [lazy.shown.told(measurement), *beside, *measurement.marks]))
+                "\n".join(
+                    filter(None, [lazy.shown.figure_text(measurement), *beside, *measurement.marks])
+                )
             )
         cells.append(lazy.measurement.figure(file["size_bytes"], "bytes"))
         cells.append(", ".join(f"{n} {name}" for name, n in file["placement"].items()))

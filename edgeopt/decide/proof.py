@@ -12,8 +12,7 @@ from typing import Literal, NamedTuple
 
 from edgeopt.schema.measurement import Measurement
 from edgeopt.schema.quantities import find
-from edgeopt.schema.shown import interval, less_is_better, whole
-from edgeopt.schema.shown import told as figure_text
+from edgeopt.schema.shown import figure_text, interval, less_is_better, whole
 
 TIE = 0.005  # of a ratio: below that, the smaller file wins
 NAMED = 2  # rivals that a sentence names

@@ -69,14 +69,14 @@ class PlainLines:
         self._stream = stream or sys.stderr
         self._start = time.monotonic()
         self._tally = Tally()
-        self._told: dict[str, float] = {}  # job -> when it last said how far it is
+        self._last_message: dict[str, float] = {}  # job -> when it last said how far it is
 
     def __call__(self, event: Event) -> None:
         if event.what == "phase":
             self._tally = Tally.of(event)
             self._line(event.text)
         elif event.what == "start":
-            self._told[event.job] = time.monotonic()
+            self._last_message[event.job] = time.monotonic()
         elif event.what == "progress" and event.total:
             self._on_progress(event)
         elif event.what == "plan":
@@ -90,9 +90,9 @@ class PlainLines:
 
     def _on_progress(self, event: Event) -> None:
         now = time.monotonic()
-        if now - self._told.setdefault(event.job, now) >= TELL_S:
-            self._told[event.job] = now
-            figures = f", {told(event.data)}" if event.data else ""
+        if now - self._last_message.setdefault(event.job, now) >= TELL_S:
+            self._last_message[event.job] = now
+            figures = f", {progress_message(event.data)}" if event.data else ""
             self._line(f"  {event.job} {event.done:g}/{event.total:g}{figures}")
 
     def close(self) -> None:
@@ -113,7 +113,7 @@ class Live:
             SpinnerColumn(finished_text=" "),
             TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=28),
-            TextColumn("{task.fields[told]}", markup=False, style="dim"),
+            TextColumn("{task.fields[message]}", markup=False, style="dim"),
             TimeElapsedColumn(),
             console=self._console,
             transient=True,
@@ -138,7 +138,7 @@ class Live:
     def _on_phase(self, event: Event) -> None:
         self._settle()
         self._tally, self._text = Tally.of(event), printable(event.text)
-        self._phase = self._progress.add_task(self._text, total=None, told="")
+        self._phase = self._progress.add_task(self._text, total=None, message="")
 
     def _on_plan(self, event: Event) -> None:
         self._tally.plan(event)
@@ -147,7 +147,7 @@ class Live:
     def _on_start(self, event: Event) -> None:
         verb = VERBS.get(str(event.data.get("kind")), "running")
         name = self._fitting(f"  {verb} {printable(event.job)}")
-        self._jobs[event.job] = self._progress.add_task(name, total=None, told="")
+        self._jobs[event.job] = self._progress.add_task(name, total=None, message="")
 
     def _on_progress(self, event: Event) -> None:
         if event.job in self._jobs:
@@ -155,7 +155,7 @@ class Live:
                 self._jobs[event.job],
                 completed=event.done or 0,
                 total=event.total,
-                told=printable(told(event.data))[:48],
+                message=printable(progress_message(event.data))[:48],
             )
 
     def _on_end(self, event: Event) -> None:
@@ -177,7 +177,7 @@ class Live:
                 self._phase,
                 total=tally.total or None,
                 completed=tally.ended,
-                told=str(tally),
+                message=str(tally),
             )
 
     def _settle(self) -> None:
@@ -186,8 +186,8 @@ class Live:
             return
         self._progress.remove_task(self._phase)
         self._phase = None
-        told = f" ({self._tally})" if self._tally.total else ""
-        self._say(f"{self._text}{told}", "")
+        tally = f" ({self._tally})" if self._tally.total else ""
+        self._say(f"{self._text}{tally}", "")
 
     def _say(self, text: str, style: str) -> None:
         self._console.print(Text(printable(text), style))
@@ -199,7 +199,7 @@ class Live:
         )
 
 
-def told(figures: Mapping[str, object]) -> str:
+def progress_message(figures: Mapping[str, object]) -> str:
     """Figures of progress in a line; seconds left as minutes."""
     shown = dict(figures)
     left = shown.pop("left_s", None)

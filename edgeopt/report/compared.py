@@ -5,8 +5,7 @@ from __future__ import annotations
 from edgeopt.schema.comparison import Answers, ComparedPair
 from edgeopt.schema.measurement import Measurement
 from edgeopt.schema.quantities import find
-from edgeopt.schema.shown import told as figure_text
-from edgeopt.schema.shown import whole
+from edgeopt.schema.shown import figure_text, whole
 
 HEADERS = ("", "A", "B", "B against A")
 

@@ -57,7 +57,7 @@ def less_is_better(quantity: str, measurement: Measurement | None = None) -> boo
 # -- figures
 
 
-def told(measurement: Measurement, *, short: bool = False) -> str:
+def figure_text(measurement: Measurement, *, short: bool = False) -> str:
     """A figure, signed where it is a difference: ``-0.31pt``; what it is the worst of behind it,
     unless it is to be ``short``."""
     unit, digits = _shown(measurement)
@@ -83,7 +83,7 @@ def below(measurement: Measurement) -> tuple[str, ...]:
 def whole(measurement: Measurement) -> str:
     """A figure and, in brackets, its interval and its marks."""
     within = ", ".join(below(measurement))
-    return told(measurement) + (f" ({within})" if within else "")
+    return figure_text(measurement) + (f" ({within})" if within else "")
 
 
 def marks(figures: Iterable[Measurement]) -> list[str]:

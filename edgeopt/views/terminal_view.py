@@ -22,6 +22,7 @@ from edgeopt.schema.shown import (
     below,
     bounds,
     by_split,
+    figure_text,
     group_split,
     held,
     largest_drop,
@@ -36,7 +37,6 @@ from edgeopt.schema.shown import (
     whole,
     worst_group,
 )
-from edgeopt.schema.shown import told as figure_text
 
 STYLES = {
     "chosen": "bold green", "lost": "blue", "screened": "dim", "reference": "bold",

@@ -17,7 +17,7 @@ import edgeopt
 from edgeopt.report import draw
 from edgeopt.schema.measurement import Measurement
 from edgeopt.schema.result import Result, SliceFigure
-from edgeopt.schema.shown import told
+from edgeopt.schema.shown import figure_text
 
 
 def flat(text: str) -> str:
@@ -166,7 +166,7 @@ def test_what_a_figure_is_the_worst_of_stands_beside_it() -> None:
         where: str = ""
 
     found = Placed(quantity="fidelity.cosine", value=0.98, unit="", where="boxes")
-    assert told(found) == "0.9800 [boxes]"
+    assert figure_text(found) == "0.9800 [boxes]"
 
 
 @pytest.fixture(scope="module")

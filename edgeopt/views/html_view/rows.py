@@ -16,6 +16,7 @@ from edgeopt.schema.shown import (
     below,
     bounds,
     by_split,
+    figure_text,
     largest_drop,
     shown,
     source_by_split,
@@ -23,7 +24,6 @@ from edgeopt.schema.shown import (
     whole,
     worst_group,
 )
-from edgeopt.schema.shown import told as figure_text
 
 ORDER = (
     "chosen", "lost", "screened", "reference", "inconclusive", "infeasible", "unmeasured", "failed",
