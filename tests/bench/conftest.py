@@ -1,9 +1,10 @@
-"""Environments and models to measure accelerators with."""
+"""Scores and races of models in memory; environments and models to measure accelerators with."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 import venv
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,21 +15,61 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from edgeopt.bench.jobs import run_bench
 from edgeopt.bench.task import Side, Task
-from edgeopt.schema.job import Arrays
+from edgeopt.schema.job import Arrays, Job, Outcome, Request
 from edgeopt.schema.target import parse_target
 from edgeopt.store import Store
 
 ROOT = Path(__file__).parents[2]
 REQUIREMENTS = ROOT / "requirements"
 CACHE = ROOT / ".cache" / "environments"
+TARGET = "local/onnxruntime"
 MakeTask = Callable[..., Task]
+Ask = Callable[..., dict[str, Any]]
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
     with Store(tmp_path / "store") as store:
         yield store
+
+
+@pytest.fixture
+def ask(store: Store, tmp_path: Path) -> Ask:
+    """``ask(kind, role=model, ...)``: the value of a score or a race."""
+
+    def put(model: onnx.ModelProto) -> Outcome:
+        folder = store.root.parent / f"model-{len(list(tmp_path.iterdir()))}"
+        folder.mkdir()
+        (folder / "model.onnx").write_bytes(model.SerializeToString())
+        artifact = store.put_artifact(folder, "onnx")
+        value = {"artifact": artifact.to_json()}
+        return Outcome(job="m", status="ok", digest=artifact.digest, value=value)
+
+    def asked(
+        kind: str,
+        *,
+        x: np.ndarray,
+        protocol: str = "short",
+        target: str | dict[str, str] = TARGET,
+        cancelled: threading.Event | None = None,
+        **models: onnx.ModelProto,
+    ) -> dict[str, Any]:
+        tensors = Arrays(split="v", n=len(x), arrays={"x": store.put_array(x)})
+        inputs = {role: put(model) for role, model in models.items()}
+        fed = Outcome(job="s", status="ok", digest=tensors.digest, value=tensors.to_json())
+        inputs |= {f"samples:{role}": fed for role in models}
+        targets = dict.fromkeys(models, target) if isinstance(target, str) else target
+        params = {"targets": targets} | ({"protocol": protocol} if kind == "race" else {})
+        job = Job(id=kind, kind=kind, name="bench", worker="bench", params=params)  # type: ignore[arg-type]
+        with store.workdir() as workdir:
+            request = Request(
+                job=job, inputs=inputs, store=str(store.root), workdir=str(workdir), key="k"
+            )
+            return run_bench(request, lambda *_, **__: None, cancelled or threading.Event())[1]
+
+    return asked
 
 
 @pytest.fixture

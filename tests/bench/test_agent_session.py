@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import onnxruntime as ort
 import pytest
+from passes_bench import network, samples
 
-from edgeopt.bench.accelerators import accelerators, with_accelerator
+from edgeopt.bench.accelerators import accelerators
+from edgeopt.bench.agent_session import Opened, TensorSpec, agent_session, check_inputs
 from edgeopt.bench.peak import memory
 from edgeopt.bench.race import SCHEDULES, race
 from edgeopt.bench.score import score
 from edgeopt.bench.task import Task
 from edgeopt.devices.local import LocalDevice
-from edgeopt.schema.errors import DeviceError, PlacementError
-from edgeopt.schema.job import ArrayRef
+from edgeopt.schema.errors import DeviceError, ModelError, PlacementError
+from edgeopt.schema.job import ArrayRef, Arrays
 from edgeopt.schema.measurement import Measurement
 from edgeopt.schema.target import parse_target
 from edgeopt.store import Store
+
+Ask = Callable[..., dict[str, Any]]
 
 MODEL = Path(__file__).parents[2] / "models" / "fashion_mnist" / "source.onnx"
 PROVIDER, CPU = "OpenVINOExecutionProvider", "CPUExecutionProvider"
@@ -58,28 +64,6 @@ def test_litert_counts_the_cpu_as_an_npu_and_edgeopt_does_not(
     assert (value["placement"], value["marks"]) == ({"NPU or CPU": 1}, ["fallback"])
     found = store.get_array(ArrayRef.model_validate(value["outputs"]["y"]))
     np.testing.assert_allclose(found, x @ np.arange(12.0).reshape(3, 4).T, rtol=1e-5, atol=1e-5)
-
-
-def test_an_accelerator_that_is_not_there_is_an_error_before_any_work() -> None:
-    device = LocalDevice()
-    for target, told in (
-        ("local/onnxruntime:tensorrt", "finds no accelerator 'tensorrt'"),
-        ("local/onnxruntime:openvino", "finds no accelerator 'openvino'"),
-    ):
-        asked = parse_target(target)
-        facts = device.facts(asked)
-        with pytest.raises(DeviceError, match=told) as caught:
-            with_accelerator(device, asked, facts)
-        assert "it finds: cpu" in caught.value.hint
-
-
-@pytest.mark.extras
-def test_what_is_found_enters_the_facts() -> None:
-    device = LocalDevice()
-    asked = parse_target("local/litert:gpu")
-    assert with_accelerator(device, asked, device.facts(asked)).machine["accelerator"]
-    plain = parse_target("local/litert")
-    assert with_accelerator(device, plain, device.facts(plain)) == device.facts(plain)
 
 
 @pytest.mark.long
@@ -146,3 +130,80 @@ def test_a_plug_in_without_a_device_says_so(
         return
     with pytest.raises(DeviceError, match="onnxruntime_ep_webgpu offers no device here"):
         scored(LocalDevice(), task, store, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("x", "said"),
+    [
+        (samples(4).astype(np.float64), "input 'x' takes float32"),
+        (samples(4)[:, :4], "input 'x' takes float32"),
+    ],
+)
+def test_samples_that_do_not_fit_are_refused(ask: Ask, x: np.ndarray, said: str) -> None:
+    with pytest.raises(ModelError, match=said):
+        ask("score", model=network(), x=x)
+
+
+def opened(*shapes: list[int | str], dtype: str = "float32") -> Opened:
+    inputs = [TensorSpec(name=f"x{i}", dtype=dtype, shape=shape) for i, shape in enumerate(shapes)]
+    return Opened(load_ns=1, inputs=inputs, outputs=["y"])
+
+
+def fed(*shapes: tuple[int, ...]) -> Arrays:
+    refs = {f"x{i}": ArrayRef(blob="0" * 64, dtype="float32", shape=shape)
+            for i, shape in enumerate(shapes)}  # fmt: skip
+    return Arrays(split="v", n=8, arrays=refs)
+
+
+def test_inputs_fit_where_every_fixed_size_is_the_samples() -> None:
+    check_inputs(opened(["batch", 3, "h"], [4, 2]), fed((8, 3, 7), (8, 2)))  # the batch is free
+    for wrong in ((8, 4, 7), (8, 3), (8, 3, 7, 1)):
+        with pytest.raises(ModelError, match=r"input 'x0' takes float32\['batch', 3, 'h'\]"):
+            check_inputs(opened(["batch", 3, "h"]), fed(wrong))
+    with pytest.raises(ModelError, match=r"takes int8\[2\]; the samples are float32\[8\]"):
+        check_inputs(opened([2], dtype="int8"), fed((8,)))
+    with pytest.raises(ModelError, match="the model takes x0, x1; the samples have x0"):
+        check_inputs(opened([1], [1]), fed((8,)))
+
+
+def test_a_batch_is_fixed_where_any_input_says_so() -> None:
+    assert opened(["batch", 3], [4, 2]).batch == 4
+    assert opened(["batch", 3], []).batch is None
+
+
+def test_an_agent_times_each_turn_and_names_what_it_cannot_open(
+    task_of: MakeTask, store: Store, tmp_path: Path
+) -> None:
+    onnx.save(network(), tmp_path / "m.onnx")
+    task = task_of({"a": "local/onnxruntime"}, tmp_path / "m.onnx", "x", samples(5))
+    digest = task.sides["a"].artifact.digest
+    with LocalDevice().lease(tmp_path, exclusive=False) as lease:
+        task.put(lease, store)
+        with agent_session(lease, task) as agent:
+            agent.feed(take=5, batch=1)
+            assert agent.open("a").inputs[0].shape[1:] == [8, 12, 12]
+            taken = agent.time([("a", 3), ("a", 2)], timeout_s=60)
+            assert [len(ns) for ns in taken] == [3, 2] and min(map(min, taken)) > 0
+            first, rest = agent.run("a", 0, 2, 2, pad=False), agent.run("a", 2, 5, 2, pad=True)
+            assert (len(first["y"]), len(rest["y"])) == (2, 3), "what was padded is cut off"
+            assert agent.machine("a").startswith("local/onnxruntime ")
+            agent.close("a")
+            with pytest.raises(DeviceError, match="no such session is open"):
+                agent.run("a", 0, 1, 1, pad=False)
+        odd = Task({"a": replace(task.sides["a"], samples=fed((5, 8, 12, 12)))})
+        with (
+            agent_session(lease, odd) as agent,
+            pytest.raises(ModelError, match="the samples have x0") as caught,
+        ):
+            agent.open("a")
+    assert caught.value.where == f"a ({digest[:12]})"
+
+
+@pytest.mark.parametrize(("threads", "contended"), [(1, False), (4096, True)])
+def test_threads_on_every_core_are_told(
+    task_of: MakeTask, odd_model: Path, tmp_path: Path, threads: int, contended: bool
+) -> None:
+    target = f"local/onnxruntime?threads={threads}"
+    task = task_of({"a": target}, odd_model, "x", np.zeros((1, 16), np.float32))
+    with LocalDevice().lease(tmp_path, exclusive=False) as lease, agent_session(lease, task) as it:
+        assert it.contended is (contended or it.hello.machine.cores == 1)
