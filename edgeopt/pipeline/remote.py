@@ -14,7 +14,7 @@ from edgeopt.schema.parity import Parity
 from edgeopt.schema.target import Target, TargetFacts, TargetGroup
 from edgeopt.transport.kinds import device_named
 
-SETTINGS = {"device": "local", "accelerator": "cpu", "mode": "eager", "precision": "fp32"}
+SETTINGS = {"device": "local", "accelerator": "cpu", "settings": ()}  # eager, in float32
 
 
 def is_remote(group: TargetGroup) -> bool:
