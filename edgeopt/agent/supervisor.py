@@ -114,7 +114,7 @@ class Supervisor:
                     continue
                 os.unlink(whole)
             offsets[digest] = os.path.getsize(part) if os.path.isfile(part) else 0
-            if offsets[digest] >= size:
+            if offsets[digest] >= size and os.path.isfile(part):
                 os.unlink(part)
                 offsets[digest] = 0
         return {"offsets": offsets}, {}
