@@ -11,6 +11,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 from plugging import write_metadata
+from worker_bed import Bed
 
 from edgeopt.engine import Engine
 from edgeopt.schema.job import Job
@@ -99,3 +100,10 @@ def open_job(model: Path) -> Job:
         params={"spec": {"format": "onnx", "path": model.name}, "samples": {}},
         where={"root": str(model.parent)},
     )
+
+
+@pytest.fixture
+def bed(
+    plugged_in: None, engine: Engine, open_job: Job, split_job: Callable[[str, str], Job]
+) -> Bed:
+    return Bed(engine, open_job, split_job)

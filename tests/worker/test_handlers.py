@@ -2,110 +2,22 @@
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
 import pytest
+from worker_bed import Bed, SplitJob
 
-from edgeopt.data.tensors import bind
 from edgeopt.engine import Engine
-from edgeopt.schema.artifact import Artifact, Description, Signature
-from edgeopt.schema.job import Arrays, Job, Outcome
-from edgeopt.step import APPROXIMATE, EXACT, Promise, close
+from edgeopt.schema.artifact import Artifact, Description
+from edgeopt.schema.job import Arrays, Job
 from edgeopt.store import Store
-
-SplitJob = Callable[[str, str], Job]
 
 
 def files_of(folder: Path) -> set[Path]:
     """All but the store and the bytecode of an installed module, which Python keeps for itself."""
     return {path for path in folder.rglob("*") if not {"store", "__pycache__"} & set(path.parts)}
-
-
-class Bed:
-    """The opened model and its tensors, and what passes make of them."""
-
-    def __init__(self, engine: Engine, open_job: Job, split_job: SplitJob) -> None:
-        self.engine = engine
-        first = [
-            open_job,
-            split_job("calibration", "train[:8]"),
-            split_job("validation", "validation"),
-        ]
-        self.known = engine.run(first, {})
-        assert all(outcome.ok for outcome in self.known.values()), self.known
-        self.description = Description.model_validate(self.known["open"].value["description"])
-        self.known.update(
-            engine.run([self.tensors(role) for role in ("calibration", "validation")], self.known)
-        )
-
-    def tensors(self, role: str) -> Job:
-        raw = Arrays.model_validate(self.known[f"data:{role}"].value)
-        bound = bind(
-            raw,
-            inputs={"x": "x"},
-            preprocess=[],
-            layout=None,
-            signature=self.description.signature,
-        )
-        return Job(
-            id=f"tensors:{role}",
-            kind="data",
-            name="tensors",
-            params={"bind": bound},
-            inputs={"raw": f"data:{role}"},
-        )
-
-    def run(
-        self,
-        name: str,
-        *,
-        effect: Description | None = None,
-        seed: int = 0,
-        run: str = "",
-        **fields: Any,
-    ) -> Outcome:
-        predicted = (effect or self.description).to_json()
-        job = Job(
-            id=f"pass:{name}",
-            kind="pass",
-            name=name,
-            worker="onnx",
-            params={"takes": "onnx", "fields": fields, "labels": {"y": "y"}},
-            inputs={
-                "parent": "open",
-                "calibration": "tensors:calibration",
-                "labels:calibration": "data:calibration",
-                "teacher": "open",
-            },
-            key={"seed": seed, "run": run},
-            where={"predicted": predicted},
-        )
-        self.known.pop(job.id, None)
-        self.known[job.id] = self.engine.run([job], self.known)[job.id]
-        return self.known[job.id]
-
-    def check(self, name: str, promise: Promise) -> Outcome:
-        samples = {"samples": "tensors:validation", "child_samples": "tensors:validation"}
-        job = Job(
-            id=f"check:{name}",
-            kind="check",
-            name=name,
-            worker="onnx",
-            params={"promise": promise.to_json(), "n": 6},
-            inputs={"parent": "open", "child": f"pass:{name}", **samples},
-        )
-        return self.engine.run([job], self.known)[job.id]
-
-
-@pytest.fixture
-def bed(plugged_in: None, engine: Engine, open_job: Job, split_job: SplitJob) -> Bed:
-    return Bed(engine, open_job, split_job)
 
 
 def test_opening_gives_artifact_description_and_inspection(
@@ -275,71 +187,6 @@ def test_what_a_pass_prints_or_leaves_behind_disturbs_nobody(bed: Bed, tmp_path:
     assert outcome.ok, outcome.error
     assert outcome.digest == bed.known["open"].digest
     assert files_of(tmp_path) == before
-
-
-def test_a_kept_promise_says_how_well(bed: Bed) -> None:
-    bed.run("keep")
-    exact = bed.check("keep", EXACT)
-    assert exact.ok, exact.error
-    assert exact.value == {
-        "max_abs": 0.0,
-        "max_rel": 0.0,
-        "n": 6,
-        "sentence": "exact held on 6 samples: all values equal",
-    }
-    bed.run("scale", factor=1.0005)
-    near = bed.check("scale", close(rtol=1e-3, atol=0.0))
-    assert near.ok and 0 < near.value["max_rel"] < 1e-3
-    loose = bed.check("scale", APPROXIMATE).value["sentence"]
-    assert loose.startswith("approximate held on 6 samples (sound and finite outputs; accuracy")
-    assert "of the largest value" in loose, "a figure without a unit says little"
-
-
-@pytest.mark.parametrize("promise", [EXACT, close(rtol=1e-3, atol=1e-6)])
-def test_a_broken_promise_names_tensor_and_sample(bed: Bed, promise: Promise) -> None:
-    bed.run("scale", factor=1.1)
-    error = bed.check("scale", promise).error
-    assert error is not None and error["type"] == "PassError"
-    assert re.match(
-        r"scale broke its promise, (exact|close\(.*\)): output 'logits' differs by [\d.]+ "
-        r"\(0\.1 of its largest value\) at sample \d",
-        error["what"],
-    )
-
-
-def test_outputs_that_are_no_numbers_break_every_promise(bed: Bed) -> None:
-    bed.run("poison")
-    outcome = bed.check("poison", APPROXIMATE)
-    assert outcome.status == "failed"
-    assert "output 'logits' is NaN at sample 0 (poison)" in json.dumps(outcome.error)
-
-
-def test_a_fixed_batch_answers_as_a_free_one_does(bed: Bed) -> None:
-    fixed = {
-        role: tuple(t.model_copy(update={"shape": (4, *t.shape[1:])}) for t in tensors)
-        for role, tensors in bed.description.signature
-    }
-    predicted = bed.description.model_copy(
-        update={
-            "signature": Signature.model_validate(fixed),
-            "facts": bed.description.facts | {"static-batch"},
-        }
-    )
-    outcome = bed.run("fix-batch", effect=predicted)
-    assert outcome.ok, outcome.error
-    check = bed.check("fix-batch", close(rtol=1e-6, atol=0))
-    assert check.ok, check.error
-    assert check.value["n"] == 6
-
-
-def test_outputs_of_another_shape_break_every_promise(bed: Bed) -> None:
-    (y,) = bed.description.signature.outputs
-    narrow = y.model_copy(update={"shape": ("batch", 2)})
-    signature = bed.description.signature.model_copy(update={"outputs": (narrow,)})
-    bed.run("narrow", effect=bed.description.model_copy(update={"signature": signature}))
-    error = bed.check("narrow", APPROXIMATE).error
-    assert error is not None
-    assert error["what"] == "narrow changed output 'logits' from (6, 3) to (6, 2)"
 
 
 def test_jobs_that_no_worker_knows_fail_by_name(engine: Engine) -> None:
