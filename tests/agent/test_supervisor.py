@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 from edgeopt.transport.board import Empty, LeaseReply
-from edgeopt.transport.channel import Channel, Hello
+from edgeopt.transport.channel import Channel
 
 IDLE_S = 1.0
 CODE = f"""\
@@ -49,12 +49,3 @@ def test_a_supervisor_stays_while_agents_answer_and_ends_when_none_does(tmp_path
             assert time.monotonic() < ends, "it must end when nobody is there"
             time.sleep(IDLE_S / 5)
     assert not (work / run).exists()
-
-
-def test_an_agent_tells_its_folder_that_it_was_asked(tmp_path: Path) -> None:
-    folder = tmp_path / "run"
-    folder.mkdir()
-    os.utime(folder, (0, 0))
-    with start(folder) as agent:
-        agent.ask("hello", Hello)
-        assert time.time() - folder.stat().st_mtime < 60
