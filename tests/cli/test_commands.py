@@ -7,13 +7,10 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
-from result_sample import sample_result
 
 from edgeopt.cli.commands import COMMANDS
-from edgeopt.report import draw
 from edgeopt.store import Store
 
 EDGEOPT = Path(sys.executable).with_name("edgeopt")
@@ -80,16 +77,6 @@ def test_an_error_is_json_where_json_is_asked_for(tmp_path: Path) -> None:
     assert "absent.onnx" in told["error"]["where"]
 
 
-def test_passes_are_listed_and_explained(tmp_path: Path) -> None:
-    listed = json.loads(run("passes", "--json", cwd=tmp_path).stdout)
-    names = {(each["name"], each["takes"]) for each in listed}
-    assert {("export-onnx", "torch"), ("quantize-int8", "onnx"), ("fp16", "onnx")} <= names
-    shown = run("passes", "quantize-int8", cwd=tmp_path).stdout
-    for word in ("scheme", "per_channel", "calibration", "u8s8-reduced"):
-        assert word in shown
-    assert "simplify-onnx" in run("passes", cwd=tmp_path).stdout
-
-
 def test_the_cache_is_listed_verified_and_collected(tmp_path: Path) -> None:
     with Store(tmp_path / "store") as store:
         digest = store.put_bytes(b"x" * 2000)
@@ -106,31 +93,6 @@ def test_the_cache_is_listed_verified_and_collected(tmp_path: Path) -> None:
     assert run("cache", "verify", "--json", cwd=tmp_path).returncode == 0
     collected = run("cache", "gc", "--max-size", "1 kB", "--json", cwd=tmp_path)
     assert json.loads(collected.stdout)["kept_bytes"] == 0
-
-
-@pytest.fixture
-def result(tmp_path: Path) -> Any:
-    made = sample_result()
-    (tmp_path / "result.json").write_text(json.dumps(made.to_json()))
-    return made
-
-
-def test_a_result_is_drawn_again(tmp_path: Path, result: Any) -> None:
-    shown = run("report", ".", cwd=tmp_path)
-    assert shown.returncode == 0 and result.targets[0].target in shown.stdout
-    page = run("report", "result.json", "--format", "html", cwd=tmp_path).stdout
-    assert page == draw(result, "html")
-    assert json.loads(run("report", ".", "--format", "json", cwd=tmp_path).stdout)
-    run("report", ".", "--format", "html", "--out", "page.html", cwd=tmp_path)
-    assert (tmp_path / "page.html").read_text() == page
-
-
-@pytest.mark.parametrize("text", ["{", "[]", '{"schema_version": 1}', "\udcff"])
-def test_a_damaged_result_is_refused_by_name(tmp_path: Path, text: str) -> None:
-    (tmp_path / "result.json").write_bytes(text.encode(errors="surrogateescape"))
-    done = run("report", ".", cwd=tmp_path)
-    assert done.returncode == 2
-    assert "result.json" in done.stderr and "Traceback" not in done.stderr
 
 
 def test_a_reader_that_leaves_is_no_error(tmp_path: Path) -> None:

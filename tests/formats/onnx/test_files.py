@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime as ort
 import pytest
-from onnx import TensorProto, helper
 from passes_bench import MODEL, network, samples
 
 from edgeopt.formats import format_named, format_of
-from edgeopt.formats.onnx import portable
 from edgeopt.schema.errors import ModelError, UsageError
 
 ONNX = format_named("onnx")
@@ -38,30 +34,6 @@ def external(folder: Path, location: str, **info: str) -> Path:
     path.write_bytes(model.SerializeToString())
     (folder / "weights.bin").write_bytes(data)
     return path
-
-
-def test_a_model_is_described_by_its_file_alone(tmp_path: Path) -> None:
-    onnx.save(network(batch=4), tmp_path / "net.onnx")
-    said = ONNX.describe(gathered(tmp_path / "net.onnx", tmp_path / "artifact"))
-    assert (said.signature.batch, said.facts) == (4, {"float32", "static-batch"})
-    (x,), (y,) = said.signature.inputs, said.signature.outputs
-    assert (x.name, x.dtype, x.shape) == ("x", "float32", (4, 8, 12, 12))
-    assert (y.name, y.shape) == ("y", (4, 5))
-
-
-def test_inspection_counts_what_is_there(tmp_path: Path) -> None:
-    onnx.save(network(), tmp_path / "net.onnx")
-    found = ONNX.inspect(gathered(tmp_path / "net.onnx", tmp_path / "artifact"))
-    convolutions = (8 * 16 * 9 + 16 * 16 * 9) * 12 * 12
-    assert found.macs == convolutions + 16 * 5
-    assert found.parameters == 8 * 16 * 9 + 16 + 16 * 16 * 9 + 16 * 5
-    assert found.operators["Conv"] == 2 and found.opset == {"ai.onnx": 18}
-    assert (found.ir_version, found.quantization) == (8, {})
-
-
-def test_the_shipped_model_has_the_macs_that_its_card_states(tmp_path: Path) -> None:
-    found = ONNX.inspect(gathered(MODEL, tmp_path / "artifact"))
-    assert found.macs == 37_156_608
 
 
 def test_external_data_beside_the_model_come_along(tmp_path: Path) -> None:
@@ -129,37 +101,3 @@ def test_the_format_is_known_by_suffix_or_folder(tmp_path: Path) -> None:
         format_of(tmp_path)
     with pytest.raises(UsageError, match="unknown model format 'onxx'"):
         format_named("onxx")
-
-
-def changed(model: onnx.ModelProto, **what: Any) -> onnx.ModelProto:
-    for name, value in what.items():
-        setattr(model.graph.input[0].type.tensor_type, name, value)
-    return model
-
-
-def test_inputs_that_are_no_numbers_are_refused(tmp_path: Path) -> None:
-    onnx.save(changed(network(), elem_type=onnx.TensorProto.STRING), tmp_path / "net.onnx")
-    with pytest.raises(ModelError, match=r"input 'x'|checker refuses"):
-        ONNX.describe(gathered(tmp_path / "net.onnx", tmp_path / "artifact"))
-
-
-def test_outputs_are_renamed_and_what_has_their_name_makes_way() -> None:
-    value = helper.make_tensor_value_info
-    nodes = [
-        helper.make_node("Neg", ["x"], ["y"]),
-        helper.make_node("Abs", ["y"], ["z"]),
-    ]
-    graph = helper.make_graph(
-        nodes,
-        "names",
-        [value("x", TensorProto.FLOAT, ["n", 2])],
-        [value(name, TensorProto.FLOAT, ["n", 2]) for name in ("z", "x", "z")],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    portable.name_outputs(model, ["y", "again", "third"])
-    onnx.checker.check_model(model, full_check=True)
-    session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
-    x = np.array([[-1.0, 2.0]], np.float32)
-    assert [o.name for o in session.get_outputs()] == ["y", "again", "third"]
-    found = session.run(None, {"x": x})
-    np.testing.assert_array_equal(found, [np.abs(x), x, np.abs(x)])

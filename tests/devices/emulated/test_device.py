@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
-import sys
 import threading
 from pathlib import Path
 
@@ -14,9 +10,6 @@ import numpy as np
 import pytest
 
 from edgeopt.bench.jobs import run_bench
-from edgeopt.devices.emulated import building
-from edgeopt.devices.emulated.cores import CORES
-from edgeopt.devices.emulated.folder import broken, manifest
 from edgeopt.schema.errors import DeviceError, UsageError
 from edgeopt.schema.job import Arrays, Job, Outcome, Request
 from edgeopt.schema.measurement import Measurement
@@ -24,14 +17,7 @@ from edgeopt.schema.target import parse_target
 from edgeopt.store import Store
 from edgeopt.transport.kinds import device_named
 
-EDGEOPT = Path(sys.executable).with_name("edgeopt")
 MODEL = Path(__file__).parents[3] / "models" / "fashion_mnist"
-
-
-def test_an_unknown_core_is_refused_by_name() -> None:
-    with pytest.raises(UsageError, match="no emulated core 'cortex-a77'") as caught:
-        device_named("emulated:cortex-a77")
-    assert "cortex-a76" in caught.value.hint
 
 
 def test_a_device_without_its_emulation_says_how_to_make_it(
@@ -49,43 +35,6 @@ def test_more_than_one_thread_is_refused() -> None:
         device_named("emulated:cortex-a53").facts(
             parse_target("emulated:cortex-a53/onnxruntime?threads=2")
         )
-
-
-@pytest.mark.parametrize("core", CORES.values(), ids=CORES)
-def test_no_core_is_the_one_that_answers_wrongly(core: object) -> None:
-    assert core.cpu not in ("max", "host")  # type: ignore[attr-defined]
-
-
-@pytest.mark.long
-def test_a_changed_file_is_found_and_made_again(emulation: Path) -> None:
-    noted = manifest(emulation)
-    assert len(noted["unpacked"]) > 1000 and len(noted["downloads"]) > 40
-    name = next(n for n in noted["unpacked"] if n.endswith("numpy/__init__.py"))
-    (emulation / name).write_text("raise SystemExit('changed')\n")
-    assert broken(emulation, "unpacked") == [name]
-    done = subprocess.run([EDGEOPT, "devices", "setup", "emulated", "--json"], check=True,
-                          capture_output=True, text=True)  # fmt: skip
-    told = json.loads(done.stdout)
-    assert (told["state"], told["repaired"]) == ("repaired", [name])
-    assert manifest(emulation)["unpacked"] == noted["unpacked"]
-    assert building.setup(emulation, tell=lambda _text: None)["state"] == "sound"
-
-
-@pytest.mark.long
-def test_an_interrupted_set_up_leaves_nothing_half_made(tmp_path: Path) -> None:
-    place = tmp_path / "emulated"
-    process = subprocess.Popen(
-        [EDGEOPT, "devices", "setup", "emulated"],
-        env={**os.environ, "EDGEOPT_EMULATION": str(place)},
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    assert process.stderr is not None
-    assert any("downloading" in line for line in process.stderr)
-    os.killpg(process.pid, signal.SIGINT)
-    assert process.wait(60) == 130
-    assert [path.name for path in tmp_path.iterdir()] == [".emulated.lock"]
 
 
 @pytest.mark.long

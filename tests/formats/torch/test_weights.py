@@ -1,4 +1,4 @@
-"""torch sources: factory and weights, in every form they come in, and none that runs code."""
+"""State dicts, in every form they come in, and none that runs code."""
 
 from __future__ import annotations
 
@@ -17,53 +17,12 @@ from edgeopt.formats import format_named
 from edgeopt.schema.errors import ModelError
 
 TORCH = format_named("torch")
-NET = """
-from torch import nn
-from parts import width
 
-class Net(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.norm = nn.BatchNorm1d(4)
-        self.head = nn.Linear(4, width)
 
-    def forward(self, x):
-        return self.head(self.norm(x))
-
-def make():
-    return Net()
-
-def half():
-    return Net().half()
-
-def number():
-    return 3
-
-def broken():
-    raise ValueError("never")
-"""
 SAMPLES = {"x": {"shape": [4], "dtype": "float32", "layout": ""}}
+
+
 State = dict[str, torch.Tensor]
-
-
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    root = tmp_path / "project"
-    root.mkdir()
-    (root / "net.py").write_text(NET)
-    (root / "parts.py").write_text("width = 3\n")
-    return root
-
-
-@pytest.fixture
-def state() -> State:
-    generator = torch.Generator().manual_seed(0)
-    shapes = {
-        "norm.weight": (4,), "norm.bias": (4,), "norm.running_mean": (4,),
-        "norm.running_var": (4,), "head.weight": (3, 4), "head.bias": (3,),
-    }  # fmt: skip
-    made = {name: torch.rand(shape, generator=generator) for name, shape in shapes.items()}
-    return {**made, "norm.num_batches_tracked": torch.tensor(7)}
 
 
 def gather(root: Path, weights: str = "", factory: str = "make", **more: Any) -> Path:
@@ -110,14 +69,6 @@ def test_safetensors_are_read_and_described(root: Path, state: State) -> None:
     assert (folder / "code" / "parts.py").is_file(), "what the factory imports comes along"
 
 
-def test_the_folder_alone_is_enough(root: Path, state: State) -> None:
-    save_file(state, root / "w.safetensors")
-    folder = gather(root, "w.safetensors")
-    for file in root.iterdir():
-        file.unlink()
-    assert TORCH.runner(folder)({"x": np.zeros((1, 4), np.float32)})
-
-
 class Bomb:
     def __init__(self, proof: Path) -> None:
         self.proof = proof
@@ -155,25 +106,3 @@ def test_weights_of_another_network_are_refused_key_by_key(root: Path, state: St
         gather(root, "w.safetensors")
     for said in ("missing head.bias", "unexpected tail", "head.weight ([5, 4] instead of [3, 4])"):
         assert said in caught.value.what
-
-
-@pytest.mark.parametrize(
-    ("factory", "said"),
-    [
-        ("half", "float16"),
-        ("number", "returns a int"),
-        ("broken", "never"),
-        ("absent", "absent"),
-    ],
-)
-def test_factories_that_make_no_source_are_refused(root: Path, factory: str, said: str) -> None:
-    with pytest.raises(ModelError, match=said):
-        gather(root, factory=factory)
-
-
-def test_inputs_must_be_those_of_forward(root: Path) -> None:
-    spec = {"factory": "net.py:make", "weights": None, "sources": []}
-    into = root.parent / "artifact"
-    into.mkdir()
-    with pytest.raises(ModelError, match="no input 'image'; forward takes x"):
-        TORCH.gather(spec, root, into, {"image": SAMPLES["x"]})
