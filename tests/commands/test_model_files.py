@@ -90,7 +90,7 @@ def test_files_of_other_inputs_cannot_race(
     store: Store, inputs: dict[str, tuple[int, ...]]
 ) -> None:
     raw, first = samples(store, a=np.zeros((2, 4), np.float32)), described(a=(4,)).signature
-    with pytest.raises(UsageError, match="its inputs differ from those of first.onnx") as caught:
+    with pytest.raises(UsageError, match=r"its inputs differ from those of first\.onnx") as caught:
         fed(OTHER, FIRST, raw, first, described(**inputs), store)
     assert caught.value.where == str(OTHER) and caught.value.hint
 

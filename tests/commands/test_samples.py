@@ -70,7 +70,7 @@ def test_labels_come_along_where_they_are_asked_for(tmp_path: Path, store: Store
     [
         ({"one__x": X, "two__x": X}, None, "which split is meant"),
         ({"validation__x": X}, "test", "no split 'test'; it has validation"),
-        ({"a": X, "b": X}, None, "which split is meant|no array for the input 'x'"),
+        ({"a": X, "b": X}, None, "no array for the input 'x'"),
         ({"validation__a": X, "validation__b": X}, None, "no array for the input 'x'"),
         ({"x": np.where(X == 5, np.nan, X)}, None, "x"),
         ({"x": X[:0]}, None, "differ in their count of samples: {'x': 0}"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -61,8 +62,6 @@ def test_a_batch_too_long_is_cut() -> None:
 def test_items_that_do_not_go_together_are_named(items: list[Any], said: str) -> None:
     with pytest.raises(DataError) as caught:
         gathered(*items)
-    import re
-
     assert re.search(said, str(caught.value))
 
 

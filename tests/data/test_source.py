@@ -32,7 +32,7 @@ def test_arrays_and_rows_are_cut_alike(n: int, start: int, stop: int, step: int)
 
 def test_lengths_that_differ_are_told_array_by_array() -> None:
     whole = {"x": np.zeros(1200), "y": np.zeros(3)}
-    with pytest.raises(DataError, match="'train.x' 1,200, 'train.y' 3") as caught:
+    with pytest.raises(DataError, match=r"'train\.x' 1,200, 'train\.y' 3") as caught:
         cut(PATH, whole, parse_selection("train"))
     assert caught.value.where == "samples.npz"
 
