@@ -221,7 +221,7 @@ def test_an_interrupt_leaves_no_child_and_nothing_rough(
 
 def start(root: Path, child: str = "", hang: str = "") -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-c", RUN, str(root), str(Path(__file__).parent), child, hang],
+        [sys.executable, "-c", RUN, str(root), str(Path(__file__).parents[1]), child, hang],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

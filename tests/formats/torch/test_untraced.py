@@ -1,0 +1,37 @@
+"""What is behind an exporter's error, of real exports."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from edgeopt.formats.torch.untraced import batch_hint, root_cause
+
+
+class Fixed(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.reshape(2, 4) * 1.0
+
+
+class Branches(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + 1 if x.sum() > 0 else x - 1
+
+
+def failure(net: nn.Module) -> BaseException:
+    batch = {"x": {0: torch.export.Dim("batch", min=1)}}
+    with pytest.raises(Exception) as caught:
+        torch.export.export(net, (), {"x": torch.zeros(2, 4)}, dynamic_shapes=batch)
+    return caught.value
+
+
+def test_a_fixed_batch_is_told_and_nothing_else() -> None:
+    assert "x.shape[0]" in batch_hint(root_cause(failure(Fixed())))
+    assert batch_hint(root_cause(failure(Branches()))) == ""
+
+
+def test_the_root_is_what_all_was_raised_from() -> None:
+    first, second, third = ValueError("a"), KeyError("b"), RuntimeError("c")
+    third.__cause__, second.__cause__ = second, first
+    assert root_cause(third) is first is root_cause(first)
