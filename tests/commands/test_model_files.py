@@ -11,7 +11,6 @@ import onnx
 import pytest
 from passes_bench import network
 
-from edgeopt.commands.inspection import inspect_model
 from edgeopt.commands.model_files import fed, fed_with, opened, runnable
 from edgeopt.engine import Engine
 from edgeopt.schema.artifact import Description, Signature, Tensor
@@ -100,13 +99,3 @@ def test_samples_that_do_not_fit_the_first_are_its_own_error(store: Store) -> No
     with pytest.raises(DataError) as caught:
         fed(OTHER, FIRST, raw, described(a=(7,)).signature, described(a=(7,)), store)
     assert caught.value.where == str(FIRST)
-
-
-def test_a_file_is_inspected_and_a_broken_one_named(store: Store, tmp_path: Path) -> None:
-    path = tmp_path / "net.onnx"
-    onnx.save(network(), path)
-    found = inspect_model(path, store=store)
-    assert found.operators["Conv"] == 2 and found.conversions == (), "it is a float model"
-    path.write_bytes(path.read_bytes()[:-9])
-    with pytest.raises(ModelError, match=r"net\.onnx"):
-        inspect_model(path, store=store)

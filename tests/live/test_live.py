@@ -54,11 +54,6 @@ class Finds(nn.Module):
         return x[x.abs() > 0.5]
 
 
-class Unnamed(nn.Module):
-    def forward(self, *x: torch.Tensor) -> torch.Tensor:
-        return x[0]
-
-
 @pytest.mark.parametrize(
     ("model", "said", "where"),
     [
@@ -79,16 +74,6 @@ def test_a_model_that_cannot_be_used_is_named(
     assert not list(tmp_path.iterdir()), "nothing half-written stays"
 
 
-def test_a_compiled_module_is_taken_as_the_module_in_it(tmp_path: Path) -> None:
-    data = (torch.rand(64, 4, dtype=torch.bfloat16), torch.arange(64) % 4)
-    model = torch.compile(nn.Sequential(nn.Linear(4, 4)))
-    done = edgeopt.optimize(
-        model, data=data, targets=["local/onnxruntime"], bench=False, store=tmp_path / "store",
-        out=tmp_path / "out",
-    )  # fmt: skip
-    assert all(c.status != "failed" for c in done.targets[0].candidates)
-
-
 def test_a_source_of_nan_and_what_is_no_model_are_named(tmp_path: Path) -> None:
     model = nn.Sequential(nn.Linear(4, 4))
     with torch.no_grad():
@@ -101,13 +86,6 @@ def test_a_source_of_nan_and_what_is_no_model_are_named(tmp_path: Path) -> None:
         edgeopt.optimize(model, **asked)
     with pytest.raises(UsageError, match="a function is no model"):
         edgeopt.optimize(refused, **asked)
-
-
-def test_a_forward_without_names_and_a_model_without_data_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="names no input"):
-        program.input_names(Unnamed())
-    with pytest.raises(UsageError, match="no data"):
-        edgeopt.optimize(Net(), store=tmp_path / "store")
 
 
 @pytest.mark.parametrize("asked", [{"speedup": "2x"}, {"passes": ["distill", "export-onnx"]}])
