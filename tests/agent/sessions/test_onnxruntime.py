@@ -1,0 +1,64 @@
+"""ONNX Runtime's session: what a model takes, and what its own profile tells of a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+from passes_bench import network, samples
+
+from edgeopt.agent.errors import AgentError
+from edgeopt.agent.sessions.onnxruntime import Session
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    model = network()
+    for index, node in enumerate(model.graph.node):
+        node.name = f"node {index}"
+    onnx.save(model, tmp_path / "model.onnx")
+    return tmp_path
+
+
+def test_every_node_of_the_profile_is_told_with_types_and_shapes(
+    folder: Path, tmp_path: Path
+) -> None:
+    session = Session(str(folder), "cpu", 1)
+    prepared = session.prepare({"x": samples(2)})
+    graph = tmp_path / "optimized.onnx"
+    told = session.executed(prepared, str(graph))
+    made = {node.name: node.op_type for node in onnx.load(graph).graph.node}
+    assert {each["name"]: each["op"] for each in told} == made
+    last = next(each for each in told if each["op"] == "MatMul")
+    assert last["outputs"] == [("float32", [2, 5])]
+    assert session.placement(prepared) == {"CPUExecutionProvider": len(made)}
+    assert not list(folder.glob("*.json")), "no profile is left"
+
+
+def test_what_is_not_there_or_not_sound_is_an_error(folder: Path) -> None:
+    with pytest.raises(AgentError) as caught:
+        Session(str(folder), "none", 1)
+    assert caught.value.kind == "DeviceError"
+    (folder / "model.onnx").write_bytes(b"no model")
+    with pytest.raises(AgentError, match="cannot load the model") as caught:
+        Session(str(folder), "cpu", 1)
+    assert caught.value.kind == "ModelError" and "\n" not in caught.value.what
+
+
+def test_an_input_that_is_no_number_is_named(tmp_path: Path) -> None:
+    value = [helper.make_tensor_value_info(n, TensorProto.STRING, ["batch"]) for n in ("x", "y")]
+    graph = helper.make_graph([helper.make_node("Identity", ["x"], ["y"])], "net", *(
+        [each] for each in value))  # fmt: skip
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.save(model, tmp_path / "model.onnx")
+    with pytest.raises(AgentError, match=r"tensor has type tensor\(string\)") as caught:
+        Session(str(tmp_path), "cpu", 1)
+    assert caught.value.where == "x"
+
+
+def test_free_sizes_are_names_and_fixed_ones_are_numbers(folder: Path) -> None:
+    (told,) = Session(str(folder), "cpu", 1).inputs
+    assert told["shape"] == ["batch", 8, 12, 12] and np.dtype(told["dtype"]) == np.float32
