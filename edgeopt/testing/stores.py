@@ -71,7 +71,11 @@ class Place:
             assert process.stdout is not None
             ready = process.stdout.readline()
             assert ready == "ready\n", process.communicate()[1]
-            yield process
+            try:
+                yield process
+            except BaseException:
+                process.kill()  # it may have no end of its own
+                raise
 
 
 @contextmanager
