@@ -84,7 +84,7 @@ def test_a_source_of_nan_and_what_is_no_model_are_named(tmp_path: Path) -> None:
     }  # fmt: skip
     with pytest.raises(ModelError, match="the source gives NaN: output"):
         edgeopt.optimize(model, **asked)
-    with pytest.raises(UsageError, match="a function is no model"):
+    with pytest.raises(UsageError, match="a function is not a model"):
         edgeopt.optimize(refused, **asked)
 
 

@@ -78,7 +78,7 @@ def test_splits_may_be_named_and_labels_left_out() -> None:
     }
     with pytest.raises(DataError, match="no validation split"):
         read({"test": X})
-    with pytest.raises(DataError, match="'train' is no split that is read here"):
+    with pytest.raises(DataError, match="'train' is not a split that is read here"):
         read({"train": X[:4], "validation": X[4:]})
 
 
@@ -109,7 +109,7 @@ def refused() -> Any:
         ((X, X, Y), "3 parts, where image and a label were expected"),
         (iter([["a", "b"]]), "no numbers"),
         (iter([{"picture": X[:3]}]), "no 'image', an input of the model"),
-        ((X, Y[:3]), "differ in their count"),
+        ((X, Y[:3]), "have different numbers"),
         ((X[:2], Y[:2]), "too few"),
         (3, "cannot read samples of a int"),
     ],

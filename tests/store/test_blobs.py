@@ -40,7 +40,7 @@ def test_bytes_round_trip_under_their_sha256(data: bytes) -> None:
 def test_a_missing_blob_is_an_error_that_names_it(store: Store) -> None:
     with pytest.raises(StoreError, match=f"blob {'0' * 64} is missing"):
         store.get_bytes("0" * 64)
-    with pytest.raises(StoreError, match="is no SHA-256 digest"):
+    with pytest.raises(StoreError, match="is not a SHA-256 digest"):
         store.path("../../etc/passwd")
 
 
