@@ -1,0 +1,104 @@
+"""What runtimes declare: those of edgeopt, and others that are plugged in."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from plugging import forget, write_metadata
+from pydantic import ValidationError
+
+from edgeopt.schema.errors import UsageError
+from edgeopt.schema.runtime import GROUP, Runtime, every_runtime, runtime_named, runtimes
+
+FORM: dict[str, Any] = {
+    "format": "onnx", "rank": 15, "every": False, "distributions": ["minelib", "minelib-gpu"],
+    "modules": ["minelib"], "accelerators": {"cpu": {"nodes": ["Cpu"]}},
+}  # fmt: skip
+
+
+@pytest.fixture
+def plug_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
+    """Installs a runtime of a name that declares FORM and what else is given."""
+    site = tmp_path / "site"
+    (site / "mine_runtime").mkdir(parents=True)
+    monkeypatch.syspath_prepend(str(site))
+
+    def install(name: str = "mine", **given: Any) -> None:
+        (site / "mine_runtime" / "runtime.json").write_text(json.dumps({**FORM, **given}))
+        shutil.rmtree(site / "mine-1.0.dist-info", ignore_errors=True)
+        write_metadata(site, "mine", {GROUP: {name: "mine_runtime"}})
+        forget()
+
+    yield install
+    monkeypatch.undo()
+    forget()
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({"accelerators": {"gpu": {"nodes": ["Gpu"]}}}, "'cpu' is missing"),
+        ({"accelerators": {"cpu": {"nodes": ["C"]}, "G P U": {"nodes": ["G"]}}},
+         "'G P U' is no name for an accelerator"),
+        ({"accelerators": {"cpu": {"nodes": []}}}, "at least 1 item"),
+        ({"settings": {"threads": {"values": ["1"]}}}, "'threads' is no name for a setting"),
+        ({"settings": {"Mode": {"values": ["a"]}}}, "'Mode' is no name for a setting"),
+        ({"settings": {"mode": {"values": ["a&b"]}}}, "'a&b' is no value of 'mode'"),
+        ({"settings": {"mode": {"values": ["a"], "only_on": {"b": "cpu"}}}},
+         "'b' is no value of 'mode'"),
+    ],
+)  # fmt: skip
+def test_what_no_target_could_be_written_with_is_refused(
+    changed: dict[str, Any], told: str
+) -> None:
+    with pytest.raises(ValidationError, match=told):
+        Runtime.model_validate({**FORM, **changed})
+
+
+def test_the_line_that_installs_it_names_the_extra_that_has_it() -> None:
+    plain = Runtime.model_validate(FORM)
+    assert plain.install == "pip install minelib"
+    assert plain.library == "minelib"
+    assert (
+        Runtime.model_validate({**FORM, "extra": "mine"}).install == "pip install 'edgeopt[mine]'"
+    )
+
+
+def test_an_unknown_runtime_is_answered_with_the_nearest() -> None:
+    with pytest.raises(UsageError, match="unknown runtime 'onxruntime'") as caught:
+        runtime_named("onxruntime")
+    assert caught.value.hint == "Did you mean 'onnxruntime'?"
+
+
+def test_runtimes_stand_by_their_ranks(plug_in: Callable[..., None]) -> None:
+    ranks = [runtime.rank for runtime in runtimes().values()]
+    assert ranks == sorted(ranks) and len(ranks) >= 4
+    before = list(runtimes())
+    plug_in(rank=-1)
+    assert list(runtimes()) == ["mine", *before]
+
+
+def test_every_runtime_is_those_that_say_so(plug_in: Callable[..., None]) -> None:
+    before = every_runtime()
+    plug_in(rank=-1)
+    assert every_runtime() == before
+    plug_in(rank=-1, every=True)
+    assert every_runtime() == ["mine", *before]
+
+
+def test_a_name_that_no_target_can_hold_is_refused(plug_in: Callable[..., None]) -> None:
+    plug_in(name="My.Runtime")
+    with pytest.raises(UsageError, match=r"cannot name a runtime 'My\.Runtime'") as caught:
+        runtimes()
+    assert caught.value.hint == "its name must be of a-z, 0-9, _ and -"
+
+
+def test_a_runtime_of_edgeopt_cannot_be_taken(plug_in: Callable[..., None]) -> None:
+    plug_in(name="onnxruntime")
+    with pytest.raises(UsageError, match="there is a runtime 'onnxruntime' already"):
+        runtimes()
