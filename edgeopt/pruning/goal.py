@@ -102,10 +102,10 @@ class Chooser:
 
     def _rounded(self, group: Group, exact: float) -> int:
         step = self._step(group)
-        if group.units <= step:
-            return group.units
-        most = group.units if exact >= group.units - 1e-9 else group.units // step * step
-        return max(step, min(most, step * math.floor(exact / step + 0.5)) or step)
+        if group.units <= step or exact >= group.units - 1e-9:
+            return group.units  # nothing goes of it
+        most = group.units // step * step
+        return max(step, min(most, step * math.floor(exact / step + 0.5)))
 
     def _best(self, group: Group, count: int) -> tuple[int, ...]:
         """The ``count`` units of the highest scores; of equals, the first ones."""

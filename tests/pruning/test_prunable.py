@@ -9,12 +9,9 @@ import pruned_nets
 import pytest
 import torch
 from torch import nn
-from torch.nn import functional
 
-from edgeopt.pruning.groups import Group, Layer, Slice
-from edgeopt.pruning.masked import failure
+from edgeopt.pruning.groups import Layer
 from edgeopt.pruning.prunable import find_prunable, prunable
-from edgeopt.schema.errors import PassError
 
 ARCHIVE = Path(__file__).parents[2] / "models" / "fashion_mnist" / "fashion_mnist.npz"
 
@@ -88,23 +85,6 @@ def test_channels_that_are_multiplied_with_each_other_are_left_alone(
     assert not told["second"].prunable and "mixes its channels" in told["second"].reason
 
 
-def test_a_detached_layer_is_named_with_its_line(images: dict[str, torch.Tensor]) -> None:
-    with pytest.raises(PassError, match="cannot trace 'b'") as caught:
-        prunable(pruned_nets.detached(), images)
-    line = next(
-        number
-        for number, text in enumerate(Path(pruned_nets.__file__).read_text().splitlines(), 1)
-        if "return self.b(x)" in text
-    )
-    assert caught.value.where == f"pruned_nets.py:{line}"
-
-
-def test_a_forward_that_fails_with_gradients_is_named(images: dict[str, torch.Tensor]) -> None:
-    with pytest.raises(PassError, match=r"cannot trace 'Fails'.*numpy") as caught:
-        prunable(pruned_nets.fails(), images)
-    assert caught.value.where.startswith("pruned_nets.py:")
-
-
 def test_the_module_stays_as_it_is(images: dict[str, torch.Tensor]) -> None:
     module = pruned_nets.mobile().train()
     before = {k: v.clone() for k, v in module.state_dict().items()}
@@ -114,30 +94,6 @@ def test_the_module_stays_as_it_is(images: dict[str, torch.Tensor]) -> None:
     assert all(torch.equal(v, before[k]) for k, v in module.state_dict().items())
     assert asked == {n: p.requires_grad for n, p in module.named_parameters()}
     assert not any(m._forward_hooks or m._forward_pre_hooks for m in module.modules())
-
-
-class Shuffled(nn.Module):
-    """Reads its channels the other way round, which the graph takes for no change."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.a = nn.Conv2d(1, 8, 3)
-        self.b = nn.Conv2d(8, 4, 3)
-
-    def forward(self, image: torch.Tensor) -> torch.Tensor:
-        return functional.relu(self.b(self.a(image).flip(1))).mean(dim=(2, 3))
-
-
-def test_a_wrong_mapping_is_found_by_the_masked_module(images: dict[str, torch.Tensor]) -> None:
-    torch.manual_seed(0)
-    module = Shuffled().eval()
-    rows = tuple((i,) for i in range(8))
-    makes = [Slice("a", "weight", 0, rows, "out"), Slice("a", "bias", 0, rows, "shift")]
-    wrong = Group("a", "channel", 8, 1, (*makes, Slice("b", "weight", 1, rows, "in")))
-    right = Group("a", "channel", 8, 1, (*makes, Slice("b", "weight", 1, rows[::-1], "in")))
-    assert "differs from the network with zeros" in failure(module, wrong, images)
-    assert failure(module, right, images) == ""
-    assert not layers(module, images)["a"].prunable
 
 
 @pytest.mark.long

@@ -15,7 +15,6 @@ from torch import nn
 
 import edgeopt.passes
 from edgeopt.passes.prune_gradual_torch import PruneGradual
-from edgeopt.pruning.zeros import scheduled
 from edgeopt.schema.errors import PassError
 
 QUICK: dict[str, Any] = {"sparsity": 0.8, "epochs": 3, "batch": 32, "lr": 0.02, "ema": 0.0}
@@ -53,12 +52,6 @@ def accuracy(module: nn.Module, split: Split) -> float:
 def zeros(module: nn.Module) -> float:
     weights = [m.weight for m in module.modules() if isinstance(m, nn.Conv1d | nn.Linear)]
     return sum(int((w == 0).sum()) for w in weights) / sum(w.numel() for w in weights)
-
-
-def test_the_curve_rises_fast_then_slowly() -> None:
-    curve = [scheduled(0.8, share) for share in (0.0, 0.25, 0.5, 1.0, 2.0)]
-    assert curve[0] == 0.0 and curve[3] == curve[4] == 0.8
-    assert curve[1] > 0.5 * curve[3] and curve[2] > 0.8 * curve[3]
 
 
 def test_zeros_come_while_it_trains_and_answers_stay_better_than_at_once(
