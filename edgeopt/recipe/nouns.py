@@ -287,7 +287,7 @@ class Recipe(Noun):
             self.objective_for(target)
         for index, metric in enumerate(self.metrics or ()):
             if isinstance(metric, str):
-                declared(metric, self.line("metrics", index))
+                self._check_declared(metric, f"metrics.{index}")
         self._check_own_metrics()
         if self.data is not None and self.data.label is None:
             for constraint in self.parsed_constraints():
@@ -368,11 +368,15 @@ class Recipe(Noun):
             fitting = [key for key in self.objective if prefixes(key, str(target))]
             best = max(fitting, key=len, default="default")
             quantity = self.objective.get(best, _fastest(target))
+        self._check_declared(quantity, "objective")
+        return quantity
+
+    def _check_declared(self, quantity: str, place: str) -> None:
+        """Raise RecipeError for a quantity that nobody declares."""
         try:
             declared(quantity)
         except UsageError as error:
-            raise self.error("objective", error.what, hint=error.hint) from None
-        return quantity
+            raise self.error(place, error.what, hint=error.hint) from None
 
     def line(self, *place: str | int) -> str:
         """``FILE:LINE`` of a place in the recipe, or the place itself without a file."""

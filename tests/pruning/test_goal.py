@@ -50,8 +50,9 @@ def test_a_global_share_goes_where_units_are_worth_least() -> None:
     worth = {"a": [0.1] * 10, "b": [9.0] * 10}
     kept = chooser(group("a", 10), group("b", 10), scores=worth, spread="global").share(0.4)
     assert {name: len(units) for name, units in kept.items()} == {"a": 2, "b": 10}
-    least = chooser(group("a", 10), group("b", 10), scores=worth, spread="global").share(0.5)
-    assert len(least["a"]) == FLOOR * 10, "no group is emptied"
+    worth = {"a": [0.1] * 20, "b": [9.0] * 20}
+    least = chooser(group("a", 20), group("b", 20), scores=worth, spread="global").share(0.5)
+    assert len(least["a"]) == FLOOR * 20, "no group is emptied"
 
 
 @given(

@@ -62,6 +62,9 @@ def test_norms_of_each_tensor_count_alike() -> None:
 def test_a_large_tensor_outweighs_the_others_in_the_norm_of_all() -> None:
     module = network(made=((3.0, 4.0), (0.0, 5.0), (5.0, 0.0)), read=((1e3, 0, 0), (0, 0, 2e3)))
     assert of("group_l2", module) == pytest.approx([0.6, 0.0, 2.4], abs=1e-3)
+    assert of("group_l2", network(scale=(1e3, 0.0, 1e3))) == pytest.approx(
+        [1.5, 0.0, 1.5], abs=1e-3
+    )
 
 
 def test_the_scale_of_a_norm_is_a_score_of_its_own() -> None:

@@ -65,6 +65,7 @@ def test_a_masked_channel_is_zero_behind_its_norm(affine: bool) -> None:
     (values,) = behind.values()
     gone = [0, 3, 4, 6, 7]
     assert not values[:, gone].any() and values[:, [1, 2, 5]].abs().sum((0, 2, 3)).all()
+    assert (zeros.norm.running_var[gone] == 1).all() and not zeros.norm.running_mean[gone].any()
     assert module.a.weight[gone].abs().sum((1, 2, 3)).all(), "the module itself stays"
 
 

@@ -26,6 +26,20 @@ def test_a_detached_layer_is_named_with_its_line() -> None:
     assert "write that step with torch's operators" in caught.value.hint
 
 
+def test_of_several_layers_behind_a_cut_the_first_is_named() -> None:
+    class Three(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a, self.b, self.c = (nn.Linear(2, 2) for _ in "abc")
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            with torch.no_grad():
+                return self.c(self.b(self.a(x)))
+
+    with pytest.raises(PassError, match="cannot trace 'b'"):
+        check_traceable(Three(), {"x": torch.zeros(1, 2)})
+
+
 def test_a_forward_that_fails_with_gradients_is_named() -> None:
     with pytest.raises(PassError, match=r"cannot trace 'Fails': RuntimeError: .*numpy") as caught:
         check_traceable(pruned_nets.fails(), IMAGE)

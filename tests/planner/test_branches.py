@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 import plans
 import pytest
@@ -12,7 +12,6 @@ from plans import description, plan
 
 from edgeopt.schema.errors import PlanError
 from edgeopt.schema.plan import Plan
-from edgeopt.step import Pass, registry
 
 
 def chains(made: Plan) -> set[tuple[str, ...]]:
@@ -31,24 +30,6 @@ def test_alternatives_multiply_and_share_their_prefix() -> None:
     assert sum(c.reference for c in made.candidates) == 1
 
 
-def test_every_pass_has_its_check_and_waits_for_the_one_before() -> None:
-    made = plan([{"export-onnx": {}}, "simplify-onnx"])
-    simplify = made.job("export-onnx/simplify-onnx")
-    assert simplify.inputs["parent"] == "export-onnx"
-    assert simplify.needs == ("check:export-onnx",)
-    check = made.job("check:export-onnx/simplify-onnx")
-    assert (check.inputs["parent"], check.inputs["child"]) == ("export-onnx", simplify.id)
-    assert check.params["promise"]["kind"] == "close"
-
-
-def test_jobs_come_after_their_inputs() -> None:
-    made = plan([{"export-onnx": {}}, {"one_of": ["none", "simplify-onnx"]}, QUANTIZED])
-    seen = {"open", "data:calibration", "data:validation"}
-    for job in made.jobs:
-        assert set(job.inputs.values()) <= seen
-        seen.add(job.id)
-
-
 def test_a_conversion_is_inserted_only_where_no_step_converts() -> None:
     assert chains(plan([QUANTIZED])) == {
         ("export-onnx",),
@@ -57,13 +38,6 @@ def test_a_conversion_is_inserted_only_where_no_step_converts() -> None:
     }
     assert chains(plan([])) == {("export-onnx",)}
     assert all(len(chain) == 2 for chain in chains(plan([{"export-onnx": {}}, "simplify-onnx"])))
-
-
-def test_calibration_enters_only_the_jobs_of_passes_that_ask_for_it() -> None:
-    made = plan([{"export-onnx": {}}, QUANTIZED])
-    for job in made.jobs:
-        if job.kind == "pass":
-            assert ("calibration" in job.inputs) == (job.name == "quantize-int8")
 
 
 def test_auto_becomes_concrete_schemes_for_the_isa() -> None:
@@ -173,58 +147,6 @@ def test_fields_meant_for_one_format_drop_the_other_s_branch() -> None:
     quantized = {c.target for c in made.candidates if any("int8" in label for label in c.chain)}
     assert quantized == {"local/litert"}
     assert any("quantize-int8 for onnx" in note for note in made.notes)
-
-
-def test_samples_for_quantized_inputs_wait_for_the_model() -> None:
-    int8 = {"quantize-int8": {"scheme": "static-int8-io"}}
-    made = plan(["export-tflite", int8], targets=["local/litert"])
-    (check,) = [job for job in made.jobs if job.kind == "check" and job.name == "quantize-int8"]
-    fed = made.job(check.inputs["child_samples"])
-    assert fed.inputs["model"] == check.inputs["child"]
-    assert "model" not in made.job(check.inputs["samples"]).inputs
-    assert check.worker == "litert"
-
-
-class Student(Pass):
-    """A pass that trains, as far as the planner is concerned."""
-
-    name: ClassVar[str] = "student"
-    takes: ClassVar[str] = "torch"
-    gives: ClassVar[str] = "torch"
-    worker: ClassVar[str] = "torch"
-    splits: ClassVar[tuple[str, ...]] = ("train", "validation")
-    labels: ClassVar[bool] = True
-    teaches: ClassVar[bool] = True
-    limit_s: ClassVar[float | None] = 86_400.0
-
-    loss: str = "loss.py:focal"
-
-    @property
-    def code(self) -> tuple[str, ...]:
-        return (self.loss,)
-
-
-@pytest.fixture
-def student(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(registry(), ("student", "torch"), Student)
-
-
-def test_a_pass_that_trains_sees_labels_teacher_and_code(student: None) -> None:
-    made = plan(["student", "export-onnx"], splits=("train", "validation"))
-    job = made.job("student")
-    assert job.inputs["teacher"] == "open"
-    assert job.inputs["labels:train"] == "data:train"
-    assert job.inputs["train"] != job.inputs["validation"]
-    assert set(job.key["labels"]) == {"train", "validation"}
-    assert job.key["code"] == {"loss.py:focal": {}}
-    assert job.where["code"] == {"loss.py:focal": ["", "loss.py:focal"]}
-    assert job.limits.time_s == 86_400.0
-
-
-def test_a_missing_training_split_is_told(student: None) -> None:
-    with pytest.raises(PlanError, match="'student' needs a 'train' split") as caught:
-        plan(["student", "export-onnx"])
-    assert "train: train" in caught.value.hint
 
 
 def test_a_stage_is_planned_with_and_without_and_later_ones_only_upon_it() -> None:
