@@ -97,7 +97,9 @@ def test_a_number_that_is_no_hundred_times_larger_masks_nothing() -> None:
 def test_scores_of_classes_have_one_axis_for_them() -> None:
     assert checked.class_scores("o", np.zeros((3, 5, 1, 1))).shape == (3, 5)
     for shape in ((3,), (3, 1), (3, 5, 2)):
-        with pytest.raises(ModelError, match="output 'o' .* has no score for each class") as caught:
+        with pytest.raises(
+            ModelError, match=r"output 'o' .* has no score for each class"
+        ) as caught:
             checked.class_scores("o", np.zeros(shape))
         assert "fidelity" in caught.value.hint
 

@@ -23,7 +23,7 @@ def parts(mine: Array, theirs: Array) -> dict[str, Judged]:
 def test_the_whole_comes_first_with_its_sums() -> None:
     first = next(judged(SOURCE * 1.1, SOURCE, profile(SOURCE)))
     assert first.name == ""
-    assert first.sums.noise / first.sums.energy == pytest.approx(0.01)
+    assert first.sums.noise / first.sums.energy == pytest.approx(0.01, rel=0.05)
     assert np.allclose(tuple(first.rows().total()), tuple(first.sums))
     assert first.rows().noise.shape == (400,)
 

@@ -82,6 +82,8 @@ def test_steps_are_those_of_a_group_s_own_range() -> None:
     assert told.step == (told.high - told.low) / 255
     assert told.steps[2] == pytest.approx(np.ptp(source[:, 2]) / 255)
     assert told.steps[0] == pytest.approx(told.step)
+    narrow = source * [1, 1, 1e-4, 1, 1]
+    assert profile(narrow).steps[2] == pytest.approx(np.ptp(narrow[:, 2]) / 255)
 
 
 def test_products_are_of_centred_and_scaled_values() -> None:

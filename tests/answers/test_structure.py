@@ -46,7 +46,7 @@ def test_what_channels_share_is_lost_though_each_keeps_nearly_all() -> None:
     source = np.concatenate([middle - size, middle + size], axis=1)
     copy = np.concatenate([middle, middle], axis=1)
     found = parts(copy, source)["what channels of axis 1 share"]
-    assert found.sums.noise == pytest.approx(found.sums.own, rel=0.05)
+    assert found.sums.noise == pytest.approx(found.sums.energy, rel=0.05)
     assert np.allclose(tuple(found.rows().total()), tuple(found.sums))
 
 

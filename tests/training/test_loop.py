@@ -45,14 +45,12 @@ def test_equal_seeds_give_equal_bits_and_others_do_not() -> None:
 
 
 def test_random_states_threads_and_modes_of_the_caller_stay() -> None:
+    module, samples, threads = network(), images("train", 64), torch.get_num_threads()
     torch.manual_seed(5)
     random.seed(5)
     np.random.seed(5)
-    threads = torch.get_num_threads()
     before = torch.get_rng_state(), random.getstate(), np.random.get_state()[1].tolist()
-    fit(network_kept := network(), images("train", 64), supervised(), with_(steps=2))
-    del network_kept
-    torch.manual_seed(5)
+    fit(module, samples, supervised(), with_(steps=2))
     assert torch.equal(torch.get_rng_state(), before[0])
     assert (random.getstate(), np.random.get_state()[1].tolist()) == before[1:]
     assert torch.get_num_threads() == threads
