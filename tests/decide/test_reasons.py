@@ -18,8 +18,8 @@ def played(**figures: Any) -> tuple[Play, Decision]:
 
 def test_each_status_has_its_reason() -> None:
     play, decision = played(
-        best=candidate(0.4, **{"head-to-head": fast(0.8)}),
-        second=candidate(0.5),
+        best=candidate(0.4),
+        second=candidate(0.5, **{"head-to-head": fast(1.25)}),
         third=candidate(0.6),
         slow=candidate(0.9),
         wrong=candidate(0.3, -9.0),
@@ -38,7 +38,7 @@ def test_each_status_has_its_reason() -> None:
     assert told["slow"][1].startswith(
         "not among the fastest 3 in the short race, so not raced in full: 0.90x"
     )
-    assert told["wrong"][1].startswith("accuracy is -9.00pt against source")
+    assert told["wrong"][1].startswith("accuracy 81.00% is 9.00pt below source")
     assert told["broken"][1] == "broken: it broke"
 
 

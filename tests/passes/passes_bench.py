@@ -12,7 +12,9 @@ import onnx
 import onnxruntime as ort
 from onnx import TensorProto, helper, numpy_helper
 
+from edgeopt.formats import format_named
 from edgeopt.schema.artifact import Description
+from edgeopt.step import Pass
 
 MODEL = Path(__file__).parents[2] / "models" / "fashion_mnist" / "source.onnx"
 Arrays = Mapping[str, np.ndarray]
@@ -116,3 +118,30 @@ def close_enough(a: np.ndarray, b: np.ndarray, sqnr_db: float) -> bool:
     """Whether the noise of b against a is at least so many decibels below it."""
     noise = float(np.square(a - b).mean()) or 1e-30
     return 10 * np.log10(float(np.square(a).mean()) / noise) >= sqnr_db
+
+
+def onnx_runner(tmp_path: Path) -> RunPass:
+    """``run(step, model, **arrays)``: what a worker does with a pass on ONNX, checks included."""
+    count = 0
+
+    def run(step: Pass, model: onnx.ModelProto, **arrays: np.ndarray) -> Made:
+        nonlocal count
+        count += 1
+        onnx_format = format_named("onnx")
+        folders = [tmp_path / f"{count}-{name}" for name in ("in", "rough", "out")]
+        for folder in folders:
+            folder.mkdir()
+        given, rough, out = folders
+        onnx_format.save(model, given)
+        before = onnx_format.describe(given)
+        step.requires(before)
+        made = step.run(onnx_format.load(given), Context(rough, before, arrays))
+        onnx_format.save(made, out)
+        after = onnx_format.describe(out)
+        assert after.differs(step.effect(before)) == []
+        (path,) = out.glob("*.onnx")
+        loaded = onnx.load(path)
+        onnx.checker.check_model(loaded, full_check=True)
+        return Made(path, loaded, after)
+
+    return run

@@ -1,0 +1,38 @@
+"""Runs passes as a worker does; what needs an extra is imported by who asks for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from passes_bench import RunPass, onnx_runner
+
+
+@pytest.fixture
+def run_pass(tmp_path: Path) -> RunPass:
+    """``run_pass(step, model, **arrays)``: what a worker does, checks included."""
+    return onnx_runner(tmp_path)
+
+
+@pytest.fixture
+def opened(tmp_path: Path) -> Iterator[Callable[[str], Any]]:
+    """``opened(NAME)``: an artifact of a network of ``pruned_nets.py`` or a shipped model; torch
+    has one thread meanwhile, as in a worker."""
+    import torch
+    from pruning_bench import opened_in
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield partial(opened_in, tmp_path)
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def fresh_digest(tmp_path: Path) -> Callable[..., tuple[str, str]]:
+    """SHA-256 of an artifact's outputs here, and of those in a process of its own."""
+    from pruning_bench import digests
+
+    return partial(digests, tmp_path)
