@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from passes_bench import RunPass, onnx_runner
+from tflite_bench import IMAGES, Held, Make, tflite_runner, torch_sources
 
 
 @pytest.fixture
@@ -36,3 +37,29 @@ def fresh_digest(tmp_path: Path) -> Callable[..., tuple[str, str]]:
     from pruning_bench import digests
 
     return partial(digests, tmp_path)
+
+
+@pytest.fixture(scope="session")
+def torch_source(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Any], Held]:
+    """``torch_source(factory, samples)``: an artifact of a network of ``tflite_bench.py``."""
+    return torch_sources(tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def run_tflite(tmp_path_factory: pytest.TempPathFactory) -> Make:
+    """``run_tflite(step, parent, **arrays)``: what a worker does, prediction checked."""
+    return tflite_runner(tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def torch_net(torch_source: Callable[[str, Any], Held]) -> Held:
+    """An artifact of a small network over images."""
+    return torch_source("Net", IMAGES)
+
+
+@pytest.fixture(scope="session")
+def exported(torch_net: Held, run_tflite: Make) -> Held:
+    """The same as TFLite."""
+    from edgeopt.passes.export_tflite_torch import ExportTflite
+
+    return run_tflite(ExportTflite(), torch_net)

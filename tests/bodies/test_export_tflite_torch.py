@@ -1,0 +1,71 @@
+"""The export to TFLite: answers, names, layouts, and no trace of where it was made."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from tflite_bench import TOKENS, Held, Make, images, last
+
+from edgeopt.formats.tflite import files
+from edgeopt.formats.tflite.inspect import inspect
+from edgeopt.passes.export_tflite_torch import ExportTflite
+from edgeopt.schema.errors import PassError
+
+pytestmark = pytest.mark.extras
+
+
+def test_the_export_takes_channels_last_and_answers_as_its_parent(
+    torch_net: Held, exported: Held
+) -> None:
+    (tensor,) = exported.description.signature.inputs
+    assert (tensor.name, tensor.shape, tensor.layout) == ("image", (1, 16, 20, 3), "NHWC")
+    assert [t.name for t in exported.description.signature.outputs] == ["output"]
+    x = images(1)
+    (want,), (got,) = torch_net.run(image=x), exported.run(image=last(x))
+    np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-5)
+
+
+def test_the_export_leaves_no_trace_of_where_it_was_made(
+    torch_net: Held, exported: Held, run_tflite: Make
+) -> None:
+    assert run_tflite(ExportTflite(), torch_net).content == exported.content
+    names = [
+        files.text(t.name)
+        for t in files.read(exported.folder / "model.tflite").subgraphs[0].tensors
+    ]
+    assert len(set(names)) == len(names)
+    assert not [name for name in names if "edgeopt" in name or "net." in name]
+
+
+def test_parameters_and_macs_are_those_of_the_layers(exported: Held) -> None:
+    found = inspect(exported.folder / "model.tflite")
+    pixels = 8 * 10
+    assert found.macs == pixels * 16 * 27 + pixels * 16 * 9 + 16 * 5
+    assert found.parameters == 16 * 27 + 16 + 16 * 9 + 16 + 16 * 5 + 5  # batch norm is folded
+    assert found.operators["CONV_2D"] == 1 and not found.quantization
+
+
+def test_inputs_and_outputs_keep_names_and_order_and_lose_64_bits(
+    torch_source: Any, run_tflite: Make
+) -> None:
+    parent = torch_source("Two", TOKENS)
+    made = run_tflite(ExportTflite(batch=2), parent)
+    tokens = np.arange(12).reshape(2, 6)
+    gain = np.array([[0.5], [2.0]], np.float32)
+    names = [[t.name for t in d.signature.outputs] for d in (parent.description, made.description)]
+    assert names == [["second", "first"]] * 2
+    kinds = {t.name: t.dtype for t in made.description.signature.inputs}
+    assert kinds == {"tokens": "int32", "gain": "float32"}
+    want = parent.run(tokens=tokens, gain=gain)
+    got = made.run(tokens=tokens.astype(np.int32), gain=gain)
+    for a, b in zip(want, got, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
+
+
+def test_an_operator_without_a_tflite_form_is_named(torch_source: Any, run_tflite: Make) -> None:
+    samples = {"x": {"shape": [4, 4], "dtype": "float32", "layout": ""}}
+    with pytest.raises(PassError, match="svd") as caught:
+        run_tflite(ExportTflite(), torch_source("Sorts", samples))
+    assert "TFLite form" in caught.value.hint

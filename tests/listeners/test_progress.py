@@ -1,0 +1,116 @@
+"""Progress in lines and on a terminal."""
+
+from __future__ import annotations
+
+import io
+import sys
+
+import pytest
+
+from edgeopt.listeners import listening
+from edgeopt.listeners.progress import Live, PlainLines, ending, progress, told
+from edgeopt.schema.event import Event
+
+OK = {"status": "ok", "seconds": 1.5, "cached": False}
+LOST = {"status": "crashed", "seconds": 2.0, "error": {"what": "killed by\nsignal 9"}}
+EVENTS = (
+    Event(what="phase", text="Building"),
+    Event(what="plan", total=3),
+    Event(what="start", job="a", data={"kind": "pass"}),
+    Event(what="progress", job="a", done=1, total=2, data={"loss": 0.25}),
+    Event(what="end", job="a", data=OK),
+    Event(what="end", job="b", data={**OK, "cached": True}),
+    Event(what="start", job="c", data={"kind": "race"}),
+    Event(what="end", job="c", data=LOST),
+    Event(what="note", text="mind \x1b[31mthis"),
+    Event(what="phase", text="Racing", total=5),
+    Event(what="plan", total=1),
+    Event(what="end", job="d", data=OK),
+)
+
+
+def test_lines_tell_what_took_time_what_failed_and_what_is_left() -> None:
+    stream = io.StringIO()
+    with listening(PlainLines(stream)) as tell:
+        for event in EVENTS:
+            tell(event)
+    lines = [line.partition("] ")[2] for line in stream.getvalue().splitlines()]
+    assert lines == [
+        "Building",
+        "  1/3 a (1.5 s)",
+        "  3/3 c crashed: killed by",
+        "note: mind \\x1b[31mthis",
+        "Racing",
+        "  1/5 d (1.5 s)",
+    ]
+
+
+def test_a_terminal_is_given_back(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm")
+    with listening(Live()) as tell:
+        for event in EVENTS:
+            tell(event)
+    shown = capsys.readouterr().err
+    assert "Building (3/3, 1 from cache, 1 failed)" in shown
+    assert "c crashed: killed by" in shown
+    assert "\x1b[31mthis" not in shown
+    assert shown.rfind("\x1b[?25h") > shown.rfind("\x1b[?25l"), "the cursor is back"
+
+
+def test_a_long_job_says_how_far_it_is_and_what_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream, monotonic = io.StringIO(), [100.0]
+    monkeypatch.setattr("edgeopt.listeners.progress.time.monotonic", lambda: monotonic[0])
+    lines = PlainLines(stream)
+    figures = {"loss": 0.5, "accuracy": 0.875, "left_s": 601.0}
+    lines(Event(what="start", job="distill", data={"kind": "pass"}))
+    for seconds in (1.0, 31.0, 32.0, 62.0):
+        monotonic[0] = 100.0 + seconds
+        lines(Event(what="progress", job="distill", done=seconds, total=400, data=figures))
+    told = [line.partition("] ")[2] for line in stream.getvalue().splitlines()]
+    assert told == [
+        "  distill 31/400, loss 0.5, accuracy 0.875, 10 min left",
+        "  distill 62/400, loss 0.5, accuracy 0.875, 10 min left",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("figures", "text"),
+    [
+        ({}, ""),
+        ({"loss": 0.123456}, "loss 0.1235"),
+        ({"left_s": 99.4, "loss": 2.0}, "loss 2, 99 s left"),
+        ({"left_s": 100}, "2 min left"),
+    ],
+)
+def test_figures_of_progress_are_short(figures: dict[str, float], text: str) -> None:
+    assert told(figures) == text
+
+
+@pytest.mark.parametrize(
+    ("data", "text"),
+    [
+        (OK, "a (1.5 s)"),
+        ({**OK, "cached": True}, "a (cached)"),
+        (LOST, "a crashed: killed by"),
+        ({"status": "failed"}, "a failed: "),
+    ],
+)
+def test_an_end_is_one_line(data: dict[str, object], text: str) -> None:
+    assert ending(Event(what="end", job="a", data=data)) == text
+
+
+@pytest.mark.parametrize(("terminal", "kind"), [(True, Live), (False, PlainLines)])
+def test_a_terminal_gets_what_moves_and_a_file_lines(
+    monkeypatch: pytest.MonkeyPatch, terminal: bool, kind: type
+) -> None:
+    class Stream(io.StringIO):
+        def isatty(self) -> bool:
+            return terminal
+
+    monkeypatch.setattr(sys, "stderr", Stream())
+    found = progress()
+    assert type(found) is kind
+    found.close()
