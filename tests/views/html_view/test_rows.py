@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import result_sample as sample
+
+from edgeopt.views.html_view.rows import ORDER, checks, groups, name_of, rows_of, tiles
+
+
+def test_rows_stand_by_status_and_then_by_speed() -> None:
+    rows = rows_of(sample.sample_target())
+    assert [row.number for row in rows] == list(range(1, len(rows) + 1))
+    statuses = [row.candidate.status for row in rows]
+    assert statuses == sorted(statuses, key=ORDER.index) and statuses[0] == "chosen"
+    lost = [row.candidate.measurements["ratio.latency.p50"].value for row in rows[1:3]]
+    assert lost == sorted(lost)
+
+
+def test_a_runtime_is_named_only_where_there_is_a_choice() -> None:
+    target = sample.sample_target()
+    assert {row.runtime for row in rows_of(target)} == {""}
+    first = target.candidates[0].model_copy(update={"target": "local/litert"})
+    several = target.model_copy(update={"candidates": (first, *target.candidates[1:])})
+    assert {row.runtime for row in rows_of(several)} == {"litert", ""}
+
+
+def test_tiles_are_the_figures_that_matter_of_the_one_shown() -> None:
+    found = {cell.name: cell for cell in tiles(sample.sample_target())}
+    speed, quality, size, memory = found.values()
+    assert speed.value == "0.41x" and "0.41 to 0.42x" in speed.detail
+    assert quality.name == "Accuracy (test)" and any("validation" in d for d in quality.detail)
+    assert size.value == "0.27x" and memory.name == "Peak memory added"
+    assert tiles(sample.sample_target(chosen=None)) == []
+
+
+def test_how_many_inferences_were_timed_stands_below_the_ratio() -> None:
+    target = sample.sample_target()
+    chosen = target.candidates[1]
+    timed = chosen.measurements["latency.p50"].model_copy(update={"timed": 1500})
+    figures = {**chosen.measurements, "latency.p50": timed}
+    changed = chosen.model_copy(update={"measurements": figures})
+    candidates = (target.candidates[0], changed)
+    (speed, *_) = tiles(target.model_copy(update={"candidates": candidates}))
+    assert "1,500 timed inferences in each of 5 processes" in speed.detail
+
+
+def test_bounds_are_told_by_split_and_groups_of_the_one_shown() -> None:
+    target = sample.sample_target()
+    told = checks(target)
+    assert len(told) == 2 and {verdict.constraint for _, verdict in told} == {sample.BOUND}
+    assert groups(target) == []
+
+
+def test_quantities_have_names_for_people() -> None:
+    assert name_of("accuracy") == "Accuracy"
+    assert name_of("fidelity.cosine@boxes") == "Cosine of boxes"
+    assert name_of("metric.iou") == "metric.iou"
