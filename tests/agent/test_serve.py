@@ -108,7 +108,7 @@ def test_leaving_removes_what_is_open(opened: Path, agent: Agent) -> None:
         ("open", {"runtime": "onnxruntime", "files": {"model.onnx": "0" * 64}}, "DeviceError",
          "file was never put on the device"),
         ("open", {"runtime": "onnxruntime", "files": {"../model.onnx": "0" * 64}}, "DeviceError",
-         "file would lie outside its folder"),
+         "file would be outside its folder"),
         ("run", {"session": "s", "feed": "none"}, "DeviceError", "no such feed"),
         ("run", {"session": "none", "feed": "f"}, "DeviceError", "no such session is open"),
         ("run", {"session": "s", "feed": "f"}, "ModelError", "KeyError"),

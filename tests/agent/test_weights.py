@@ -54,8 +54,8 @@ def entry(**changed: Any) -> dict[str, Any]:
     [
         (io.BytesIO(b"short"), "no safetensors header"),
         (io.BytesIO(b"\xff" * 64), "no safetensors header"),
-        (file(b"{no json"), "the safetensors header is no JSON"),
-        (file(b"[" * 99_999), "the safetensors header is no JSON"),
+        (file(b"{no json"), "the safetensors header is not JSON"),
+        (file(b"[" * 99_999), "the safetensors header is not JSON"),
         (file(entry(dtype="F99"), bytes(8)), "not described as it must be"),
         (file(entry(data_offsets=[0]), bytes(8)), "not described as it must be"),
         (file({"x": []}, bytes(8)), "not described as it must be"),

@@ -74,8 +74,8 @@ def test_threads_on_every_core_and_heat_are_marked() -> None:
     ("changed", "said"),
     [
         ({"nodes": {"a": {CPU: 4}}}, "does not say where both sides ran"),
-        ({"turns": {"a": [[5] * 4] * 6}}, "has not two sides"),
-        ({"load_ns": {"a": 1}}, "has not two sides"),
+        ({"turns": {"a": [[5] * 4] * 6}}, "does not have two sides"),
+        ({"load_ns": {"a": 1}}, "does not have two sides"),
         ({"turns": {"a": [[5]] * 6, "b": [[5]] * 5 + [[]]}}, "has a turn without a time"),
         ({"turns": {"a": [], "b": [[5]] * 6}}, "has a turn without a time"),
         ({"turns": {"a": [[5]] * 5, "b": [[5]] * 6}}, "has fewer than 6 turns a side"),

@@ -14,7 +14,7 @@ def test_a_table_a_sentence_and_a_sign_for_each_bound() -> None:
     assert "- ❌ accuracy \\>= a, so fail" in lines and "- ❔ latency.p50 \\<= a, so" in "\n".join(
         lines
     )
-    assert any(line.startswith("3 of 1,000 samples get another top class") for line in lines)
+    assert any(line.startswith("3 of 1,000 samples get a different top class") for line in lines)
     assert lines[-1] == "- files are of unlike formats"
 
 

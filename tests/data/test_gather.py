@@ -115,7 +115,7 @@ def test_tensors_are_arrays_of_their_values() -> None:
 def test_counts_must_agree_and_not_be_zero() -> None:
     check_counts({"x": X, "label": Y}, "data")
     for wrong in ({"x": X, "label": Y[:3]}, {"x": X[:0]}, {"x": np.array(1.0)}):
-        with pytest.raises(DataError, match="differ in their count"):
+        with pytest.raises(DataError, match="have different numbers"):
             check_counts(wrong, "data")
 
 

@@ -81,14 +81,14 @@ def rival(name: str, proof: Any, smaller: bool | None = True, raced: bool = True
         ([rival("b", "proven")], "a is the best measured artifact by latency.p50"),
         ([rival("b", "tie")], "a is tied with b, and smaller"),
         ([rival("b", "tie", None)],
-         "a is tied with b; both are the same size, so the order they had stands"),
+         "a is tied with b; both are the same size, so their order is unchanged"),
         ([rival("b", "tie", False)], "a is tied with b"),
         ([rival("b", "tie"), rival("c", "tie", False)], "a is tied with b and c"),
         ([rival("b", "open"), rival("c", "open"), rival("d", "open")],
          "a is ahead by latency.p50; not proven better than b, c and 1 more: their intervals "
          "overlap in the kind of race that both had"),
         ([rival("b", "tie"), rival("c", "open", raced=False)],
-         "a is tied with b, and smaller; not compared with c, for want of time"),
+         "a is tied with b, and smaller; not compared with c, because time ran out"),
     ],
 )  # fmt: skip
 def test_best_measured_is_said_only_where_it_is_proven(rivals: list[Rival], told: str) -> None:
@@ -111,7 +111,7 @@ def test_a_loser_is_told_by_its_figures_and_its_direct_race() -> None:
     mine, theirs = figures(0.6, 9), figures(0.5, 5)
     assert proofs.lost_to(SPEED, mine, theirs, None, "proven") == both
     assert proofs.lost_to(SPEED, mine, theirs, None, "open") == (
-        f"{both}; not proven, for their intervals overlap"
+        f"{both}; not proven, because their intervals overlap"
     )
     race = "raced head to head it took 1.20x as long as the chosen (95% interval 1.19 to 1.21x)"
     assert proofs.lost_to(SPEED, mine, theirs, ratio(1.2), "proven") == f"{both}; {race}"

@@ -69,7 +69,7 @@ def test_figures_are_the_hosts_where_the_device_agrees_with_it(
         assert found.n == FEW and found.value < on_host.measured["accuracy"].value
         assert found.protocol.endswith(f"; measured on {FEW} samples on exec:lab")
         (note,) = counted.notes
-        assert note.endswith(f"; its quality is that of those {FEW} samples there")
+        assert note.endswith(f"; its quality is measured on those {FEW} samples there")
     else:
         assert found.value == on_host.measured["accuracy"].value and found.n == 40
         assert f"{FEW} outputs on exec:lab agree" in found.protocol

@@ -35,7 +35,7 @@ def test_equal_files_are_one_entry_that_stands_for_both(work: Work, plan: Plan) 
     assert [entry.plan.label for entry in entries] == ["source", plan.candidates[2].label]
     assert entries[0].id == reference and entries[0].plan.reference
     assert entries[0].plan.eligible, "the other could be chosen"
-    assert notes == ["simplify-onnx came to the same file as source"]
+    assert notes == ["simplify-onnx gave the same file as source"]
 
 
 def test_a_reference_that_comes_second_is_found_in_the_first(work: Work, plan: Plan) -> None:

@@ -73,7 +73,7 @@ def test_what_is_taken_for_granted_is_told(bed: Bed) -> None:
         bed.recipe(), bed.raw(y=CLASSES), outputs(scores=(3,), more=(7,)), bed.store
     )
     assert found == {"scores": "y"}
-    assert note.startswith("the labels 'y' are taken for those of output 'scores'")
+    assert note.startswith("the labels 'y' are used for output 'scores'")
     assert "would fit 'more' too" in note and "data.label: {OUTPUT: y}" in note
     _, notes = labels_of(
         bed.recipe("{scores: y}"), bed.raw(y=CLASSES), outputs(scores=(3,), more=(7,)), bed.store
@@ -137,7 +137,7 @@ def test_an_output_that_no_bound_holds_is_told(bed: Bed) -> None:
     source = outputs(scores=(3,), box=(4,))
     bound = bed.recipe("{scores: y}", "['accuracy >= 0.5']")
     _, (note,) = labels_of(bound, bed.raw(y=CLASSES), source, bed.store)
-    assert note.startswith("no bound holds for the output 'box', which no label speaks of")
+    assert note.startswith("no bound covers the output 'box', which no label covers")
     for more in ("fidelity.cosine >= 0.9", "fidelity.sqnr@box >= 9 dB"):
         held = bed.recipe("{scores: y}", f"['accuracy >= 0.5', '{more}']")
         assert labels_of(held, bed.raw(y=CLASSES), source, bed.store)[1] == ()

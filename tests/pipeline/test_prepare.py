@@ -121,7 +121,7 @@ def test_no_data_is_an_error_that_says_what_to_add() -> None:
 
 
 def test_a_count_of_samples_is_for_a_function(project: Path) -> None:
-    with pytest.raises(UsageError, match="a count of samples is for a function") as caught:
+    with pytest.raises(UsageError, match="a number of samples is for a function") as caught:
         data_jobs(recipe_in(project, data={"splits": {"validation": 10}}))
     assert caught.value.hint == 'e.g. validation: "validation[:10]"'
 

@@ -85,7 +85,7 @@ def test_figures_that_were_measured_elsewhere_are_noted() -> None:
         candidates=(candidate("a"), candidate("b", "fallback"), candidate("c", "wide", "fallback")),
     )  # fmt: skip
     assert fell_back(found) == (
-        "on local/onnxruntime:cuda nodes of 2 candidates ran elsewhere than asked, as allowed; "
+        "on local/onnxruntime:cuda nodes of 2 candidates ran on other providers, as allowed; "
         "those of 'b': 3 on CUDA, 1 on CPU"
     )
     assert fell_back(found.model_copy(update={"candidates": (candidate("a", "wide"),)})) == ""

@@ -147,7 +147,7 @@ def test_a_place_that_cannot_be_written_to_is_known_before_any_work(tmp_path: Pa
     check_writable(tmp_path / "not" / "yet" / "there")
     (tmp_path / "file").write_text("")
     for place in (tmp_path / "file", tmp_path / "file" / "out"):
-        with pytest.raises(StoreError, match="is no folder that may be written to") as caught:
+        with pytest.raises(StoreError, match="is not a writable folder") as caught:
             check_writable(place)
         assert caught.value.where == str(place) and "--out" in caught.value.hint
 

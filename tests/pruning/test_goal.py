@@ -10,7 +10,7 @@ from torch import nn
 
 from edgeopt.pruning.goal import FLOOR, Chooser, cost, reach
 from edgeopt.pruning.groups import Group, Slice
-from edgeopt.pruning.prunable import found
+from edgeopt.pruning.prunable import find_prunable
 from edgeopt.pruning.surgery import edits_of, pruned
 from edgeopt.schema.errors import PassError
 
@@ -96,7 +96,7 @@ def test_a_layer_that_no_ratio_names_stays_whole_whatever_widths_are_rounded_to(
         (0.9, 1, "a ratio of 0.9 would leave 'a' none of its 8 channels"),
         (0.8, 4, "none of its 8 channels, in multiples of 4"),
         ({"a": 0.95}, 1, "a ratio of 0.95 would leave 'a' none"),
-        ({"c": 0.5}, 1, "'c' is no layer that can be pruned"),
+        ({"c": 0.5}, 1, "'c' is not a layer that can be pruned"),
     ],
 )
 def test_ratios_that_cannot_be_are_refused_by_name(ratio: Any, round_to: int, said: str) -> None:
@@ -123,7 +123,7 @@ def test_costs_are_those_of_one_sample() -> None:
 @pytest.mark.parametrize("goal", [0.7, 0.3])
 def test_a_goal_is_kept_and_nothing_more_could_stay(quantity: Any, goal: float) -> None:
     module = network()
-    groups = found(module, X).groups
+    groups = find_prunable(module, X).groups
     worth = {g.name: torch.arange(g.units, dtype=torch.float64) for g in groups}
     kept = reach(module, X, Chooser(groups, worth), quantity, goal)
 
@@ -139,7 +139,7 @@ def test_a_goal_is_kept_and_nothing_more_could_stay(quantity: Any, goal: float) 
 
 def test_a_goal_below_what_must_stay_says_what_is_left() -> None:
     module = network()
-    groups = found(module, X).groups
+    groups = find_prunable(module, X).groups
     worth = {g.name: torch.ones(g.units) for g in groups}
     with pytest.raises(PassError, match=r"macs: 0\.01 cannot be reached: 0\.\d+ is left"):
         reach(module, X, Chooser(groups, worth, round_to=8), "macs", 0.01)
@@ -147,7 +147,7 @@ def test_a_goal_below_what_must_stay_says_what_is_left() -> None:
 
 def test_progress_is_told_up_to_the_last_step() -> None:
     module, told = network(), list[tuple[int, int]]()
-    groups = found(module, X).groups
+    groups = find_prunable(module, X).groups
     worth = {g.name: torch.ones(g.units) for g in groups}
     reach(module, X, Chooser(groups, worth), "macs", 0.5, lambda *at: told.append(at))
     assert [done for done, _ in told] == list(range(told[0][1]))

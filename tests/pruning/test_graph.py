@@ -184,7 +184,7 @@ def test_an_embedding_makes_channels_along_its_second_axis() -> None:
         (nn.GroupNorm(2, 4), None, "'between' normalizes over its channels"),
         (nn.Conv2d(4, 8, 3, groups=4), nn.Conv2d(8, 3, 1), "several channels of each group's one"),
         (nn.ConvTranspose2d(4, 4, 3, groups=2), None, "a grouped transposed convolution"),
-        (weight_norm(nn.Conv2d(4, 4, 3)), None, "'between' computes its weight of other tensors"),
+        (weight_norm(nn.Conv2d(4, 4, 3)), None, "'between' computes its weight from other tensors"),
     ],
     ids=lambda each: type(each).__name__,
 )

@@ -7,7 +7,7 @@ from torch.nn import functional
 
 from edgeopt.pruning.groups import Group, Slice
 from edgeopt.pruning.masked import OtherOutputError, failure, gap, masked, outputs
-from edgeopt.pruning.prunable import found, prunable
+from edgeopt.pruning.prunable import find_prunable, prunable
 from edgeopt.pruning.surgery import edits_of, pruned
 
 IMAGE = {"image": torch.randn(2, 1, 6, 6, generator=torch.Generator().manual_seed(0))}
@@ -155,5 +155,5 @@ def test_outputs_are_those_of_evaluation_and_training_goes_on() -> None:
 
 def test_groups_that_are_found_all_hold() -> None:
     module = made(Two)
-    (only,) = found(module, IMAGE).groups
+    (only,) = find_prunable(module, IMAGE).groups
     assert only.name == "a" and failure(module, only, IMAGE, seed=3) == ""

@@ -35,7 +35,7 @@ def test_attention_has_its_projections() -> None:
 @pytest.mark.parametrize(
     ("module", "keep", "said"),
     [
-        (network(), ["4"], "keep names '4', which is no layer"),
+        (network(), ["4"], "keep names '4', which is not a layer"),
         (network(), ["0", "2", "3"], "no convolution or linear layer is left to prune"),
         (nn.Sequential(nn.ReLU()), [], "no convolution or linear layer is left to prune"),
         (nn.Sequential(weight_norm(nn.Linear(2, 2))), [], "'0' computes its weight of other"),

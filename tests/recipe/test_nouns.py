@@ -139,7 +139,7 @@ def test_one_of_anything_may_stand_without_its_list() -> None:
     ("targets", "said"),
     [
         ([], "at least 1 item"),
-        (["local/onnxruntime", "local/onnxruntime?threads=1"], "a target stands twice"),
+        (["local/onnxruntime", "local/onnxruntime?threads=1"], "a target appears twice"),
         (["local/onxruntime"], "unknown runtime 'onxruntime'"),
     ],
 )
@@ -211,9 +211,9 @@ def test_own_metrics_stand_beside_listed_ones_in_the_recipe_s_order() -> None:
     [
         ({"metrics": ["acuracy"]}, "metrics", "unknown quantity 'acuracy'"),
         ({"metrics": [OWN, OWN]}, "metrics", "two metrics are called 'iou'"),
-        ({"metrics": ["metric.dice"]}, "metrics", "'metric.dice' is no metric of this recipe"),
-        ({"constraints": ["metric.iou >= 0.5"]}, "constraints.0", "is no metric of this recipe"),
-        ({"objective": "metric.iou"}, "objective", "is no metric of this recipe"),
+        ({"metrics": ["metric.dice"]}, "metrics", "'metric.dice' is not a metric of this recipe"),
+        ({"constraints": ["metric.iou >= 0.5"]}, "constraints.0", "is not a metric of this recipe"),
+        ({"objective": "metric.iou"}, "objective", "is not a metric of this recipe"),
     ],
 )
 def test_metrics_that_nobody_defines_are_refused(

@@ -57,9 +57,9 @@ def test_a_group_that_nobody_fills_is_empty() -> None:
 @pytest.mark.parametrize(
     ("package", "told"),
     [
-        ("nowhere_to_be_found", "is no package with a declaration"),
+        ("nowhere_to_be_found", "is not a package with a declaration"),
         ("nowhere.below", "is not found"),
-        ("lonely", "is no package with a declaration"),  # a module without a folder
+        ("lonely", "is not a package with a declaration"),  # a module without a folder
     ],
 )
 def test_a_point_that_names_no_package_is_told_with_its_group(
@@ -77,7 +77,7 @@ def test_a_name_that_two_distributions_bring_is_refused(site: Path) -> None:
     for package in ("first", "second"):
         (site / package).mkdir()
         install(site, package, {"same": package})
-    with pytest.raises(UsageError, match="two distributions bring the entry point 'same'"):
+    with pytest.raises(UsageError, match="two distributions provide the entry point 'same'"):
         packages(GROUP)
 
 

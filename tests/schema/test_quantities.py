@@ -64,7 +64,7 @@ def test_what_only_looks_like_one_is_unknown(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "told"),
     [
-        ("size@scores", "'size@scores': size is of no output"),
+        ("size@scores", "'size@scores': size does not belong to an output"),
         ("accuracy@", "'accuracy@': no output is named"),
         ("ratio.size", "unknown quantity 'ratio.size'"),
         ("difference.accuracy", "unknown quantity 'difference.accuracy'"),

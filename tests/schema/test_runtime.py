@@ -44,13 +44,13 @@ def plug_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callabl
     [
         ({"accelerators": {"gpu": {"nodes": ["Gpu"]}}}, "'cpu' is missing"),
         ({"accelerators": {"cpu": {"nodes": ["C"]}, "G P U": {"nodes": ["G"]}}},
-         "'G P U' is no name for an accelerator"),
+         "'G P U' is not a valid name for an accelerator"),
         ({"accelerators": {"cpu": {"nodes": []}}}, "at least 1 item"),
         ({"settings": {"threads": {"values": ["1"]}}}, "'threads' is no name for a setting"),
         ({"settings": {"Mode": {"values": ["a"]}}}, "'Mode' is no name for a setting"),
-        ({"settings": {"mode": {"values": ["a&b"]}}}, "'a&b' is no value of 'mode'"),
+        ({"settings": {"mode": {"values": ["a&b"]}}}, "'a&b' is not a value of 'mode'"),
         ({"settings": {"mode": {"values": ["a"], "only_on": {"b": "cpu"}}}},
-         "'b' is no value of 'mode'"),
+         "'b' is not a value of 'mode'"),
     ],
 )  # fmt: skip
 def test_what_no_target_could_be_written_with_is_refused(

@@ -65,8 +65,8 @@ def test_a_figure_that_says_which_way_is_better_is_believed() -> None:
 def test_a_figure_is_signed_and_told_where_it_is_of(
     measurement: Measurement, whole: str, short: str
 ) -> None:
-    assert shown.told(measurement) == whole
-    assert shown.told(measurement, short=True) == short
+    assert shown.figure_text(measurement) == whole
+    assert shown.figure_text(measurement, short=True) == short
 
 
 def test_below_a_figure_stand_its_interval_and_marks() -> None:

@@ -34,7 +34,7 @@ def test_momentum_is_nesterov_s_with_sgd_alone() -> None:
 
 @pytest.mark.parametrize("name", [*UNFIT, "sgdd", ""])
 def test_what_takes_no_step_a_batch_is_refused(name: str) -> None:
-    with pytest.raises(PassError, match=f"no optimizer '{name}' that takes one step a batch"):
+    with pytest.raises(PassError, match=f"no optimizer '{name}' that takes one step per batch"):
         made(name)
 
 

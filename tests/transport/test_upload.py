@@ -113,8 +113,8 @@ def test_a_long_upload_is_told(
 @pytest.mark.parametrize(
     ("offsets", "said"),
     [
-        (lambda digest: {}, "names other files"),
-        (lambda digest: {digest: 0, "0" * 64: 0}, "names other files"),
+        (lambda digest: {}, "named files that it was not asked for"),
+        (lambda digest: {digest: 0, "0" * 64: 0}, "named files that it was not asked for"),
         (lambda digest: {digest: -1}, "the board has -1 bytes"),
         (lambda digest: {digest: len(DATA) + 1}, f"the board has {len(DATA) + 1} bytes"),
     ],

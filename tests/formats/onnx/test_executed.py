@@ -46,7 +46,7 @@ def test_nodes_of_one_name_are_told_apart(tmp_path: Path) -> None:
 
 
 def test_a_runtime_that_nobody_can_ask_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="litert does not tell what it executes"):
+    with pytest.raises(ModelError, match="litert does not report what it executes"):
         list(steps_of("litert", tmp_path, {}))
 
 

@@ -65,7 +65,7 @@ def test_every_name_that_protobuf_writes_is_read(
 def test_models_that_are_no_files_are_named(tmp_path: Path) -> None:
     (tmp_path / "empty.onnx").write_bytes(b"")
     assert locations(tmp_path / "empty.onnx") == set()
-    for name, said in (("none.onnx", "no such model file"), (".", "the model is no file"),
+    for name, said in (("none.onnx", "no such model file"), (".", "the model is not a file"),
                        ("empty.onnx", "the model file is empty")):  # fmt: skip
         with pytest.raises(ModelError, match=said) as caught:
             source_files(tmp_path / name)

@@ -80,11 +80,11 @@ def test_a_factory_in_a_folder_sees_what_is_beside_it_first(project: Path) -> No
     ("spec", "said"),
     [
         ({"factory": "none.py:make"}, "no such source file"),
-        ({"factory": "../net.py:make"}, "must lie below the recipe's folder"),
-        ({"factory": "/net.py:make"}, "must lie below the recipe's folder"),
+        ({"factory": "../net.py:make"}, "must be below the recipe's folder"),
+        ({"factory": "/net.py:make"}, "must be below the recipe's folder"),
         ({"weights": "none.pt"}, "no such weights file"),
         ({"sources": ["nets"]}, "no such source file"),
-        ({"factory": "bad.py:make"}, "no valid Python"),
+        ({"factory": "bad.py:make"}, "not valid Python"),
     ],
 )
 def test_files_that_cannot_be_taken_are_named(
