@@ -3,28 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from cli_run import EDGEOPT, run
 
 from edgeopt.cli.commands import COMMANDS
 from edgeopt.store import Store
-
-EDGEOPT = Path(sys.executable).with_name("edgeopt")
-
-
-def run(*args: str, cwd: Path, **env: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [str(EDGEOPT), *args],
-        cwd=cwd,
-        env={**os.environ, "EDGEOPT_STORE": str(cwd / "store"), **env},
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -6,27 +6,11 @@ import io
 import sys
 
 import pytest
+from run_events import EVENTS, LOST, OK
 
 from edgeopt.listeners import listening
-from edgeopt.listeners.progress import Live, PlainLines, ending, progress, told
+from edgeopt.listeners.progress import Live, PlainLines, ending, progress, progress_message
 from edgeopt.schema.event import Event
-
-OK = {"status": "ok", "seconds": 1.5, "cached": False}
-LOST = {"status": "crashed", "seconds": 2.0, "error": {"what": "killed by\nsignal 9"}}
-EVENTS = (
-    Event(what="phase", text="Building"),
-    Event(what="plan", total=3),
-    Event(what="start", job="a", data={"kind": "pass"}),
-    Event(what="progress", job="a", done=1, total=2, data={"loss": 0.25}),
-    Event(what="end", job="a", data=OK),
-    Event(what="end", job="b", data={**OK, "cached": True}),
-    Event(what="start", job="c", data={"kind": "race"}),
-    Event(what="end", job="c", data=LOST),
-    Event(what="note", text="mind \x1b[31mthis"),
-    Event(what="phase", text="Racing", total=5),
-    Event(what="plan", total=1),
-    Event(what="end", job="d", data=OK),
-)
 
 
 def test_lines_tell_what_took_time_what_failed_and_what_is_left() -> None:
@@ -69,8 +53,8 @@ def test_a_long_job_says_how_far_it_is_and_what_is_left(monkeypatch: pytest.Monk
     for seconds in (1.0, 31.0, 32.0, 62.0):
         monotonic[0] = 100.0 + seconds
         lines(Event(what="progress", job="distill", done=seconds, total=400, data=figures))
-    told = [line.partition("] ")[2] for line in stream.getvalue().splitlines()]
-    assert told == [
+    lines = [line.partition("] ")[2] for line in stream.getvalue().splitlines()]
+    assert lines == [
         "  distill 31/400, loss 0.5, accuracy 0.875, 10 min left",
         "  distill 62/400, loss 0.5, accuracy 0.875, 10 min left",
     ]
@@ -86,7 +70,7 @@ def test_a_long_job_says_how_far_it_is_and_what_is_left(monkeypatch: pytest.Monk
     ],
 )
 def test_figures_of_progress_are_short(figures: dict[str, float], text: str) -> None:
-    assert told(figures) == text
+    assert progress_message(figures) == text
 
 
 @pytest.mark.parametrize(
