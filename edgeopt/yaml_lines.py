@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,12 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from edgeopt.schema.errors import UsageError, did_you_mean
 
+FORMS = {
+    "string_type": "text", "int_type": "an integer", "bool_type": "true or false",
+    "float_type": "a number", "list_type": "a list", "tuple_type": "a list",
+    "model_type": "a map", "dict_type": "a map", "mapping_type": "a map",
+}  # fmt: skip
+WANTS_A_MAP = ("model_type", "dict_type", "mapping_type")
 Lines = Mapping[str, int]  # "a.b.0" -> the line of that key or item, from 1
 
 
@@ -49,18 +55,23 @@ def blame(
 
     ``place`` is the file, or a word; ``below`` is where the model stands in it.
     """
-    first = min(error.errors(), key=lambda each: each["type"] != "extra_forbidden")
+    problems = [each for each in error.errors() if not _is_of_another_form(each)]
+    first = min(problems or error.errors(), key=lambda each: each["type"] != "extra_forbidden")
     loc = [str(part) for part in first["loc"]]
-    model: Any = root
+    model, models = root, {root.__name__: root}
     for part in loc[:-1]:
-        inner = model.model_fields[part].annotation if part in model.model_fields else None
-        model = _model_in(inner) or model
+        field = model.model_fields.get(part)
+        models = models if field is None else dict(_models_in(field.annotation)) or models
+        model = models.get(part) or (model if field is None else next(iter(models.values())))
+    known = _keys(first)
     if first["type"] == "extra_forbidden":
-        return unknown_key(loc[-1], loc[:-1], model, place, lines, kind, below=below)
+        return unknown_key(loc[-1], known[:-1], model, place, lines, kind, below=below)
     message = first["msg"].removeprefix("Value error, ")
     if first["type"] == "missing":
         message = "is missing"
-    known = [part for part in loc if not part[:1].isupper() and "[" not in part]
+    elif first["type"] in FORMS:
+        forms = [FORMS.get(each["type"]) for each in error.errors() if _keys(each) == known]
+        message = f"must be {' or '.join(dict.fromkeys(filter(None, forms)))}"
     what = f"'{'.'.join(known)}': {message}" if known else message
     return kind(what, where=_where([*filter(None, [below]), *known], place, lines))
 
@@ -109,10 +120,28 @@ def _plain(node: Any, place: str, lines: dict[str, int], path: Path, kind: type[
     raise kind(f"cannot use a {type(node).__name__} here", where=f"{path}:{lines.get(place, 1)}")
 
 
-def _model_in(annotation: Any) -> type[BaseModel] | None:
-    options = [annotation, *getattr(annotation, "__args__", ())]
-    models = [o for o in options if isinstance(o, type) and issubclass(o, BaseModel)]
-    return models[0] if models else None
+def _keys(problem: Any) -> list[str]:
+    """Where a problem lies, in keys that a user writes: without the forms that were tried."""
+    parts = (str(part) for part in problem["loc"])
+    return [
+        part for part in parts
+        if not part[:1].isupper() and "[" not in part and part not in ("str", "int")
+    ]  # fmt: skip
+
+
+def _is_of_another_form(problem: Any) -> bool:
+    """Whether a value of several forms was held against one that it has not: a map against text, or
+    the other way round."""
+    written = isinstance(problem["input"], Mapping)
+    return written if problem["type"] == "string_type" else problem["type"] in WANTS_A_MAP
+
+
+def _models_in(annotation: Any) -> Iterator[tuple[str, type[BaseModel]]]:
+    """The models that a field may hold, by name, however deep they stand in its type."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation.__name__, annotation
+    for inner in getattr(annotation, "__args__", ()):
+        yield from _models_in(inner)
 
 
 def _where(loc: list[str], place: str, lines: Lines) -> str:

@@ -85,7 +85,7 @@ def test_own_declarations_come_first_and_cannot_be_taken(tmp_path: Path) -> None
     own = {"onnx": tmp_path / "own.json"}
     both = with_own("format", own, {"mine": tmp_path / "mine.json"})
     assert list(both) == ["onnx", "mine"]
-    with pytest.raises(UsageError, match=r"theirs.json: there is a format 'onnx' already"):
+    with pytest.raises(UsageError, match=r"theirs.json: there is already a format 'onnx'"):
         with_own("format", own, {"onnx": tmp_path / "theirs.json"})
 
 
