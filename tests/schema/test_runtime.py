@@ -100,5 +100,5 @@ def test_a_name_that_no_target_can_hold_is_refused(plug_in: Callable[..., None])
 
 def test_a_runtime_of_edgeopt_cannot_be_taken(plug_in: Callable[..., None]) -> None:
     plug_in(name="onnxruntime")
-    with pytest.raises(UsageError, match="there is a runtime 'onnxruntime' already"):
+    with pytest.raises(UsageError, match="there is already a runtime 'onnxruntime'"):
         runtimes()
