@@ -21,7 +21,8 @@ from pydantic import BaseModel, ConfigDict
 from edgeopt.schema import plugged
 from edgeopt.schema.artifact import Description
 from edgeopt.schema.base import Noun
-from edgeopt.schema.errors import UsageError, did_you_mean
+from edgeopt.schema.errors import PluginError, UsageError, did_you_mean
+from edgeopt.schema.model_format import model_formats
 from edgeopt.schema.target import TargetFacts
 
 
@@ -196,11 +197,12 @@ def registry() -> dict[tuple[str, str], type[Pass]]:
     """All known passes by (name, format taken), built-in and plugged in."""
     passes: dict[tuple[str, str], type[Pass]] = {}
     for kind in (*_built_in(), *_plugged_in()):
+        _check(kind)
         key = (kind.name, kind.takes)
         if key in passes:
             raise UsageError(
                 f"two passes are called '{kind.name}' for {kind.takes}: "
-                f"{passes[key].__module__} and {kind.__module__}"
+                f"{_place(passes[key])} and {_place(kind)}"
             )
         passes[key] = kind
     return passes
@@ -218,13 +220,44 @@ def passes_named(name: str, where: str = "") -> dict[str, type[Pass]]:
 def _built_in() -> Iterator[type[Pass]]:
     package = import_module("edgeopt.passes")
     for info in iter_modules(package.__path__):
-        yield from _passes_of(import_module(f"edgeopt.passes.{info.name}"))
+        module = plugged.imported(f"edgeopt.passes.{info.name}", "a module of passes")
+        yield from _passes_of(module)
 
 
 def _plugged_in() -> Iterator[type[Pass]]:
     for point in plugged.points("edgeopt.passes").values():
         loaded = plugged.load(point)
         yield from [loaded] if isinstance(loaded, type) else _passes_of(loaded)
+
+
+def _check(kind: type[Pass]) -> None:
+    """Raise PluginError for a pass that does not declare what it must, or declares it wrongly."""
+    workers = {each.worker for each in model_formats().values()}
+    texts = ("name", "takes", "gives", "worker")
+    wrong = [
+        f"{field} must be a text" for field in texts if not isinstance(getattr(kind, field, 0), str)
+    ]
+    wrong += [
+        f"{field} must be a tuple of texts"
+        for field in ("uses", "splits")
+        if not isinstance(getattr(kind, field), tuple)
+    ]
+    if not isinstance(kind.promise, Promise):
+        wrong.append("promise must be EXACT, APPROXIMATE or close(rtol, atol) of edgeopt.step")
+    if not wrong:
+        wrong += [
+            f"{field}: there is no model format '{name}'"
+            for field, name in (("takes", kind.takes), ("gives", kind.gives))
+            if name not in model_formats()
+        ]
+        if kind.worker not in workers:
+            wrong.append(f"there is no worker '{kind.worker}', but {', '.join(sorted(workers))}")
+    if wrong:
+        raise PluginError(f"the pass {_place(kind)} is declared wrongly: {'; '.join(wrong)}")
+
+
+def _place(kind: type[Pass]) -> str:
+    return f"{kind.__module__}.{kind.__qualname__}"
 
 
 def _passes_of(module: Any) -> Iterator[type[Pass]]:

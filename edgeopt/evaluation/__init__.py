@@ -6,8 +6,8 @@ without the name of an output is the worst of every output that has it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
-from importlib import import_module
 from typing import Any
 
 from edgeopt.answers import decisions, standstill
@@ -15,7 +15,8 @@ from edgeopt.answers.labels import VALUES, Labels, form_of, measured_of, measure
 from edgeopt.answers.masks import unmasked
 from edgeopt.answers.outputs import Array, Outputs, aligned, check_outputs
 from edgeopt.answers.profile import profile
-from edgeopt.schema.errors import DataError, UsageError
+from edgeopt.schema import plugged
+from edgeopt.schema.errors import DataError, PluginError, UsageError
 from edgeopt.schema.measurement import Measurement
 from edgeopt.schema.quantities import declared, find, of_output, quantities
 
@@ -195,21 +196,29 @@ def _labelled(way: str, quantity: str, sides: tuple[Outputs, ...], labels: Given
         check_outputs(side)
     names = outputs_with(quantity, sides[-1], labels)
     own = placed(labels, sides[-1])
-    return {
-        name: getattr(kind, way)(base, name, *(side[name] for side in sides), own[name])
-        for name in names
-    }
+    parts = {}
+    for name in names:
+        what = f"'{way}' of the metric {base}"
+        with plugged.calling(f"{what} ({kind.__name__})"):
+            parts[name] = getattr(kind, way)(base, name, *(side[name] for side in sides), own[name])
+        expected = base if way == "measure" else f"{way}.{base}"
+        _check_figure(parts[name], expected, f"{what} ({kind.__name__})")
+    return parts
+
+
+def _check_figure(given: object, quantity: str, what: str) -> None:
+    """Raise PluginError for anything but a figure of a quantity, and for one that is no number."""
+    if not isinstance(given, Measurement):
+        raise PluginError(f"{what} gives a {type(given).__name__}, not a Measurement")
+    if given.quantity != quantity:
+        raise PluginError(f"{what} gives a figure of '{given.quantity}', not of '{quantity}'")
+    if math.isnan(given.value):
+        raise PluginError(f"{what} gives NaN, which cannot be compared")
 
 
 def _module(quantity: str) -> Any:
     """What measures a quantity; loaded when it is first asked for."""
-    known = declared(quantity)
-    try:
-        return import_module(known.module)
-    except ImportError as error:
-        raise UsageError(
-            f"{quantity} is measured by {known.module}, which does not import: {error}"
-        ) from error
+    return plugged.imported(declared(quantity).module, f"the metric {quantity}")
 
 
 def _by_output(quantity: str, parts: dict[str, Parts], *, alone: bool) -> dict[str, Measurement]:

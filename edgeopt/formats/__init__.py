@@ -9,16 +9,16 @@ alone load. A small one may have its ``FORMAT`` in the package itself, and no ``
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol, cast
 
 import numpy as np
 
+from edgeopt.schema import plugged
 from edgeopt.schema.artifact import Description, Inspection
 from edgeopt.schema.conversion import Conversion
-from edgeopt.schema.errors import ModelError, UsageError
+from edgeopt.schema.errors import ModelError, PluginError, UsageError
 from edgeopt.schema.model_format import model_format, model_formats, plugged_in
 
 Runner = Callable[[Mapping[str, np.ndarray]], dict[str, np.ndarray]]
@@ -86,20 +86,30 @@ class Format(Declared, Protocol):
         ...
 
 
+METHODS = ("sources", "gather", "describe", "load", "save", "runner", "inspect")
+
+
 def declared(name: str) -> Declared:
     """What the parent asks of the format of that name. Raises UsageError for an unknown one."""
-    package = import_module(_package(name))
+    package = plugged.imported(_package(name), f"the format {name}")
     return cast("Declared", getattr(package, "DECLARED", None) or format_named(name))
 
 
 def format_named(name: str) -> Format:
     """The whole format of that name, with its libraries. Raises UsageError as ``declared``."""
     package = _package(name)
-    found = getattr(import_module(package), "FORMAT", None)
+    what = f"the format {name}"
+    found = getattr(plugged.imported(package, what), "FORMAT", None)
     if found is None and find_spec(f"{package}.format") is not None:
-        found = getattr(import_module(f"{package}.format"), "FORMAT", None)
+        found = getattr(plugged.imported(f"{package}.format", what), "FORMAT", None)
     if found is None:
         raise UsageError(f"the package '{package}' of the format '{name}' has no FORMAT")
+    absent = [each for each in METHODS if not callable(getattr(found, each, None))]
+    if isinstance(found, type) or absent:
+        what = "is a class, not an object of it" if isinstance(found, type) else (
+            f"has no {' and no '.join(f'{each}()' for each in absent)}"
+        )  # fmt: skip
+        raise PluginError(f"FORMAT of the package '{package}' {what}")
     return cast("Format", found)
 
 

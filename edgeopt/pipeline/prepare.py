@@ -23,6 +23,7 @@ from edgeopt.pipeline.targets import target_groups
 from edgeopt.pipeline.user_code import code_digests, digest_or_error, placed_code
 from edgeopt.planner import Known, UserCode
 from edgeopt.recipe import Recipe
+from edgeopt.schema import plugged
 from edgeopt.schema.artifact import Description
 from edgeopt.schema.errors import (
     DataError,
@@ -163,7 +164,8 @@ def open_job(recipe: Recipe, samples: Mapping[str, Any]) -> Job:
     name = spec["format"] or _source_format(recipe)
     spec["format"], known = name, model_format(name)
     root = _rebased(spec, recipe.root)
-    files = declared(name).sources(spec, root)
+    with plugged.calling(f"sources() of the format {name}"):
+        files = dict(declared(name).sources(spec, root).items())
     return Job(
         id=OPEN,
         kind="open",

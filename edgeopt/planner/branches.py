@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from edgeopt.planner.jobs import Branch, Jobs, needed
 from edgeopt.planner.known import Known
 from edgeopt.recipe import Choice, Recipe
+from edgeopt.schema import plugged
 from edgeopt.schema.errors import PassError, PlanError
 from edgeopt.schema.plan import Candidate, Plan
 from edgeopt.schema.target import Target, TargetFacts, TargetGroup
@@ -148,7 +149,9 @@ class _Planner:
                 if parent.ended:
                     continue
             step = self._made(kind, choice, index, usage)
-            for variant in step.variants(parent.description, facts) if step else ():
+            with plugged.calling(f"variants() of the pass {choice.name}"):
+                variants = step.variants(parent.description, facts) if step else ()
+            for variant in variants:
                 branch = self._try(parent, variant, usage)
                 if branch:
                     grown.append(branch)
@@ -156,7 +159,8 @@ class _Planner:
 
     def _try(self, parent: Branch, variant: Pass, usage: Usage) -> Branch | None:
         try:
-            variant.requires(parent.description)
+            with plugged.calling(f"requires() of the pass {variant.name}"):
+                variant.requires(parent.description)
         except PassError as error:
             after = " > ".join(parent.labels) or "the source"
             usage.refusals.append(f"{variant.label} after {after}: {error.what}")

@@ -9,6 +9,7 @@ from typing import Any
 from edgeopt.data.tensors import bind, layouts_read
 from edgeopt.planner.known import Known, UserCode
 from edgeopt.recipe import Recipe
+from edgeopt.schema import plugged
 from edgeopt.schema.artifact import Description
 from edgeopt.schema.base import digest_of
 from edgeopt.schema.errors import PlanError
@@ -45,7 +46,8 @@ class Jobs:
         """The branch after a pass; its jobs are made unless they are there."""
         labels = (*parent.labels, step.label)
         id = "/".join(labels)
-        predicted = step.effect(parent.description)
+        with plugged.calling(f"effect() of the pass {step.name}"):
+            predicted = step.effect(parent.description)
         stages = (*parent.stages, step.label) if step.stage else parent.stages
         branch = Branch(
             predicted, id, f"check:{id}", labels, (*parent.steps, id), stages, parent.ended

@@ -10,13 +10,12 @@ Comparison); others are found by the entry point groups ``edgeopt.views`` and
 from __future__ import annotations
 
 import sys
-from importlib import import_module
 from importlib.util import find_spec
 from pkgutil import iter_modules
 from typing import TYPE_CHECKING, Any
 
 from edgeopt.schema import plugged
-from edgeopt.schema.errors import UsageError, did_you_mean
+from edgeopt.schema.errors import PluginError, UsageError, did_you_mean
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -36,7 +35,14 @@ def view_names(kind: str = RESULTS) -> tuple[str, ...]:
 
 def draw(document: Result | Comparison, view: str, kind: str = RESULTS) -> str:
     """The whole text of a view. Raises UsageError for an unknown one, or one without ``draw``."""
-    text: str = _view(view, kind).draw(document)
+    module = _view(view, kind)
+    with plugged.calling(f"draw() of the view '{view}' ({module.__name__})"):
+        text = module.draw(document)
+    if not isinstance(text, str):
+        raise PluginError(
+            f"draw() of the view '{view}' ({module.__name__}) gives a {type(text).__name__}, "
+            "not text"
+        )
     return text
 
 
@@ -44,9 +50,10 @@ def show(document: Result | Comparison, view: str, folder: str = "", kind: str =
     """Write a view to standard output; ``folder`` is where the document lies."""
     module = _view(view, kind)
     if hasattr(module, "show"):
-        module.show(document, folder)
+        with plugged.calling(f"show() of the view '{view}' ({module.__name__})"):
+            module.show(document, folder)
     else:
-        sys.stdout.write(module.draw(document))
+        sys.stdout.write(draw(document, view, kind))
 
 
 def _view(name: str, kind: str) -> Any:
@@ -54,7 +61,10 @@ def _view(name: str, kind: str) -> Any:
     if name not in known:
         raise UsageError(f"unknown view '{name}'", hint=did_you_mean(name, known))
     place = known[name]
-    module = import_module(place) if isinstance(place, str) else plugged.load(place)
+    if isinstance(place, str):
+        module = plugged.imported(place, f"the view '{name}'")
+    else:
+        module = plugged.load(place)
     if not callable(getattr(module, "draw", None)):
         raise UsageError(f"the view '{name}' has no function draw(document)", where=module.__name__)
     return module

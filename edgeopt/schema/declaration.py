@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from edgeopt.schema import plugged
 from edgeopt.schema.base import Noun
-from edgeopt.schema.errors import UsageError
+from edgeopt.schema.errors import UsageError, did_you_mean
 
 HOME = Path(__file__).resolve().parents[1]  # edgeopt's own folder: no layer is imported for data
 D = TypeVar("D", bound=Noun)
@@ -75,8 +75,11 @@ def _declared(kind: type[D], file: Path) -> D:
     except OSError as error:
         raise UsageError(f"no declaration {file}: {error.strerror or error}") from None
     except ValidationError as error:
-        first = error.errors()[0]
+        first = min(error.errors(), key=lambda each: each["type"] != "extra_forbidden")
         place = ".".join(map(str, first["loc"]))
+        if first["type"] == "extra_forbidden" and len(first["loc"]) == 1:
+            raise UsageError(f"the declaration {file} is wrong: unknown key '{place}'",
+                             hint=did_you_mean(place, kind.model_fields)) from None  # fmt: skip
         message = first["msg"].removeprefix("Value error, ")
         what = f"'{place}': {message}" if place else message
         raise UsageError(f"the declaration {file} is wrong: {what}") from None

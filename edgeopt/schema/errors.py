@@ -81,6 +81,10 @@ class PassError(EdgeoptError):
     """A pass that refuses its input, or whose output is not what it promised."""
 
 
+class PluginError(EdgeoptError):
+    """A metric, view, format, runtime or pass, built in or added, that breaks its contract."""
+
+
 class WorkerError(EdgeoptError):
     """A worker that crashed, hung or outgrew its memory limit."""
 

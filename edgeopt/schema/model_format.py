@@ -51,7 +51,23 @@ def model_formats() -> dict[str, ModelFormat]:
     """All formats by name: edgeopt's own first, then those plugged in. Raises UsageError."""
     own = {file.parent.name: file for file in sorted((HOME / "formats").glob(f"*/{FILE}"))}
     added = {name: package.folder / FILE for name, package in plugged_in().items()}
-    return read(ModelFormat, with_own("format", own, added))
+    files = with_own("format", own, added)
+    formats = read(ModelFormat, files)
+    for name, declared in formats.items():
+        if declared.scored_by not in runtimes():
+            raise UsageError(
+                f"the declaration {files[name]} is wrong: 'scored_by': there is no runtime "
+                f"'{declared.scored_by}'",
+                hint=did_you_mean(declared.scored_by, runtimes()),
+            )
+    for name, runtime in runtimes().items():
+        if runtime.format not in formats:
+            raise UsageError(
+                f"the declaration of the runtime {name} is wrong: 'format': there is no model "
+                f"format '{runtime.format}'",
+                hint=did_you_mean(runtime.format, formats),
+            )
+    return formats
 
 
 def plugged_in() -> dict[str, Package]:

@@ -1,14 +1,20 @@
-"""What other distributions plug in by entry points, ``NAME = MODULE`` or ``NAME = MODULE:NAME``.
+"""Passes, metrics, views, formats and devices: found, loaded, and called.
+
+Other distributions bring them by entry points, ``NAME = MODULE`` or ``NAME = MODULE:NAME``.
 
 The agent, which imports nothing of edgeopt, has its own for runtimes (``agent/sessions``).
 """
 
 from __future__ import annotations
 
-from importlib import metadata
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module, metadata
+from types import ModuleType
 from typing import Any
 
-from edgeopt.schema.errors import UsageError
+from edgeopt.schema.errors import EdgeoptError, PluginError, UsageError
 
 
 def points(group: str) -> dict[str, metadata.EntryPoint]:
@@ -33,6 +39,32 @@ def load(point: metadata.EntryPoint) -> Any:
             f"'{point.value}' cannot be loaded: {type(error).__name__}: {error}",
             where=place(point),
             hint="update or uninstall the distribution that brings it",
+        ) from error
+
+
+def imported(module: str, what: str) -> ModuleType:
+    """A module of edgeopt's own folders of plug-ins, or one that a declaration names.
+
+    Raises PluginError, naming the file and line, where it cannot be imported.
+    """
+    with calling(f"{what} ({module})"):
+        return import_module(module)
+
+
+@contextmanager
+def calling(what: str) -> Iterator[None]:
+    """Make a PluginError, naming the last file and line, of whatever a plug-in raises but errors of
+    edgeopt's own."""
+    try:
+        yield
+    except EdgeoptError:
+        raise
+    except Exception as error:
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        said = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise PluginError(
+            f"{what} failed: {said}",
+            hint=f"raised in {last.filename}:{last.lineno} ({last.name})",
         ) from error
 
 

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import Literal
+from typing import Literal, get_args
 
 from edgeopt.schema import plugged
 from edgeopt.schema.errors import UsageError, did_you_mean
@@ -155,6 +155,8 @@ _USER = re.compile(r"metric\.[A-Za-z_]\w*")
 def quantities() -> dict[str, Quantity]:
     """All declared ones by name. Raises UsageError where two share one."""
     known: dict[str, Quantity] = {}
+    for each in BUILT_IN:
+        _check(each, "edgeopt/schema/quantities.py", own=True)
     for each in (*BUILT_IN, *_plugged_in()):
         if each.name in known:
             raise UsageError(f"two metrics are called '{each.name}'")
@@ -194,8 +196,8 @@ def declared(name: str, where: str = "") -> Quantity:
             f"'{name}': "
             + (f"{base} does not belong to an output" if output else "no output is named"),
             where=where,
-            hint="accuracy, topK, macro_f1, mse, mae and fidelity are of outputs, e.g. "
-            "'accuracy@scores'",
+            hint=f"{', '.join(q.name for q in quantities().values() if q.of_outputs)} and topK are "
+            "of outputs, e.g. 'accuracy@scores'",
         )
     return known
 
@@ -254,13 +256,14 @@ def _plugged_in() -> Iterable[Quantity]:
             yield each
 
 
-def _check(each: Quantity, place: str) -> None:
+def _check(each: Quantity, place: str, *, own: bool = False) -> None:
+    """Raise UsageError for a wrong field. ``own``: edgeopt's, which may be of any family."""
     wrong = {
         "name": not re.fullmatch(r"[A-Za-z_][\w.]*", each.name),
         "unit": each.unit not in UNITS,
-        "family": not each.of_outputs,
+        "family": each.family not in get_args(Family) or not (own or each.of_outputs),
         "labels": each.labels not in (("classes", "values") if each.family == "answers" else ("",)),
-        "module": not each.module,
+        "module": each.of_outputs and not each.module,
     }
     for name, bad in wrong.items():
         if bad:

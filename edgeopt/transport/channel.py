@@ -153,7 +153,7 @@ class Channel:
                 self.kill()
                 raise explanation from error
             self.kill()
-            said = "; ".join(str(error).splitlines()[:4])[:600]
+            said = _wrong(error)
             raise DeviceError(f"agent gave no valid answer to '{do}': {said}", where=self.name,
                               hint=self._last_words()) from error  # fmt: skip
         except EOFError:
@@ -252,6 +252,16 @@ class Channel:
             file.seek(max(0, self._log.stat().st_size - TAIL_BYTES))
             text = file.read().decode(errors="replace").strip()
         return printable(text)
+
+
+def _wrong(error: Exception) -> str:
+    """What is wrong with an answer, in a line: the first field, where it has the wrong form."""
+    if not isinstance(error, ValidationError):
+        return str(error).splitlines()[0][:600]
+    first = error.errors()[0]
+    place = ".".join(map(str, first["loc"]))
+    missing = first["type"] == "missing"
+    return f"'{place}' is missing" if missing else f"'{place}': {first['msg']}"
 
 
 def _blamed(told: Failure) -> EdgeoptError:

@@ -21,7 +21,7 @@ from edgeopt.data.tensors import make_tensors
 from edgeopt.formats import format_named
 from edgeopt.schema.artifact import Artifact, Description
 from edgeopt.schema.base import digest_of
-from edgeopt.schema.errors import PassError, WorkerError
+from edgeopt.schema.errors import PassError, PluginError, WorkerError
 from edgeopt.schema.job import Arrays, Outcome, Request
 from edgeopt.step import Pass, registry
 from edgeopt.store import Store
@@ -177,6 +177,10 @@ def run_pass(request: Request, store: Store, progress: Progress) -> tuple[str, d
     seed_everything(seed)
     with claims:
         transformed = step.run(model, context)
+        if transformed is None:
+            raise PluginError(
+                f"run() of {step.body or type(step).__qualname__} gives None, not a model or a path"
+            )
         out = made_folder(request, "artifact")
         gives.save(transformed, out)
     real = gives.describe(out)

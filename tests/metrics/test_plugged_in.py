@@ -78,7 +78,11 @@ def test_a_recipe_bounds_it(site: Path) -> None:
     [
         ('unit=""', 'unit="parsec"', "declares unit 'parsec'"),
         ('labels="values"', 'labels="words"', "declares labels 'words'"),
-        ('rmsle_metric.measured"', 'rmsle_metric.nowhere"', "which does not import"),
+        (
+            'rmsle_metric.measured"',
+            'rmsle_metric.nowhere"',
+            "failed: ModuleNotFoundError",
+        ),
         ('"rmsle",', '"accuracy",', "two metrics are called 'accuracy'"),
     ],
 )

@@ -161,7 +161,7 @@ def test_its_facts_are_known_like_any_other(site: Path) -> None:
     install(site, "plugged-reference", REFERENCE)
     install(site, "plugged-linear", LINEAR)
     assert list(runtimes())[-2:] == ["onnx-reference", "linear"]
-    assert every_runtime() == ["onnxruntime", "openvino", "litert", "torch", "linear"]
+    assert every_runtime()[-1] == "linear" and "onnx-reference" not in every_runtime()
     target = parse_target(REFERENCE_TARGET)
     assert target.format == "onnx" and target.nodes == {"ReferenceEvaluator"}
     assert target.choices == {"shapes": "checked"} and str(target) == REFERENCE_TARGET

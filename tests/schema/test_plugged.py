@@ -5,12 +5,14 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import numpy as np
 import plugging
 import pytest
 
+from edgeopt.evaluation import compute
 from edgeopt.report import draw as drawn
 from edgeopt.schema import plugged, quantities
-from edgeopt.schema.errors import UsageError
+from edgeopt.schema.errors import PluginError, UsageError
 from edgeopt.step import registry
 from edgeopt.transport.kinds import device_kind
 
@@ -83,3 +85,73 @@ def test_each_kind_of_plug_in_that_cannot_be_imported_is_a_typed_error(
     finally:
         for cached in (registry, quantities.quantities, device_kind):
             cached.cache_clear()
+
+
+def test_what_a_plug_in_raises_is_named_with_its_place(site: Path) -> None:
+    (site / "fine_plugin.py").write_text("def measure():\n    return {}['x']\n")
+    module = plugged.imported("fine_plugin", "the metric m")
+    failed = pytest.raises(PluginError, match="measure failed: KeyError: 'x'")
+    with failed as caught, plugged.calling("measure"):
+        module.measure()
+    assert f"{site / 'fine_plugin.py'}:2 (measure)" in caught.value.hint
+
+
+def test_errors_of_edgeopt_pass_through_as_they_are() -> None:
+    with pytest.raises(UsageError, match="plain"), plugged.calling("measure"):
+        raise UsageError("plain")
+
+
+def test_a_module_that_cannot_be_imported_is_named_with_what_needs_it(site: Path) -> None:
+    with pytest.raises(PluginError, match=r"the view 'x' \(broken_plugin\) failed: Module") as no:
+        plugged.imported("broken_plugin", "the view 'x'")
+    assert "broken_plugin.py:1" in no.value.hint
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("def draw(d): return d.lable", "failed: AttributeError: 'NoneType' object has no"),
+        ("def draw(d): return b'x'", "gives a bytes, not text"),
+        ("def draw(d): return None", "gives a NoneType, not text"),
+        ("def draw(d, width): return ''", "failed: TypeError: draw"),
+    ],
+)
+def test_a_view_that_breaks_its_contract_is_named(site: Path, code: str, message: str) -> None:
+    """Guards against "write() argument must be str" with no view in sight."""
+    (site / "fine_plugin.py").write_text(code)
+    plugging.write_metadata(site, "one", {"edgeopt.views": {"tried": "fine_plugin"}})
+    with pytest.raises(PluginError, match=message) as caught:
+        drawn(None, "tried")  # type: ignore[arg-type]
+    assert "the view 'tried' (fine_plugin)" in caught.value.what
+
+
+METRIC = """
+from edgeopt.schema.quantities import Quantity
+TRIED = Quantity("tried", "fraction", "answers", labels="values", module="measured_plugin")
+"""
+GIVES = {
+    "": "has no attribute 'measure'",
+    "def measure(*_): return 0.5": "gives a float, not a Measurement",
+    "def measure(*_): return {}['x']": "failed: KeyError: 'x'",
+    "def measure(q, *_): return M(quantity='other', value=0.5, unit='fraction')":
+        "gives a figure of 'other', not of 'tried'",
+    "def measure(q, *_): return M(quantity=q, value=float('nan'), unit='fraction')": "gives NaN",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("code", GIVES)
+def test_a_metric_that_breaks_its_contract_is_named(site: Path, code: str) -> None:
+    """Guards against NaN in a result, and against "no attribute 'quantity'" of nobody."""
+    (site / "fine_plugin.py").write_text(METRIC)
+    text = f"from edgeopt.schema.measurement import Measurement as M\n{code}\n"
+    (site / "measured_plugin.py").write_text(text)
+    plugging.write_metadata(site, "one", {"edgeopt.metrics": {"tried": "fine_plugin:TRIED"}})
+    quantities.quantities.cache_clear()
+    ones = np.ones((20, 1), np.float32)
+    try:
+        with pytest.raises(PluginError, match=GIVES[code]) as caught:
+            compute("tried", {"o": ones}, {"o": ones})
+        assert "the metric tried (measured_plugin)" in caught.value.what
+    finally:
+        quantities.quantities.cache_clear()
+        sys.modules.pop("measured_plugin", None)

@@ -28,6 +28,7 @@ from ..errors import AgentError, one_line
 
 GROUP = "edgeopt.runtimes"
 PLUGGED = "runtime.json"  # the declaration of a runtime that is a package
+METHODS = ("prepare", "call", "arrays", "placement")  # of a session
 KEYS = ("distributions", "modules", "accelerators")  # of a declaration, that an agent reads
 
 
@@ -126,12 +127,25 @@ def load(name: str, threads: int) -> Tuple[Any, str]:
     try:
         imported(name)
         module = _module(name)
+        _check(name, module)
         return module, str(module.load(threads))
     except ImportError as error:
         raise AgentError(
             "DeviceError", "runtime '{}' does not import: {}".format(name, one_line(error)),
             "agent", "install it for the device's Python: pip install {}".format(distributions[0]),
         ) from error  # fmt: skip
+
+
+def _check(name: str, module: Any) -> None:
+    """Raise AgentError for code of a runtime that lacks something."""
+    absent = [each for each in ("load", "accelerators", "Session") if not hasattr(module, each)]
+    session = getattr(module, "Session", Session)
+    absent += ["Session." + each for each in METHODS if not callable(getattr(session, each, None))]
+    if absent:
+        raise AgentError(
+            "PluginError", "the code of the runtime '{}' has no {}".format(name, ", ".join(absent)),
+            getattr(module, "__file__", None) or name,
+        )  # fmt: skip
 
 
 def _found() -> Dict[str, Tuple[str, str]]:
