@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -66,6 +67,8 @@ def write_metadata(site: Path, name: str, points: Mapping[str, Mapping[str, str]
 
 
 def forget() -> None:
-    """Have this process look for declarations anew."""
+    """Have this process look for declarations, and for the packages that hold them, anew."""
+    for package in (each.name for each in HERE.iterdir() if each.is_dir()):
+        sys.modules.pop(package, None)
     for cached in (runtimes, model_formats, sessions.declared, agent_archive):
         cached.cache_clear()

@@ -13,7 +13,7 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
-from plugging import LINEAR, REFERENCE, install
+from plugging import LINEAR, REFERENCE, forget, install
 
 from edgeopt.bench.agent_session import Opened, RuntimeReply
 from edgeopt.formats import format_named, format_of
@@ -184,7 +184,7 @@ def test_its_facts_are_known_like_any_other(site: Path) -> None:
     ("change", "told"),
     [
         ({"rank": None}, "'rank': Input should be a valid integer"),
-        ({"rnak": 1}, "'rnak': Extra inputs are not permitted"),
+        ({"rnak": 1}, "unknown key 'rnak'"),
         ({"accelerators": {"gpu": {"nodes": ["GPU"]}}}, "'accelerators': 'cpu' is missing"),
         (
             {"settings": {"threads": {"values": ["1"]}}},
@@ -227,3 +227,61 @@ def test_what_edgeopt_declares_holds_together() -> None:
         assert model_format(name).marker.startswith("model.")
     ranks = [each.rank for each in runtimes().values()]
     assert ranks == sorted(set(ranks))
+
+
+@pytest.mark.parametrize(
+    ("was", "becomes", "message"),
+    [
+        ("FORMAT = LinearFormat()", "FORMAT = LinearFormat", "FORMAT of the package"),
+        ("def runner(", "def run(", "has no runner()"),
+        ("return {MODEL: path}", "return [path]", "sources() of the format linear failed"),
+        ("import shutil", "import shutill", "the format linear (linear_format) failed"),
+    ],
+)
+def test_a_format_whose_code_is_wrong_is_named(
+    tmp_path: Path, was: str, becomes: str, message: str
+) -> None:
+    """Guards against "This is a bug in edgeopt" for a fault of another's code."""
+    site = install(tmp_path / "site", "plugged-linear", LINEAR)
+    code = site / "linear_format" / "__init__.py"
+    assert was in code.read_text()
+    code.write_text(code.read_text().replace(was, becomes))
+    save_linear(tmp_path / "net.linear")
+    shown = run(tmp_path, site, "inspect", "net.linear")
+    assert shown.returncode in (1, 2) and message in shown.stderr
+    assert "bug in edgeopt" not in shown.stderr
+
+
+@pytest.mark.parametrize(
+    ("was", "becomes", "message"),
+    [
+        ("def placement(", "def placed(", "'onnx-reference' has no Session.placement"),
+        ("class Session:", "class Sessions:", "'onnx-reference' has no Session"),
+        ("def accelerators(", "def accelerator(", "'onnx-reference' has no accelerators"),
+    ],
+)
+def test_a_runtime_whose_code_is_wrong_is_named(
+    tmp_path: Path, was: str, becomes: str, message: str
+) -> None:
+    site = install(tmp_path / "site", "plugged-reference", REFERENCE)
+    code = site / "onnx_reference" / "__init__.py"
+    code.write_text(code.read_text().replace(was, becomes))
+    save_onnx(tmp_path / "tiny.onnx")
+    timed = run(tmp_path, site, "benchmark", "tiny.onnx", "--target", REFERENCE_TARGET)
+    assert timed.returncode != 0 and message in timed.stdout + timed.stderr
+
+
+def test_declarations_that_name_what_is_not_there_are_refused(site: Path) -> None:
+    install(site, "plugged-reference", REFERENCE)
+    install(site, "plugged-linear", LINEAR)
+    for file, key, name in (
+        (site / "onnx_reference" / "runtime.json", "format", "onx"),
+        (site / "linear_format" / "format.json", "scored_by", "linea"),
+    ):
+        text = file.read_text()
+        file.write_text(json.dumps({**json.loads(text), key: name}))
+        forget()
+        with pytest.raises(UsageError, match=f"'{key}': there is no .* '{name}'"):
+            model_format("onnx")
+        file.write_text(text)
+        forget()
