@@ -14,6 +14,8 @@ from importlib import import_module, metadata
 from types import ModuleType
 from typing import Any
 
+from pydantic import ValidationError
+
 from edgeopt.schema.errors import EdgeoptError, PluginError, UsageError
 
 
@@ -61,11 +63,20 @@ def calling(what: str) -> Iterator[None]:
         raise
     except Exception as error:
         last = traceback.extract_tb(error.__traceback__)[-1]
-        said = f"{type(error).__name__}: {error}".splitlines()[0]
         raise PluginError(
-            f"{what} failed: {said}",
+            f"{what} failed: {one_line(error)}",
             hint=f"raised in {last.filename}:{last.lineno} ({last.name})",
         ) from error
+
+
+def one_line(error: BaseException) -> str:
+    """Kind and message of an error; of a validation the first field that is wrong."""
+    if not isinstance(error, ValidationError):
+        return f"{type(error).__name__}: {error}"[:2000].rstrip(": ")
+    first = error.errors()[0]
+    where = ".".join(map(str, first["loc"]))
+    what = "is missing" if first["type"] == "missing" else first["msg"]
+    return f"{error.title}: '{where}': {what}" if where else f"{error.title}: {what}"
 
 
 def place(point: metadata.EntryPoint) -> str:

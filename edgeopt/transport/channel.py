@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from edgeopt.agent import protocol
 from edgeopt.schema.base import printable
 from edgeopt.schema.errors import DataError, DeviceError, EdgeoptError, ModelError, from_record
+from edgeopt.schema.plugged import one_line
 
 LOOK_S = 0.05  # how often cancel and time are looked at
 PATIENCE_S = 1.0  # for the exit of an agent whose input was closed
@@ -153,7 +154,7 @@ class Channel:
                 self.kill()
                 raise explanation from error
             self.kill()
-            said = _wrong(error)
+            said = one_line(error)[:600]
             raise DeviceError(f"agent gave no valid answer to '{do}': {said}", where=self.name,
                               hint=self._last_words()) from error  # fmt: skip
         except EOFError:
@@ -252,16 +253,6 @@ class Channel:
             file.seek(max(0, self._log.stat().st_size - TAIL_BYTES))
             text = file.read().decode(errors="replace").strip()
         return printable(text)
-
-
-def _wrong(error: Exception) -> str:
-    """What is wrong with an answer, in a line: the first field, where it has the wrong form."""
-    if not isinstance(error, ValidationError):
-        return str(error).splitlines()[0][:600]
-    first = error.errors()[0]
-    place = ".".join(map(str, first["loc"]))
-    missing = first["type"] == "missing"
-    return f"'{place}' is missing" if missing else f"'{place}': {first['msg']}"
 
 
 def _blamed(told: Failure) -> EdgeoptError:

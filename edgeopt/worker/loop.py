@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from edgeopt.schema.base import canonical
 from edgeopt.schema.errors import DataError, EdgeoptError, ModelError, PassError, WorkerError
 from edgeopt.schema.job import Job, Outcome, Request
+from edgeopt.schema.plugged import one_line
 from edgeopt.store import Store
 from edgeopt.store.disk import no_room
 
@@ -101,9 +102,8 @@ def _placed(error: EdgeoptError, job: Job) -> EdgeoptError:
 def _blamed(raised: BaseException, job: Job) -> EdgeoptError:
     """An error of edgeopt's own made of what foreign code raised, with its last place."""
     last = traceback.extract_tb(raised.__traceback__)[-1]
-    said = f"{type(raised).__name__}: {raised}"[:2000].rstrip(": ")
     return BLAMED.get(job.kind, WorkerError)(
-        f"{job.name} failed: {said}",
+        f"{job.name} failed: {one_line(raised)}",
         where=job.id,
         hint=f"raised in {last.filename}:{last.lineno} ({last.name})",
     )

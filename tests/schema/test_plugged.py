@@ -8,10 +8,12 @@ from pathlib import Path
 import numpy as np
 import plugging
 import pytest
+from pydantic import ValidationError
 
 from edgeopt.evaluation import compute
 from edgeopt.report import draw as drawn
 from edgeopt.schema import plugged, quantities
+from edgeopt.schema.artifact import Tensor
 from edgeopt.schema.errors import PluginError, UsageError
 from edgeopt.step import registry
 from edgeopt.transport.kinds import device_kind
@@ -155,3 +157,12 @@ def test_a_metric_that_breaks_its_contract_is_named(site: Path, code: str) -> No
     finally:
         quantities.quantities.cache_clear()
         sys.modules.pop("measured_plugin", None)
+
+
+def test_of_a_validation_the_first_wrong_field_is_told() -> None:
+    """Guards against a dump of pydantic's, which names no field of ours in its first line."""
+    with pytest.raises(ValidationError) as caught:
+        Tensor.model_validate({"name": "x", "shape": [1]})
+    assert plugged.one_line(caught.value) == "Tensor: 'dtype': is missing"
+    assert plugged.one_line(KeyError("x")) == "KeyError: 'x'"
+    assert plugged.one_line(ValueError()) == "ValueError"
