@@ -10,6 +10,7 @@ They cross processes as JSON (``record`` and ``from_record``). The tree::
       DataError                      data is missing, malformed or overlaps
       StoreError                     the store cannot be read or written
       PassError                      a pass refused its input or made a bad model
+      PluginError                    code of a metric, view, format, runtime or pass is wrong
       WorkerError                    a worker crashed, hung or outgrew its limit
       DeviceError                    a target cannot be reached or measured
         PlacementError               nodes ran where nobody asked

@@ -77,7 +77,7 @@ def described(**changed: object) -> dict[str, object]:
         (frame(b'{"x": NaN}'), "NaN is not JSON"),
         (frame(b"[" * 100_000), "header is not JSON"),
         (frame([1]), "header is not a JSON object"),
-        (frame({"arrays": 1}), "'arrays' is no list"),
+        (frame({"arrays": 1}), "'arrays' is not a list"),
         (frame({"arrays": [{"name": "x"}]}, b"ab"), "an array is described by"),
         (frame(described(dtype="object"), b"ab"), "has dtype 'object'"),
         (frame(described(dtype=["int8"]), b"ab"), "has dtype"),
@@ -85,7 +85,7 @@ def described(**changed: object) -> dict[str, object]:
         (frame(described(shape=[True]), b"a"), "has shape"),
         (frame(described(shape=[1] * 99), b"a"), "has no shape"),
         (frame(described(name=1), b"ab"), "is not a name"),
-        (frame({"arrays": described()["arrays"] * 2}, b"abcd"), "stands twice"),  # type: ignore[operator]
+        (frame({"arrays": described()["arrays"] * 2}, b"abcd"), "appears twice"),  # type: ignore[operator]
         (frame(described(), b"abc"), "do not account for 3 payload bytes"),
         (frame(described(shape=[1 << 28, 1 << 28]), b"ab"), "do not account"),
     ],

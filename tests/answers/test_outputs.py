@@ -31,8 +31,8 @@ def test_blocks_cover_every_sample_once() -> None:
         ({}, "the model gave no output"),
         ({"a": rows(1, 2), "b": rows(1)}, "without one entry for each sample: {'a': 2, 'b': 1}"),
         ({"a": np.float32(1)}, "without one entry for each sample: {'a': 0}"),
-        ({"a": np.zeros((2, 0))}, "output 'a' is float64[2, 0]: no numbers"),
-        ({"a": np.array(["x"])}, "output 'a' is <U1[1]: no numbers"),
+        ({"a": np.zeros((2, 0))}, "output 'a' is float64[2, 0]: not numbers"),
+        ({"a": np.array(["x"])}, "output 'a' is <U1[1]: not numbers"),
         ({"a": rows(1, 2, 3), "b": rows(1, NAN, NAN)}, "output 'b' is NaN for sample 1"),
     ],
 )

@@ -72,7 +72,7 @@ def test_it_gives_up_on_a_device_that_stays_hot(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_what_was_not_told_stays_untold() -> None:
-    assert heat.told(None, state(40.5)) == {
+    assert heat.heat_figures(None, state(40.5)) == {
         "before": None,
         "after": {"temperature_c": 40.5, "frequency_mhz": None},
     }

@@ -73,6 +73,6 @@ def test_a_race_is_never_taken_from_the_cache() -> None:
 def test_nothing_races_by_what_a_device_cannot_measure(
     ask: Ask, target: str, protocol: str, lacks: str
 ) -> None:
-    with pytest.raises(UsageError, match=f"measures no {lacks}") as caught:
+    with pytest.raises(UsageError, match=f"does not measure {lacks}") as caught:
         ask("race", a=network(), b=network(), x=samples(4), target=target, protocol=protocol)
     assert caught.value.where == "race"

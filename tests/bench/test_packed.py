@@ -94,10 +94,10 @@ def test_fewer_processes_than_asked_for_are_refused() -> None:
 
 @pytest.mark.parametrize(
     ("nodes", "named"),
-    [({"NPU": 1, CPU: 3}, "NPU"), ({CPU: 0}, "nowhere"), ({CPU: -1}, "nowhere")],
+    [({"NPU": 1, CPU: 3}, "NPU"), ({CPU: 0}, "none"), ({CPU: -1}, "none")],
 )
 def test_nodes_elsewhere_or_nowhere_are_refused(nodes: dict[str, int], named: str) -> None:
-    with pytest.raises(PlacementError, match=f"nobody asked: {named}"):
+    with pytest.raises(PlacementError, match=f"than requested: {named}"):
         race_value(result([run(), run(), run(nodes={"a": {CPU: 1}, "b": nodes})]), job(), 1, "")
 
 
@@ -167,5 +167,5 @@ def test_an_output_that_is_missing_or_stands_twice_is_refused() -> None:
     for outputs in ((told(ONE),), (told(ONE), told(ONE))):
         with pytest.raises(DataError, match="1 outputs, not 2"):
             outputs_of(score(*outputs), two, 0)
-    with pytest.raises(PlacementError, match="nobody asked: GPU"):
+    with pytest.raises(PlacementError, match="than requested: GPU"):
         outputs_of(score(told(ONE)).model_copy(update={"nodes": {"GPU": 1}}), job(), 0)

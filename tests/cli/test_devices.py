@@ -41,7 +41,7 @@ def test_a_probe_says_what_a_device_says_of_itself(folder: Path) -> None:
     assert (told["device"], told["machine"]["isa"]) == ("exec:lab", "lab")
     shown = run(folder, "probe", "exec:lab")
     assert shown.returncode == 0 and "unknown CPU, 2 cores" in shown.stdout
-    assert "not told" in shown.stdout and "onnxruntime" in shown.stdout
+    assert "not reported" in shown.stdout and "onnxruntime" in shown.stdout
 
 
 def test_a_device_out_of_reach_is_one_error(folder: Path) -> None:

@@ -73,7 +73,7 @@ def test_labels_come_along_where_they_are_asked_for(tmp_path: Path, store: Store
         ({"a": X, "b": X}, None, "no array for the input 'x'"),
         ({"validation__a": X, "validation__b": X}, None, "no array for the input 'x'"),
         ({"x": np.where(X == 5, np.nan, X)}, None, "x"),
-        ({"x": X[:0]}, None, "differ in their count of samples: {'x': 0}"),
+        ({"x": X[:0]}, None, "have different numbers of samples: {'x': 0}"),
     ],
 )
 def test_what_cannot_be_read_is_named(
@@ -87,7 +87,7 @@ def test_what_cannot_be_read_is_named(
 
 def test_inputs_of_other_lengths_are_refused(tmp_path: Path, store: Store) -> None:
     two = model(x=("float32", (2,)), z=("float32", (2,)))
-    with pytest.raises(DataError, match=r"differ in their count of samples: {'x': 6, 'z': 5}"):
+    with pytest.raises(DataError, match=r"have different numbers of samples: {'x': 6, 'z': 5}"):
         samples_for(two, archive(tmp_path, x=X, z=X[:5]), store)
 
 

@@ -81,7 +81,7 @@ def test_what_the_users_code_raises_is_blamed_on_its_item_and_line() -> None:
         ({"x": X}, ["x", "z"], r"no 'z', an input of the model; it has \['x'\]"),
         ((X,), ["x", "z"], "1 parts, the model takes 2: x, z"),
         ((X, X, X, X), ["x", "z"], "4 parts, where x, z and a label were expected"),
-        (("text",), None, "'input' is a str, no numbers"),
+        (("text",), None, "'input' is a str, not numbers"),
         (([[1], [1, 2]],), None, "'input' is ragged"),
     ],
 )

@@ -107,7 +107,7 @@ def refused() -> Any:
         (iter([]), "yields no sample"),
         (iter([(X[0], Y[0])]), "batch 0: 'label' is a single number, where a batch was expected"),
         ((X, X, Y), "3 parts, where image and a label were expected"),
-        (iter([["a", "b"]]), "no numbers"),
+        (iter([["a", "b"]]), "not numbers"),
         (iter([{"picture": X[:3]}]), "no 'image', an input of the model"),
         ((X, Y[:3]), "have different numbers"),
         ((X[:2], Y[:2]), "too few"),

@@ -110,7 +110,7 @@ def test_a_label_without_a_score_is_refused_unless_a_metric_of_ones_own_knows_it
 @pytest.mark.parametrize(
     ("asked", "labels", "said"),
     [
-        ("accuracy >= 0.5", VALUES, "it needs one whole number a sample"),
+        ("accuracy >= 0.5", VALUES, "it needs one whole number per sample"),
         ("mse <= 1", CLASSES, "it needs float values in the shape of an output"),
         ("accuracy@box >= 0.5", CLASSES, "'accuracy@box': the model has no output 'box'"),
     ],

@@ -98,7 +98,10 @@ def test_a_source_that_answers_nan_ends_the_run(own: Path, tmp_path: Path) -> No
 def test_nothing_is_read_where_nothing_can_be_written(own: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     heard: list[Event] = []
-    with Store(tmp_path / "store") as store, pytest.raises(StoreError, match="no folder"):
+    with (
+        Store(tmp_path / "store") as store,
+        pytest.raises(StoreError, match="not a writable folder"),
+    ):
         run_recipe(recipe_in(own), store=store, out=tmp_path / "file", on_event=heard.append)
     assert not heard
 

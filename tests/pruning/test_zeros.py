@@ -38,7 +38,7 @@ def test_attention_has_its_projections() -> None:
         (network(), ["4"], "keep names '4', which is not a layer"),
         (network(), ["0", "2", "3"], "no convolution or linear layer is left to prune"),
         (nn.Sequential(nn.ReLU()), [], "no convolution or linear layer is left to prune"),
-        (nn.Sequential(weight_norm(nn.Linear(2, 2))), [], "'0' computes its weight of other"),
+        (nn.Sequential(weight_norm(nn.Linear(2, 2))), [], "'0' computes its weight from other"),
     ],
 )
 def test_what_cannot_be_pruned_is_refused(module: nn.Module, keep: list[str], said: str) -> None:

@@ -241,7 +241,7 @@ def test_a_note_says_which_of_two_readings_was_taken(
     tensor, known = read_by_torch(engine, tmp_path, factory, array)
     assert tensor.shape == ("batch", *array.shape[1:])
     (note,) = known.notes
-    assert "array 'x'" in note and "input 'x'" in note and "as it is" in note
+    assert "array 'x'" in note and "input 'x'" in note and "unchanged" in note
     assert "data.layout" in note and "NHWC" in note
 
 
@@ -281,7 +281,7 @@ def test_a_note_of_an_onnx_source_reaches_the_plan(tmp_path: Path) -> None:
     fields: dict[str, Any] = {"store": tmp_path / "store", "passes": ["simplify-onnx"]}
     notes = edgeopt.plan({"path": str(tmp_path / "net.onnx")}, data=data, **fields)[0].notes
     (told,) = [note for note in notes if "data.layout" in note]
-    assert "array 'photos'" in told and "input 'image'" in told and "as it is" in told
+    assert "array 'photos'" in told and "input 'image'" in told and "unchanged" in told
     said = {**data, "layout": "NCHW"}
     notes = edgeopt.plan({"path": str(tmp_path / "net.onnx")}, data=said, **fields)[0].notes
     assert not [note for note in notes if "data.layout" in note]

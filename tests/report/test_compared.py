@@ -47,7 +47,7 @@ def test_a_ratio_and_a_difference_stand_beside_each_other() -> None:
 def test_differing_answers_are_told_with_their_test_where_there_are_labels() -> None:
     plain = answered(Answers(n=10_000, changed=12, worst=7))
     assert plain == (
-        "12 of 10,000 samples get a different top class; outputs lie furthest apart for sample 7"
+        "12 of 10,000 samples get a different top class; outputs differ most for sample 7"
     )
     tested = answered(Answers(n=10_000, changed=12, worst=7, gained=8, lost=4, p=0.25))
     assert "; B alone is right on 8, A alone on 4 (McNemar's mid-p 0.25);" in tested

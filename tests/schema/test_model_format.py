@@ -43,7 +43,7 @@ def plug_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callabl
 
 @pytest.mark.parametrize("suffix", ["onnx", ".ONNX"])
 def test_a_suffix_has_its_dot_and_small_letters(suffix: str) -> None:
-    with pytest.raises(ValidationError, match=f"'{suffix}' is no suffix in small letters"):
+    with pytest.raises(ValidationError, match=f"'{suffix}' is not a suffix in lower case"):
         ModelFormat.model_validate({**FORM, "suffixes": [".fine", suffix]})
 
 

@@ -169,7 +169,7 @@ def test_an_agent_that_is_killed_is_no_lost_connection(
         ({"wait": "soon"}, "cannot read 'soon'"),
         ({"memory": "2"}, "cannot read '2'"),
         ({"cache": "2 min"}, "cannot read '2 min'"),
-        ({"env": {"A=B": "c"}}, "'A=B' is no name"),
+        ({"env": {"A=B": "c"}}, "'A=B' is not the name"),
         ({"env": {"Ä": "c"}}, "is not the name"),
         ({"workdir": "-rf"}, "is not a path"),
         ({"workdir": ""}, "is not a path"),
