@@ -96,7 +96,9 @@ class Agent:
             files.folder(self._root, request["files"], opened.folder)
             start = time.perf_counter_ns()
             accelerator, settings = str(request["accelerator"]), request.get("settings", {})
-            opened.session = module.Session(opened.folder, accelerator, threads, **settings)
+            opened.session = sessions.open_session(
+                runtime, module, opened.folder, accelerator, threads, settings
+            )
             taken = time.perf_counter_ns() - start
         except BaseException:
             opened.remove()

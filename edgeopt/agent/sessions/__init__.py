@@ -127,7 +127,7 @@ def load(name: str, threads: int) -> Tuple[Any, str]:
     try:
         imported(name)
         module = _module(name)
-        _check(name, module)
+        _check(name, module, module, ("load", "accelerators", "Session"))
         return module, str(module.load(threads))
     except ImportError as error:
         raise AgentError(
@@ -136,11 +136,18 @@ def load(name: str, threads: int) -> Tuple[Any, str]:
         ) from error  # fmt: skip
 
 
-def _check(name: str, module: Any) -> None:
+def open_session(
+    name: str, module: Any, folder: str, accelerator: str, threads: int, settings: Mapping[str, Any]
+) -> Session:
+    """A session of a runtime, loaded before. Raises AgentError where it lacks a method."""
+    session: Session = module.Session(folder, accelerator, threads, **settings)
+    _check(name, module, session, METHODS, "Session.")
+    return session
+
+
+def _check(name: str, module: Any, code: Any, needed: Sequence[str], prefix: str = "") -> None:
     """Raise AgentError for code of a runtime that lacks something."""
-    absent = [each for each in ("load", "accelerators", "Session") if not hasattr(module, each)]
-    session = getattr(module, "Session", Session)
-    absent += ["Session." + each for each in METHODS if not callable(getattr(session, each, None))]
+    absent = [prefix + each for each in needed if not callable(getattr(code, each, None))]
     if absent:
         raise AgentError(
             "PluginError", "the code of the runtime '{}' has no {}".format(name, ", ".join(absent)),
