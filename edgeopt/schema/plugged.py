@@ -14,8 +14,6 @@ from importlib import import_module, metadata
 from types import ModuleType
 from typing import Any
 
-from pydantic import ValidationError
-
 from edgeopt.schema.errors import EdgeoptError, PluginError, UsageError
 
 
@@ -71,6 +69,8 @@ def calling(what: str) -> Iterator[None]:
 
 def one_line(error: BaseException) -> str:
     """Kind and message of an error; of a validation the first field that is wrong."""
+    from pydantic import ValidationError  # the command's help finds views by this module
+
     if not isinstance(error, ValidationError):
         return f"{type(error).__name__}: {error}"[:2000].rstrip(": ")
     first = error.errors()[0]
