@@ -185,7 +185,7 @@ class Selection(Asking):
         if not self._contenders:
             return self._nobody()
         self._best, *others = self._contenders
-        text = "Timing the winner afresh beside the runner-up and the reference"
+        text = "Timing the winner afresh beside the second and the reference"
         return [Announce(text), *self._race_afresh("final", self._best, others[:1])]
 
     def _race_afresh(self, state: str, best: str, others: Sequence[str]) -> list[Step]:

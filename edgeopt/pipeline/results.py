@@ -153,7 +153,8 @@ def quick_note() -> str:
         f"without --quick the fastest few race again, in {full.processes} to "
         f"{full.most_processes} processes, and the winner once more after that. Use a quick run to "
         "try a recipe, and do not quote its times. Accuracy and size are the same without "
-        "--quick; memory is measured only if the recipe asks for it"
+        "--quick. A quick run measures memory only if the recipe asks for it, a full run always "
+        "measures that of the finalists"
     )
 
 

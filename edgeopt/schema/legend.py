@@ -29,7 +29,7 @@ QUICK = (
 MEANT = {  # the words of RACES -> what they say
     "full race": "against the reference, {how}; only the fastest in the short race get that far",
     "raced afresh": "in full a second time, {how}; the figures are of this race alone, so that the "
-    "winner's are not the luckiest of several",
+    "winner's figure is not just its luckiest",
     "short race": "against the reference, {how}",
     "counted": "instructions of one inference, in one process with the reference",
     "not raced": "the row says why",
@@ -54,14 +54,17 @@ SHARES = (
     "the share of weights stored in that format, and of multiply-accumulates (MACs) computed in "
     "it; float: operators computed in float32, and how many of each"
 )
-STEM = "; in ONNX files, quantize-int8 keeps a small first convolution so (option float_stem)"
+STEM = (
+    "; in ONNX files, quantize-int8 keeps a small first convolution in float32 (option float_stem)"
+)
 SCHEMES = {  # of quantize-int8 -> what is quantized to what
-    "u8s8": "activations to uint8, weights to int8",
-    "u8s8-reduced": "as u8s8, with weights of 7 bits: sums cannot overflow on x86 without VNNI",
+    "u8s8": "activations to uint8, weights to int8; on x86 without VNNI sums may overflow",
+    "u8s8-reduced": "as u8s8, with weights of 7 bits, so that sums cannot overflow there",
     "u8s8-safe": "as u8s8, with coarser weights in those channels whose sums may overflow there",
     "s8s8": "activations and weights to int8",
-    "static": "activations and weights to int8; ranges of activations are of the calibration split",
-    "dynamic": "weights to int8; activations as the model runs, by the range of each",
+    "static": "activations and weights to int8; the ranges of activations are those in the "
+    "calibration split",
+    "dynamic": "weights to int8; activations at run time, by the range of each",
     "weight-only": "weights to int8, widened to float32 before use",
 }
 STAGES = (
@@ -144,7 +147,8 @@ def _races(target: TargetResult) -> list[tuple[str, str]]:
              for kind, word in RACES.items()
              if any(word in races(c) for c in target.candidates)]  # fmt: skip
     if any(DIRECT in races(c) for c in target.candidates):
-        direct = [c.against_chosen for c in target.candidates if c.against_chosen]
+        direct = [c.against_chosen for c in target.candidates
+                  if c.against_chosen and not c.reference]  # fmt: skip
         terms.append((DIRECT, f"also raced directly against the chosen, {_counts(direct)}; all "
                               "others are compared with it through the reference"))  # fmt: skip
     return terms
@@ -174,7 +178,7 @@ def _counts(ratios: list[Measurement]) -> str:
         return "in fresh processes"
     text = f"in {_range([each.n for each in ratios])} fresh processes"
     timed = [each.timed for each in ratios if each.timed]
-    return text + (f" of at least {min(timed):,} timed inferences a side" if timed else "")
+    return text + (f" of at least {min(timed):,} timed inferences on either side" if timed else "")
 
 
 def _range(counts: list[int]) -> str:

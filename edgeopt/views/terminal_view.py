@@ -114,7 +114,7 @@ def _headline(target: TargetResult, folder: str, result: Result) -> RenderableTy
             grid.add_row(label, _text(text))
         details = [("converted", _converted(candidate)), ("pruned to", pruned_to(candidate)),
                    ("run with", settings(target, candidate)), ("parity", answers(candidate)),
-                   ("runners-up", runners_up(target, folder))]  # fmt: skip
+                   ("other runtimes", runners_up(target, folder))]  # fmt: skip
         for label, text in details:
             if text:
                 grid.add_row(label, _text(text))
@@ -125,14 +125,14 @@ def _headline(target: TargetResult, folder: str, result: Result) -> RenderableTy
 def _caption(target: TargetResult) -> list[RenderableType]:
     """What terms of the table mean, and why times of two rows do not divide to a third's ratio."""
     lines = [_text(f"{term}: {meaning}", "dim") for term, meaning in legend(target)
-             if term != memory_name(target)]  # fmt: skip
+             if term not in (memory_name(target), "front")]  # fmt: skip
     columns = (target.metric, f"ratio.{target.speed}", target.speed, "size")
     figures = (c.measurements.get(name) for c in target.candidates for name in columns)
     lines += [_text(text, "dim") for text in marks(filter(None, figures))]
     if sum(f"ratio.{target.speed}" in c.measurements for c in target.candidates) > 1:
         lines.append(_text(
-            "Each row is of one race against the reference, whose own time differs a little from "
-            "race to race: compare the ratios.", "dim",
+            "Each row is of its own race against the reference, whose time differs from race to "
+            "race: rank by the ratio, not by the time.", "dim",
         ))  # fmt: skip
     return [Text(), *lines] if lines else []
 
@@ -159,7 +159,7 @@ def _figures(target: TargetResult, measured: dict[str, Measurement]) -> list[tup
     if own and ratio:
         rows.append((title_of(speed), f"{whole(ratio)} the reference; {whole(own)}"))
         if own.timed:
-            timed = f"at least {own.timed:,} inferences of it in each of {own.n} processes"
+            timed = f"at least {own.timed:,} inferences of the chosen in each of {own.n} processes"
             rows.append(("timed", timed))
     for split, figure, difference in by_split(target, target.metric):
         against = f"; {whole(difference)} against source" if difference else ""

@@ -48,7 +48,7 @@ def test_it_goes_on_until_the_selection_is_done_and_listeners_hear_of_it() -> No
         "the source guesses",
         "Racing 2 candidates against the reference, short",
         "Racing the best 2 in full",
-        "Timing the winner afresh beside the runner-up and the reference",
+        "Timing the winner afresh beside the second and the reference",
     ]
     assert [event.total for event in heard if event.text.startswith("Racing")] == [2, 4]
 

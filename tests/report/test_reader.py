@@ -389,9 +389,9 @@ def test_how_many_inferences_were_timed_is_told(view: str) -> None:
         found.append(each.model_copy(update={"measurements": own}))
     target = target.model_copy(update={"candidates": tuple(found)})
     text = told(sample.sample_result(target), view)
-    assert "in 5 fresh processes of at least 852 timed inferences a side" in text
+    assert "in 5 fresh processes of at least 852 timed inferences on either side" in text
     if view == "terminal":
-        assert "at least 852 inferences of it in each of 5 processes" in text
+        assert "at least 852 inferences of the chosen in each of 5 processes" in text
 
 
 @VIEWS

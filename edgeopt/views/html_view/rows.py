@@ -97,7 +97,9 @@ def _tile(measured: dict[str, Measurement], quantity: str) -> Cell:
         return _cell(measured, quantity)
     name = f"{name_of(quantity)}, x reference"
     timed = (
-        f"{value.timed:,} timed inferences in each of {value.n} processes" if value.timed else ""
+        f"at least {value.timed:,} timed inferences in each of {value.n} processes"
+        if value.timed
+        else ""
     )
     return Cell(
         name, figure_text(ratio), tuple(filter(None, (*below(ratio), figure_text(value), timed)))
