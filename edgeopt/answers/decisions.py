@@ -21,6 +21,7 @@ from edgeopt.answers.sums import joined
 
 LEAD = 0.5  # of the spread of scores over samples
 SURE = 4.0  # times that lead: no noise turns these
+FEW_STEPS = 4.0  # of 8 bits: a lead that honest rounding may turn now and then, never always
 UNCLEAR = -1
 WHOLE = 0.05  # off 1, where scores of classes are shares of one whole
 
@@ -109,6 +110,26 @@ def _highest(mine: Array, theirs: Array, axis: int, step: float) -> Choices:
     other = (mine.argmax(axis=axis) != tops) & (lead > least)
     chosen = np.where(lead > least, tops, UNCLEAR)
     return Choices("the highest value", chosen, other, other & (lead > SURE * least))
+
+
+def tops(mine: Array, theirs: Array, source: Profile) -> Choices | None:
+    """Which value is highest, wherever it leads by a few steps of 8 bits; None of a single one.
+
+    Leads may be small beside what values vary by, as those within groups of similar classes are.
+    """
+    if source.whole or not source.axes or source.mean.shape[source.class_axis - 1] < 2:
+        return None
+    a, b = (np.asarray(each).reshape(len(each), *source.mean.shape) for each in (mine, theirs))
+    axis = source.class_axis
+    kept = np.flatnonzero(~source.axes[axis].odd)
+    if len(kept) < 2:
+        return None
+    one, two = (np.take(each, kept, axis) for each in (a, b))
+    best = np.partition(two, -2, axis=axis)
+    leads = np.take(best, -1, axis) - np.take(best, -2, axis) > FEW_STEPS * source.step
+    chosen = two.argmax(axis=axis)
+    other = (one.argmax(axis=axis) != chosen) & leads
+    return Choices("the highest value", np.where(leads, chosen, UNCLEAR), other, other)
 
 
 def _sided(name: str, mine: Array, theirs: Array, limit: float, axis: int) -> Choices:

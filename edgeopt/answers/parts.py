@@ -21,6 +21,7 @@ from edgeopt.stats.proportions import wilson
 ODD = 100.0  # times the median error of samples: that of one that is lost, where others are not
 FLIPPED = 0.05  # share of clear decisions that fall otherwise by accident
 MISSED = 0.2  # of those for one class or side
+GONE = 0.8  # of those for one class, whatever their leads: it is hardly chosen any more
 MANY = 64  # values of a vector, for them to be places
 USUAL = 2.0  # times the median error of places
 
@@ -70,6 +71,8 @@ def _decided(mine: Array, theirs: Array, source: Profile) -> Iterator[Judged]:
         if samples >= EVENTS and wilson(round(share * samples), samples)[0] > FLIPPED:
             yield names.counted(f"decisions by {by}", sure.astype(np.float64), wrong)
         yield from names.lost(f"decisions by {by}", other, chosen, MISSED)
+    if (choices := decisions.tops(mine, theirs, source)) is not None and choices.other.any():
+        yield from names.lost(f"decisions by {choices.name}", choices.other, choices.chosen, GONE)
 
 
 def _named(mine: Array, theirs: Array, source: Profile) -> Iterator[Judged]:

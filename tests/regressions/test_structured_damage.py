@@ -364,6 +364,44 @@ def alarms_cut() -> Case:
     return source, np.minimum(source, np.quantile(source, 0.955))
 
 
+# classes that are alike
+
+
+def pairs_of_classes() -> tuple[Array, Array]:
+    """Logits of six pairs of classes, whose leads within a pair are small, and the classes."""
+    random = np.random.default_rng(0)
+    classes = random.integers(0, 12, 400)
+    pairs = 8 * np.eye(6)[classes // 2] + random.normal(scale=0.5, size=(400, 6))
+    apart = 0.8 * np.eye(12)[classes] + random.normal(scale=0.1, size=(400, 12))
+    return pairs.repeat(2, 1) + apart, classes
+
+
+def one_of_a_pair_never_wins() -> Case:
+    source, _ = pairs_of_classes()
+    copy = source.copy()
+    copy[:, 5] = np.minimum(copy[:, 5], copy[:, 4] - 0.05)
+    return source, copy
+
+
+def one_of_each_pair_never_wins() -> Case:
+    source, _ = pairs_of_classes()
+    copy = source.copy()
+    copy[:, 1::2] = np.minimum(copy[:, 1::2], copy[:, ::2].max(axis=1, keepdims=True) - 0.05)
+    return source, copy
+
+
+def one_of_a_pair_is_pushed_back() -> Case:
+    source, _ = pairs_of_classes()
+    copy = source.copy()
+    copy[:, 1::2] -= 1.2
+    return source, copy
+
+
+def shares(logits: Array) -> Array:
+    """Logarithms of the shares that scores are of one whole."""
+    return logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+
+
 # sequences
 
 
@@ -407,7 +445,8 @@ def hesitant_label_never_fires() -> Case:
 
 DAMAGED = [
     peaks_cut, sure_boxes_cut, alarms_cut, one_symbol_more, one_symbol_less,
-    hesitant_label_never_fires,
+    hesitant_label_never_fires, one_of_a_pair_never_wins, one_of_each_pair_never_wins,
+    one_of_a_pair_is_pushed_back, lambda: tuple(map(shares, one_of_a_pair_never_wins())),
     mark_beside_small_amounts,
     sure_scores_below_a_half, power_doubled, lambda: objectness(False), lambda: objectness(True),
     low_amounts_floored, actions_beside_a_shared_value,
@@ -578,3 +617,10 @@ def test_a_sky_that_hardly_varies_is_accepted(shape: tuple[int, ...], varies: fl
     source = source.astype(np.float32)
     assert accepted({"o": source.astype(np.float16).astype(np.float32)}, {"o": source})
     assert accepted({"o": quantized(source)}, {"o": source})
+
+
+def test_similar_classes_in_eight_bits_are_accepted() -> None:
+    """Leads of a few steps, some of which rounding turns."""
+    source, _ = pairs_of_classes()
+    for values in (source, shares(source), np.round(source / 0.1) * 0.1):
+        assert accepted({"o": quantized(noisy(values, 25.0))}, {"o": values})
