@@ -92,7 +92,7 @@ def choices(mine: Array, theirs: Array, source: Profile) -> Iterator[Choices]:
         one, two = (np.take(each, kept, axis) for each in (a, b))
         name = "" if kept is main else source.channel(axis, int(kept[0])).name
         if len(kept) > 1 and not (two.ndim == 2 and _are_several(two)):
-            yield _highest(one, two, axis, source.step)
+            yield _highest(one, two, axis, _clear_lead(two, axis, source.step))
         limit = _threshold(two)
         if limit is not None:
             yield _sided(name, one, two, limit, axis)
@@ -100,10 +100,14 @@ def choices(mine: Array, theirs: Array, source: Profile) -> Iterator[Choices]:
         yield from _scores_beside(a, b)
 
 
-def _highest(mine: Array, theirs: Array, axis: int, step: float) -> Choices:
+def _clear_lead(theirs: Array, axis: int, step: float) -> float:
     """Leads are held against what values vary by beside what they share, and a step of 8 bits."""
     apart = theirs - theirs.mean(axis=axis, keepdims=True)
-    least = max(step, LEAD * float(np.sqrt(apart.var(axis=0).mean())))
+    return max(step, LEAD * float(np.sqrt(apart.var(axis=0).mean())))
+
+
+def _highest(mine: Array, theirs: Array, axis: int, least: float) -> Choices:
+    """Which value is highest, where it leads the next by more than ``least``."""
     best = np.partition(theirs, -2, axis=axis)
     lead = np.take(best, -1, axis) - np.take(best, -2, axis)
     tops = theirs.argmax(axis=axis)
@@ -125,11 +129,7 @@ def tops(mine: Array, theirs: Array, source: Profile) -> Choices | None:
     if len(kept) < 2:
         return None
     one, two = (np.take(each, kept, axis) for each in (a, b))
-    best = np.partition(two, -2, axis=axis)
-    leads = np.take(best, -1, axis) - np.take(best, -2, axis) > FEW_STEPS * source.step
-    chosen = two.argmax(axis=axis)
-    other = (one.argmax(axis=axis) != chosen) & leads
-    return Choices("the highest value", np.where(leads, chosen, UNCLEAR), other, other)
+    return _highest(one, two, axis, FEW_STEPS * source.step)
 
 
 def _sided(name: str, mine: Array, theirs: Array, limit: float, axis: int) -> Choices:

@@ -12,7 +12,7 @@ import numpy as np
 
 from edgeopt.answers.outputs import Array
 from edgeopt.answers.profile import EVENTS, Profile
-from edgeopt.answers.sums import Judged, Sums, joined
+from edgeopt.answers.sums import Judged, joined, judged_by
 from edgeopt.stats.proportions import wilson
 
 NEAR = 2.0  # steps of 8 bits
@@ -43,18 +43,13 @@ def _ends(name: str, mine: Array, theirs: Array, step: float) -> Iterator[Judged
     for word, sign in (("highest", 1), ("lowest", -1)):
         places = (sign * b).argmax(axis=1)[:, np.newaxis]
         there, source = (sign * np.take_along_axis(x, places, 1)[:, 0] for x in (a, b))
-        past = source - float((sign * a).max())
-        clipped = (past > NEAR * step) & (there > float((sign * a).max()) - NEAR * step)
+        end = float((sign * a).max())
+        past = source - end
+        clipped = (past > NEAR * step) & (there > end - NEAR * step)
         count = int(clipped.sum())
         if count < EVENTS or past[clipped].mean() <= PAST * width:
             continue
         if wilson(count, len(b))[0] > CLIPPED:
-            c, e = source[clipped] - source.mean(), past[clipped]
             part = f"the {word} values of {count} samples, which are one"
-            yield _summed(joined(name, part), c - c.mean(), e)
-
-
-def _summed(name: str, values: Array, errors: Array) -> Judged:
-    c, e, s = values, errors, values - errors
-    rows = Sums(c * c, e * e, s * s, s * c)
-    return Judged(name, rows.total(), lambda: rows)
+            values = source[clipped] - source[clipped].mean()
+            yield judged_by(joined(name, part), values, -past[clipped])

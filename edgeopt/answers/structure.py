@@ -15,7 +15,7 @@ import numpy as np
 
 from edgeopt.answers.outputs import Array
 from edgeopt.answers.profile import FLOOR, STEPS, Profile
-from edgeopt.answers.sums import Judged, Sums, joined, pooled
+from edgeopt.answers.sums import Judged, Sums, joined, judged_by, pooled
 from edgeopt.stats.proportions import wilson
 
 STRAY = 0.5  # of the source's energy, 3 dB: an error that is looked at by itself
@@ -102,7 +102,7 @@ def _combinations(sides: Sides, axis: int) -> Iterator[Judged]:
         return
     c, e = (each @ ways[:, : counts[enough[0]]] for each in (values, errors))
     if _loses(c, e, sides.step, SHARED):
-        yield _judged(f"what channels of axis {axis} share", c, e)
+        yield judged_by(f"what channels of axis {axis} share", c, e)
 
 
 def _samples(sides: Sides, name: str = "") -> Iterator[Judged]:
@@ -124,7 +124,7 @@ def _samples(sides: Sides, name: str = "") -> Iterator[Judged]:
                 c = c - c.mean(axis=0)
                 if _loses(c, e, sides.step):
                     which = f"the {len(part)} samples of {word} values"
-                    yield _judged(joined(name, which), c, e)
+                    yield judged_by(joined(name, which), c, e)
 
 
 def _amounts(values: Array, axis: int) -> list[int]:
@@ -175,13 +175,6 @@ def _loses(values: Array, errors: Array, step: Array, most: float = STRAY) -> bo
     """Whether an error takes what the values vary by, and is more than 8 bits explain."""
     noise = float(np.square(errors).mean())
     return noise > most * float(np.square(values).mean()) and noise > float(step.mean())
-
-
-def _judged(name: str, values: Array, errors: Array) -> Judged:
-    c, e = (each.reshape(len(each), -1) for each in (values, errors))
-    s = c + e
-    rows = Sums(*(each.sum(axis=1) for each in (c * c, e * e, s * s, s * c)))
-    return Judged(name, rows.total(), lambda: rows)
 
 
 def _summed(name: str, energy: Array, noise: Array) -> Judged:

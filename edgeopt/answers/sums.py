@@ -48,3 +48,11 @@ class Judged(NamedTuple):
     name: str
     sums: Sums
     rows: Callable[[], Sums]
+
+
+def judged_by(name: str, values: Array, errors: Array) -> Judged:
+    """What is judged by (n, ...) values of the source, centred, and the candidate's errors."""
+    c, e = (each.reshape(len(each), -1) for each in (values, errors))
+    s = c + e
+    rows = Sums(*(each.sum(axis=1) for each in (c * c, e * e, s * s, s * c)))
+    return Judged(name, rows.total(), lambda: rows)
