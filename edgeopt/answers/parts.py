@@ -19,6 +19,9 @@ from edgeopt.answers.views import View, views
 from edgeopt.stats.proportions import wilson
 
 ODD = 100.0  # times the median error of samples: that of one that is lost, where others are not
+KIND = 0.1  # share of samples that may be a kind of their own
+LEAST = 0.126  # of the energy, 9 dB: the error of most artifacts
+ROUNDING = 12.0  # the square of a step over the mean square of what rounding to it leaves
 FLIPPED = 0.05  # share of clear decisions that fall otherwise by accident
 MISSED = 0.2  # of those for one class or side
 GONE = 0.8  # of those for one class, whatever their leads: it is hardly chosen any more
@@ -38,6 +41,7 @@ def judged(mine: Array, theirs: Array, source: Profile) -> Iterator[Judged]:
     main = _all_of(plain, source.groups[0])
     yield main
     yield from _lost(main)
+    yield from _kind(main, _explained(plain))
     yield from _slices(plain, groups=True)
     for view in views(mine, theirs, source):
         every = _all_of(view, Group("", CELLS, 0, np.ones(view.source.mean.shape, bool)))
@@ -104,6 +108,21 @@ def _lost(group: Judged) -> Iterator[Judged]:
     if count >= EVENTS and wilson(count, len(lost))[0] > RARE:
         part = joined(group.name, f"the {count} samples that are furthest off")
         sums = Sums(*(each[lost] for each in rows))
+        yield Judged(part, sums.total(), lambda: sums)
+
+
+def _kind(group: Judged, explained: Array) -> Iterator[Judged]:
+    """The samples of a group, a tenth or more, that are far off beside the others, as if of another
+    kind: they must be as near as all are. ``explained`` is the noise that 8 bits explain."""
+    rows = group.rows()
+    rounding = float(explained.sum()) / len(rows.noise) / ROUNDING
+    far = rows.noise > ODD * max(float(np.median(rows.noise)), rounding)
+    count = int(far.sum())
+    if count < EVENTS or wilson(count, len(far))[0] <= KIND:
+        return
+    sums = Sums(*(each[far] for each in rows))
+    if sums.noise.mean() > LEAST * max(sums.energy.mean(), rows.energy.mean()):
+        part = joined(group.name, f"the {count} samples that are far off beside the others")
         yield Judged(part, sums.total(), lambda: sums)
 
 

@@ -23,7 +23,9 @@ SHARED = 0.25  # the same, 6 dB, of what channels share
 MOST_VALUES = 4_000_000  # of larger outputs, every so many samples are looked at
 MOST_CHANNELS, FEW_CHANNELS = 256, 16
 GATHERED = 0.75  # of the error, in at most half of all combinations
+ENOUGH = 5  # samples for each of the values that others are told from
 ODD, OTHER, LOST = 10.0, 5.0, 100.0  # times the error elsewhere, of other samples, the median one
+ALONE = 50.0  # times the error of other channels, where these may tell much of one
 CUTS, FEWEST = 20, 2  # parts that samples are cut into, and those on a side: a tenth
 TILES = 4096  # at most
 EVENTS, RARE = 5, 0.01  # samples, and the share that is no accident
@@ -55,7 +57,9 @@ def gathered(mine: Array, theirs: Array, source: Profile) -> Iterator[Judged]:
     plain = Sides(values * source.scale, errors * source.scale, np.square(source.steps))
     for axis in range(1, values.ndim):
         if 1 < values.shape[axis] <= MOST_CHANNELS:  # places have one unit, channels may not
-            yield from _combinations(sides if axis == channels else plain, axis)
+            of = sides if axis == channels else plain
+            yield from _combinations(of, axis)
+            yield from _alone(of, plain, axis)
     yield from _samples(sides)
     for index in _amounts(b.reshape(shape), channels):
         c, e = (np.take(each, [index], channels) for each in (values, errors))
@@ -82,27 +86,62 @@ def shared(mine: Sequence[Array], theirs: Sequence[Array]) -> Iterator[Judged]:
 def _combinations(sides: Sides, axis: int) -> Iterator[Judged]:
     """The few combinations of an axis' channels that hold most of the error, if they do.
 
-    They are the first principal components of the error. A constant error is left out: it has a
-    direction however harmless it is.
+    They are the first principal components of the error but for its mean, which has a direction
+    however harmless it is.
     """
-    values, errors = (
-        np.moveaxis(each, axis, -1).reshape(len(each), -1, each.shape[axis])
-        for each in (sides.values, sides.errors - sides.errors.mean(axis=0))
-    )
-    flat = errors.reshape(-1, errors.shape[-1])
-    shares, ways = np.linalg.eigh(flat.T @ flat)
-    shares, ways = np.maximum(shares[::-1], 0), ways[:, ::-1]
-    if not shares.sum():
+    values, errors, varying = _by_channel(sides, axis)
+    shares, ways = np.linalg.eigh(varying.T @ varying)
+    count = _few(np.maximum(shares[::-1], 0), ODD)
+    if count:
+        c, e = (each @ ways[:, ::-1][:, :count] for each in (values, errors))
+        if _loses(c, e, sides.step, SHARED):
+            samples = (len(sides.values), -1)
+            yield judged_by(f"what channels of axis {axis} share", c.reshape(samples),
+                            e.reshape(samples))  # fmt: skip
+
+
+def _alone(sides: Sides, plain: Sides, axis: int) -> Iterator[Judged]:
+    """The few channels of an axis that hold most of the error, if they do, held against what they
+    vary by beside what the other channels tell of them. They must do so unscaled as well: a channel
+    that hardly varies has a large error on its own scale."""
+    values, errors, varying = _by_channel(sides, axis)
+    shares = np.square(varying).sum(axis=0)
+    order = shares.argsort()[::-1]
+    unscaled = np.square(_by_channel(plain, axis)[2]).sum(axis=0)
+    count = min(_few(each[order], ALONE) for each in (shares, unscaled))
+    rest = values[:, order[count:]]
+    if not count or len(rest) < ENOUGH * rest.shape[1]:
         return
+    c, e = values[:, order[:count]], errors[:, order[:count]]
+    alone = c - rest @ np.linalg.lstsq(rest, c, rcond=None)[0]
+    if _loses(alone, e, sides.step):
+        which, tell = ("channel", "tells") if count == 1 else ("channels", "tell")
+        numbers = ", ".join(map(str, sorted(order[:count])))
+        samples = (len(sides.values), -1)
+        yield judged_by(f"what {which} {numbers} of axis {axis} alone {tell}",
+                        alone.reshape(samples), e.reshape(samples))  # fmt: skip
+
+
+def _by_channel(sides: Sides, axis: int) -> tuple[Array, Array, Array]:
+    """Values, errors, and errors but for their mean, a channel a column."""
+    values, errors, varying = (
+        np.moveaxis(each, axis, -1).reshape(-1, each.shape[axis])
+        for each in (sides.values, sides.errors, sides.errors - sides.errors.mean(axis=0))
+    )
+    return values, errors, varying
+
+
+def _few(shares: Array, odd: float) -> int:
+    """How many of (d,) shares of an error, the largest first, hold most of it, where these are
+    at most half of them, and so many times as large as the others in the mean; else 0."""
+    if not shares.sum():
+        return 0
     held = np.cumsum(shares) / shares.sum()
     counts = np.arange(1, len(shares) // 2 + 1)
-    few = held[counts - 1] / counts > ODD * (1 - held[counts - 1]) / (len(shares) - counts)
-    enough = np.flatnonzero(few & (held[counts - 1] >= GATHERED))
-    if not len(enough):
-        return
-    c, e = (each @ ways[:, : counts[enough[0]]] for each in (values, errors))
-    if _loses(c, e, sides.step, SHARED):
-        yield judged_by(f"what channels of axis {axis} share", c, e)
+    held = held[counts - 1]
+    few = held / counts > odd * (1 - held) / (len(shares) - counts)
+    enough = np.flatnonzero(few & (held >= GATHERED))
+    return int(counts[enough[0]]) if len(enough) else 0
 
 
 def _samples(sides: Sides, name: str = "") -> Iterator[Judged]:

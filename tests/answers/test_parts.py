@@ -94,3 +94,18 @@ def test_numbers_that_name_something_are_right_or_wrong() -> None:
     source = np.random.default_rng(0).integers(0, 5, 400)
     found = parts(np.where(np.arange(400) < 40, source + 1, source), source)
     assert found[""].sums.noise == 40 and found[""].sums.energy == 400
+
+
+def test_samples_of_a_kind_must_be_as_near_as_all_are() -> None:
+    """A fifth of the samples is off by half of what samples vary by: 10 dB over all, 6 of its own.
+    The same error in all samples is no kind."""
+    source = drawn(400, 1)
+    rain = np.arange(400)[:, np.newaxis] % 5 == 0
+    near = source + 0.01 * drawn(400, 1, seed=1)
+    name = "the 80 samples that are far off beside the others"
+    found = parts(near + 0.5 * rain, source)[name].sums
+    assert found.noise / found.energy == pytest.approx(
+        0.25 / np.square(source[rain]).mean(), rel=0.1
+    )
+    assert name not in parts(near + 0.2 * rain, source)
+    assert not any("beside the others" in each for each in parts(near + 0.3, source))

@@ -111,3 +111,15 @@ def test_several_outputs_may_share_what_is_lost() -> None:
     assert list(shared([noisy(each, 0.0001) for each in source], source)) == []
     assert list(shared(source, source)) == []
     assert list(shared([middle, middle], [middle, np.ones_like(middle)])) == [], "one is constant"
+
+
+def test_few_channels_are_held_against_what_no_other_tells() -> None:
+    """A value that nearly follows from others: what is left of it is lost."""
+    common, apart = drawn(400, 1), 0.1 * drawn(400, 12, seed=1)
+    source = common + apart
+    copy = noisy(source, 0.001)
+    copy[:, 3] -= apart[:, 3]
+    assert "what channel 3 of axis 1 alone tells" in parts(copy, source)
+    copy[:, 5] -= apart[:, 5]
+    assert "what channels 3, 5 of axis 1 alone tell" in parts(copy, source)
+    assert "alone" not in " ".join(parts(noisy(source, 0.05), source))

@@ -133,7 +133,48 @@ def small_prices() -> tuple[Array, Array]:
     return source, np.where(source < 6 * step, 0, source)
 
 
+def corners(factor: float = 1.0) -> Array:
+    """Boxes of the given size, as (x1, y1, x2, y2)."""
+    middle, half = 0.25 + 0.5 * uniform(400, 2), 0.03 + 0.22 * uniform(400, 2, seed=1)
+    return np.concatenate([middle - factor * half, middle + factor * half], axis=1)
+
+
+def boxes_too_small() -> tuple[Array, Array]:
+    return corners(), corners(0.65)
+
+
+def boxes_too_large() -> tuple[Array, Array]:
+    return corners(), corners(1.35)
+
+
+def skeleton() -> Array:
+    """Eight joints on two lines, as (x, y), of bodies that stand anywhere: (n, 8, 2)."""
+    side, height = np.meshgrid([-0.3, 0.3], [-0.6, -0.2, 0.2, 0.6])
+    body = np.stack([side.ravel(), height.ravel()], axis=1) + 0.08 * drawn(400, 8, 2)
+    place = 0.3 + 0.4 * uniform(400, 1, 2, seed=1)
+    return place + (0.15 + 0.15 * uniform(400, 1, 1, seed=2)) * body
+
+
+def wrists_at_elbows() -> tuple[Array, Array]:
+    source = skeleton()
+    copy = source.copy()
+    copy[:, [6, 7]] = source[:, [4, 5]]
+    return source.reshape(400, 16), copy.reshape(400, 16)
+
+
+def wrong_in_the_rain() -> tuple[Array, Array]:
+    """A heading that is off in one kind of weather: by less than headings vary."""
+    source = 54 * drawn(400, 1)
+    return source, noisy(source) + 36 * (uniform(400, 1) < 0.22)
+
+
+def noisy(values: Array, share: float = 0.01) -> Array:
+    """With an error that is a share of what all values vary by, evenly spread."""
+    return values + share * values.std() * drawn(*values.shape, seed=9)
+
+
 DAMAGED = [
+    boxes_too_small, boxes_too_large, wrists_at_elbows, wrong_in_the_rain,
     column_far_above, behind_a_rare_mask, lowered_mask, mask_far_above, lost_padding,
     two_kinds_of_prices, rare_class, all_background,
     no_flag, no_flag_of_floats, class_column, map_of_many_classes, one_cell, depth_transposed,
@@ -172,14 +213,34 @@ def sloped(*shape: int) -> Array:
         lambda: 30 + 5 * drawn(400, 1, 1, 1, seed=1) + smooth(400, 1, 16, 16) / 7,
         lambda: np.maximum(drawn(400, 30), 0),
         lambda: np.where(uniform(400, 4, seed=1) < 0.05, 1.0, 0.0),
+        corners,
+        lambda: skeleton().reshape(400, 16),
     ],
     ids=["softmax of 200", "softmax of 1000", "borders", "amounts", "cells", "padding", "depth",
-         "rectified", "flags"],
+         "rectified", "flags", "corners", "skeleton"],
 )  # fmt: skip
 def test_honest_int8_of_such_outputs_is_accepted(made: Callable[[], Array]) -> None:
     """What is looked at more closely still holds in 255 steps over its range."""
     source = made()
     assert accepted({"o": quantized(source)}, {"o": source})
+
+
+@pytest.mark.parametrize("wide", [12, 26, 60])
+@pytest.mark.parametrize("held", [2, 4, 8])
+def test_int8_weights_behind_few_features_are_accepted(held: int, wide: int) -> None:
+    """All outputs tell of the same few features, so that each is known from the others."""
+    features, weights = drawn(400, held), drawn(held, wide, seed=1)
+    step = np.abs(weights).max() / 127
+    source = np.tanh(features @ weights / held)
+    copy = np.tanh(features @ (np.round(weights / step) * step) / held)
+    assert accepted({"o": quantized(copy)}, {"o": source})
+
+
+def test_amounts_that_are_often_nothing_are_near_where_they_are_something() -> None:
+    """Half of the samples are exact, for they are zero: the others are no kind of their own."""
+    source = np.maximum(drawn(400, 8) - 0.5, 0) * (uniform(400, 1) < 0.5)
+    copy = np.where(source > 0, noisy(source, 0.1), 0)
+    assert accepted({"o": copy}, {"o": source})
 
 
 def test_images_that_are_off_by_one_are_near() -> None:
