@@ -136,7 +136,7 @@ class Process:
             for name, array in self._ask("run", start=start, stop=stop, **asked)[1].items():
                 parts[name].append(array)
         placed = self._ask("placement", session="a", feed="a")[0]["nodes"]
-        outputs = [_told(name, np.concatenate(chunks)) for name, chunks in parts.items()]
+        outputs = [_encoded(name, np.concatenate(chunks)) for name, chunks in parts.items()]
         return {"outputs": outputs, "nodes": placed}
 
     def _race(self, index: int, order: str) -> Dict[str, Any]:
@@ -178,7 +178,7 @@ def _loops(turn_ms: float, each_ms: float) -> int:
     return int(np.clip(round(turn_ms / each_ms), 1, MOST_LOOPS))
 
 
-def _told(name: str, array: np.ndarray) -> Dict[str, Any]:
+def _encoded(name: str, array: np.ndarray) -> Dict[str, Any]:
     data = np.ascontiguousarray(array, array.dtype.newbyteorder("<")).tobytes()
     text = base64.b64encode(data).decode("ascii")
     return {"name": name, "dtype": array.dtype.name, "shape": list(array.shape), "data": text}

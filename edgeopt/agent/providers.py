@@ -64,16 +64,16 @@ class Providers:
         self.device = str(self.devices[0].device.vendor or "")
 
 
-def found() -> Dict[str, str]:
+def offered() -> Dict[str, str]:
     """Accelerator -> provider, of those that a session can be made with."""
-    offered = {}
+    usable = {}
     for accelerator, name in PROVIDER.items():
         try:
             Providers(accelerator, 1)
         except AgentError:
             continue
-        offered[accelerator] = name
-    return offered
+        usable[accelerator] = name
+    return usable
 
 
 def _options(name: str, threads: int) -> Dict[str, str]:

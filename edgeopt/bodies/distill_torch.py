@@ -198,7 +198,7 @@ def _own_step(named: str, function: Callable[..., Any], teacher: Any) -> Any:
     def loss(module: Any, batch: Batch) -> Any:
         device = next(iter(batch.inputs.values())).device
         try:
-            returned = function(module, teacher.to(device), batch.inputs, batch.told)
+            returned = function(module, teacher.to(device), batch.inputs, batch.given_labels)
         except Exception as error:  # the user's own code may raise anything
             last = traceback.extract_tb(error.__traceback__)[-1]
             raise PassError(

@@ -37,7 +37,7 @@ def change(step: PruneStructured, model: Any, ctx: PassContext) -> tuple[Any, li
         ctx.seed,
         ctx.progress,
     )
-    ctx.found = done.told(model)
+    ctx.found = done.report(model)
     ctx.progress(1, 1, macs=done.after.macs, parameters=done.after.parameters)
     return done.module, done.records
 

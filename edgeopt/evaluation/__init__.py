@@ -91,10 +91,10 @@ def compute(
     """
     mine = outputs if source_outputs is None else aligned(outputs, source_outputs)
     if needs_labels(quantity):
-        return _told(quantity, _labelled("measure", quantity, (mine,), labels))
+        return _of_worst_output(quantity, _labelled("measure", quantity, (mine,), labels))
     if source_outputs is None:
         raise UsageError(f"{quantity} needs the source's outputs")
-    return _told(quantity, _near(quantity, mine, source_outputs))
+    return _of_worst_output(quantity, _near(quantity, mine, source_outputs))
 
 
 def difference(
@@ -106,13 +106,13 @@ def difference(
     it is.
     """
     sides = (aligned(outputs, source_outputs), source_outputs)
-    return _told(quantity, _labelled("difference", _comparable(quantity), sides, labels))
+    return _of_worst_output(quantity, _labelled("difference", _comparable(quantity), sides, labels))
 
 
 def ratio(quantity: str, outputs: Outputs, source_outputs: Outputs, labels: Given) -> Measurement:
     """Candidate over source on the same samples, with a paired interval; raises alike."""
     sides = (aligned(outputs, source_outputs), source_outputs)
-    return _told(quantity, _labelled("ratio", _comparable(quantity), sides, labels))
+    return _of_worst_output(quantity, _labelled("ratio", _comparable(quantity), sides, labels))
 
 
 def figures(
@@ -241,7 +241,7 @@ def _by_output(quantity: str, parts: dict[str, Parts], *, alone: bool) -> dict[s
     return kept
 
 
-def _told(quantity: str, by_output: Parts) -> Measurement:
+def _of_worst_output(quantity: str, by_output: Parts) -> Measurement:
     """The figure of the worst output."""
     base, named = of_output(quantity)
     worst = named or _worst(base, by_output, by_output)

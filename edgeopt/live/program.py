@@ -159,7 +159,7 @@ def _explained(error: Exception, model: nn.Module, twin: nn.Module) -> ModelErro
     first = next((line.strip() for line in str(cause).splitlines() if line.strip()), "")
     place, line = _blamed(error, twin)
     if not line:
-        line = _told(str(error))
+        line = _named_line(str(error))
     name = type(model).__name__ + (f".{place}" if place else "")
     hint = "torch.export must be able to trace forward(); see its documentation"
     if "data-dependent" in str(error).lower() or "DataDependent" in type(cause).__name__:
@@ -189,7 +189,7 @@ def _blamed(error: BaseException, twin: nn.Module) -> tuple[str, str]:
     return place, line
 
 
-def _told(text: str) -> str:
+def _named_line(text: str) -> str:
     """The last line of the caller's code that torch names in its message."""
     lines = [line.strip() for line in text.splitlines() if line.strip().startswith('File "')]
     own = [line for line in lines if "/torch/" not in line]

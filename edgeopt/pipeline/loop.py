@@ -79,7 +79,7 @@ def run_recipe(
         search = Search(work)
         recipe = search.closed(measuring=bench)
         work = replace(work, recipe=recipe)
-        plan = _told_plan(work)
+        plan = _announced_plan(work)
         outcomes.update(engine.run(plan.jobs, outcomes))
         of_source = _notes_of_source(outcomes, on_event)
         checked = check_saturation(work, plan) if bench and not quick else Checked(plan)
@@ -103,7 +103,7 @@ def run_recipe(
         seconds=round(time.monotonic() - clock, 3),
         quick=in_short,
         recipe=asked.spelled(),
-        recipe_path=_told(recipe.path) if recipe.path else "",
+        recipe_path=_shown_path(recipe.path) if recipe.path else "",
         source=source_facts(outcomes, runs[0].bench),
         data=data_facts(known),
         classes=dict(known.classes),
@@ -117,13 +117,13 @@ def run_recipe(
     return write_result(result, store, out) if out is not None else result
 
 
-def _told(path: Path) -> str:
+def _shown_path(path: Path) -> str:
     """A path below the working folder as it is typed there; of others the name alone."""
     whole, here = path.resolve(), Path.cwd().resolve()
     return whole.relative_to(here).as_posix() if whole.is_relative_to(here) else path.name
 
 
-def _told_plan(work: Work) -> Plan:
+def _announced_plan(work: Work) -> Plan:
     """The plan of a recipe; listeners are told of it, and of what is out of reach."""
     plan = plan_jobs(work.recipe, work.known)
     lost = [str(error) for error in work.known.unreachable.values()]

@@ -21,7 +21,7 @@ def check_quantities(recipe: Recipe, groups: Iterable[TargetGroup]) -> None:
                     f"'{constraint.text}': {group.asked.device} does not measure "
                     f"{constraint.quantity}",
                     where=recipe.line("constraints", index),
-                    hint=f"it measures {_told(has)}; limit it to other targets with "
+                    hint=f"it measures {_listed(has)}; limit it to other targets with "
                     "{on: TARGET, require: ...}",
                 )
         objective = recipe.objective_for(group.asked)
@@ -29,7 +29,7 @@ def check_quantities(recipe: Recipe, groups: Iterable[TargetGroup]) -> None:
             raise UsageError(
                 f"the objective is {objective}, and {group.asked.device} does not measure it",
                 where=recipe.line("objective"),
-                hint=f"it measures {_told(has)}; an objective may be a map of target to quantity",
+                hint=f"it measures {_listed(has)}; an objective may be a map of target to quantity",
             )
 
 
@@ -38,5 +38,5 @@ def _lacks(quantity: str, has: Iterable[str]) -> bool:
     return declared is not None and declared.of_device and declared.family not in has
 
 
-def _told(has: Iterable[str]) -> str:
+def _listed(has: Iterable[str]) -> str:
     return ", ".join(sorted(has))

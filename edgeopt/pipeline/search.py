@@ -185,12 +185,12 @@ class Search:
             holds = margin is not None and margin >= 0
             self._point(group, fraction, margin, holds=holds)
             search.tell(fraction, holds)
-        if search.found is None:
+        if search.smallest is None:
             self.notes.append(
                 f"no fraction of the MACs met the constraints on {group}; "
                 f"{search.high:.3g} is tried"
             )
-        taken = search.found or min(search.told, default=0.5)
+        taken = search.smallest or min(search.outcomes, default=0.5)
         self.points = [p.model_copy(update={"taken": p.fraction == taken}) for p in self.points]
         return taken
 

@@ -55,7 +55,7 @@ class Pruned:
     after: Cost
     gap: Gap
 
-    def told(self, module: nn.Module) -> dict[str, Any]:
+    def report(self, module: nn.Module) -> dict[str, Any]:
         """All of it but the module, plain JSON; ``module`` is what it was made of."""
         layers = []
         for layer in self.prunable.layers(module):

@@ -22,7 +22,7 @@ class Bisection:
     high: float = 1.0
     steps: int = 5
     factor: float = 1.1
-    told: dict[float, bool] = field(default_factory=dict)
+    outcomes: dict[float, bool] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not 0 < self.low < self.high or self.steps < 1 or self.factor <= 1:
@@ -30,7 +30,7 @@ class Bisection:
 
     def ask(self) -> float | None:
         """The next fraction to try; None when there is no more to learn."""
-        if len(self.told) >= self.steps or self.high <= self.low * self.factor:
+        if len(self.outcomes) >= self.steps or self.high <= self.low * self.factor:
             return None
         return sqrt(self.low * self.high)
 
@@ -38,16 +38,16 @@ class Bisection:
         """What became of a fraction. Raises ValueError for one outside the bounds."""
         if not self.low < fraction < self.high:
             raise ValueError(f"{fraction} is not between {self.low} and {self.high}")
-        self.told[fraction] = holds
+        self.outcomes[fraction] = holds
         if holds:
             self.high = fraction
         else:
             self.low = fraction
 
     @property
-    def found(self) -> float | None:
+    def smallest(self) -> float | None:
         """The smallest fraction that was told to hold, if any."""
-        return min((x for x, holds in self.told.items() if holds), default=None)
+        return min((x for x, holds in self.outcomes.items() if holds), default=None)
 
 
 @dataclass

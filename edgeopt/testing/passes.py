@@ -114,7 +114,7 @@ def is_pure_before_it_runs(place: Place) -> str:
     here.mkdir()
     with unchanged("asking what it would do", here):
         step.requires(given)
-        answers = [_told(step, Description.model_validate(given.to_json())) for _ in range(2)]
+        answers = [_declared(step, Description.model_validate(given.to_json())) for _ in range(2)]
     assert answers[0] == answers[1], "asked again, it says another thing"
     assert step.effect(given).format == step.gives, "it predicts another format than it gives"
     for isa in ISAS:
@@ -280,7 +280,7 @@ def _of_another_type(value: Any) -> Any:
     return 0.5 if isinstance(value, str) else None
 
 
-def _told(step: Pass, d: Description) -> list[Any]:
+def _declared(step: Pass, d: Description) -> list[Any]:
     facts = [TargetFacts(target="local/onnxruntime", isa=isa) for isa in ISAS]
     return [
         step.effect(d).to_json(),

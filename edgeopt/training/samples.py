@@ -39,7 +39,7 @@ class Batch(NamedTuple):
     targets: tuple[Target, ...] = ()
 
     @property
-    def told(self) -> Any:
+    def given_labels(self) -> Any:
         """The labels as a step of the user's own gets them: by output where several have some."""
         return {t.output: t.labels for t in self.targets} if len(self.targets) > 1 else self.labels
 

@@ -25,9 +25,9 @@ def test_the_edge_stays_between_the_bounds(edge: float, steps: int) -> None:
     asked = run(search, edge)
     assert len(asked) == len(set(asked)) <= steps
     assert search.low < edge <= search.high
-    found = search.found
-    assert found is None or (found >= edge and found == search.high)
-    if found is None:
+    smallest = search.smallest
+    assert smallest is None or (smallest >= edge and smallest == search.high)
+    if smallest is None:
         assert not any(fraction >= edge for fraction in asked)
 
 

@@ -74,10 +74,10 @@ def test_a_batch_is_copied_and_in_torch_s_own_types() -> None:
 
 def test_a_step_of_the_user_s_own_gets_labels_by_output_where_there_are_several() -> None:
     index = np.array([1, 2])
-    told = two().take(index).told
-    assert set(told) == {"price", "kind"} and told["kind"].tolist() == [1, 2]
-    assert Samples({"x": X}, Y).take(index).told.tolist() == [1, 2]
-    assert Samples({"x": X}).take(index).told is None
+    labels = two().take(index).given_labels
+    assert set(labels) == {"price", "kind"} and labels["kind"].tolist() == [1, 2]
+    assert Samples({"x": X}, Y).take(index).given_labels.tolist() == [1, 2]
+    assert Samples({"x": X}).take(index).given_labels is None
 
 
 def test_a_batch_moves_with_all_it_holds() -> None:

@@ -84,12 +84,12 @@ def nodes(name: str) -> Dict[str, List[str]]:
 
 def versions() -> Dict[str, str]:
     """Version of each runtime that is installed, from metadata alone."""
-    return {name: said for name, (said, _) in _found().items() if said}
+    return {name: said for name, (said, _) in _versions().items() if said}
 
 
 def missing() -> Dict[str, str]:
     """Why each other runtime is not there."""
-    return {name: why for name, (said, why) in _found().items() if not said}
+    return {name: why for name, (said, why) in _versions().items() if not said}
 
 
 def version(distributions: Sequence[str]) -> str:
@@ -155,7 +155,7 @@ def _check(name: str, module: Any, code: Any, needed: Sequence[str], prefix: str
         )  # fmt: skip
 
 
-def _found() -> Dict[str, Tuple[str, str]]:
+def _versions() -> Dict[str, Tuple[str, str]]:
     """Runtime -> its version, empty where it is not installed, and why it is not."""
     here = "Python {}.{}".format(*sys.version_info[:2])
     installed: Dict[str, Tuple[str, str]] = {}

@@ -11,7 +11,7 @@ import numpy as np
 import onnxruntime
 
 from ..errors import AgentError, one_line
-from ..providers import CPU, Providers, found
+from ..providers import CPU, Providers, offered
 
 FILE = "model.onnx"
 KERNEL = "_kernel_time"  # what the profile adds to a node's name
@@ -31,7 +31,7 @@ def load(threads: int) -> str:
 
 def accelerators() -> Dict[str, str]:
     """Accelerator -> provider, of those that this build or a plug-in of it offers here."""
-    return found()
+    return offered()
 
 
 class Session:

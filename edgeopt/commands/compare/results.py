@@ -54,7 +54,7 @@ def compare_results(
         raise UsageError(
             "the two results chose nothing for a common target",
             where=" and ".join(names),
-            hint=f"A has {_told(a)}; B has {_told(b)}",
+            hint=f"A has {_verdicts(a)}; B has {_verdicts(b)}",
         )
     notes = [f"only in one of the results: {name}" for name in
              sorted({t.target for t in a.targets} ^ {t.target for t in b.targets})]  # fmt: skip
@@ -74,7 +74,7 @@ def compare_results(
     )
 
 
-def _told(result: Result) -> str:
+def _verdicts(result: Result) -> str:
     return ", ".join(f"{t.target} ({t.verdict})" for t in result.targets)
 
 
