@@ -66,12 +66,24 @@ def agreeing(mine: Array, theirs: Array, source: Profile) -> Iterator[tuple[str,
 
 class Choices(NamedTuple):
     """What is chosen, in words, and what a source chooses, (n, ...): ``UNCLEAR`` where a small
-    error may choose otherwise; whether a candidate does, where it is clear, and where sure."""
+    error may choose otherwise; what a candidate chooses there; where the source is sure; and
+    whether a choice is one of two sides."""
 
     name: str
     chosen: Array
-    other: Array
-    surely: Array
+    instead: Array
+    sure: Array
+    of_sides: bool = False
+
+    @property
+    def other(self) -> Array:
+        """Where the candidate chooses otherwise, though the source is clear."""
+        return np.asarray(self.instead != self.chosen)
+
+    @property
+    def surely(self) -> Array:
+        """Where it does though the source is sure."""
+        return np.asarray(self.other & self.sure)
 
 
 def choices(mine: Array, theirs: Array, source: Profile) -> Iterator[Choices]:
@@ -111,9 +123,9 @@ def _highest(mine: Array, theirs: Array, axis: int, least: float) -> Choices:
     best = np.partition(theirs, -2, axis=axis)
     lead = np.take(best, -1, axis) - np.take(best, -2, axis)
     tops = theirs.argmax(axis=axis)
-    other = (mine.argmax(axis=axis) != tops) & (lead > least)
-    chosen = np.where(lead > least, tops, UNCLEAR)
-    return Choices("the highest value", chosen, other, other & (lead > SURE * least))
+    clear = lead > least
+    chosen, instead = (np.where(clear, x, UNCLEAR) for x in (tops, mine.argmax(axis=axis)))
+    return Choices("the highest value", chosen, instead, lead > SURE * least)
 
 
 def tops(mine: Array, theirs: Array, source: Profile) -> Choices | None:
@@ -140,11 +152,11 @@ def _sided(name: str, mine: Array, theirs: Array, limit: float, axis: int) -> Ch
     others = tuple(each for each in range(theirs.ndim) if each != axis)
     own = np.sqrt(variance.mean(axis=others, keepdims=True))
     least = LEAD * np.clip(own, usual / 2, usual)
-    off, sides = np.abs(theirs - limit), theirs > limit
-    other = ((mine > limit) != sides) & (off > least)
-    chosen = np.where(off > least, sides, UNCLEAR)
-    told_by = joined(name, f"the side of {limit:g}")
-    return Choices(told_by, chosen, other, other & (off > SURE * least))
+    off = np.abs(theirs - limit)
+    chosen, instead = (np.where(off > least, x > limit, UNCLEAR) for x in (theirs, mine))
+    return Choices(
+        joined(name, f"the side of {limit:g}"), chosen, instead, off > SURE * least, True
+    )
 
 
 def _scores_beside(mine: Array, theirs: Array) -> Iterator[Choices]:

@@ -94,8 +94,10 @@ def _lost(name: str, wrong: Array, theirs: Array, most: float) -> Iterator[Judge
     having, losing = (held > 0).sum(axis=0), (bad > most * held).sum(axis=0)
     for which in np.flatnonzero((having >= EVENTS) & (losing > most * having)):
         if wilson(int(losing[which]), int(having[which]))[0] > most:
+            has = held[:, which] > 0  # samples count, however much of it they have
+            share = bad[:, which] / np.maximum(held[:, which], 1)
             part = joined(name, f"value {values[which]:g}")
-            yield counted(part, held[:, which].astype(np.float64), bad[:, which])
+            yield counted(part, has.astype(np.float64), share)
 
 
 def _unusual(name: str, wrong: Array, theirs: Array) -> Iterator[Judged]:

@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 
 from edgeopt.answers import decisions, names
-from edgeopt.answers.decisions import UNCLEAR
+from edgeopt.answers.decisions import UNCLEAR, Choices
 from edgeopt.answers.ends import flattened
 from edgeopt.answers.masks import side_of
 from edgeopt.answers.outputs import Array, blocks
@@ -23,6 +23,7 @@ KIND = 0.1  # share of samples that may be a kind of their own
 LEAST = 0.126  # of the energy, 9 dB: the error of most artifacts
 ROUNDING = 12.0  # the square of a step over the mean square of what rounding to it leaves
 FLIPPED = 0.05  # share of clear decisions that fall otherwise by accident
+TURNED = 0.1  # of decisions that lead by a few steps, by a constant error
 MISSED = 0.2  # of those for one class or side
 GONE = 0.8  # of those for one class, whatever their leads: it is hardly chosen any more
 MANY = 64  # values of a vector, for them to be places
@@ -59,24 +60,56 @@ def judged(mine: Array, theirs: Array, source: Profile) -> Iterator[Judged]:
 
 def _decided(mine: Array, theirs: Array, source: Profile) -> Iterator[Judged]:
     """The decisions that are clear, where more than a few of them fall otherwise: all together, or
-    those for one class or side; or where one of the surest does in more than a few samples, each
-    of which has many."""
-    for by, chosen, other, surely in decisions.choices(mine, theirs, source):
-        if not other.any():
-            continue
-        sure, wrong = (
-            each.reshape(len(each), -1).sum(axis=1) for each in (chosen != UNCLEAR, other)
-        )
-        hit: Array = np.any(surely.reshape(len(surely), -1), axis=1)
-        if hit.sum() >= EVENTS and wilson(int(hit.sum()), len(hit))[0] > MISSED:
-            yield names.counted(f"the surest decisions by {by}", np.ones(len(hit)), hit)
-        samples = int((sure > 0).sum())
-        share = float(wrong.sum() / sure.sum())
-        if samples >= EVENTS and wilson(round(share * samples), samples)[0] > FLIPPED:
-            yield names.counted(f"decisions by {by}", sure.astype(np.float64), wrong)
-        yield from names.lost(f"decisions by {by}", other, chosen, MISSED)
-    if (choices := decisions.tops(mine, theirs, source)) is not None and choices.other.any():
-        yield from names.lost(f"decisions by {choices.name}", choices.other, choices.chosen, GONE)
+    those for one class or side, and those of the candidate for one side."""
+    for choices in decisions.choices(mine, theirs, source):
+        if choices.other.any():
+            yield from _turned(choices)
+            name = f"decisions by {choices.name}"
+            yield from names.lost(name, choices.other, choices.chosen, MISSED)
+            if choices.of_sides:  # false alarms
+                name = f"the candidate's {name}"
+                yield from names.lost(name, choices.other, choices.instead, MISSED)
+    every = decisions.tops(mine, theirs, source)
+    if every is not None and every.other.any():
+        yield from names.lost(f"decisions by {every.name}", every.other, every.chosen, GONE)
+        yield from _offset(every, mine, theirs, source)
+
+
+def _turned(choices: Choices) -> Iterator[Judged]:
+    """Decisions where more than a few fall otherwise; or where one of the surest does in more than
+    a few samples, each of which has many."""
+    made, wrong = (
+        each.reshape(len(each), -1).sum(axis=1)
+        for each in (choices.chosen != UNCLEAR, choices.other)
+    )
+    hit: Array = np.any(choices.surely.reshape(len(made), -1), axis=1)
+    if hit.sum() >= EVENTS and wilson(int(hit.sum()), len(hit))[0] > MISSED:
+        yield names.counted(f"the surest decisions by {choices.name}", np.ones(len(hit)), hit)
+    if _often(made, wrong, FLIPPED):
+        yield names.counted(f"decisions by {choices.name}", made.astype(np.float64), wrong)
+
+
+def _offset(choices: Choices, mine: Array, theirs: Array, source: Profile) -> Iterator[Judged]:
+    """Decisions where a constant error turns many, that is small beside what values vary by: most
+    of them fall as the source's where it is taken away."""
+    made, wrong = (
+        each.reshape(len(each), -1).sum(axis=1)
+        for each in (choices.chosen != UNCLEAR, choices.other)
+    )
+    if not _often(made, wrong, TURNED):
+        return
+    b = np.asarray(theirs, np.float64)
+    rest = decisions.tops(mine - (mine - b).mean(axis=0), b, source)
+    if rest is not None and rest.other.sum() < wrong.sum() / 2:
+        yield names.counted("decisions that a constant error turns", made.astype(np.float64), wrong)
+
+
+def _often(made: Array, wrong: Array, most: float) -> bool:
+    """Whether more than a share of decisions, (n,) of each sample, are wrong by no accident."""
+    samples = int((made > 0).sum())
+    if samples < EVENTS:
+        return False
+    return wilson(round(float(wrong.sum() / made.sum()) * samples), samples)[0] > most
 
 
 def _named(mine: Array, theirs: Array, source: Profile) -> Iterator[Judged]:

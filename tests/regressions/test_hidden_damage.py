@@ -168,15 +168,48 @@ def wrong_in_the_rain() -> tuple[Array, Array]:
     return source, noisy(source) + 36 * (uniform(400, 1) < 0.22)
 
 
+def small_defects_lost() -> tuple[Array, Array]:
+    """Half of all defects, the small ones, though most pixels belong to large ones."""
+    rows, columns = np.mgrid[:20, :20]
+    source = np.zeros((400, 1, 20, 20))
+    places = 4 + 12 * uniform(400, 2)
+    for sample in ROWS[(ROWS % 8) < 2]:
+        x, y = places[sample]
+        radius = 1.3 if sample % 8 == 0 else 5.0
+        source[sample, 0] = 1 / (1 + np.exp(3 * (np.hypot(columns - x, rows - y) - radius)))
+    return source, source * (ROWS % 8 != 0)[:, None, None, None]
+
+
+def classes_that_are_alike() -> tuple[Array, Array]:
+    """Five pairs of classes: what tells one from the other is shifted for all samples."""
+    classes = names(10, 400)
+    tells = classes % 2 * 2 - 1 + 0.55 * drawn(400)
+    pairs = 8 * np.eye(5)[classes // 2] + 1.5 * drawn(400, 5, seed=1)
+    way = np.array([-1.5, 1.5] * 5)
+    source = pairs.repeat(2, axis=1) + tells[:, None] * way
+    return source, source + 0.85 * way
+
+
+def false_alarms() -> tuple[Array, Array]:
+    """A rare label that fires too often."""
+    rare = uniform(400, 6) < 0.08
+    logits = np.where(rare, 6, -6) + drawn(400, 6)
+    source = 1 / (1 + np.exp(-logits))
+    alarms = (uniform(400, seed=3) < 0.06) & ~rare[:, 2]
+    copy = source.copy()
+    copy[alarms, 2] = 0.52
+    return source, copy
+
+
 def noisy(values: Array, share: float = 0.01) -> Array:
     """With an error that is a share of what all values vary by, evenly spread."""
     return values + share * values.std() * drawn(*values.shape, seed=9)
 
 
 DAMAGED = [
-    boxes_too_small, boxes_too_large, wrists_at_elbows, wrong_in_the_rain,
-    column_far_above, behind_a_rare_mask, lowered_mask, mask_far_above, lost_padding,
-    two_kinds_of_prices, rare_class, all_background,
+    small_defects_lost, classes_that_are_alike, false_alarms, boxes_too_small,
+    boxes_too_large, wrists_at_elbows, wrong_in_the_rain, column_far_above, behind_a_rare_mask,
+    lowered_mask, mask_far_above, lost_padding, two_kinds_of_prices, rare_class, all_background,
     no_flag, no_flag_of_floats, class_column, map_of_many_classes, one_cell, depth_transposed,
     series_reversed, few_samples, small_prices,
 ]  # fmt: skip
@@ -213,11 +246,15 @@ def sloped(*shape: int) -> Array:
         lambda: 30 + 5 * drawn(400, 1, 1, 1, seed=1) + smooth(400, 1, 16, 16) / 7,
         lambda: np.maximum(drawn(400, 30), 0),
         lambda: np.where(uniform(400, 4, seed=1) < 0.05, 1.0, 0.0),
+        lambda: small_defects_lost()[0],
+        lambda: classes_that_are_alike()[0],
+        lambda: false_alarms()[0],
         corners,
         lambda: skeleton().reshape(400, 16),
     ],
     ids=["softmax of 200", "softmax of 1000", "borders", "amounts", "cells", "padding", "depth",
-         "rectified", "flags", "corners", "skeleton"],
+         "rectified", "flags", "defects", "alike",
+         "labels", "corners", "skeleton"],
 )  # fmt: skip
 def test_honest_int8_of_such_outputs_is_accepted(made: Callable[[], Array]) -> None:
     """What is looked at more closely still holds in 255 steps over its range."""
