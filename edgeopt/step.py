@@ -114,7 +114,11 @@ class PassContext(Protocol):
         ...
 
     def progress(self, done: float, total: float | None = None, **figures: float) -> None:
-        """An event, and the point where a cancel strikes."""
+        """An event, and the point where a cancel strikes.
+
+        A figure called ``samples`` (how many there are) says that samples are counted, ``epochs``
+        beside ``epoch`` that steps of training are; else the log shows a share.
+        """
         ...
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -90,7 +91,11 @@ def _loss(step: Qat, module: Any, samples: Samples, ctx: PassContext) -> Any:
             f"the source answers {[list(s) for s in theirs]}, the module {[list(s) for s in mine]}",
             hint="say 'soft: 0' to train on labels alone",
         )
-    known = None if step.augmented else known_answers(teacher, samples, ctx.progress)
+    known = (
+        None
+        if step.augmented
+        else known_answers(teacher, samples, partial(ctx.progress, taught=len(samples)))
+    )
     return distillation_loss(
         teacher,
         kind=kind_of(samples),

@@ -8,6 +8,7 @@ from typing import Any
 
 from edgeopt.schema.errors import UnreachableError
 from edgeopt.schema.result import TargetResult, TargetVerdict
+from edgeopt.schema.told import told_job
 
 EXIT: dict[TargetVerdict, int] = {
     "chosen": 0, "built": 0, "unmet": 3, "refused-on-test": 3, "inconclusive": 4,
@@ -51,4 +52,4 @@ def told_error(error: dict[str, str]) -> str:
     """Where it failed and what failed; the id of the job that scored or raced it says neither."""
     where, what = error.get("where", ""), error.get("what", "") or "failed"
     where = "" if where.startswith(("score:", "race:")) else where
-    return f"{where}: {what}" if where else what
+    return f"{told_job(where)}: {what}" if where else what

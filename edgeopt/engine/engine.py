@@ -16,6 +16,7 @@ from edgeopt.engine.schedule import Schedule
 from edgeopt.schema.errors import EdgeoptError, StoreError, from_record
 from edgeopt.schema.event import Event
 from edgeopt.schema.job import Job, Outcome, Request
+from edgeopt.schema.told import told_job
 from edgeopt.store import Store
 
 
@@ -161,7 +162,9 @@ def _skipped(job: Job, cause: Outcome) -> Outcome:
     """The outcome of a job whose input failed; the first cause is named, not the last link."""
     error = dict(cause.error or {"type": "EdgeoptError", "what": cause.status})
     if cause.status != "skipped":
-        error["what"] = f"needs '{cause.job}', which {_ENDED[cause.status]}: {error['what']}"
+        error["what"] = (
+            f"needs '{told_job(cause.job)}', which {_ENDED[cause.status]}: {error['what']}"
+        )
     return Outcome(job=job.id, status="skipped", error={**error, "where": job.id})
 
 

@@ -14,10 +14,19 @@ from rich.text import Text
 
 from edgeopt.schema.base import printable
 from edgeopt.schema.event import Event
+from edgeopt.schema.measurement import figure
+from edgeopt.schema.quantities import find
+from edgeopt.schema.told import told_job
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
 
+COUNTED = {  # a figure of progress that says what is counted -> the unit
+    "epochs": "steps",
+    "samples": "samples",
+    "taught": "samples answered by the teacher",
+}
+UNITS = {"score": "samples", "race": "processes"}  # kind of job -> what its progress counts
 VERBS = {
     "open": "reading", "data": "loading", "pass": "running", "check": "checking",
     "score": "scoring", "race": "racing",
@@ -50,7 +59,7 @@ class Tally:
         self.failed += event.data.get("status") != "ok"
 
     def __str__(self) -> str:
-        counts = ((self.cached, "from cache"), (self.failed, "failed"))
+        counts = ((self.cached, "from the store"), (self.failed, "failed"))
         return ", ".join(
             [f"{self.ended}/{self.total}", *(f"{n} {word}" for n, word in counts if n)]
         )
@@ -62,20 +71,25 @@ TELL_S = 30.0  # a job that takes long says how far it is this often
 class PlainLines:
     """A line for each phase, each job that took time, each failure and each note.
 
-    A job that takes long says at times how far it is.
+    A job that takes long says at times how far it is. Jobs that the store answered have no line
+    each: how many they were is told before the next line.
     """
 
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = stream or sys.stderr
         self._start = time.monotonic()
         self._tally = Tally()
+        self._kept = 0  # answered by the store, and not told of yet
+        self._kinds: dict[str, str] = {}  # of running jobs
         self._last_message: dict[str, float] = {}  # job -> when it last said how far it is
 
     def __call__(self, event: Event) -> None:
         if event.what == "phase":
+            self._tell_kept()
             self._tally = Tally.of(event)
             self._line(event.text)
         elif event.what == "start":
+            self._kinds[event.job] = str(event.data.get("kind"))
             self._last_message[event.job] = time.monotonic()
         elif event.what == "progress" and event.total:
             self._on_progress(event)
@@ -84,19 +98,36 @@ class PlainLines:
         elif event.what == "note":
             self._line(f"note: {event.text}")
         elif event.what == "end":
+            self._on_end(event)
+
+    def _on_end(self, event: Event) -> None:
+        if event.data.get("cached"):
             self._tally.end(event)
-            if not event.data.get("cached"):
-                self._line(f"  {self._tally.ended}/{self._tally.total} {ending(event)}")
+            self._kept += 1
+            return
+        self._tell_kept()
+        self._tally.end(event)
+        self._line(f"  {self._tally.ended}/{self._tally.total} {ending(event)}")
+
+    def _tell_kept(self) -> None:
+        """Say how many jobs were answered by the store since the last line."""
+        if self._kept:
+            kept, self._kept = self._kept, 0
+            self._line(f"  {self._tally.ended}/{self._tally.total} ({kept} from the store)")
 
     def _on_progress(self, event: Event) -> None:
         now = time.monotonic()
         if now - self._last_message.setdefault(event.job, now) >= TELL_S:
             self._last_message[event.job] = now
-            figures = f", {progress_message(event.data)}" if event.data else ""
-            self._line(f"  {event.job} {event.done:g}/{event.total:g}{figures}")
+            parts = [
+                how_far(event, self._kinds.get(event.job, "")),
+                *filter(None, [progress_message(event.data)]),
+            ]
+            self._line(f"  {told_job(event.job)}: {', '.join(parts)}")
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Tell what was not told yet."""
+        self._tell_kept()
 
     def _line(self, text: str) -> None:
         since = time.monotonic() - self._start
@@ -146,7 +177,7 @@ class Live:
 
     def _on_start(self, event: Event) -> None:
         verb = VERBS.get(str(event.data.get("kind")), "running")
-        name = self._fitting(f"  {verb} {printable(event.job)}")
+        name = self._fitting(f"  {verb} {printable(told_job(event.job))}")
         self._jobs[event.job] = self._progress.add_task(name, total=None, message="")
 
     def _on_progress(self, event: Event) -> None:
@@ -199,24 +230,47 @@ class Live:
         )
 
 
+def how_far(event: Event, kind: str) -> str:
+    """``27 of 156 steps``, or the share in percent where nobody says what is counted."""
+    done, total = event.done or 0.0, event.total or 1.0
+    told = (COUNTED[name] for name in event.data if name in COUNTED)
+    unit = next(told, UNITS.get(kind, ""))
+    return f"{done:,.0f} of {total:,.0f} {unit}" if unit else f"{done / total:.0%}"
+
+
 def progress_message(figures: Mapping[str, object]) -> str:
     """Figures of progress in a line; seconds left as minutes."""
     shown = dict(figures)
-    left = shown.pop("left_s", None)
-    parts = [f"{name} {value:.4g}" for name, value in shown.items()]
+    left, epoch, epochs = (shown.pop(name, None) for name in ("left_s", "epoch", "epochs"))
+    parts = [f"epoch {epoch:g} of {epochs:g}"] if epochs else []
+    parts += [
+        _figure(name, value, trains=bool(epochs))
+        for name, value in shown.items()
+        if name not in COUNTED
+    ]
     if isinstance(left, float | int):
         parts.append(f"{left:.0f} s left" if left < 100 else f"{left / 60:.0f} min left")
     return ", ".join(parts)
 
 
+def _figure(name: str, value: object, *, trains: bool) -> str:
+    """A figure and its name; in training, which samples it is of."""
+    plain = name.removeprefix("validation_")
+    side = "validation " if plain != name else "training " if trains else ""
+    known = find(plain)
+    if isinstance(value, float) and known is not None and known.unit == "fraction":
+        return f"{side}{plain} {figure(value, 'fraction')}"
+    return f"{side}{plain} {value:.4g}"
+
+
 def ending(event: Event) -> str:
     """How a job ended, in a line."""
     seconds = event.data.get("seconds") or 0.0
-    status = event.data.get("status")
+    status, job = event.data.get("status"), told_job(event.job)
     if status == "ok":
-        return f"{event.job} ({'cached' if event.data.get('cached') else f'{seconds:.1f} s'})"
+        return f"{job} ({'from the store' if event.data.get('cached') else f'{seconds:.1f} s'})"
     error = event.data.get("error") or {}
-    return f"{event.job} {status}: {error.get('what', '')}".splitlines()[0]
+    return f"{job} {status}: {error.get('what', '')}".splitlines()[0]
 
 
 def progress() -> PlainLines | Live:

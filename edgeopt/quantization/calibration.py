@@ -21,5 +21,5 @@ def batches(ctx: PassContext, samples: int) -> Iterator[dict[str, Any]]:
     if not count:
         raise DataError(f"too few calibration samples: the model takes {batch} at a time")
     for start in range(0, count, batch):
-        ctx.progress(start, count)
+        ctx.progress(start, count, samples=count)
         yield {t.name: arrays[t.name][start : start + batch] for t in signature.inputs}

@@ -208,10 +208,12 @@ class _Run:
         return Batch(placed, first, batch.index[mine], step, targets)
 
     def figures(self) -> dict[str, float]:
-        """Means over the epoch so far, and seconds left at the pace since the start."""
+        """The epoch, means over it so far, and seconds left at the pace since the start."""
         pace = (time.monotonic() - self.started) / max(1, self.step - self.first)
         means = {name: value / self.counted for name, value in self.sums.items()}
-        return {**means, "left_s": pace * (self.total - self.step)}
+        epoch, epochs = (math.ceil(step / self.per_epoch) for step in (self.step, self.total))
+        left = pace * (self.total - self.step)
+        return {"epoch": float(epoch), "epochs": float(epochs), **means, "left_s": left}
 
     def _diverged(self, what: str) -> PassError:
         kept = saved.saved_step(self.folder)

@@ -33,7 +33,7 @@ def test_it_learns_and_tells_how_far_it_is() -> None:
     assert fitted.steps == 120 and fitted.epochs == 6 and len(fitted.history) == 6
     assert fitted.best is not None and fitted.best > 0.5
     assert [done for done, _, _ in told] == list(range(1, 121))
-    assert {"loss", "accuracy", "left_s"} <= set(told[0][2])
+    assert {"epoch", "epochs", "loss", "accuracy", "left_s"} <= set(told[0][2])
     assert told[-1][1] == 120 and "validation_accuracy" in told[-1][2]
     assert fitted.history[-1]["loss"] < fitted.history[0]["loss"]
 

@@ -1,0 +1,42 @@
+"""Jobs in words: one notation of a candidate in log and tables."""
+
+from __future__ import annotations
+
+import pytest
+
+from edgeopt.schema.told import told_job
+
+
+@pytest.mark.parametrize(
+    ("id", "text"),
+    [
+        ("source", "source"),
+        ("a/b(scheme=u8s8)", "a > b(scheme=u8s8)"),
+        ("a(loss=net/loss.py:LOSS)/b", "a(loss=net/loss.py:LOSS) > b"),
+        ("data:test", "samples of test"),
+        ("data:overlap", "samples shared by two splits"),
+        ("tensors:validation:1d5a7bc2", "samples of validation, preprocessed"),
+        ("check:a/b", "check of a > b"),
+        ("conversion:litert:a/b", "number formats in litert: a > b"),
+        ("node-by-node:a/b", "check without fused kernels of a > b"),
+        ("score:validation:local/torch:source", "score on validation: torch: source"),
+        (
+            "score:test:ssh:cam/onnxruntime:cuda:a/b(code=c/d.py:N)",
+            "score on test: onnxruntime:cuda: a > b(code=c/d.py:N) on ssh:cam",
+        ),
+        (
+            "metric:mine:score:test:local/litert:a/b",
+            "metric mine, score on test: litert: a > b",
+        ),
+        (
+            "race:full:local/litert#a/b against local/onnxruntime#c",
+            "full race: litert: a > b against onnxruntime: c",
+        ),
+        (
+            "race:head-to-head:local/litert#a/b against local/onnxruntime#c",
+            "head to head: litert: a > b against onnxruntime: c",
+        ),
+    ],
+)
+def test_a_job_is_told_in_the_notation_of_the_tables(id: str, text: str) -> None:
+    assert told_job(id) == text
