@@ -39,8 +39,11 @@ class Parity(Noun):
     def sentence(self) -> str:
         """What was found, with the worst sample where it differs."""
         if self.holds:
-            within = f"within {self.worst:.2g}" if self.worst else "to the bit"
-            return f"answers on {self.device} as on {self.yardstick}, {within} on {self.n} samples"
+            off = "equal to the bit"
+            if self.worst:
+                share = f"{self.worst / self.peak:.2g} of the largest value"
+                off = f"at most {self.worst:.2g} off, {share}"
+            return f"answers on {self.device} as on {self.yardstick}: {off}, on {self.n} samples"
         return (
             f"answers differently on {self.device} than on {self.yardstick}: '{self.tensor}' is "
             f"off by up to {self.worst:.3g} of {self.peak:.3g} (sample {self.sample}), and "

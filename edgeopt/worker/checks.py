@@ -22,7 +22,12 @@ from edgeopt.worker.rounding import EXPLAINED, noise
 if TYPE_CHECKING:
     from edgeopt.worker.handlers import Progress
 
-PROMISED = {"approximate": " (sound and finite outputs; accuracy decides)"}
+PROMISED = {  # kind of promise -> its bound, in words
+    "exact": "equal to the bit",
+    "close": "within {atol:g} + {rtol:g} of the largest value",
+    "approximate": "finite and sound outputs, with no bound on how far off; accuracy is scored "
+    "afterwards",
+}
 
 
 @dataclass(frozen=True)
@@ -132,16 +137,18 @@ def _kept(job: Job, promise: Promise, gaps: list[Gap], n: int) -> dict[str, Any]
                 where=job.id,
             )
     max_abs, max_rel = max(gap.max_abs for gap in gaps), max(gap.max_rel for gap in gaps)
-    apart = "all values equal"
+    apart = f"all values equal on {n} samples"
     if max_abs:
-        apart = f"outputs at most {max_abs:.3g} apart, {max_rel:.2g} of the largest value"
+        share = f"{max_rel:.2g} of the largest value"
+        apart = f"outputs at most {max_abs:.3g} off on {n} samples, {share}"
     if lost := [gap.tensor for gap in gaps if gap.rounded]:
         apart += f", which is what rounding does to '{lost[0]}' of its parent"
+    bound = PROMISED[promise.kind].format(atol=promise.atol, rtol=promise.rtol)
     return {
         "max_abs": max_abs,
         "max_rel": max_rel,
         "n": n,
-        "sentence": f"{promise} held on {n} samples{PROMISED.get(promise.kind, '')}: {apart}",
+        "sentence": f"{apart}; promised: {bound}",
     }
 
 

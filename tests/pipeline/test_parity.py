@@ -20,12 +20,17 @@ def test_rounding_keeps_parity_and_is_told() -> None:
     assert parity.holds and parity.n == 8
     assert parity.agreeing.startswith("measured on the host; 8 outputs on emulated:x agree within")
     assert parity.worst == pytest.approx(1e-6, rel=0.1)
+    said = "answers on emulated:x as on the host: at most "
+    assert parity.sentence.startswith(said)
+    assert parity.sentence.endswith(" of the largest value, on 8 samples")
     told = labelled({"size": Measurement(quantity="size", value=1, unit="bytes")}, "there")
     assert told["size"].protocol == "there"
 
 
 def test_equal_outputs_agree_to_the_bit() -> None:
-    assert compared(outputs(), outputs(), "d").agreeing.endswith("on d agree to the bit")
+    parity = compared(outputs(), outputs(), "d")
+    assert parity.agreeing.endswith("on d agree to the bit")
+    assert parity.sentence == "answers on d as on the host: equal to the bit, on 8 samples"
 
 
 def test_one_flipped_arg_max_breaks_it_and_names_the_sample() -> None:

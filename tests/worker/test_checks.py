@@ -20,14 +20,16 @@ def test_a_kept_promise_says_how_well(bed: Bed) -> None:
         "max_abs": 0.0,
         "max_rel": 0.0,
         "n": 6,
-        "sentence": "exact held on 6 samples: all values equal",
+        "sentence": "all values equal on 6 samples; promised: equal to the bit",
     }
     bed.run("scale", factor=1.0005)
     near = bed.check("scale", close(rtol=1e-3, atol=0.0))
     assert near.ok and 0 < near.value["max_rel"] < 1e-3
+    assert near.value["sentence"].endswith("; promised: within 0 + 0.001 of the largest value")
     loose = bed.check("scale", APPROXIMATE).value["sentence"]
-    assert loose.startswith("approximate held on 6 samples (sound and finite outputs; accuracy")
-    assert "of the largest value" in loose, "a figure without a unit says little"
+    assert loose.startswith("outputs at most ") and " off on 6 samples, " in loose
+    assert "of the largest value; " in loose, "a figure without a unit says little"
+    assert "promised: finite and sound outputs, with no bound" in loose
 
 
 @pytest.mark.parametrize("promise", [EXACT, close(rtol=1e-3, atol=1e-6)])
