@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from edgeopt.decide.steps import Race
 from edgeopt.schema.conversion import Conversion
@@ -41,6 +41,7 @@ class NotScored:
     id: str
     error: dict[str, str] | None
     placement: Mapping[str, int] | None = None
+    measured: Figures = field(default_factory=dict)  # of answers that it was refused for
 
 
 @dataclass(frozen=True)

@@ -95,8 +95,8 @@ class Ledger:
         self._update(
             self.reference,
             measured={**self[self.reference].measured, **other.beside, **at_one(names)},
-            timed_beside=other.entry.plan.label
-            + (f" in {other.entry.target.runtime}" if far else ""),
+            timed_beside=(f"{other.entry.target.runtime}: " if far else "")
+            + other.entry.plan.label,
         )
 
     def _update(self, id: str, **changed: object) -> None:
@@ -117,8 +117,8 @@ class Ledger:
         elif event.parity is not None:
             self._keep_parity(id, event.parity)
         if event.split == "validation":
-            scored = event.measured if isinstance(event, Scored) else {}
-            self._update(id, measured={**self[id].measured, **scored, **self._size(id)})
+            measured = {**self[id].measured, **event.measured, **self._size(id)}
+            self._update(id, measured=measured)
 
     def _fold_race(self, event: Raced) -> None:
         race, record = event.race, self[event.race.first]

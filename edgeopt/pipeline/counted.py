@@ -64,7 +64,7 @@ class CountedBench(Bench):
         split = on_host.split
         if job is None:
             if isinstance(on_host, NotScored):
-                return NotScored(split, entry.id, on_host.error)
+                return NotScored(split, entry.id, on_host.error, measured=on_host.measured)
             return Scored(split, entry.id, labelled(on_host.measured, "measured on the host"))
         few, host = self.outcomes[job.id], self.outcomes[self.jobs.score(twin(entry), split).id]
         if not few.ok or not host.ok or isinstance(on_host, NotScored):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -126,26 +127,33 @@ class Bench:
             if not ended.ok:
                 _check_reached(ended)
                 refused[entry.id] = NotScored(split, entry.id, ended.error)
-            elif error := self._unsound(entry, ended, theirs, labels, ahead):
-                refused[entry.id] = NotScored(split, entry.id, error.record(), _placement(ended))
+            elif unsound := self._unsound(entry, ended, theirs, split, ahead):
+                refused[entry.id] = unsound
         if split == "validation" and len(refused) == len(entries):
             self._blame_device([event.error for event in refused.values()])
         return refused
 
     def _unsound(
-        self, entry: Entry, ended: Outcome, theirs: Any, labels: Any, ahead: Lead | None
-    ) -> EdgeoptError | None:
-        """What is wrong with the answers of an entry: their form, or that they are guesses."""
+        self, entry: Entry, ended: Outcome, theirs: Any, split: str, ahead: Lead | None
+    ) -> NotScored | None:
+        """What is wrong with the answers of an entry: their form, or that they are guesses.
+
+        The figures of guesses are told: they are what it was refused for.
+        """
+        placement = _placement(ended)
         try:
             outputs = self.figures.outputs(ended, entry.described)
             _check_shapes(entry.target, outputs, theirs)
-            mine = self.figures.lead(aligned(outputs, theirs), labels)
+            mine = self.figures.lead(aligned(outputs, theirs), self.figures.labels(split))
         except EdgeoptError as error:
-            return error
-        if mine and ahead and not ahead.lost and mine.lost_beside(ahead):
-            what = f"it is close to guessing: {mine.against(ahead)}"
-            return PassError(what, where=ended.job)
-        return None
+            return NotScored(split, entry.id, error.record(), placement)
+        if not (mine and ahead and not ahead.lost and mine.lost_beside(ahead)):
+            return None
+        guess = PassError(f"it is close to guessing: {mine.against(ahead)}", where=ended.job)
+        measured: dict[str, Measurement] = {}
+        with contextlib.suppress(EdgeoptError):  # its answers may all be alike
+            measured = self.figures.of_candidate(outputs, theirs, split)
+        return NotScored(split, entry.id, guess.record(), placement, measured)
 
     def _user_metrics(
         self, sides: Mapping[str, tuple[str, Description]], split: str

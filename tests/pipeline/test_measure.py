@@ -20,6 +20,7 @@ from edgeopt.pipeline.work import Work
 from edgeopt.schema.base import digest_of
 from edgeopt.schema.errors import DeviceError, UnreachableError
 from edgeopt.schema.job import ArrayRef, Outcome
+from edgeopt.schema.measurement import figure
 from edgeopt.schema.target import parse_target
 
 LAB = Path(__file__).parents[1] / "devices" / "lab_board.py"
@@ -109,6 +110,8 @@ def test_an_entry_that_guesses_where_the_source_does_not_is_refused(
     _, _, event, _ = bench.score(entries, "validation")
     assert isinstance(event, NotScored) and event.error is not None
     assert event.error["what"].startswith("it is close to guessing: ")
+    told = figure(event.measured["accuracy"].value, "fraction", 4)
+    assert f"accuracy {told} on" in event.error["what"], "the figure that it was refused for"
     assert (event.error["type"], event.error["where"]) == ("PassError", job)
 
 
