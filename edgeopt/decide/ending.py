@@ -7,7 +7,7 @@ from typing import Any
 from edgeopt.decide.choose import judge_all, nearest_miss, standing, worst
 from edgeopt.decide.decision import Decision, one_line, told_error
 from edgeopt.decide.events import Figures
-from edgeopt.decide.proof import Rival, praise
+from edgeopt.decide.proof import Rival, beside, praise
 from edgeopt.decide.standings import Standings
 from edgeopt.schema.base import counted
 from edgeopt.schema.errors import DeviceError, PlacementError, WorkerError
@@ -53,7 +53,9 @@ def praised(standings: Standings, chosen: str) -> str:
             sizes = standings.size(chosen), standings.size(id)
             smaller = None if sizes[0] == sizes[1] else sizes[0] < sizes[1]
             proven = standings.proven(chosen, id)
-            rivals.append(Rival(standings.name(id), proven, smaller, None not in figures))
+            told = beside(standings.terms.objective, standings.direct(chosen, id), *figures)
+            raced = None not in figures
+            rivals.append(Rival(standings.name(id), proven, smaller, raced, told))
     terms = standings.terms
     return praise(standings.name(chosen), terms.objective, rivals, terms.quick)
 

@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
+from edgeopt.schema.legend import SAME_SIZE, SMALLER, TIED, UNPROVEN
 from edgeopt.schema.measurement import Measurement
-from edgeopt.schema.quantities import find
+from edgeopt.schema.quantities import find, title_of
 from edgeopt.schema.shown import figure_text, interval, less_is_better, whole
 
 TIE = 0.005  # of a ratio: below that, the smaller file wins
@@ -26,6 +27,7 @@ class Rival(NamedTuple):
     proof: Proof  # that the chosen is better
     smaller: bool | None  # whether the chosen is; None where both are of one size
     raced: bool  # whether its objective was measured at all
+    beside: str = ""  # what was measured of the two, in words
 
 
 def is_raced(objective: str) -> bool:
@@ -80,29 +82,52 @@ def praise(name: str, objective: str, rivals: Sequence[Rival], quick: bool = Fal
     where = " in short races" if quick and is_raced(objective) else ""
     short = where and f",{where}"
     ties = [rival for rival in rivals if rival.proof == "tie"]
-    level = [rival.name for rival in rivals if rival.proof == "open" and rival.raced]
-    absent = [rival.name for rival in rivals if rival.proof == "open" and not rival.raced]
+    level = [rival for rival in rivals if rival.proof == "open" and rival.raced]
+    absent = [rival for rival in rivals if rival.proof == "open" and not rival.raced]
     if not ties and not level and not absent:
         return f"{name} is the best measured artifact by {objective}{short}"
-    parts = []
-    if ties:
-        sizes = {rival.smaller for rival in ties}
-        known = {
-            True: ", and smaller",
-            None: "; both are the same size, so their order is unchanged",
-        }
-        size = known.get(next(iter(sizes)), "") if len(sizes) == 1 else ""
-        parts.append(f"tied with {_listed([rival.name for rival in ties])}{where}{size}")
-    else:
-        parts.append(f"ahead by {objective}{short}")
+    parts = [_tied(objective, ties, where) if ties else f"ahead by {objective}{short}"]
     if level:
         parts.append(
-            f"not proven better than {_listed(level)}: their intervals overlap in the kind of race "
-            "that both had"
+            f"not proven better than {_listed(level)}: their 95% intervals overlap"
+            f"{_measured(level)}"
         )
     if absent:
         parts.append(f"not compared with {_listed(absent)}, because time ran out")
     return f"{name} is {'; '.join(parts)}"
+
+
+def _tied(objective: str, ties: Sequence[Rival], where: str) -> str:
+    """Whom the chosen ties with, and what then decided."""
+    sizes = {rival.smaller for rival in ties}
+    first = "so their order is unchanged"
+    if is_raced(objective):
+        first = "so the one that led in the races against the reference stays first"
+    every = "both" if len(ties) == 1 else "all"
+    known = {True: ", and smaller", None: f"; {every} are the same size, {first}"}
+    size = known.get(next(iter(sizes)), "") if len(sizes) == 1 else ""
+    return f"tied with {_listed(ties)}{where}{size}{_measured(ties)}"
+
+
+def _measured(rivals: Sequence[Rival]) -> str:
+    """The figures of those that are named."""
+    told = [rival.beside for rival in rivals[:NAMED] if rival.beside]
+    return f" ({'; '.join(told)})" if told else ""
+
+
+def beside(
+    objective: str,
+    direct: Measurement | None,
+    mine: Measurement | None,
+    theirs: Measurement | None,
+) -> str:
+    """What was measured of the chosen and a rival, in words; arguments as of ``proof``."""
+    if direct is not None:
+        return f"{whole(direct)} its {title_of(objective)} head to head"
+    if mine is None or theirs is None:
+        return ""
+    of = f" the reference's {title_of(objective)}" if mine.unit == "x" else ""
+    return f"{whole(mine)} against {whole(theirs)}{of}"
 
 
 def lost_to(
@@ -114,11 +139,13 @@ def lost_to(
 ) -> str:
     """Why a feasible candidate is not the chosen one.
 
+    ``mine`` and ``theirs`` are figures of the objective from one kind of race, and sizes.
     ``direct`` is the race of the two side by side, this one over the chosen, where there was one;
     ``proven`` what is proven of the chosen.
     """
-    what = " the reference's" if f"ratio.{objective}" in mine else ""
-    both = f"{objective} {_told(objective, mine)}{what}, the chosen has {_told(objective, theirs)}"
+    of = " the reference's" if f"ratio.{objective}" in mine else ""
+    name = title_of(objective)
+    both = f"{name} {_told(objective, mine)}{of}, the chosen's {_told(objective, theirs)}"
     race = ""
     if direct is not None:
         race = (
@@ -126,9 +153,9 @@ def lost_to(
             f"{interval(direct)})"
         )
     if proven == "tie":
-        return f"a tie with the chosen{_by_size(mine, theirs)}: {race or both}"
+        return f"{TIED}{_by_size(mine, theirs)}: {race or both}"
     if proven == "open" and not race:
-        return f"{both}; not proven, because their intervals overlap"
+        return f"{both}; {UNPROVEN}, because these intervals overlap"
     return f"{both}; {race}" if race else both
 
 
@@ -139,9 +166,9 @@ def reference_lost_to(
     proven: Proof,
 ) -> str:
     """The same of the reference, which raced directly against the chosen."""
-    race = f"the chosen takes {whole(theirs[f'ratio.{objective}'])} its {objective}"
+    race = f"the chosen takes {whole(theirs[f'ratio.{objective}'])} its {title_of(objective)}"
     if proven == "tie":
-        return f"a tie with the chosen{_by_size(mine, theirs)}: {race}"
+        return f"{TIED}{_by_size(mine, theirs)}: {race}"
     return race
 
 
@@ -149,17 +176,17 @@ def _by_size(mine: Mapping[str, Measurement], theirs: Mapping[str, Measurement])
     if "size" not in mine or "size" not in theirs or mine["size"].value < theirs["size"].value:
         return ""
     same = mine["size"].value == theirs["size"].value
-    return ", which is of the same size" if same else ", which is smaller"
+    return SAME_SIZE if same else SMALLER
 
 
 def _told(objective: str, measured: Mapping[str, Measurement]) -> str:
     measurement = measured.get(f"ratio.{objective}") or measured.get(objective)
-    return figure_text(measurement) if measurement else "not measured"
+    return whole(measurement) if measurement else "not measured"
 
 
-def _listed(names: Sequence[str]) -> str:
+def _listed(rivals: Sequence[Rival]) -> str:
     """``a, b and 3 more``."""
-    shown, more = list(names[:NAMED]), len(names) - NAMED
+    shown, more = [rival.name for rival in rivals[:NAMED]], len(rivals) - NAMED
     if more > 0:
         shown.append(f"{more} more")
     return " and ".join([", ".join(shown[:-1]), shown[-1]] if len(shown) > 1 else shown)

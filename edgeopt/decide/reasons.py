@@ -65,9 +65,13 @@ def _why_screened(standings: Standings, id: str) -> str:
 
 
 def _why_lost(standings: Standings, id: str, chosen: str) -> str:
-    mine, theirs = (standings.ledger[each].measured for each in (id, chosen))
+    mine, theirs = (dict(standings.ledger[each].measured) for each in (id, chosen))
     direct, proven = standings.direct(id, chosen), standings.proven(chosen, id)
     objective = standings.terms.objective
+    for measured, of_kind in zip((mine, theirs), standings.in_one_kind_of_race(id, chosen),
+                                 strict=True):  # fmt: skip
+        if of_kind is not None and of_kind.quantity == f"ratio.{objective}":
+            measured[of_kind.quantity] = of_kind
     if id == standings.reference and direct is not None:
         return reference_lost_to(objective, mine, theirs, proven)
     return lost_to(objective, mine, theirs, direct, proven)

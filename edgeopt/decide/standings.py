@@ -84,10 +84,10 @@ class Standings:
         return self.ledger.reference
 
     def name(self, id: str) -> str:
-        """The chain, and the runtime where there is a choice of them."""
+        """The chain, and the runtime where there is a choice of them, as in a result's tables."""
         entry = self.ledger.entries[id]
         label = entry.plan.label
-        return f"{label} in {entry.target.runtime}" if self.terms.target.every else label
+        return f"{entry.target.runtime}: {label}" if self.terms.target.every else label
 
     def eligible(self) -> list[str]:
         """The recipe's own choices."""

@@ -23,6 +23,17 @@ RACES = {  # how a candidate was raced -> in words
     "": "not raced",
 }
 DIRECT = "head to head"
+TIED = "a tie with the chosen"  # how reasons begin, and what they hold: status words are read here
+SAME_SIZE, SMALLER = ", which is of the same size", ", which is smaller"
+UNPROVEN = "not proven worse"
+STANDINGS = {  # what a lost one is called -> what that says
+    "tie": "it meets the constraints, and neither it nor the chosen is proven faster: the interval "
+    "of their ratio holds 1, or the ratio is within 0.5% of 1. Of a tie the smaller file is "
+    "chosen; of files of one size, the one that led before",
+    "not proven": "it meets the constraints and is worse than the chosen by its figure, but the "
+    "two 95% intervals overlap",
+    "lost": "it meets the constraints, and the chosen is better by the objective",
+}
 QUICK = (
     "quick run: short races, no times or ratios to quote"  # at the head of a view; a note says more
 )
@@ -88,6 +99,17 @@ def memory_name(target: TargetResult) -> str:
     return THERE if there else ADDED
 
 
+def standing(candidate: CandidateResult) -> str:
+    """The status of a candidate as views show it: of those that lost, whether that is proven."""
+    if candidate.status != "lost":
+        return candidate.status
+    if candidate.reason.startswith(TIED):
+        sizes = {SAME_SIZE: "tie, same size", SMALLER: "tie, larger"}
+        rest = candidate.reason.removeprefix(TIED)
+        return next((word for said, word in sizes.items() if rest.startswith(said)), "tie")
+    return "not proven" if UNPROVEN in candidate.reason else "lost"
+
+
 def races(candidate: CandidateResult) -> list[str]:
     """How a candidate was raced; nothing of the reference, which is in every race, nor where
     the reason beside it says all."""
@@ -102,6 +124,8 @@ def legend(target: TargetResult) -> list[tuple[str, str]]:
     terms = [("source", SOURCE), *_reference(target)]
     if any(c.verdicts for c in target.candidates):
         terms.append(("constraint", CONSTRAINT))
+    words = {standing(c).partition(",")[0] for c in target.candidates}
+    terms += [(word, meaning) for word, meaning in STANDINGS.items() if word in words]
     if target.speed == "latency.p50":
         terms.append(("p50", P50))
     if any(c.on_front for c in target.candidates):

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from edgeopt.schema.base import printable
 from edgeopt.schema.feeding import batched, spelled
-from edgeopt.schema.legend import MEMORY, ONE, QUICK, legend, memory_name, races
+from edgeopt.schema.legend import MEMORY, ONE, QUICK, legend, memory_name, races, standing
 from edgeopt.schema.measurement import Measurement
 from edgeopt.schema.quantities import parts_of, short_of, title_of
 from edgeopt.schema.result import CandidateResult, Result, TargetResult
@@ -251,7 +251,7 @@ def _status(candidate: CandidateResult) -> Text:
     """What became of a candidate and, below it, how it was raced."""
     lines = ["reference"] if candidate.reference and candidate.status != "reference" else []
     below = "".join(f"\n{line}" for line in [*lines, *races(candidate)])
-    return Text.assemble((candidate.status, STYLES[candidate.status]), (below, "dim"))
+    return Text.assemble((standing(candidate), STYLES[candidate.status]), (below, "dim"))
 
 
 def _split(target: TargetResult) -> list[RenderableType]:

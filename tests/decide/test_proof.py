@@ -81,12 +81,19 @@ def rival(name: str, proof: Any, smaller: bool | None = True, raced: bool = True
         ([rival("b", "proven")], "a is the best measured artifact by latency.p50"),
         ([rival("b", "tie")], "a is tied with b, and smaller"),
         ([rival("b", "tie", None)],
-         "a is tied with b; both are the same size, so their order is unchanged"),
+         "a is tied with b; both are the same size, so the one that led in the races against the "
+         "reference stays first"),
+        ([rival("b", "tie", None), rival("c", "tie", None)],
+         "a is tied with b and c; all are the same size, so the one that led in the races against "
+         "the reference stays first"),
+        ([Rival("b", "open", True, True, "0.50x against 0.51x")],
+         "a is ahead by latency.p50; not proven better than b: their 95% intervals overlap (0.50x "
+         "against 0.51x)"),
         ([rival("b", "tie", False)], "a is tied with b"),
         ([rival("b", "tie"), rival("c", "tie", False)], "a is tied with b and c"),
         ([rival("b", "open"), rival("c", "open"), rival("d", "open")],
-         "a is ahead by latency.p50; not proven better than b, c and 1 more: their intervals "
-         "overlap in the kind of race that both had"),
+         "a is ahead by latency.p50; not proven better than b, c and 1 more: their 95% "
+         "intervals overlap"),
         ([rival("b", "tie"), rival("c", "open", raced=False)],
          "a is tied with b, and smaller; not compared with c, because time ran out"),
     ],
@@ -107,11 +114,11 @@ def figures(value: float, size: float, quantity: str = f"ratio.{SPEED}") -> dict
 
 
 def test_a_loser_is_told_by_its_figures_and_its_direct_race() -> None:
-    both = f"{SPEED} 0.60x the reference's, the chosen has 0.50x"
+    both = "p50 latency 0.60x (0.59 to 0.61x) the reference's, the chosen's 0.50x (0.49 to 0.51x)"
     mine, theirs = figures(0.6, 9), figures(0.5, 5)
     assert proofs.lost_to(SPEED, mine, theirs, None, "proven") == both
     assert proofs.lost_to(SPEED, mine, theirs, None, "open") == (
-        f"{both}; not proven, because their intervals overlap"
+        f"{both}; not proven worse, because these intervals overlap"
     )
     race = "raced head to head it took 1.20x as long as the chosen (95% interval 1.19 to 1.21x)"
     assert proofs.lost_to(SPEED, mine, theirs, ratio(1.2), "proven") == f"{both}; {race}"
@@ -138,6 +145,6 @@ def test_what_was_not_raced_is_told_as_its_plain_figure() -> None:
 
 def test_the_reference_lost_to_who_raced_it() -> None:
     told = proofs.reference_lost_to(SPEED, figures(1.0, 9), figures(0.5, 5), "proven")
-    assert told == "the chosen takes 0.50x (0.49 to 0.51x) its latency.p50"
+    assert told == "the chosen takes 0.50x (0.49 to 0.51x) its p50 latency"
     tie = proofs.reference_lost_to(SPEED, figures(1.0, 9), figures(1.0, 5), "tie")
     assert tie.startswith("a tie with the chosen, which is smaller: the chosen takes")

@@ -34,7 +34,9 @@ def test_each_status_has_its_reason() -> None:
         "slow": "screened", "wrong": "infeasible", "unsure": "inconclusive", "broken": "failed",
     }  # fmt: skip
     assert told["best"][1].startswith("the best measured artifact by latency.p50")
-    assert told["second"][1].startswith("latency.p50 0.50x the reference's, the chosen has 0.40x")
+    assert told["second"][1].startswith(
+        "p50 latency 0.50x (0.49 to 0.51x) the reference's, the chosen's 0.40x"
+    )
     assert told["slow"][1].startswith(
         "not among the fastest 3 in the short race, so not raced in full: 0.90x"
     )

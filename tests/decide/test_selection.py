@@ -205,7 +205,7 @@ def test_of_several_runtimes_one_is_chosen_and_named_and_bounds_may_name_one() -
     }
     decision = Play(figures, terms(target="local/*")).run()
     assert decision.chosen == "in litert"
-    assert decision.sentence.startswith("in litert in litert is the best")
+    assert decision.sentence.startswith("litert: in litert is the best")
     on_one = parse_constraint("latency.p50 <= 0.1x source", on="local/litert")
     play = Play(figures, terms(on_one, target="local/*"))
     decision = play.run()

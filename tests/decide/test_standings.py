@@ -81,9 +81,7 @@ def test_bounds_hold_for_the_target_as_asked_or_for_a_candidate_s_runtime() -> N
     found = made({"in litert": 0.5, "a": 0.5}, target="local/*", constraints=tuple(bounds))
     assert len(found.constraints("in litert")) == 2 and len(found.constraints("a")) == 1
     assert found.unjudged("a") == ("memory.peak <= 1 MB",)
-    assert found.name("in litert") == "in litert in litert" and found.name("a") == (
-        "a in onnxruntime"
-    )
+    assert found.name("in litert") == "litert: in litert" and found.name("a") == ("onnxruntime: a")
 
 
 def test_who_failed_is_no_choice_and_keeps_its_verdicts() -> None:

@@ -37,7 +37,7 @@ def test_the_runtimes_race_and_the_smallest_file_wins_with_its_runtime(project: 
         assert candidate["measurements"]["ratio.latency.p50"]["value"] > 0
     chosen = by_id[target["chosen"]]
     assert chosen["label"].endswith("quantize-int8(scheme=static-int8-io)"), "size is the objective"
-    assert "in litert is the best" in target["sentence"]
+    assert "litert: " in target["sentence"] and " is the best" in target["sentence"]
     assert any("quantize-int8 for onnx" in note for note in result["notes"])
     kept = {c["target"]: c["path"] for c in target["candidates"] if c["path"]}
     assert kept == {

@@ -88,6 +88,26 @@ def test_nothing_is_said_of_races_that_go_without_saying(
     assert legend.races(lost) == told
 
 
+@pytest.mark.parametrize(
+    ("reason", "word", "term"),
+    [
+        ("a tie with the chosen, which is smaller: raced", "tie, larger", "tie"),
+        ("a tie with the chosen, which is of the same size: raced", "tie, same size", "tie"),
+        ("a tie with the chosen: raced", "tie", "tie"),
+        ("p50 latency 0.5x; not proven worse, because", "not proven", "not proven"),
+        ("p50 latency 0.5x", "lost", "lost"),
+    ],
+)
+def test_of_what_lost_it_is_said_whether_that_is_proven(reason: str, word: str, term: str) -> None:
+    """Guards against "lost" beside a candidate that is level with the chosen."""
+    target = sample.sample_target()
+    lost = target.candidates[2].model_copy(update={"reason": reason})
+    assert legend.standing(lost) == word
+    found = terms(target.model_copy(update={"candidates": (target.candidates[0], lost)}))
+    assert {"tie", "not proven", "lost"} & set(found) == {term}
+    assert legend.standing(target.candidates[0]) == "reference"
+
+
 def test_schemes_are_explained_that_a_chain_has() -> None:
     text = terms(sample.sample_target())["scheme"]
     assert all(f"{name}: " in text for name in ("u8s8", "u8s8-reduced", "s8s8"))

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from edgeopt.schema.constraint import Verdict
 from edgeopt.schema.feeding import batched, spelled
-from edgeopt.schema.legend import MEMORY, memory_name
+from edgeopt.schema.legend import MEMORY, memory_name, standing
 from edgeopt.schema.measurement import Measurement
 from edgeopt.schema.quantities import find, is_metric, of_output, parts_of, short_of
 from edgeopt.schema.result import CandidateResult, SliceFigure, TargetResult
@@ -49,6 +49,11 @@ class Row:
     runtime: str  # empty where all candidates share one
     cells: list[Cell]
     extra: list[Cell] = field(default_factory=list)
+
+    @property
+    def word(self) -> str:
+        """Its status in words."""
+        return standing(self.candidate)
 
 
 def rows_of(target: TargetResult) -> list[Row]:
