@@ -12,7 +12,7 @@ from edgeopt.bench.agent_session import FALLBACK, AgentSession, StateReply, agen
 from edgeopt.bench.heat import REPEATS, cool, heat_figures, throttled
 from edgeopt.bench.task import Task
 from edgeopt.schema.errors import ModelError
-from edgeopt.schema.measurement import Measurement
+from edgeopt.schema.measurement import WIDE, Measurement
 from edgeopt.schema.quantities import quantities
 from edgeopt.stats.ratios import METHOD, Interval, geometric_interval, percentile
 from edgeopt.store import Store
@@ -25,7 +25,7 @@ PERCENTILES = {
     if known.family == "latency"
 }
 SAMPLES = 64
-HALF_WIDTH = 0.03  # of the log-ratio of medians
+HALF_WIDTH = WIDE  # of the log-ratio of medians
 FEWEST_TURNS, MOST_LOOPS = 6, 400
 ROUGH_LOOPS = 3
 FAR = 3.0  # times the median: so high a percentile tells of the machine, not of the model

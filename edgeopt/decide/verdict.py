@@ -130,8 +130,9 @@ def _sentence(
     if constraint.basis == "ratio":
         what = f"{name} {value_text} is {figure(ground.value, shown, digits)} source"
     elif constraint.basis == "difference":
-        side = "above" if ground.value > 0 else "below"
-        what = f"{name} {value_text} is {figure(abs(ground.value), shown, digits)} {side} source"
+        sign = "+" if ground.value > 0 else ""
+        off = f"{sign}{figure(ground.value, shown, digits)}"
+        what = f"{name} {value_text} is {off} against source"
         if ground.value == 0:
             what = f"{name} {value_text} equals source"
     else:

@@ -54,8 +54,10 @@ CONSTRAINT = (
     "inconclusive in between"
 )
 P50 = (
-    "the median time of one inference; its ratio is to the reference's in the same race, and less "
-    "than 1x is faster"
+    "the median time of one inference; below 1x the reference's is faster. Each row is of a race "
+    "of its own, in which both took turns: the ratio is the mean (geometric) over its processes, "
+    "and the reference takes another time in each race. Dividing the times of two rows therefore "
+    "gives another number: rank by the ratio"
 )
 FRONT = (
     "no other candidate is better in both the ratio and the quality, by the figures alone: their "
@@ -83,6 +85,7 @@ STAGES = (
     "are tried, too, to show what each does; a network that is pruned and not trained again may be "
     "close to guessing"
 )
+STAGE_ROWS = "what a stage did to speed, or several where the chain between was not raced"
 PAGE = (  # of what the page alone shows
     ("fidelity", "how near the outputs are to the source's on the same samples: the share of equal "
                  "answers (agreement), the cosine, and the signal-to-quantization-noise ratio "

@@ -8,6 +8,7 @@ from typing import Literal
 from edgeopt.schema.base import Noun
 
 MOST_DIGITS = 5
+WIDE = 0.03  # half-width of a ratio's interval, in logarithms, from which on it is marked
 MARKS = {  # what may be said of a figure, in words
     "fallback": "fallback: nodes did not run on the requested accelerator, as allowed",
     "contended": "contended: the threads leave no core for anything else",

@@ -115,13 +115,24 @@ def held(verdict: Verdict) -> str:
     return f"{text} ({beside})" if beside else text
 
 
+def place(target: TargetResult) -> str:
+    """What a target stands for: ``local/*`` is this machine, in whichever runtime is best."""
+    asked = parse_target(target.target)
+    device = "this machine" if asked.device == "local" else asked.device
+    if not asked.every:
+        return f"{device}, in {asked.runtime}"
+    tried = sorted({c.runtime for c in target.candidates if c.runtime})
+    several = f"the best of {', '.join(tried)}" if len(tried) > 1 else "any runtime"
+    return f"{device}, in {several}"
+
+
 def setting(target: TargetResult) -> str:
     """Where and under which settings a target's figures were taken."""
     asked, machine = parse_target(target.target), target.machine
     threads = counted(asked.threads, "thread")
     cpu, isa = machine.get("cpu"), machine.get("isa")
-    place = f"{cpu} ({isa})" if cpu and isa else cpu or isa
-    return f"{threads}, batch {asked.batch}" + (f", on {place}" if place else "")
+    core = f"{cpu} ({isa})" if cpu and isa else cpu or isa
+    return f"{place(target)}; {threads}, batch {asked.batch}" + (f", on {core}" if core else "")
 
 
 # -- splits and bounds
@@ -209,19 +220,27 @@ def worst_group(figures: Sequence[SliceFigure]) -> SliceFigure:
 
 
 def among(figures: Sequence[SliceFigure], drop: SliceFigure | None = None) -> str:
-    """Out of how many a group was picked, for an extreme of many is more extreme by chance; and
-    how many others lost as much as the ``drop`` shown."""
+    """Of how many a group is the extreme, for that of many is more extreme by chance; and how
+    many others lost as much as the ``drop`` shown."""
     if len(figures) < 2:
         return ""
+    kind = "classes" if all(f.column.startswith("class") for f in figures) else "groups"
+    picked = f"the {'largest' if drop else 'worst'} of {len(figures)} {kind}, in part by chance"
     equal = [f.group for f in figures if drop and f is not drop and _lost_alike(f, drop)]
     others = f", level with {', '.join(equal)}" if equal else ""
-    return f"; picked out of {len(figures)}{others}"
+    return f"; {picked}{others}"
 
 
 def _lost_alike(one: SliceFigure, other: SliceFigure) -> bool:
     if one.difference is None or other.difference is None:
         return False
     return isclose(one.difference.value, other.difference.value, rel_tol=1e-9)
+
+
+def reason_beside(target: TargetResult, candidate: CandidateResult) -> str:
+    """Why a candidate stands where it stands, unless the target's own sentence says it above."""
+    told = candidate.id == target.chosen and candidate.reason in target.sentence
+    return "" if told else candidate.reason
 
 
 # -- what is shipped

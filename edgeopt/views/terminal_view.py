@@ -12,7 +12,16 @@ from rich.text import Text
 
 from edgeopt.schema.base import printable
 from edgeopt.schema.feeding import batched, spelled
-from edgeopt.schema.legend import MEMORY, ONE, QUICK, legend, memory_name, races, standing
+from edgeopt.schema.legend import (
+    MEMORY,
+    ONE,
+    QUICK,
+    STAGE_ROWS,
+    legend,
+    memory_name,
+    races,
+    standing,
+)
 from edgeopt.schema.measurement import Measurement
 from edgeopt.schema.quantities import parts_of, short_of, title_of
 from edgeopt.schema.result import CandidateResult, Result, TargetResult
@@ -28,6 +37,7 @@ from edgeopt.schema.shown import (
     largest_drop,
     marks,
     pruned_to,
+    reason_beside,
     runners_up,
     samples,
     setting,
@@ -123,17 +133,13 @@ def _headline(target: TargetResult, folder: str, result: Result) -> RenderableTy
 
 
 def _caption(target: TargetResult) -> list[RenderableType]:
-    """What terms of the table mean, and why times of two rows do not divide to a third's ratio."""
+    """What terms and marks of the table mean."""
     lines = [_text(f"{term}: {meaning}", "dim") for term, meaning in legend(target)
              if term not in (memory_name(target), "front")]  # fmt: skip
     columns = (target.metric, f"ratio.{target.speed}", target.speed, "size")
     figures = (c.measurements.get(name) for c in target.candidates for name in columns)
-    lines += [_text(text, "dim") for text in marks(filter(None, figures))]
-    if sum(f"ratio.{target.speed}" in c.measurements for c in target.candidates) > 1:
-        lines.append(_text(
-            "Each row is of its own race against the reference, whose time differs from race to "
-            "race: rank by the ratio, not by the time.", "dim",
-        ))  # fmt: skip
+    found = [*filter(None, figures), *(each.ratio for each in target.stages)]
+    lines += [_text(text, "dim") for text in marks(found)]
     return [Text(), *lines] if lines else []
 
 
@@ -157,7 +163,7 @@ def _figures(target: TargetResult, measured: dict[str, Measurement]) -> list[tup
     rows, speed = [], target.speed
     own, ratio = measured.get(speed), measured.get(f"ratio.{speed}")
     if own and ratio:
-        rows.append((title_of(speed), f"{whole(ratio)} the reference; {whole(own)}"))
+        rows.append((title_of(speed), f"{whole(ratio)} the reference's; {whole(own)}"))
         if own.timed:
             timed = f"at least {own.timed:,} inferences of the chosen in each of {own.n} processes"
             rows.append(("timed", timed))
@@ -166,13 +172,13 @@ def _figures(target: TargetResult, measured: dict[str, Measurement]) -> list[tup
         rows.append((f"{target.metric} ({split})", whole(figure) + against))
     if "size" in measured:
         share = measured.get("ratio.size")
-        against = f"; {figure_text(share)} the reference" if share else ""
+        against = f"; {figure_text(share)} the reference's" if share else ""
         rows.append(("size", figure_text(measured["size"]) + against))
     if "memory.peak" in measured:
         name = memory_name(target)
         reference = target.candidate(target.reference) if target.reference else None
         other = reference.measurements.get("memory.peak") if reference else None
-        beside = f"; the reference {figure_text(other)}" if other else ""
+        beside = f"; the reference's {figure_text(other)}" if other else ""
         rows.append((name, f"{whole(measured['memory.peak'])}, {MEMORY[name]}, {ONE}{beside}"))
     return rows
 
@@ -233,12 +239,14 @@ def _table(target: TargetResult) -> Table:
     title = short_of(metric)
     measured = any(metric in candidate.measurements for candidate in target.candidates)
     title = f"{title}\n(validation)" if measured else title
-    for name in (title, f"{short} / ref", short, "size"):
+    for name in (title, f"{short},\nx reference", short, "size"):
         table.add_column(_text(name, "bold"), justify="right", no_wrap=True)
     for candidate in sorted(target.candidates, key=lambda c: _place(c, speed)):
         table.add_row(
             _status(candidate),
-            _Story(target.named(candidate), candidate.reason, _converted(candidate)),
+            _Story(
+                target.named(candidate), reason_beside(target, candidate), _converted(candidate)
+            ),
             _quality(target, candidate),
             _cell(candidate, f"ratio.{speed}"),
             _cell(candidate, speed),
@@ -270,10 +278,10 @@ def _split(target: TargetResult) -> list[RenderableType]:
 
 
 def _stages(target: TargetResult) -> RenderableType:
-    """What each stage did to speed: the same chain with it, over without it."""
+    """What the stages did to speed: the same chain with them, over without them."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 2), header_style="bold")
-    table.add_column("what each stage did to speed", overflow="fold")
-    for name in ("form", "time with it, x without"):
+    table.add_column(STAGE_ROWS, overflow="fold")
+    for name in ("number format", "time with, x without"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("effect", style="dim")
     for each in target.stages:

@@ -40,7 +40,7 @@ def test_each_status_has_its_reason() -> None:
     assert told["slow"][1].startswith(
         "not among the fastest 3 in the short race, so not raced in full: 0.90x"
     )
-    assert told["wrong"][1].startswith("accuracy 81.00% is 9.00pt below source")
+    assert told["wrong"][1].startswith("accuracy 81.00% is -9.00pt against source")
     assert told["broken"][1] == "broken: it broke"
 
 

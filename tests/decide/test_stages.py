@@ -76,6 +76,15 @@ def test_chains_of_other_targets_are_no_pair() -> None:
     assert stage_figures([here, there], {c.id: ratio(1.0) for c in (here, there)}, SPEED) == ()
 
 
+def test_a_quotient_is_marked_where_it_is_wide_or_its_parts_are_doubtful() -> None:
+    """Guards against an interval as wide as a marked one, without the mark."""
+    near, far = ratio(0.3, 0.01)[SPEED], ratio(0.9, 0.04)[SPEED]
+    assert quotient(near, near).marks == ()
+    assert quotient(near, far).marks == ("wide",)
+    few = near.model_copy(update={"marks": ("contended", "wide")})
+    assert quotient(few, near).marks == ("contended",)
+
+
 positive = st.floats(0.01, 100)
 halves = st.floats(0.0, 0.5)
 

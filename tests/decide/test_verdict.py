@@ -35,19 +35,19 @@ def said(text: str, *measured: Measurement | None) -> str:
         (
             "accuracy >= source - 1.0pt",
             (ACCURACY, SOURCE, PAIRED),
-            "accuracy 93.42% is 0.31pt below source (95% interval -0.55 to -0.07pt); "
+            "accuracy 93.42% is -0.31pt against source (95% interval -0.55 to -0.07pt); "
             "allowed 1.0pt: pass",
         ),
         (
             "accuracy >= source - 0.25pt",
             (ACCURACY, SOURCE, PAIRED),
-            "accuracy 93.42% is 0.31pt below source (95% interval -0.55 to -0.07pt); "
+            "accuracy 93.42% is -0.31pt against source (95% interval -0.55 to -0.07pt); "
             "allowed 0.25pt: inconclusive",
         ),
         (
             "accuracy >= source",
             (ACCURACY, SOURCE, PAIRED),
-            "accuracy 93.42% is 0.31pt below source (95% interval -0.55 to -0.07pt); "
+            "accuracy 93.42% is -0.31pt against source (95% interval -0.55 to -0.07pt); "
             "required no less than source: fail",
         ),
         (
@@ -64,7 +64,7 @@ def said(text: str, *measured: Measurement | None) -> str:
         (
             "size <= source - 1 MB",
             (SIZE, SOURCE_SIZE),
-            "size 312 kB is 930 kB below source; required 1 MB below source: fail",
+            "size 312 kB is -930 kB against source; required 1 MB below source: fail",
         ),
         (
             "size <= source",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from edgeopt.schema.conversion import Conversion
 from edgeopt.schema.errors import EdgeoptError
 from edgeopt.schema.feeding import Input, Output
 from edgeopt.schema.measurement import Measurement
-from edgeopt.schema.result import Result
+from edgeopt.schema.result import Result, StageFigure
 from edgeopt.schema.shown import held
 
 
@@ -508,6 +509,72 @@ def test_a_verdict_on_a_marked_figure_says_so() -> None:
     verdict = judge(parse_constraint("latency.p99 <= 8 ms"), figure)
     assert "latency.p99 7.20 ms (95% interval 7.00 to 7.40 ms), marked few;" in verdict.sentence
     assert held(verdict) == "7.20 ms (7.00 to 7.40 ms, few)"
+
+
+@VIEWS
+def test_why_the_chosen_was_chosen_is_told_once(view: str) -> None:
+    """Guards against a sentence that stands at the head and in the row again."""
+    result = sample.sample_result()
+    assert told(result, view).count("is the best measured artifact") == 1
+    heading = re.search(r"<h2[^>]*>(.*?)</h2>", draw(result, "html"))
+    assert heading and "best measured" not in heading[1]
+
+
+@VIEWS
+def test_what_ties_is_not_called_lost(view: str) -> None:
+    """Guards against a loser that is level with the winner."""
+    target = changed(sample.sample_target(),
+                     lost={"reason": "a tie with the chosen, which is smaller: 1.01x"})  # fmt: skip
+    text = told(sample.sample_result(target), view)
+    assert "tie, larger" in text and "tie: it meets the constraints" in text and "lost" not in text
+
+
+@VIEWS
+def test_why_two_times_do_not_divide_to_a_ratio_is_told(view: str) -> None:
+    """Guards against readers who divide two rows and find another number."""
+    assert "Dividing the times of two rows therefore gives another" in told(
+        sample.sample_result(), view
+    )
+
+
+def test_the_page_has_a_title_for_people_and_the_source_below() -> None:
+    """Guards against net.py:resnet as the name of a report."""
+    page = draw(sample.sample_result(), "html")
+    title = f"edgeopt: resnet on {sample.TARGET}"
+    assert f"<title>{title}</title>" in page and f"<h1>{title}</h1>" in page
+    assert "Source: net.py:resnet" in told(sample.sample_result(), "html")
+
+
+def test_the_page_has_no_column_without_a_figure_and_names_what_it_counts() -> None:
+    """Guards against a column of dashes, and against a bare number of nodes."""
+    target = sample.sample_target()
+    text = told(sample.sample_result(target), "html")
+    assert "17 nodes on CPU" in text and "Peak memory added" in text
+    light = tuple(
+        c.model_copy(update={"measurements": {k: m for k, m in c.measurements.items()
+                                              if k not in ("memory.peak", "load_time")}})
+        for c in target.candidates
+    )  # fmt: skip
+    text = told(sample.sample_result(target.model_copy(update={"candidates": light})), "html")
+    assert "Peak memory added" not in text and "oad time" not in text and "17 nodes" in text
+
+
+@VIEWS
+def test_a_stage_s_wide_figure_is_marked_and_several_stages_have_a_heading(view: str) -> None:
+    """Guards against a row of two stages below "stage", and a wide interval without its mark."""
+    before, after, *_ = sample.sample_target().candidates
+    ratio = Measurement(quantity="ratio.latency.p50", value=0.32, unit="x", low=0.31, high=0.33,
+                        marks=("wide",))  # fmt: skip
+    stage = StageFigure(
+        stage="prune > distill", form="int8", before=before.id, after=after.id, ratio=ratio
+    )
+    text = told(sample.sample_result(sample.sample_target(stages=(stage,))), view)
+    said = {
+        "terminal": "what a stage did to speed, or several",
+        "html": "Stage, or stages together",
+    }
+    assert said[view] in text
+    assert "0.31 to 0.33x" in text and "wide: the interval of a ratio is wider" in text.lower()
 
 
 def test_what_is_one_is_not_told_as_several() -> None:

@@ -106,16 +106,39 @@ def test_a_verdict_shows_the_figure_that_was_held_against_the_bound(
 @pytest.mark.parametrize(
     ("target", "machine", "told"),
     [
-        ("local/onnxruntime", {"cpu": "Xeon", "isa": "avx2"}, "1 thread, batch 1, on Xeon (avx2)"),
-        ("local/torch?threads=2&batch=8", {"isa": "avx2"}, "2 threads, batch 8, on avx2"),
-        ("local/onnxruntime", {"cpu": "Xeon"}, "1 thread, batch 1, on Xeon"),
-        ("local/onnxruntime", {}, "1 thread, batch 1"),
+        (
+            "local/onnxruntime",
+            {"cpu": "Xeon", "isa": "avx2"},
+            "this machine, in onnxruntime; 1 thread, batch 1, on Xeon (avx2)",
+        ),
+        (
+            "local/torch?threads=2&batch=8",
+            {"isa": "avx2"},
+            "this machine, in torch; 2 threads, batch 8, on avx2",
+        ),
+        (
+            "local/onnxruntime",
+            {"cpu": "Xeon"},
+            "this machine, in onnxruntime; 1 thread, batch 1, on Xeon",
+        ),
+        ("local/onnxruntime", {}, "this machine, in onnxruntime; 1 thread, batch 1"),
+        ("ssh:cam/litert", {}, "ssh:cam, in litert; 1 thread, batch 1"),
+        ("local/*", {}, "this machine, in any runtime; 1 thread, batch 1"),
     ],
 )
 def test_the_setting_names_what_is_known_of_the_machine(
     target: str, machine: dict[str, Any], told: str
 ) -> None:
     assert shown.setting(sample.sample_target(target=target, machine=machine)) == told
+
+
+def test_a_target_of_every_runtime_says_which_were_tried() -> None:
+    """Guards against local/* that nobody explains."""
+    litert, onnx, *_ = sample.candidates()
+    tried = (litert.model_copy(update={"target": "local/litert"}),
+             onnx.model_copy(update={"target": "local/onnxruntime"}))  # fmt: skip
+    target = sample.sample_target(target="local/*", candidates=tried)
+    assert shown.place(target) == "this machine, in the best of litert, onnxruntime"
 
 
 # -- splits and bounds
@@ -214,9 +237,12 @@ def test_the_worst_group_is_the_one_of_the_worst_figure() -> None:
 
 def test_an_extreme_is_told_out_of_how_many_and_beside_whom() -> None:
     groups = [group("1", 0.3), group("2", 0.3), group("3", 0.1), group("4", None)]
-    assert shown.among(groups) == "; picked out of 4"
-    assert shown.among(groups, groups[0]) == "; picked out of 4, level with class 2"
-    assert shown.among(groups, groups[3]) == "; picked out of 4"
+    assert shown.among(groups) == "; the worst of 4 classes, in part by chance"
+    assert (
+        shown.among(groups, groups[0])
+        == "; the largest of 4 classes, in part by chance, level with class 2"
+    )
+    assert shown.among(groups, groups[3]) == "; the largest of 4 classes, in part by chance"
     assert shown.among(groups[:1], groups[0]) == ""
 
 

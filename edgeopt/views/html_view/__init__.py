@@ -59,6 +59,7 @@ def draw(result: Result) -> str:
         .render(
             result=result,
             title=_title(result),
+            origin=_origin(result),
             targets=[_section(target) for target in result.targets],
             facts=_facts(result),
             command=_command(result),
@@ -93,11 +94,12 @@ def _section(target: TargetResult) -> dict[str, Any]:
     plot: Plot | None = plotted(target, rows)
     return {
         "target": target,
+        "heading": target.named(of) if (of := shown(target)) else f"{target.target}: {word}",
         "word": word,
         "tone": tone,
         "rows": rows,
-        "legend": [*legend(target), *PAGE],
-        "settings": settings(target, of) if (of := shown(target)) else "",
+        "legend": [*legend(target), *_only_here(rows)],
+        "settings": settings(target, of) if of else "",
         "runners_up": runners_up(target),
         "answers": answers(of) if of else "",
         "races": {row.number: races(row.candidate) for row in rows},
@@ -112,7 +114,7 @@ def _section(target: TargetResult) -> dict[str, Any]:
         "tree": forest(rows),
         "machine": _machine(target.machine),
         "protocols": _protocols(rows),
-        "marks": _marks(rows),
+        "marks": _marks(rows, target),
         "setting": setting(target),
     }
 
@@ -142,25 +144,43 @@ def _protocols(rows: list[Row]) -> list[tuple[str, str]]:
     return [(", ".join(quantities), protocol) for protocol, quantities in by_protocol.items()]
 
 
-def _marks(rows: list[Row]) -> list[str]:
+def _marks(rows: list[Row], target: TargetResult) -> list[str]:
     """What is to be known before some figures are believed, each with the rows it is of."""
     by_mark: dict[str, dict[int, None]] = {}
     for row in rows:
         for measurement in row.candidate.measurements.values():
             for mark in measurement.marks:
                 by_mark.setdefault(mark, {})[row.number] = None
+    for mark in (mark for stage in target.stages for mark in stage.ratio.marks):
+        by_mark.setdefault(mark, {})
     return [f"{MARKS.get(mark, mark)} ({_numbered(by_mark[mark])})" for mark in sorted(by_mark)]
 
 
 def _numbered(rows: Collection[int]) -> str:
     """The rows, or how many there are where they are many: each figure has its mark beside it."""
+    if not rows:
+        return "stages"
     return f"{len(rows)} rows" if len(rows) > 5 else ", ".join(f"#{number}" for number in rows)
 
 
 def _title(result: Result) -> str:
+    """``edgeopt: resnet on local/*``."""
+    file = _origin(result).replace("\\", "/").rpartition("/")[2]
+    name = file.rpartition(":")[2] or file
+    return f"edgeopt: {name} on {', '.join(target.target for target in result.targets)}"
+
+
+def _origin(result: Result) -> str:
+    """The file of the model, or the function that builds it, as the recipe names it."""
     model = result.recipe.get("model") or {}
-    name = model.get("path") or model.get("factory") or "model"
-    return str(name).replace("\\", "/").rpartition("/")[2]
+    return str(model.get("path") or model.get("factory") or "model")
+
+
+def _only_here(rows: list[Row]) -> list[tuple[str, str]]:
+    """What the terms mean that this page alone shows, without columns that were left out."""
+    columns = {cell.name.lower() for row in rows for cell in row.cells}
+    return [(term, meaning) for term, meaning in PAGE
+            if term in columns or term not in ("load time", "placement")]  # fmt: skip
 
 
 def _command(result: Result) -> str:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import compress
 
+from edgeopt.schema.base import counted
 from edgeopt.schema.constraint import Verdict
 from edgeopt.schema.feeding import batched, spelled
 from edgeopt.schema.legend import MEMORY, memory_name, standing
@@ -18,6 +20,7 @@ from edgeopt.schema.shown import (
     by_split,
     figure_text,
     largest_drop,
+    reason_beside,
     shown,
     source_by_split,
     tested,
@@ -49,6 +52,7 @@ class Row:
     runtime: str  # empty where all candidates share one
     cells: list[Cell]
     extra: list[Cell] = field(default_factory=list)
+    reason: str = ""
 
     @property
     def word(self) -> str:
@@ -66,16 +70,25 @@ def rows_of(target: TargetResult) -> list[Row]:
         return ORDER.index(candidate.status), ratio.value if ratio else float("inf")
 
     several = len({candidate.runtime for candidate in target.candidates}) > 1
+    ordered = sorted(target.candidates, key=place)
+    columns = _filled([_cells(target, candidate) for candidate in ordered])
     return [
         Row(
             number,
             candidate,
             candidate.runtime if several else "",
-            _cells(target, candidate),
+            cells,
             _extra(target, candidate),
+            reason_beside(target, candidate),
         )
-        for number, candidate in enumerate(sorted(target.candidates, key=place), 1)
+        for number, (candidate, cells) in enumerate(zip(ordered, columns, strict=True), 1)
     ]
+
+
+def _filled(rows: list[list[Cell]]) -> list[list[Cell]]:
+    """The rows without the columns that hold no figure at all."""
+    kept = [any(cell.value for cell in column) for column in zip(*rows, strict=True)]
+    return [list(compress(row, kept)) for row in rows]
 
 
 def tiles(target: TargetResult) -> list[Cell]:
@@ -142,9 +155,9 @@ def groups(target: TargetResult) -> list[Groups]:
                 Cell("Group", each.group),
                 Cell("Samples", f"{each.n:,}"),
                 Cell("Figure", figure_text(each.figure), below(each.figure)),
-                Cell("To source", figure_text(each.difference), below(each.difference))
+                Cell("Against source", figure_text(each.difference), below(each.difference))
                 if each.difference
-                else Cell("To source"),
+                else Cell("Against source"),
             ]
             for each in figures
         ]
@@ -159,7 +172,7 @@ def _standing_out(figures: tuple[SliceFigure, ...]) -> list[tuple[str, str]]:
         lost = largest_drop(figures)
         drop = "none: no group lost"
         if lost and lost.difference:
-            drop = f"{lost.group}: {whole(lost.difference)} to source{among(figures, lost)}"
+            drop = f"{lost.group}: {whole(lost.difference)} against source{among(figures, lost)}"
         notable.append(("Largest drop", drop))
     kind = "class" if worst.column == "class" else "group"
     return [*notable, (f"Worst {kind}", f"{worst.group}: {whole(worst.figure)}{among(figures)}")]
@@ -207,12 +220,10 @@ def stages(target: TargetResult) -> list[list[Cell]]:
     """What each stage did to speed, form by form."""
     return [
         [
-            Cell("Stage", each.stage),
+            Cell("Stage, or stages together", each.stage),
             Cell("Rest of the chain", target.candidate(each.before).label),
-            Cell("Form", each.form),
-            Cell(
-                "Time with it, x without", figure_text(each.ratio), below(each.ratio), strong=True
-            ),
+            Cell("Number format", each.form),
+            Cell("Time with, x without", figure_text(each.ratio), below(each.ratio), strong=True),
             Cell("Effect", each.word),
         ]
         for each in target.stages
@@ -221,7 +232,9 @@ def stages(target: TargetResult) -> list[list[Cell]]:
 
 def _cells(target: TargetResult, candidate: CandidateResult) -> list[Cell]:
     measured, speed = candidate.measurements, target.speed
-    placement = ", ".join(f"{name} {n}" for name, n in sorted(candidate.placement.items()))
+    placement = ", ".join(
+        f"{counted(n, 'node')} on {name}" for name, n in sorted(candidate.placement.items())
+    )
     return [
         _quality(target, candidate),
         _cell(measured, f"ratio.{speed}", f"{short_of(speed)}, x reference", strong=True),
@@ -281,4 +294,4 @@ def _quality(target: TargetResult, candidate: CandidateResult) -> Cell:
 def _compared(split: Split) -> tuple[str, ...]:
     if split.difference is None:
         return below(split.figure)
-    return (f"{figure_text(split.difference)} to source", *below(split.difference))
+    return (f"{figure_text(split.difference)} against source", *below(split.difference))
