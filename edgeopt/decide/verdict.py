@@ -154,7 +154,7 @@ def _asked(constraint: Constraint, unit: str) -> str:
     if bound == 0:
         return f"required no {'more' if above else 'less'} than source"
     if above == (bound > 0):
-        return f"allowed {_plain(abs(bound), unit)}"
+        return f"allowed {'+' if above else ''}{_plain(bound, unit)}"
     return f"required {_plain(abs(bound), unit)} {'below' if above else 'above'} source"
 
 

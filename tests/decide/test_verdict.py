@@ -36,13 +36,13 @@ def said(text: str, *measured: Measurement | None) -> str:
             "accuracy >= source - 1.0pt",
             (ACCURACY, SOURCE, PAIRED),
             "accuracy 93.42% is -0.31pt against source (95% interval -0.55 to -0.07pt); "
-            "allowed 1.0pt: pass",
+            "allowed -1.0pt: pass",
         ),
         (
             "accuracy >= source - 0.25pt",
             (ACCURACY, SOURCE, PAIRED),
             "accuracy 93.42% is -0.31pt against source (95% interval -0.55 to -0.07pt); "
-            "allowed 0.25pt: inconclusive",
+            "allowed -0.25pt: inconclusive",
         ),
         (
             "accuracy >= source",

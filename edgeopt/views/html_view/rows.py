@@ -258,7 +258,7 @@ def _extra(target: TargetResult, candidate: CandidateResult) -> list[Cell]:
     for split, measured in sides:
         for name in sorted(set(measured) - (columns if split == "validation" else set())):
             mark = f" ({split})" if is_metric(name) else ""
-            cells.append(_cell(measured, name, f"{name}{mark}"))
+            cells.append(_cell(measured, name, f"{name_against(name)}{mark}"))
     return cells
 
 
@@ -267,6 +267,16 @@ def name_of(quantity: str) -> str:
     (plain, output), declared = of_output(quantity), find(quantity)
     name = (declared.title if declared else "") or plain
     return f"{name} of {output}" if output else name
+
+
+def name_against(quantity: str) -> str:
+    """The same, and what it is against: ``Macro F1 against source``, ``Size, x reference``."""
+    kind, _, plain = quantity.partition(".")
+    if kind == "difference":
+        return f"{name_of(plain)} against source"
+    if kind == "ratio":
+        return f"{name_of(plain)}, x {'source' if is_metric(plain) else 'reference'}"
+    return name_of(quantity)
 
 
 def _cell(

@@ -2,7 +2,15 @@ from __future__ import annotations
 
 import result_sample as sample
 
-from edgeopt.views.html_view.rows import ORDER, checks, groups, name_of, rows_of, tiles
+from edgeopt.views.html_view.rows import (
+    ORDER,
+    checks,
+    groups,
+    name_against,
+    name_of,
+    rows_of,
+    tiles,
+)
 
 
 def test_rows_stand_by_status_and_then_by_speed() -> None:
@@ -53,3 +61,7 @@ def test_quantities_have_names_for_people() -> None:
     assert name_of("accuracy") == "Accuracy"
     assert name_of("fidelity.cosine@boxes") == "Cosine of boxes"
     assert name_of("metric.iou") == "metric.iou"
+    assert name_against("difference.macro_f1") == "Macro F1 against source"
+    assert name_against("ratio.latency.p99") == "p99 latency, x reference"
+    assert name_against("ratio.accuracy") == "Accuracy, x source"
+    assert name_against("latency.p99") == "p99 latency"
