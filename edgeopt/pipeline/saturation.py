@@ -30,7 +30,7 @@ from edgeopt.transport.kinds import device_named
 
 OLD = "emulated:haswell"
 HOST, THERE = parse_target("local/onnxruntime"), parse_target(f"{OLD}/onnxruntime")
-PLAIN = "the same CPU node by node, without fused INT8 kernels, whose sums may overflow"
+PLAIN = "the same CPU node by node in float32, where no sum of 8-bit products overflows"
 CAUSE = "CPUs without VNNI saturate sums of two 8-bit products"
 
 

@@ -14,7 +14,7 @@ _OF = {  # what stands before the first colon of an id -> in words
     "check": "check of {}",
     "conversion": "number formats in {}",
     "metric": "metric {}",
-    NODE_BY_NODE: "check without fused kernels of {}",
+    NODE_BY_NODE: "run node by node in float32: {}",
 }
 _RACES = {
     "short": "short race: {} against {}",

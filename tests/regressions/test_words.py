@@ -73,7 +73,7 @@ def test_the_page_shows_test_figures_first_and_names_the_split() -> None:
     assert "Accuracy (validation)" in rows
     first, extra = rows.split("All figures", 1)
     assert "93.74%" in first and "93.65%" not in first, "a column of one split"
-    assert "accuracy (test) 93.65%" in extra
+    assert "Accuracy (test) 93.65%" in extra
 
 
 # -- groups

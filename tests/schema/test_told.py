@@ -18,7 +18,7 @@ from edgeopt.schema.told import told_job
         ("tensors:validation:1d5a7bc2", "samples of validation, preprocessed"),
         ("check:a/b", "check of a > b"),
         ("conversion:litert:a/b", "number formats in litert: a > b"),
-        ("node-by-node:a/b", "check without fused kernels of a > b"),
+        ("node-by-node:a/b", "run node by node in float32: a > b"),
         ("score:validation:local/torch:source", "score on validation: torch: source"),
         (
             "score:test:ssh:cam/onnxruntime:cuda:a/b(code=c/d.py:N)",
