@@ -92,7 +92,7 @@ class Selection(Asking):
         self._contenders += self._beside_stages()
         races = self._against_reference(self._contenders, self.terms.protocol)
         several = counted(len(races), "candidate")
-        text = f"Racing {several} against the reference, {self.terms.protocol}"
+        text = f"Racing {several} against the reference in short races"
         return [Announce(text, len(races)), *self._race("short", races)]
 
     def _beside_stages(self) -> list[str]:

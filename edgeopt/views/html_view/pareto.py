@@ -142,7 +142,7 @@ def _x_title(name: str) -> str:
 
 def _y_title(name: str) -> str:
     plain = name_of(name.removeprefix("difference."))
-    title = f"{plain}, difference to source" if name.startswith("difference.") else plain
+    title = f"{plain}, difference against source" if name.startswith("difference.") else plain
     return f"{title} (validation)"
 
 
