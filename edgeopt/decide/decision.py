@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from edgeopt.schema.errors import UnreachableError
+from edgeopt.schema.job_words import place_in_words
 from edgeopt.schema.result import TargetResult, TargetVerdict
-from edgeopt.schema.told import told_job
 
 EXIT: dict[TargetVerdict, int] = {
     "chosen": 0, "built": 0, "unmet": 3, "refused-on-test": 3, "inconclusive": 4,
@@ -48,8 +48,8 @@ def one_line(text: str) -> str:
     return " ".join(text.split())
 
 
-def told_error(error: dict[str, str]) -> str:
+def error_in_words(error: dict[str, str]) -> str:
     """Where it failed and what failed; the id of the job that scored or raced it says neither."""
     where, what = error.get("where", ""), error.get("what", "") or "failed"
     where = "" if where.startswith(("score:", "race:")) else where
-    return f"{told_job(where)}: {what}" if where else what
+    return f"{place_in_words(where)}: {what}" if where else what

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from edgeopt.decide.choose import judge_all, nearest_miss, standing, worst
-from edgeopt.decide.decision import Decision, one_line, told_error
+from edgeopt.decide.decision import Decision, error_in_words, one_line
 from edgeopt.decide.events import Figures
 from edgeopt.decide.proof import Rival, beside, praise
 from edgeopt.decide.standings import Standings
@@ -22,12 +22,12 @@ def failed(standings: Standings) -> Decision | None:
     broken = standings.ledger[standings.reference].error
     if broken is not None:
         name = standings.name(standings.reference)
-        return Decision("failed", f"the reference {name} failed: {_told(broken)}")
+        return Decision("failed", f"the reference {name} failed: {_error_line(broken)}")
     errors = [(id, standings.ledger[id].error) for id in standings.eligible()]
     if not errors or not all(error is not None for _, error in errors):
         return None
     first, error = errors[0]
-    failure = f"{standings.name(first)}: {_told(error or {})}"
+    failure = f"{standings.name(first)}: {_error_line(error or {})}"
     return Decision("failed", f"every candidate failed; the first: {failure}")
 
 
@@ -38,10 +38,10 @@ def built(standings: Standings) -> Decision:
     return failed(standings) or Decision("built", sentence)
 
 
-def _told(error: dict[str, str]) -> str:
+def _error_line(error: dict[str, str]) -> str:
     """An error in one line, with what to do next."""
     hint = error.get("hint", "")
-    return one_line(told_error(error) + (f" ({hint})" if hint else ""))
+    return one_line(error_in_words(error) + (f" ({hint})" if hint else ""))
 
 
 def praised(standings: Standings, chosen: str) -> str:
@@ -125,4 +125,4 @@ def _why(standings: Standings, *, late: bool) -> str:
         return "time ran out"
     errors = (standings.ledger[id].error for id in standings.eligible())
     first = next((error for error in errors if error), None)
-    return one_line(told_error(first)) if first else "time ran out"
+    return one_line(error_in_words(first)) if first else "time ran out"

@@ -145,7 +145,7 @@ def lost_to(
     """
     of = " the reference's" if f"ratio.{objective}" in mine else ""
     name = title_of(objective)
-    both = f"{name} {_told(objective, mine)}{of}, the chosen's {_told(objective, theirs)}"
+    both = f"{name} {_shown(objective, mine)}{of}, the chosen's {_shown(objective, theirs)}"
     race = ""
     if direct is not None:
         race = (
@@ -179,7 +179,7 @@ def _by_size(mine: Mapping[str, Measurement], theirs: Mapping[str, Measurement])
     return SAME_SIZE if same else SMALLER
 
 
-def _told(objective: str, measured: Mapping[str, Measurement]) -> str:
+def _shown(objective: str, measured: Mapping[str, Measurement]) -> str:
     measurement = measured.get(f"ratio.{objective}") or measured.get(objective)
     return whole(measurement) if measurement else "not measured"
 

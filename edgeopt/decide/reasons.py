@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from edgeopt.decide.choose import worst
-from edgeopt.decide.decision import Decision, told_error
+from edgeopt.decide.decision import Decision, error_in_words
 from edgeopt.decide.proof import is_raced, lost_to, reference_lost_to
 from edgeopt.decide.standings import FINALISTS, Standings
 from edgeopt.schema.quantities import title_of
@@ -30,7 +30,7 @@ def standing_of(standings: Standings, id: str, decision: Decision) -> tuple[Cand
 def _standing(standings: Standings, id: str, decision: Decision) -> tuple[CandidateStatus, str]:
     record = standings.ledger[id]
     if record.error is not None:
-        return "failed", told_error(record.error)
+        return "failed", error_in_words(record.error)
     if decision.verdict in UNMEASURED:
         return "unmeasured", UNMEASURED[decision.verdict]
     if id == decision.chosen:

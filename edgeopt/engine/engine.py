@@ -16,7 +16,7 @@ from edgeopt.engine.schedule import Schedule
 from edgeopt.schema.errors import EdgeoptError, StoreError, from_record
 from edgeopt.schema.event import Event
 from edgeopt.schema.job import Job, Outcome, Request
-from edgeopt.schema.told import told_job
+from edgeopt.schema.job_words import job_in_words
 from edgeopt.store import Store
 
 
@@ -163,7 +163,7 @@ def _skipped(job: Job, cause: Outcome) -> Outcome:
     error = dict(cause.error or {"type": "EdgeoptError", "what": cause.status})
     if cause.status != "skipped":
         error["what"] = (
-            f"needs '{told_job(cause.job)}', which {_ENDED[cause.status]}: {error['what']}"
+            f"needs '{job_in_words(cause.job)}', which {_ENDED[cause.status]}: {error['what']}"
         )
     return Outcome(job=job.id, status="skipped", error={**error, "where": job.id})
 

@@ -14,9 +14,9 @@ from rich.text import Text
 
 from edgeopt.schema.base import printable
 from edgeopt.schema.event import Event
+from edgeopt.schema.job_words import job_in_words
 from edgeopt.schema.measurement import figure
 from edgeopt.schema.quantities import find
-from edgeopt.schema.told import told_job
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
@@ -123,7 +123,7 @@ class PlainLines:
                 how_far(event, self._kinds.get(event.job, "")),
                 *filter(None, [progress_message(event.data)]),
             ]
-            self._line(f"  {told_job(event.job)}: {', '.join(parts)}")
+            self._line(f"  {job_in_words(event.job)}: {', '.join(parts)}")
 
     def close(self) -> None:
         """Tell what was not told yet."""
@@ -177,7 +177,7 @@ class Live:
 
     def _on_start(self, event: Event) -> None:
         verb = VERBS.get(str(event.data.get("kind")), "running")
-        name = self._fitting(f"  {verb} {printable(told_job(event.job))}")
+        name = self._fitting(f"  {verb} {printable(job_in_words(event.job))}")
         self._jobs[event.job] = self._progress.add_task(name, total=None, message="")
 
     def _on_progress(self, event: Event) -> None:
@@ -266,7 +266,7 @@ def _figure(name: str, value: object, *, trains: bool) -> str:
 def ending(event: Event) -> str:
     """How a job ended, in a line."""
     seconds = event.data.get("seconds") or 0.0
-    status, job = event.data.get("status"), told_job(event.job)
+    status, job = event.data.get("status"), job_in_words(event.job)
     if status == "ok":
         return f"{job} ({'from the store' if event.data.get('cached') else f'{seconds:.1f} s'})"
     error = event.data.get("error") or {}

@@ -54,10 +54,10 @@ CONSTRAINT = (
     "inconclusive in between"
 )
 P50 = (
-    "the median time of one inference; below 1x the reference's is faster. Each row is of a race "
-    "of its own, in which both took turns: the ratio is the mean (geometric) over its processes, "
-    "and the reference takes another time in each race. Dividing the times of two rows therefore "
-    "gives another number: rank by the ratio"
+    "the median time of one inference. A ratio below 1x means faster than the reference. Each row "
+    "comes from a race of its own, in which the candidate and the reference took turns: the ratio "
+    "is the geometric mean over its processes. The reference takes another time in each race, so "
+    "dividing the times of two rows gives another number: rank by the ratio"
 )
 FRONT = (
     "no other candidate is better in both the ratio and the quality, by the figures alone: their "

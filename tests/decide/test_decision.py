@@ -5,7 +5,7 @@ from typing import Any, get_args
 import pytest
 import result_sample as sample
 
-from edgeopt.decide.decision import EXIT, Decision, exit_code_of, one_line, told_error
+from edgeopt.decide.decision import EXIT, Decision, error_in_words, exit_code_of, one_line
 from edgeopt.schema.result import TargetVerdict
 
 
@@ -52,4 +52,4 @@ def test_a_message_of_a_library_is_one_line() -> None:
     ],
 )
 def test_an_error_is_told_without_names_of_jobs(error: dict[str, str], told: str) -> None:
-    assert told_error(error) == told
+    assert error_in_words(error) == told

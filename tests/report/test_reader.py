@@ -15,7 +15,7 @@ from pages import Text
 
 import edgeopt
 from edgeopt.bench import peak
-from edgeopt.decide.decision import told_error
+from edgeopt.decide.decision import error_in_words
 from edgeopt.decide.verdict import judge
 from edgeopt.report import draw
 from edgeopt.schema.base import counted
@@ -598,8 +598,8 @@ def test_what_pruning_reached_is_told_beside_what_was_asked() -> None:
 def test_a_candidate_that_guesses_is_told_so_without_names_of_jobs() -> None:
     """Guards against ids of jobs that stand before what went wrong."""
     error = {"where": "score:validation:local/litert:a/b", "what": "it is close to guessing"}
-    assert told_error(error) == "it is close to guessing"
-    assert told_error({"where": "fp16", "what": "broke"}) == "fp16: broke"
+    assert error_in_words(error) == "it is close to guessing"
+    assert error_in_words({"where": "fp16", "what": "broke"}) == "fp16: broke"
 
 
 def test_the_page_names_the_runtime_beside_its_version(made: Path) -> None:

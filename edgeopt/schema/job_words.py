@@ -27,12 +27,12 @@ _RACES = {
 }
 
 
-def told_chain(steps: str) -> str:
+def chain_in_words(steps: str) -> str:
     """``a/b(c=d/e)`` as ``a > b(c=d/e)``."""
     return re.sub(r"/(?![^(]*\))", " > ", steps)
 
 
-def told_job(id: str) -> str:
+def job_in_words(id: str) -> str:
     """What a job does, in words: ``check of export-onnx > simplify-onnx``."""
     if id == "data:overlap":
         return "samples shared by two splits"
@@ -45,8 +45,15 @@ def told_job(id: str) -> str:
                                                               _placed(*sides[2:]))  # fmt: skip
     kind, colon, rest = id.partition(":")
     if not colon or kind not in _OF:
-        return told_chain(id)
+        return chain_in_words(id)
     return _OF[kind].format(_subject(kind, rest))
+
+
+def place_in_words(where: str) -> str:
+    """Where an error was raised: a job in words, and as it is what may be a path or a tensor."""
+    plain = re.sub(r"\([^)]*\)", "", where)
+    is_chain = plain != where and "." not in plain and not plain.startswith("/")
+    return job_in_words(where) if is_chain or where.partition(":")[0] in _OF else where
 
 
 def _subject(kind: str, rest: str) -> str:
@@ -55,15 +62,15 @@ def _subject(kind: str, rest: str) -> str:
         return rest.partition(":")[0]
     if kind == "conversion":
         runtime, _, chain = rest.partition(":")
-        return f"{runtime}: {told_chain(chain)}"
+        return f"{runtime}: {chain_in_words(chain)}"
     if kind == "metric":
         name, _, scored = rest.partition(":")
-        return f"{name}, {told_job(scored)}"
-    return told_chain(rest)
+        return f"{name}, {job_in_words(scored)}"
+    return chain_in_words(rest)
 
 
 def _placed(target: str, chain: str) -> str:
     """``runtime: a > b``, and the device where it is another than this machine."""
     device, _, runtime = target.rpartition("/")
     there = "" if device == "local" else f" on {device}"
-    return f"{runtime}: {told_chain(chain)}{there}"
+    return f"{runtime}: {chain_in_words(chain)}{there}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from edgeopt.schema.told import told_job
+from edgeopt.schema.job_words import job_in_words, place_in_words
 
 
 @pytest.mark.parametrize(
@@ -39,4 +39,21 @@ from edgeopt.schema.told import told_job
     ],
 )
 def test_a_job_is_told_in_the_notation_of_the_tables(id: str, text: str) -> None:
-    assert told_job(id) == text
+    assert job_in_words(id) == text
+
+
+@pytest.mark.parametrize(
+    ("where", "text"),
+    [
+        ("check:a/b", "check of a > b"),
+        ("a/b(scheme=u8s8)", "a > b(scheme=u8s8)"),
+        ("models/net.onnx", "models/net.onnx"),
+        ("/home/me/model(1)/net.onnx", "/home/me/model(1)/net.onnx"),
+        ("net(1)/m.onnx", "net(1)/m.onnx"),
+        ("models/saved", "models/saved"),
+        ("emulated:haswell", "emulated:haswell"),
+        ("/block/conv1/Conv", "/block/conv1/Conv"),
+    ],
+)
+def test_paths_and_tensors_in_errors_stay_as_they_are(where: str, text: str) -> None:
+    assert place_in_words(where) == text
