@@ -33,7 +33,9 @@ def conversions(work: Work, entries: Iterable[Entry]) -> dict[str, Conversion]:
         if entry.artifact is not None and form_of(entry.described):
             job = job_for(entry.plan.job, entry.described, entry.target, entry.facts)
             asked[entry.id] = _with_samples(work, job, entry.described)
-    by_job = _conversions(work.engine, asked.values(), work.outcomes)
+    outcomes = _ended(work.engine, asked.values(), work.outcomes)
+    work.outcomes |= outcomes
+    by_job = _conversions(outcomes)
     return {id: by_job[job.id] for id, job in asked.items() if job.id in by_job}
 
 
@@ -51,9 +53,8 @@ def conversions_of(engine: Engine, opened: Outcome) -> tuple[Conversion, ...]:
         for target, facts in members
         if target.format == description.format
     ]
-    by_job = _conversions(engine, jobs or [_by_file(opened.job, description, "")], {
-        opened.job: opened
-    })  # fmt: skip
+    jobs = jobs or [_by_file(opened.job, description, "")]
+    by_job = _conversions(_ended(engine, jobs, {opened.job: opened}))
     return tuple(by_job.values())
 
 
@@ -91,9 +92,7 @@ def _with_samples(work: Work, job: Job, d: Description) -> Job:
     return job.model_copy(update={"inputs": inputs})
 
 
-def _conversions(
-    engine: Engine, jobs: Iterable[Job], known: Mapping[str, Outcome]
-) -> dict[str, Conversion]:
+def _ended(engine: Engine, jobs: Iterable[Job], known: Mapping[str, Outcome]) -> dict[str, Outcome]:
     """By job id. What a runtime takes the worker down with, the file tells in its place."""
     jobs = list({job.id: job for job in jobs}.values())
     outcomes = engine.run(jobs, known)
@@ -110,5 +109,10 @@ def _conversions(
     if again:
         more = engine.run(list(again.values()), known)
         outcomes |= {id: more[job.id] for id, job in again.items()}
+    return outcomes
+
+
+def _conversions(outcomes: Mapping[str, Outcome]) -> dict[str, Conversion]:
+    """What jobs told, by their ids; nothing of those that failed."""
     records = {id: ended.value.get("conversion") for id, ended in outcomes.items() if ended.ok}
     return {id: Conversion.model_validate(raw) for id, raw in records.items() if raw}

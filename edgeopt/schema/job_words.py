@@ -35,7 +35,7 @@ def chain_in_words(steps: str) -> str:
 def job_in_words(id: str) -> str:
     """What a job does, in words: ``check of export-onnx > simplify-onnx``."""
     if id == "data:overlap":
-        return "samples shared by two splits"
+        return "check for samples in two splits"
     if score := _SCORE.fullmatch(id):
         split, target, chain = score.groups()
         return f"score on {split}: {_placed(target, chain)}"

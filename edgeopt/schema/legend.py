@@ -34,9 +34,8 @@ STANDINGS = {  # what a lost one is called -> what that says
     "two 95% intervals overlap",
     "lost": "it meets the constraints, and the chosen is better by the objective",
 }
-QUICK = (
-    "quick run: short races, no times or ratios to quote"  # at the head of a view; a note says more
-)
+# at the head of a view; a note says more
+QUICK = "quick run: short races; do not quote its times or ratios"
 MEANT = {  # the words of RACES -> what they say
     "full race": "against the reference, {how}; only the fastest in the short race get that far",
     "raced afresh": "in full a second time, {how}; the figures are of this race alone, so that the "
@@ -51,10 +50,12 @@ SOURCE = (
 )
 CONSTRAINT = (
     "passes if the whole 95% interval meets the bound, fails if none of it does, and is "
-    "inconclusive in between"
+    "inconclusive in between. It is on all samples of a split together, not on each class"
 )
 P50 = (
-    "the median time of one inference. A ratio below 1x means faster than the reference. Each row "
+    "the median time of one inference, from handing the prepared input to the runtime's Python "
+    "interface until its outputs are held: without preprocessing, and with what the interface "
+    "itself takes. A ratio below 1x means faster than the reference. Each row "
     "comes from a race of its own, in which the candidate and the reference took turns: the ratio "
     "is the geometric mean over its processes. The reference takes another time in each race, so "
     "dividing the times of two rows gives another number: rank by the ratio"
@@ -81,11 +82,15 @@ SCHEMES = {  # of quantize-int8 -> what is quantized to what
     "weight-only": "weights to int8, widened to float32 before use",
 }
 STAGES = (
-    "passes that change the network itself, by pruning or training. Chains without the later ones "
-    "are tried, too, to show what each does; a network that is pruned and not trained again may be "
+    "passes that change the network itself, by pruning or training; distill trains it with the "
+    "source as its teacher. Chains that stop before one of them are tried, too, to show what each "
+    "does; a network that is pruned and not trained again may be "
     "close to guessing"
 )
-STAGE_ROWS = "what a stage did to speed, or several where the chain between was not raced"
+STAGE_ROWS = (
+    "time of the chain with a stage, over its time without; several stages stand in one row where "
+    "the chain between them was not raced"
+)
 PAGE = (  # of what the page alone shows
     ("fidelity", "how near the outputs are to the source's on the same samples: the share of equal "
                  "answers (agreement), the cosine, and the signal-to-quantization-noise ratio "
@@ -205,7 +210,12 @@ def _counts(ratios: list[Measurement]) -> str:
         return "in fresh processes"
     text = f"in {_range([each.n for each in ratios])} fresh processes"
     timed = [each.timed for each in ratios if each.timed]
-    return text + (f" of at least {min(timed):,} timed inferences on either side" if timed else "")
+    return text + (
+        f" with at least {min(timed):,} timed inferences of each of the two, in turns of about the "
+        "same time"
+        if timed
+        else ""
+    )
 
 
 def _range(counts: list[int]) -> str:

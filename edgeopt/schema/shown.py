@@ -225,7 +225,7 @@ def among(figures: Sequence[SliceFigure], drop: SliceFigure | None = None) -> st
     if len(figures) < 2:
         return ""
     kind = "classes" if all(f.column.startswith("class") for f in figures) else "groups"
-    picked = f"the {'largest' if drop else 'worst'} of {len(figures)} {kind}, in part by chance"
+    picked = f"the {'largest' if drop else 'worst'} of {len(figures)} {kind}, which overstates it"
     equal = [f.group for f in figures if drop and f is not drop and _lost_alike(f, drop)]
     others = f", level with {', '.join(equal)}" if equal else ""
     return f"; {picked}{others}"
@@ -264,7 +264,11 @@ def runners_up(target: TargetResult, folder: str = "") -> str:
             for c in target.candidates if c.path and c.path != target.path]  # fmt: skip
     if not kept or target.verdict == "built":
         return ""
-    return f"the fastest in each other runtime, not scored on test: {'; '.join(kept)}"
+    told = (
+        "the lowest measured ratio in each other runtime, which another candidate there may equal "
+        "within the intervals; not scored on test; 'edgeopt inspect FILE' shows their inputs"
+    )
+    return f"{told}: {'; '.join(kept)}"
 
 
 def answers(candidate: CandidateResult) -> str:

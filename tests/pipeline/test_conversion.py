@@ -24,6 +24,9 @@ def test_only_what_changed_number_formats_is_asked_of_its_runtime(
     facts = entries[2].facts
     assert told.by == f"onnxruntime {facts.runtime_version} on {facts.isa}"
     assert (told.form, told.weights, told.note) == ("int8", 1.0, "")
+    assert [each for each in work.outcomes if each.startswith("conversion:")], (
+        "counted with the rest"
+    )
 
 
 def test_elsewhere_the_file_tells(work: Work, entries: list[Entry]) -> None:

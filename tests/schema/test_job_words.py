@@ -14,7 +14,7 @@ from edgeopt.schema.job_words import job_in_words, place_in_words
         ("a/b(scheme=u8s8)", "a > b(scheme=u8s8)"),
         ("a(loss=net/loss.py:LOSS)/b", "a(loss=net/loss.py:LOSS) > b"),
         ("data:test", "samples of test"),
-        ("data:overlap", "samples shared by two splits"),
+        ("data:overlap", "check for samples in two splits"),
         ("tensors:validation:1d5a7bc2", "samples of validation, preprocessed"),
         ("check:a/b", "check of a > b"),
         ("conversion:litert:a/b", "number formats in litert: a > b"),

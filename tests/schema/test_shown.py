@@ -237,12 +237,12 @@ def test_the_worst_group_is_the_one_of_the_worst_figure() -> None:
 
 def test_an_extreme_is_told_out_of_how_many_and_beside_whom() -> None:
     groups = [group("1", 0.3), group("2", 0.3), group("3", 0.1), group("4", None)]
-    assert shown.among(groups) == "; the worst of 4 classes, in part by chance"
+    assert shown.among(groups) == "; the worst of 4 classes, which overstates it"
     assert (
         shown.among(groups, groups[0])
-        == "; the largest of 4 classes, in part by chance, level with class 2"
+        == "; the largest of 4 classes, which overstates it, level with class 2"
     )
-    assert shown.among(groups, groups[3]) == "; the largest of 4 classes, in part by chance"
+    assert shown.among(groups, groups[3]) == "; the largest of 4 classes, which overstates it"
     assert shown.among(groups[:1], groups[0]) == ""
 
 
@@ -270,7 +270,7 @@ def test_runners_up_are_told_where_they_lie() -> None:
         candidates = (target.candidates[0], chosen, other)
         return shown.runners_up(sample.sample_target(candidates=candidates, **changed), folder)
 
-    assert told("out/").endswith(f"not scored on test: out/best/x.onnx ({other.label})")
+    assert told("out/").endswith(f"shows their inputs: out/best/x.onnx ({other.label})")
     assert told("").endswith(f": best/x.onnx ({other.label})")
     assert told("", verdict="built") == ""
     assert shown.runners_up(target) == ""
