@@ -7,14 +7,20 @@ The agent, which imports nothing of edgeopt, has its own for runtimes (``agent/s
 
 from __future__ import annotations
 
+import importlib
+import os
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib import import_module, metadata
+from importlib import metadata
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from edgeopt.schema.errors import EdgeoptError, PluginError, UsageError
+
+OWN = f"{Path(__file__).parents[1]}{os.sep}"  # edgeopt's folder
+IMPORTS = f"{Path(importlib.__file__).parent}{os.sep}"
 
 
 def points(group: str) -> dict[str, metadata.EntryPoint]:
@@ -34,11 +40,12 @@ def load(point: metadata.EntryPoint) -> Any:
     """What an entry point names. Raises UsageError where it cannot be imported or is not there."""
     try:
         return point.load()
-    except Exception as error:  # a stranger's module may raise anything while it is imported
+    except (Exception, SystemExit) as error:  # a stranger's module may raise anything
+        brought = f"'{point.dist.name}', which" if point.dist else "the distribution that"
         raise UsageError(
-            f"'{point.value}' cannot be loaded: {type(error).__name__}: {error}",
+            f"'{point.value}' cannot be loaded: {one_line(error)}",
             where=place(point),
-            hint="update or uninstall the distribution that brings it",
+            hint=f"{raised_in(error)}; update or uninstall {brought} brings it",
         ) from error
 
 
@@ -48,23 +55,33 @@ def imported(module: str, what: str) -> ModuleType:
     Raises PluginError, naming the file and line, where it cannot be imported.
     """
     with calling(f"{what} ({module})"):
-        return import_module(module)
+        return importlib.import_module(module)
 
 
 @contextmanager
 def calling(what: str) -> Iterator[None]:
-    """Make a PluginError, naming the last file and line, of whatever a plug-in raises but errors of
-    edgeopt's own."""
+    """Make a PluginError, naming the plug-in's last file and line, of whatever a plug-in raises but
+    errors of edgeopt's own. One that leaves by ``sys.exit`` fails, too: it does not end the run."""
     try:
         yield
     except EdgeoptError:
         raise
-    except Exception as error:
-        last = traceback.extract_tb(error.__traceback__)[-1]
-        raise PluginError(
-            f"{what} failed: {one_line(error)}",
-            hint=f"raised in {last.filename}:{last.lineno} ({last.name})",
-        ) from error
+    except (Exception, SystemExit, GeneratorExit) as error:
+        raise PluginError(f"{what} failed: {one_line(error)}", hint=raised_in(error)) from error
+
+
+def raised_in(error: BaseException) -> str:
+    """The last place in a plug-in's own folder that an error went through, in words.
+
+    The first two frames are those that called it: here, and around a ``with``.
+    """
+    if isinstance(error, SyntaxError) and error.filename:
+        return f"raised in {error.filename}:{error.lineno}"
+    every = list(traceback.extract_tb(error.__traceback__))
+    frames = [f for f in every[2:] if not f.filename.startswith(("<", OWN, IMPORTS))] or every
+    first = Path(frames[0].filename).parent
+    last = [frame for frame in frames if Path(frame.filename).is_relative_to(first)][-1]
+    return f"raised in {last.filename}:{last.lineno} ({last.name})"
 
 
 def one_line(error: BaseException) -> str:

@@ -2,13 +2,30 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 from e2e_project import Project, make_project
 
 
+@pytest.fixture(scope="session")
+def warm_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The store after one run of the recipe: what most tests would build again."""
+    made = make_project(tmp_path_factory.mktemp("warm"))
+    made.optimize()
+    return made.store
+
+
 @pytest.fixture
-def project(tmp_path: Path) -> Project:
-    """A user's project with a store of its own."""
+def project(tmp_path: Path, warm_store: Path) -> Project:
+    """A user's project with a store of its own, in which the recipe ran before."""
+    made = make_project(tmp_path)
+    shutil.copytree(warm_store, made.store)
+    return made
+
+
+@pytest.fixture
+def cold_project(tmp_path: Path) -> Project:
+    """The same with no store: for tests of what runs, and when."""
     return make_project(tmp_path)

@@ -16,6 +16,13 @@ from e2e_project import EDGEOPT, MODEL, Project, save_samples
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
+
+@pytest.fixture
+def project(cold_project: Project) -> Project:
+    """A store that holds nothing yet."""
+    return cold_project
+
+
 Breaks = Callable[[Project], None]
 IMAGES = np.zeros((200, 28, 28), np.uint8)
 

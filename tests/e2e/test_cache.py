@@ -9,6 +9,13 @@ import numpy as np
 import pytest
 from e2e_project import Project, save_samples
 
+
+@pytest.fixture
+def project(cold_project: Project) -> Project:
+    """A store that holds nothing yet."""
+    return cold_project
+
+
 LOADS = {"data:calibration", "data:validation", "data:test"}
 EXPORT = "export-onnx"
 SIMPLE = "export-onnx/simplify-onnx"

@@ -14,6 +14,12 @@ import pytest
 from e2e_project import Project
 
 
+@pytest.fixture
+def project(cold_project: Project) -> Project:
+    """A store that holds nothing yet."""
+    return cold_project
+
+
 def chosen(result: dict[str, Any]) -> tuple[str, dict[str, str]]:
     """The choice: its chain and the digests of its files."""
     target = result["targets"][0]
