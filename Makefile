@@ -15,7 +15,7 @@ RUN_READY = $(VENV)/.ready-run
 DEV_READY = $(VENV)/.ready-dev
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long test-all test-core test-gpu lint bench clean
+.PHONY: help demo test test-long test-slow test-all test-core test-gpu lint bench clean
 
 help: ## list these targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -32,9 +32,12 @@ test: $(DEV_READY) ## run the tests that take less than a minute each
 	$(BIN)/python -m pytest -m "not long" $(SHARED) $(ARGS)
 
 test-long: $(DEV_READY) ## run those that take longer
-	$(BIN)/python -m pytest -m long $(SHARED) $(ARGS)
+	$(BIN)/python -m pytest -m "long and not slow" $(SHARED) $(ARGS)
 
-test-all: test test-long ## run every test
+test-slow: $(DEV_READY) ## run those that take longest, which .ci/run leaves out
+	$(BIN)/python -m pytest -m slow $(SHARED) $(ARGS)
+
+test-all: test test-long test-slow ## run every test
 
 test-core: $(VENV)-core/.ready ## in an environment without extras, the tests that need none
 	$(VENV)-core/bin/python -m pytest --core -m "not long" $(ARGS)

@@ -1,7 +1,8 @@
 """The one schema of what a user asks for: YAML <-> Recipe <-> keyword arguments."""
 
-from edgeopt.recipe.nouns import DataSpec, LimitSpec, ModelSpec, OwnMetric, Recipe
+from edgeopt.recipe.nouns import LimitSpec, OwnMetric, Recipe
 from edgeopt.recipe.reading import load_recipe, make_recipe
+from edgeopt.recipe.source import DataSpec, ModelSpec
 from edgeopt.recipe.steps import Choice, Step
 
 __all__ = [

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import gc
 from typing import Any
 
 import numpy as np
@@ -61,7 +60,6 @@ def test_what_is_made_of_an_array_is_kept_for_as_long_as_it_lives() -> None:
         array = np.ones(size)
         assert total(array) == size, "never the figure of an array that was there before"
         del array
-        gc.collect()
 
 
 def test_shared_infinities_become_zero() -> None:
