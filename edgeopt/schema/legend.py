@@ -26,7 +26,13 @@ DIRECT = "head to head"
 TIED = "a tie with the chosen"  # how reasons begin, and what they hold: status words are read here
 SAME_SIZE, SMALLER = ", which is of the same size", ", which is smaller"
 UNPROVEN = "not proven worse"
-STANDINGS = {  # what a lost one is called -> what that says
+STANDINGS = {  # status of a candidate as views show it -> what that says
+    "failed": "it could not be made or run, or its answers are close to guessing",
+    "infeasible": "it does not meet a constraint",
+    "inconclusive": "its interval holds the bound of a constraint, so it is not known to meet it",
+    "screened": "it meets the constraints on quality and size, and was left out after the short "
+    "race, in which others were faster",
+    "unmeasured": "it was built and checked, and not measured",
     "tie": "it meets the constraints, and neither it nor the chosen is proven faster: the interval "
     "of their ratio holds 1, or the ratio is within 0.5% of 1. Of a tie the smaller file is "
     "chosen; of files of one size, the one that led before",
