@@ -10,6 +10,7 @@ import pytest
 from e2e_project import RECIPE, Project, save_samples
 
 from edgeopt.agent import machine
+from edgeopt.pipeline.saturation import PLAIN
 
 INT8 = "{quantize-int8: {scheme: s8s8}}, {quantize-int8: {scheme: static}}"  # ONNX, TFLite
 OWN = (
@@ -124,7 +125,7 @@ def test_an_artifact_for_this_cpu_is_compared_with_one_without_vnni(on_cores: Pr
     (target,) = result["targets"]
     vnni = "vnni" in machine.facts()["isa"]
     other, yardstick = ("emulated:haswell", "the host") if vnni else (
-        f"local ({machine.facts()['isa']})", "the host without fused kernels"
+        f"local ({machine.facts()['isa']})", PLAIN
     )  # fmt: skip
     (found,) = [note for note in result["notes"] if "saturate sums" in note]
     assert (
