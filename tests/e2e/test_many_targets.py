@@ -11,7 +11,7 @@ import pytest
 from e2e_project import MODEL, Project
 from loopback import Board, board
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.slow]
 
 RECIPE = MODEL.parents[1] / "recipes" / "many-targets.yaml"
 CORES = ("cortex-a53", "cortex-a76")

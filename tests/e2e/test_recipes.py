@@ -56,6 +56,7 @@ def test_a_sensor_network_is_chosen_and_judged_person_by_person(tmp_path: Path) 
 
 
 @pytest.mark.long
+@pytest.mark.slow
 def test_a_sensor_network_races_in_every_runtime(tmp_path: Path) -> None:
     target = optimized(ROOT / "recipes" / "imu.yaml", tmp_path)
     raced = {c["target"].rpartition("/")[2] for c in target["candidates"]}
@@ -63,6 +64,7 @@ def test_a_sensor_network_races_in_every_runtime(tmp_path: Path) -> None:
 
 
 @pytest.mark.long
+@pytest.mark.slow
 def test_a_sentence_encoder_is_scored_by_fidelity(tmp_path: Path, packages: Path) -> None:
     target = optimized(ROOT / "recipes" / "minilm.yaml", tmp_path, site=packages)
     reference = next(c for c in target["candidates"] if c["reference"])
@@ -75,6 +77,7 @@ def test_a_sentence_encoder_is_scored_by_fidelity(tmp_path: Path, packages: Path
 
 
 @pytest.mark.long
+@pytest.mark.slow
 def test_a_depthwise_network_is_quantized_on_a_folder_of_photographs(
     tmp_path: Path, packages: Path
 ) -> None:
