@@ -13,16 +13,14 @@ from edgeopt.bench.heat import REPEATS, cool, heat_figures, throttled
 from edgeopt.bench.task import Task
 from edgeopt.schema.errors import ModelError
 from edgeopt.schema.measurement import WIDE, Measurement
-from edgeopt.schema.quantities import quantities
+from edgeopt.schema.quantities import BUILT_IN
 from edgeopt.stats.ratios import METHOD, Interval, geometric_interval, percentile
 from edgeopt.store import Store
 from edgeopt.transport.kinds import Lease
 
 SIDES = ("a", "b")
 PERCENTILES = {
-    name: float(known.short[1:])
-    for name, known in quantities().items()
-    if known.family == "latency"
+    known.name: float(known.short[1:]) for known in BUILT_IN if known.family == "latency"
 }
 SAMPLES = 64
 HALF_WIDTH = WIDE  # of the log-ratio of medians

@@ -8,70 +8,21 @@ measures (``edgeopt.metrics``, ``docs/add-a-metric.md``).
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import redirect_stdout
+from dataclasses import replace
 from functools import cache
-from typing import Literal, get_args
+from importlib.metadata import EntryPoint
+from types import ModuleType
 
 from edgeopt.schema import plugged
 from edgeopt.schema.errors import UsageError, did_you_mean
+from edgeopt.schema.quantity import BESIDE as BESIDE
+from edgeopt.schema.quantity import TOP_NAME, check
+from edgeopt.schema.quantity import Quantity as Quantity
 
-Family = Literal[
-    "answers", "nearness", "user", "latency", "load_time", "memory", "size", "instructions", "bytes"
-]
 GROUP = "edgeopt.metrics"
-UNITS = ("fraction", "ms", "bytes", "count", "dB", "")
-BESIDE = ("difference.", "ratio.")  # prefixes of figures that are against another
-
-
-@dataclass(frozen=True)
-class Quantity:
-    """One quantity. ``unit`` is that of its figures: fraction, ms, bytes, count, dB or empty.
-
-    ``family``: ``answers`` are computed from a model's answers and labels, ``nearness`` from its
-    answers and the source's, ``user`` by a function of the recipe's; the others are what a device
-    says that it measures. ``labels`` is how labels must fit an output (``metrics.labels.fit``).
-    ``module`` measures it, ``usual`` is measured where nobody says what to. ``rank`` orders what
-    views show first where nothing is bounded, sought or listed; 0: never.
-    """
-
-    name: str
-    unit: str
-    family: Family
-    less_is_better: bool = False
-    title: str = ""
-    short: str = ""  # in narrow columns
-    labels: str = ""
-    module: str = ""
-    usual: bool = False
-    rank: int = 0
-    raced: bool = False  # a ratio to the reference of one race stands for it
-    part_of: str = ""  # a total that it is a share of
-
-    @property
-    def of_outputs(self) -> bool:
-        """Whether edgeopt measures it of answers, output by output."""
-        return self.family in ("answers", "nearness")
-
-    @property
-    def is_metric(self) -> bool:
-        """Whether it is computed from a model's answers, rather than of its file or a race."""
-        return self.of_outputs or self.family == "user"
-
-    @property
-    def of_device(self) -> bool:
-        """Whether a device must say that it measures it."""
-        return not self.is_metric
-
-    @property
-    def of_machine(self) -> bool:
-        """Whether it is only comparable on one machine: times and memory."""
-        return self.family in ("latency", "load_time", "memory")
-
-    @property
-    def by_ratio(self) -> bool:
-        """Whether two models are compared by a ratio rather than a difference."""
-        return self.of_machine or self.family == "size"
 
 
 def _classes(name: str, title: str, **more: bool | int) -> Quantity:
@@ -147,21 +98,31 @@ BUILT_IN = (
 )  # fmt: skip
 TOP = _classes("topK", "Top K")
 USER = Quantity("metric.NAME", "", "user")  # which way is better, its figures say
-_TOP = re.compile(r"top[1-9][0-9]*")
 _USER = re.compile(r"metric\.[A-Za-z_]\w*")
 
 
 @cache
 def quantities() -> dict[str, Quantity]:
-    """All declared ones by name. Raises UsageError where two share one."""
-    known: dict[str, Quantity] = {}
-    for each in BUILT_IN:
-        _check(each, "edgeopt/schema/quantities.py", own=True)
-    for each in (*BUILT_IN, *_plugged_in()):
-        if each.name in known:
-            raise UsageError(f"two metrics are called '{each.name}'")
-        known[each.name] = each
+    """All declared ones by name. Raises UsageError for a wrong declaration of another distribution,
+    and where two share a name."""
+    known = _own()
+    for point in plugged.points(GROUP).values():
+        _add(known, point)
     return known
+
+
+def faults() -> Iterator[UsageError]:
+    """What is wrong with the metrics of other distributions, of each entry point the first."""
+    try:
+        known, added = _own(), plugged.points(GROUP)
+    except UsageError as error:
+        yield error
+        return
+    for point in added.values():
+        try:
+            _add(known, point)
+        except UsageError as error:
+            yield error
 
 
 def of_output(name: str) -> tuple[str, str]:
@@ -177,7 +138,7 @@ def find(name: str) -> Quantity | None:
         base = base.removeprefix(prefix)
     if base in quantities():
         return quantities()[base]
-    if _TOP.fullmatch(base):
+    if TOP_NAME.fullmatch(base):
         return replace(TOP, name=base, title=base.capitalize())
     return replace(USER, name=base, short=base[7:]) if _USER.fullmatch(base) else None
 
@@ -245,29 +206,38 @@ def parts_of(total: str) -> dict[str, str]:
     return {q.name: q.title for q in quantities().values() if q.part_of == total}
 
 
-def _plugged_in() -> Iterable[Quantity]:
-    for point in plugged.points(GROUP).values():
+def _own() -> dict[str, Quantity]:
+    for each in BUILT_IN:
+        check(each, "edgeopt/schema/quantities.py", own=True)
+    return {each.name: each for each in BUILT_IN}
+
+
+def _add(known: dict[str, Quantity], point: EntryPoint) -> None:
+    """Add what an entry point gives. Raises UsageError, naming it, for what cannot be used."""
+    place = plugged.place(point)
+    with redirect_stdout(sys.stderr):  # on stdout a result may be expected
         given = plugged.load(point)
-        for each in [given] if isinstance(given, Quantity) else given:
-            place = plugged.place(point)
-            if not isinstance(each, Quantity):
-                raise UsageError(f"{place} gives a {type(each).__name__}, no Quantity")
-            _check(each, place)
-            yield each
-
-
-def _check(each: Quantity, place: str, *, own: bool = False) -> None:
-    """Raise UsageError for a wrong field. ``own``: edgeopt's, which may be of any family."""
-    wrong = {
-        "name": not re.fullmatch(r"[A-Za-z_][\w.]*", each.name),
-        "unit": each.unit not in UNITS,
-        "family": each.family not in get_args(Family) or not (own or each.of_outputs),
-        "labels": each.labels not in (("classes", "values") if each.family == "answers" else ("",)),
-        "module": each.of_outputs and not each.module,
-    }
-    for name, bad in wrong.items():
-        if bad:
+    for each in given if isinstance(given, list | tuple) and given else [given]:
+        if not isinstance(each, Quantity):
             raise UsageError(
-                f"the metric '{each.name}' declares {name} '{getattr(each, name)}'",
-                where=place, hint="docs/add-a-metric.md says what each field may be",
-            )  # fmt: skip
+                f"'{point.value}' gives {_called(each)}, no Quantity",
+                where=place,
+                hint="name a Quantity, or a list of them, as MODULE:NAME (docs/add-a-metric.md)",
+            )
+        check(each, place)
+        if each.name in known:
+            raise UsageError(
+                f"two metrics are called '{each.name}'", where=place, hint="rename this one"
+            )
+        known[each.name] = each
+
+
+def _called(given: object) -> str:
+    """What a stranger gave in place of a Quantity, in words."""
+    if isinstance(given, ModuleType):
+        return f"the module '{given.__name__}'"
+    if isinstance(given, type):
+        return f"the class {given.__name__}"
+    if isinstance(given, list | tuple):
+        return f"an empty {type(given).__name__}"
+    return "None" if given is None else f"a {type(given).__name__}"

@@ -152,6 +152,37 @@ def test_one_or_several_metrics_are_plugged_in(plug_in: Callable[[str], None]) -
         ("Quantity('a', '', 'nearness')", "declares module ''"),
         ("Quantity('accuracy', '', 'nearness', module='m')", "two metrics are called 'accuracy'"),
         ("['accuracy']", "gives a str, no Quantity"),
+        ("None", "gives None, no Quantity"),
+        ("Quantity", "gives the class Quantity, no Quantity"),
+        ("__import__('json')", "gives the module 'json', no Quantity"),
+        ("{'a': Quantity('a', '', 'nearness', module='m')}", "gives a dict, no Quantity"),
+        ("()", "gives an empty tuple, no Quantity"),
+        ("len", "gives a builtin_function_or_method, no Quantity"),
+        ("Quantity(7, '', 'nearness', module='m')", "declares name 7: it must be a string"),
+        ("Quantity('a', 1, 'nearness', module='m')", "declares unit 1: it must be a string"),
+        ("Quantity('a', '', ['nearness'], module='m')", "declares family ['nearness']: it must"),
+        (
+            "Quantity('a', '', 'nearness', 'no', module='m')",
+            "declares less_is_better 'no': it must be True or False",
+        ),
+        ("Quantity('a', '', 'nearness', title=None, module='m')", "declares title None"),
+        ("Quantity('a', '', 'nearness', short=1, module='m')", "declares short 1"),
+        ("Quantity('a', '', 'nearness', module=len)", "declares module <built-in function len>"),
+        ("Quantity('a', '', 'nearness', module='m', usual=1)", "declares usual 1"),
+        (
+            "Quantity('a', '', 'nearness', module='m', rank='first')",
+            "declares rank 'first': it must be a whole number",
+        ),
+        ("Quantity('a', '', 'nearness', module='m', rank=True)", "declares rank True"),
+        ("Quantity('a', '', 'nearness', module='m', rank=-1)", "declares rank -1: it must not"),
+        ("Quantity('a', '', 'nearness', module='m', raced=True)", "declares raced True"),
+        ("Quantity('a', '', 'nearness', module='m', part_of='size')", "declares part_of 'size'"),
+        ("Quantity('metric.a', '', 'nearness', module='m')", "that a recipe defines are called"),
+        ("Quantity('difference.a', '', 'nearness', module='m')", "against the source of any"),
+        ("Quantity('ratio.a', '', 'nearness', module='m')", "against the source of any"),
+        ("Quantity('top5', 'fraction', 'answers', labels='classes', module='m')", "edgeopt's own"),
+        ("Quantity('5th', '', 'nearness', module='m')", "no digit or '.' first"),
+        ("Quantity('f1@k', '', 'nearness', module='m')", "a bound can spell letters, digits"),
     ],
 )
 def test_a_metric_that_is_declared_wrong_is_refused(
@@ -160,4 +191,23 @@ def test_a_metric_that_is_declared_wrong_is_refused(
     plug_in(given)
     with pytest.raises(UsageError) as caught:
         quantities()
-    assert told in str(caught.value)
+    assert told in caught.value.what
+    assert caught.value.where.startswith("the entry point 'plugged_metric_")
+    assert caught.value.hint
+    assert [fault.record() for fault in known.faults()] == [caught.value.record()]
+
+
+def test_every_wrong_declaration_is_found(plug_in: Callable[[str], None]) -> None:
+    plug_in("None")
+    plug_in("Quantity('sound', '', 'nearness', module='m')")
+    plug_in("1 / 0")
+    first, second = known.faults()
+    assert "gives None" in first.what and "ZeroDivisionError" in second.what
+
+
+def test_what_a_declaration_prints_is_no_result(
+    plug_in: Callable[[str], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    plug_in("(print('hello'), Quantity('loud', '', 'nearness', module='m'))[1]")
+    assert "loud" in quantities()
+    assert capsys.readouterr() == ("", "hello\n")
