@@ -46,11 +46,15 @@ class Averaged:
     def ratio(
         self, quantity: str, name: str, output: Array, source: Array, labels: Array
     ) -> Measurement:
-        """Candidate over source on the same samples. Raises ModelError for a source at zero."""
+        """Candidate over source on the same samples. Raises ModelError for a source at zero, now or
+        in so many resamples that the ratio has no interval."""
         mine, theirs = (self._of(quantity, name, each, labels) for each in (output, source))
         if theirs.mean() <= 0:
             raise ModelError(f"{quantity} of the source is zero: no ratio to it")
-        interval = bootstrap(_over, mine, theirs)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            interval = bootstrap(_over, mine, theirs)
+        if not np.isfinite(interval).all():
+            raise ModelError(f"{quantity} of the source is nearly zero: no ratio to it")
         return _made(f"ratio.{quantity}", float(_over(mine, theirs)), "x", interval, len(mine))
 
     def _of(self, quantity: str, name: str, output: Array, labels: Array) -> Array:

@@ -65,8 +65,10 @@ def _of_values(mine: Array, theirs: Array) -> Found:
     estimates["difference."] = (float(apart.mean()), *bootstrap(np.mean, apart), PROTOCOL)
     low, high = bootstrap(np.mean, theirs)
     if low > 0 or high < 0:
-        interval = bootstrap(_over, mine, theirs)
-        estimates["ratio."] = (float(_over(mine, theirs)), *interval, PROTOCOL)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            interval = bootstrap(_over, mine, theirs)
+        if np.isfinite(interval).all():
+            estimates["ratio."] = (float(_over(mine, theirs)), *interval, PROTOCOL)
     return estimates
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from edgeopt.answers.outputs import Array, check_labels, class_scores
 from edgeopt.schema.errors import DataError, ModelError
 from edgeopt.schema.measurement import Measurement
-from edgeopt.stats.bootstrap import PROTOCOL, percentile_interval, resampled_counts
+from edgeopt.stats.bootstrap import PROTOCOL, holding, percentile_interval, resampled_counts
 from edgeopt.stats.proportions import BONETT_PRICE, WILSON, paired_difference, wilson
 
 
@@ -87,7 +87,7 @@ def _made(
     quantity: str, value: float, unit: str, interval: tuple[float, float], n: int, protocol: str
 ) -> Measurement:
     """The Measurement; ``no-spread`` marks a bootstrap that could not tell how sure it is."""
-    low, high = interval
+    low, high = holding(interval, value)
     return Measurement(
         quantity=quantity,
         value=value,

@@ -22,7 +22,8 @@ _BATCH_ELEMENTS = 1 << 22  # drawn at once: bounds memory, not the result
 def bootstrap(statistic: Callable[..., Any], *columns: Array) -> tuple[float, float]:
     """Interval of ``statistic(*columns, axis=-1)`` for columns of shape (n,), row by row paired.
 
-    ``statistic`` must be vectorized. Efron's percentile interval by ``scipy.stats.bootstrap``.
+    ``statistic`` must be vectorized. Efron's percentile interval by ``scipy.stats.bootstrap``,
+    widened where it does not hold the statistic of the samples themselves.
     Raises ValueError for fewer than two samples.
     """
     n = len(columns[0])
@@ -42,7 +43,8 @@ def bootstrap(statistic: Callable[..., Any], *columns: Array) -> tuple[float, fl
         method="percentile",
         rng=np.random.default_rng(SEED),
     ).confidence_interval
-    return float(interval.low), float(interval.high)
+    own = float(statistic(*columns, axis=-1))
+    return holding((float(interval.low), float(interval.high)), own)
 
 
 def resampled_counts(counts: Array) -> Array:
@@ -55,6 +57,15 @@ def resampled_counts(counts: Array) -> Array:
     rng = np.random.default_rng(SEED)
     drawn: Array = rng.multinomial(n, np.asarray(counts, np.float64) / n, size=RESAMPLES)
     return drawn
+
+
+def holding(interval: tuple[float, float], value: float) -> tuple[float, float]:
+    """An interval that holds a value, widened to it where resamples of a skewed figure do not.
+
+    NaN stays.
+    """
+    low, high = interval
+    return (value if low > value else low), (value if high < value else high)
 
 
 def percentile_interval(values: Array) -> tuple[float, float]:

@@ -72,3 +72,10 @@ def test_values_that_are_not_one_a_sample_are_refused() -> None:
     with pytest.raises(ModelError, match=r"gives \[1\] values for 60 samples") as caught:
         one.measure("mae", "price", SOURCE, LABELS)
     assert caught.value.hint == "a metric that is averaged gives one value for each sample"
+
+
+def test_a_ratio_to_what_most_resamples_have_none_of_is_refused() -> None:
+    """Guards against an interval that is NaN."""
+    source = LABELS + (np.arange(60) == 7)
+    with pytest.raises(ModelError, match="mae of the source is nearly zero: no ratio to it"):
+        ABSOLUTE.ratio("mae", "price", SOURCE, source, LABELS)

@@ -74,3 +74,11 @@ def test_a_single_sample_has_no_interval() -> None:
     one = {"y": TRUTH[:1]}
     with pytest.raises(DataError, match="at least 2 samples"):
         figures("mine", each, "more", one, one, TRUTH[:1])
+
+
+def test_a_ratio_to_what_some_resamples_have_none_of_is_left_out() -> None:
+    """Guards against NaN in ``result.json``: the source's interval may end above zero."""
+    few = {"y": np.where(np.arange(20) < 4, 1.0, 0.0)}
+    found = figures("mine", lambda o, _: o["y"], "less", few, few, None)
+    assert set(found) == {"metric.mine", "difference.metric.mine"}
+    assert found["metric.mine"].interval[0] > 0

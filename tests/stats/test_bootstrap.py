@@ -7,7 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgeopt.stats.bootstrap import RESAMPLES, bootstrap, percentile_interval, resampled_counts
+from edgeopt.stats.bootstrap import (
+    RESAMPLES,
+    bootstrap,
+    holding,
+    percentile_interval,
+    resampled_counts,
+)
 
 
 def ratio(a: Any, b: Any, axis: int = -1) -> Any:
@@ -62,3 +68,15 @@ def test_resampling_counts_is_resampling_the_samples() -> None:
     hits = np.array([1.0] * 180 + [0.0] * 20)
     by_counts = percentile_interval(resampled_counts(np.array([20, 180]))[:, 1] / 200)
     assert by_counts == pytest.approx(bootstrap(np.mean, hits), abs=0.01)
+
+
+def test_an_interval_holds_what_the_samples_themselves_give() -> None:
+    """No resample of distinct values spreads as they do, so most spread less."""
+
+    def distinct(values: Any, axis: int = -1) -> Any:
+        return (np.diff(np.sort(values, axis=axis), axis=axis) > 0).sum(axis=axis) / 1.0
+
+    low, high = bootstrap(distinct, np.arange(200.0))
+    assert low < high == 199
+    assert holding((0.2, 0.4), 0.5) == (0.2, 0.5) and holding((0.2, 0.4), 0.1) == (0.1, 0.4)
+    assert np.isnan(holding((np.nan, np.nan), 0.1)).all()
