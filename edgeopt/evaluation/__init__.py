@@ -6,17 +6,15 @@ without the name of an output is the worst of every output that has it.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 from edgeopt.answers import decisions, standstill
 from edgeopt.answers.labels import VALUES, Labels, form_of, measured_of, measures, placed
 from edgeopt.answers.masks import unmasked
 from edgeopt.answers.outputs import Array, Outputs, aligned, check_outputs
 from edgeopt.answers.profile import profile
-from edgeopt.schema import plugged
-from edgeopt.schema.errors import DataError, PluginError, UsageError
+from edgeopt.evaluation.measuring import called, module_of
+from edgeopt.schema.errors import DataError, UsageError
 from edgeopt.schema.measurement import Measurement
 from edgeopt.schema.quantities import declared, find, of_output, quantities
 
@@ -162,18 +160,18 @@ Parts = dict[str, Measurement]  # by output
 
 
 def _near(quantity: str, mine: Outputs, source: Outputs) -> Parts:
-    base = of_output(quantity)[0]
-    metric, by_output = _module(base), {}
+    base, by_output = of_output(quantity)[0], {}
     sides: tuple[dict[str, Array], dict[str, Array]] = ({}, {})
     for name in outputs_with(quantity, source):
         both = (mine[name], source[name])
         if base != DECIDED:  # which masks decide, too
             both = unmasked(name, *both)
         sides[0][name], sides[1][name] = both
-        by_output[name] = metric.measure(base, name, *both, profile(source[name]))
-    for first, *others in _alike(sides[1]) if base != DECIDED else ():
-        shared = metric.together(base, (first, *others), *sides)
-        if shared is not None and shared.value < by_output[first].value:
+        by_output[name] = called("measure", base, name, *both, profile(source[name]))
+    joint = base != DECIDED and hasattr(module_of(base), "together")
+    for first, *others in _alike(sides[1]) if joint else ():
+        shared = called("together", base, (first, *others), *sides)
+        if shared is not None and not _worst(base, {first: by_output[first], "": shared}):
             named = ", ".join(f"'{name}'" for name in others)
             by_output[first] = shared.model_copy(update={"where": f"what it shares with {named}"})
     return by_output
@@ -191,34 +189,13 @@ def _alike(outputs: Outputs) -> list[list[str]]:
 def _labelled(way: str, quantity: str, sides: tuple[Outputs, ...], labels: Given) -> Parts:
     """``measure``, ``difference`` or ``ratio`` of each output that has the quantity."""
     base = of_output(quantity)[0]
-    kind = _module(base)
     for side in sides:
         check_outputs(side)
     names = outputs_with(quantity, sides[-1], labels)
     own = placed(labels, sides[-1])
-    parts = {}
-    for name in names:
-        what = f"'{way}' of the metric {base}"
-        with plugged.calling(f"{what} ({kind.__name__})"):
-            parts[name] = getattr(kind, way)(base, name, *(side[name] for side in sides), own[name])
-        expected = base if way == "measure" else f"{way}.{base}"
-        _check_figure(parts[name], expected, f"{what} ({kind.__name__})")
-    return parts
-
-
-def _check_figure(given: object, quantity: str, what: str) -> None:
-    """Raise PluginError for anything but a figure of a quantity, and for one that is no number."""
-    if not isinstance(given, Measurement):
-        raise PluginError(f"{what} gives a {type(given).__name__}, not a Measurement")
-    if given.quantity != quantity:
-        raise PluginError(f"{what} gives a figure of '{given.quantity}', not of '{quantity}'")
-    if math.isnan(given.value):
-        raise PluginError(f"{what} gives NaN, which cannot be compared")
-
-
-def _module(quantity: str) -> Any:
-    """What measures a quantity; loaded when it is first asked for."""
-    return plugged.imported(declared(quantity).module, f"the metric {quantity}")
+    return {
+        name: called(way, base, name, *(side[name] for side in sides), own[name]) for name in names
+    }
 
 
 def _by_output(quantity: str, parts: dict[str, Parts], *, alone: bool) -> dict[str, Measurement]:
@@ -244,7 +221,7 @@ def _by_output(quantity: str, parts: dict[str, Parts], *, alone: bool) -> dict[s
 def _of_worst_output(quantity: str, by_output: Parts) -> Measurement:
     """The figure of the worst output."""
     base, named = of_output(quantity)
-    worst = named or _worst(base, by_output, by_output)
+    worst = named or _worst(base, by_output)
     measurement = by_output[worst]
     return _of(measurement, worst) if len(by_output) > 1 or named else measurement
 
@@ -256,9 +233,10 @@ def _of(measurement: Measurement, name: str, key: str = "") -> Measurement:
     return measurement.model_copy(update={**changed, **({"quantity": key} if key else {})})
 
 
-def _worst(base: str, by_output: Parts, values: Parts) -> str:
-    """The output that stands worst; figures of other units by how much of their value they lost."""
-    known = declared(base)
+def _worst(base: str, by_output: Parts, values: Parts | None = None) -> str:
+    """The output that stands worst; differences in other units by how much of their value, of
+    ``values``, they are."""
+    known, values = declared(base), values or by_output
     sign = -1.0 if known.less_is_better else 1.0
 
     def standing(name: str) -> float:

@@ -19,11 +19,12 @@ from edgeopt.answers.labels import (
 )
 from edgeopt.answers.outputs import check_range
 from edgeopt.evaluation import needs_labels
+from edgeopt.evaluation.measuring import module_of
 from edgeopt.recipe import Recipe
 from edgeopt.schema.artifact import Description
-from edgeopt.schema.errors import DataError
+from edgeopt.schema.errors import DataError, PluginError
 from edgeopt.schema.job import Arrays
-from edgeopt.schema.quantities import declared, is_of_outputs, of_output
+from edgeopt.schema.quantities import declared, is_of_outputs, of_output, quantities
 from edgeopt.store import Store
 
 JUDGED = ("validation", "test", "train")  # splits whose labels are held against scores
@@ -36,7 +37,8 @@ def labels_of(
 
     Raises DataError, at the recipe's line, where an output is open or absent, where labels that
     are to be measured name classes that the output has no score for, and for a metric that is
-    listed, bounded or the objective and cannot be measured with the labels there are.
+    listed, bounded or the objective and cannot be measured with the labels there are. Raises
+    PluginError, at the line that asks for it, for a metric whose module cannot be called.
     """
     spec = recipe.data
     assert spec is not None
@@ -63,6 +65,7 @@ def labels_of(
                     raise
                 del labelled[output]  # the user's metric knows what they are
     _check_measurable(recipe, labelled, label_arrays, forms)
+    _check_modules(recipe, labelled, label_arrays, forms)
     return labelled, tuple(_notes(recipe, labelled, label_arrays, forms))
 
 
@@ -125,6 +128,24 @@ def _check_measurable(
             hint="measure such labels by a metric of your own (metrics: [{name: NAME, function: "
             "'FILE.py:FUNCTION'}]), or bound fidelity.cosine",
         )
+
+
+def _check_modules(
+    recipe: Recipe, labelled: Mapping[str, str], label_arrays: Mapping[str, Given],
+    forms: Mapping[str, Form],
+) -> None:  # fmt: skip
+    """Load what measures each metric that is asked for, or is measured because none is listed."""
+    lines = {of_output(quantity)[0]: line for line, quantity in _asked(recipe)}
+    if not recipe.listed_metrics:
+        usual = [q.name for q in quantities().values() if q.usual and q.family == "nearness"]
+        for output, array in labelled.items():
+            usual += measured_of(label_arrays[array].form, forms[output])
+        lines = {**dict.fromkeys(usual, ""), **lines}
+    for quantity, line in lines.items():
+        try:
+            module_of(quantity)
+        except PluginError as error:
+            raise PluginError(error.what, where=line, hint=error.hint) from error
 
 
 def _spelled(labels: Given) -> str:

@@ -132,7 +132,7 @@ from edgeopt.schema.quantities import Quantity
 TRIED = Quantity("tried", "fraction", "answers", labels="values", module="measured_plugin")
 """
 GIVES = {
-    "": "has no attribute 'measure'",
+    "": "has no measure",
     "def measure(*_): return 0.5": "gives a float, not a Measurement",
     "def measure(*_): return {}['x']": "failed: KeyError: 'x'",
     "def measure(q, *_): return M(quantity='other', value=0.5, unit='fraction')":
@@ -146,6 +146,7 @@ def test_a_metric_that_breaks_its_contract_is_named(site: Path, code: str) -> No
     """Guards against NaN in a result, and against "no attribute 'quantity'" of nobody."""
     (site / "fine_plugin.py").write_text(METRIC)
     text = f"from edgeopt.schema.measurement import Measurement as M\n{code}\n"
+    text += "difference = ratio = measure\n" if code else ""
     (site / "measured_plugin.py").write_text(text)
     plugging.write_metadata(site, "one", {"edgeopt.metrics": {"tried": "fine_plugin:TRIED"}})
     quantities.quantities.cache_clear()

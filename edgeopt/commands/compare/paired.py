@@ -9,7 +9,7 @@ from edgeopt.answers.labels import Labels
 from edgeopt.data.outputs import kept_labels
 from edgeopt.data.quantized import dequantized
 from edgeopt.evaluation import difference, ratio
-from edgeopt.schema.errors import EdgeoptError, StoreError
+from edgeopt.schema.errors import EdgeoptError, PluginError, StoreError
 from edgeopt.schema.job import ArrayRef
 from edgeopt.schema.measurement import Measurement
 from edgeopt.schema.quantities import is_metric, of_output
@@ -144,6 +144,8 @@ def _of_pairs(
         against = {f"difference.{quantity}": difference(quantity, mine, theirs, labels)}
         if as_ratio:
             against[f"ratio.{quantity}"] = ratio(quantity, mine, theirs, labels)
+    except PluginError:
+        raise
     except EdgeoptError:
         return {}
     return against
