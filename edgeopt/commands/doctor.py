@@ -12,6 +12,7 @@ from packaging.requirements import Requirement
 from edgeopt.bench.accelerators import accelerators
 from edgeopt.pipeline.prepare import installed_version
 from edgeopt.schema.errors import DeviceError, UsageError
+from edgeopt.schema.quantities import faults
 from edgeopt.schema.runtime import runtimes
 from edgeopt.schema.target import TargetFacts, parse_target
 from edgeopt.schemes import schemes_for
@@ -149,6 +150,8 @@ def _problems(report: dict[str, Any]) -> Iterator[str]:
         yield f"libraries are missing: {', '.join(missing)}; run pip install edgeopt again"
     if not any(target["reachable"] for target in report["targets"].values()):
         yield "no target can be reached; install a runtime, such as onnxruntime"
+    for fault in faults():
+        yield f"a metric cannot be used: {fault}".replace("\n ", ";")
     if report["devices"]["error"]:
         yield f"the devices file cannot be used: {report['devices']['error']}"
     free = report["store"]["free_bytes"]

@@ -163,7 +163,7 @@ class Recipe(Noun):
             try:
                 targets.append(parse_target(text))
             except UsageError as error:
-                raise self.error(f"targets.{index}", error.what, hint=error.hint) from None
+                raise self.error(f"targets.{index}", _said(error), hint=error.hint) from None
         return tuple(targets)
 
     def parsed_constraints(self) -> tuple[Constraint, ...]:
@@ -174,7 +174,7 @@ class Recipe(Noun):
             try:
                 constraints.append(parse_constraint(text, on))
             except UsageError as error:
-                raise self.error(f"constraints.{index}", error.what, hint=error.hint) from None
+                raise self.error(f"constraints.{index}", _said(error), hint=error.hint) from None
             places = [str(t) for t in self.parsed_targets()]
             places += [
                 str(t.on(r)) for t in self.parsed_targets() if t.every for r in every_runtime()
@@ -201,7 +201,7 @@ class Recipe(Noun):
         try:
             declared(quantity)
         except UsageError as error:
-            raise self.error(place, error.what, hint=error.hint) from None
+            raise self.error(place, _said(error), hint=error.hint) from None
 
     def line(self, *place: str | int) -> str:
         """``FILE:LINE`` of a place in the recipe, or the place itself without a file."""
@@ -228,3 +228,8 @@ class Recipe(Noun):
 def _fastest(target: Target) -> str:
     """The objective where none is given: what stands for speed on the target's device."""
     return "latency.p50" if "latency" in quantities_of(target.device) else "instructions"
+
+
+def _said(error: UsageError) -> str:
+    """What is wrong, and the plug-in that it is in, if it is in one: the line is told beside it."""
+    return f"{error.where}: {error.what}" if error.where else error.what

@@ -105,7 +105,7 @@ _USER = re.compile(r"metric\.[A-Za-z_]\w*")
 def quantities() -> dict[str, Quantity]:
     """All declared ones by name. Raises UsageError for a wrong declaration of another distribution,
     and where two share a name."""
-    known = _own()
+    known = {**_own()}
     for point in plugged.points(GROUP).values():
         _add(known, point)
     return known
@@ -114,7 +114,7 @@ def quantities() -> dict[str, Quantity]:
 def faults() -> Iterator[UsageError]:
     """What is wrong with the metrics of other distributions, of each entry point the first."""
     try:
-        known, added = _own(), plugged.points(GROUP)
+        known, added = {**_own()}, plugged.points(GROUP)
     except UsageError as error:
         yield error
         return
@@ -132,15 +132,21 @@ def of_output(name: str) -> tuple[str, str]:
 
 
 def find(name: str) -> Quantity | None:
-    """The declaration, whatever output it names and whatever it is against; None if unknown."""
+    """The declaration, whatever output it names and whatever it is against; None if unknown.
+
+    A broken metric of another distribution raises UsageError only where the name is none of
+    edgeopt's own.
+    """
     base = of_output(name)[0]
     for prefix in BESIDE:
         base = base.removeprefix(prefix)
-    if base in quantities():
-        return quantities()[base]
+    if base in _own():
+        return _own()[base]
     if TOP_NAME.fullmatch(base):
         return replace(TOP, name=base, title=base.capitalize())
-    return replace(USER, name=base, short=base[7:]) if _USER.fullmatch(base) else None
+    if _USER.fullmatch(base):
+        return replace(USER, name=base, short=base[7:])
+    return quantities().get(base)
 
 
 def declared(name: str, where: str = "") -> Quantity:
@@ -183,9 +189,10 @@ def is_of_machine(name: str) -> bool:
 
 def usual_metric(measured: Iterable[str]) -> str:
     """Of measured quantities the one that is shown first where nobody says otherwise."""
-    known = set(measured)
-    ranked = sorted((q for q in quantities().values() if q.rank), key=lambda q: q.rank)
-    return next((q.name for q in ranked if q.name in known), ranked[0].name)
+    ranked = [
+        (q.rank, name) for name in measured if (q := find(name)) and q.rank and q.name == name
+    ]
+    return min(ranked)[1] if ranked else "accuracy"
 
 
 def short_of(name: str) -> str:
@@ -203,9 +210,10 @@ def title_of(name: str) -> str:
 
 def parts_of(total: str) -> dict[str, str]:
     """The shares of a total: quantity -> title."""
-    return {q.name: q.title for q in quantities().values() if q.part_of == total}
+    return {q.name: q.title for q in BUILT_IN if q.part_of == total}
 
 
+@cache
 def _own() -> dict[str, Quantity]:
     for each in BUILT_IN:
         check(each, "edgeopt/schema/quantities.py", own=True)

@@ -45,8 +45,9 @@ def test_the_pages_own_test_passes(site: Path) -> None:
     assert re.search(r"[5-9] passed", done.stdout)
 
 
-def test_a_recipe_bounds_it(site: Path) -> None:
-    """Declared, bounded, measured, decided by, and named by its title in the report."""
+@pytest.fixture
+def project(site: Path) -> Path:
+    """A recipe with its model and samples beside the site."""
     rng, folder = np.random.default_rng(0), site.parent
     weights = rng.random((8, 1)).astype(np.float32)
     graph = helper.make_graph(
@@ -63,14 +64,77 @@ def test_a_recipe_bounds_it(site: Path) -> None:
         arrays |= {f"{split}.x": x, f"{split}.price": x @ weights + 0.1 * rng.random((64, 1))}
     np.savez(folder / "prices.npz", **arrays)
     (folder / "recipe.yaml").write_text(RECIPE)
+    return folder
+
+
+def test_a_recipe_bounds_it(site: Path, project: Path) -> None:
+    """Declared, bounded, measured, decided by, and named by its title in the report."""
     done = ran(site, EDGEOPT, "optimize", "recipe.yaml", "--quick", "--out", "out")
     assert done.returncode == 0, done.stdout + done.stderr
-    (target,) = json.loads((folder / "out" / "result.json").read_text())["targets"]
+    (target,) = json.loads((project / "out" / "result.json").read_text())["targets"]
     assert target["metric"] == "rmsle"
     for candidate in target["candidates"]:
         assert 0 < candidate["measurements"]["rmsle"]["value"] < 1
         assert "difference.rmsle" in candidate["measurements"]
-    assert "Log error" in (folder / "out" / "report.html").read_text()
+    assert "Log error" in (project / "out" / "report.html").read_text()
+
+
+def changed(file: Path, was: str, becomes: str) -> None:
+    text = file.read_text()
+    assert was in text
+    file.write_text(text.replace(was, becomes))
+
+
+def test_what_it_prints_does_not_spoil_a_result_on_stdout(site: Path, project: Path) -> None:
+    for file in ("__init__.py", "measured.py"):
+        code = site / "rmsle_metric" / file
+        code.write_text(f"print('loaded {file}')\n{code.read_text()}")
+    changed(site / "rmsle_metric/measured.py", "    truth =", "    print('measuring')\n    truth =")
+    done = ran(site, EDGEOPT, "optimize", "recipe.yaml", "--quick", "--json", "--out", "out")
+    assert done.returncode == 0, done.stderr
+    (target,) = json.loads(done.stdout)["targets"]
+    assert target["metric"] == "rmsle"
+    assert {"measuring", "loaded __init__.py", "loaded measured.py"} <= set(done.stderr.split("\n"))
+
+
+@pytest.mark.parametrize(
+    ("was", "becomes", "told"),
+    [
+        ("measure, difference, ratio =", "measure, _, ratio =", "has no difference(quantity"),
+        ("import numpy as np", "import numpyy as np", "failed: ModuleNotFoundError"),
+    ],
+)
+def test_a_module_that_cannot_measure_is_told_before_anything_is_built(
+    site: Path, project: Path, was: str, becomes: str, told: str
+) -> None:
+    changed(site / "rmsle_metric" / "measured.py", was, becomes)
+    done = ran(site, EDGEOPT, "plan", "recipe.yaml")
+    assert done.returncode == 1 and not done.stdout
+    assert told in done.stderr and "the metric rmsle (rmsle_metric.measured)" in done.stderr
+    assert "recipe.yaml:9" in done.stderr and "bug in edgeopt" not in done.stderr
+
+
+def test_a_comparison_that_fails_is_told_with_the_candidates(site: Path, project: Path) -> None:
+    with (site / "rmsle_metric" / "measured.py").open("a") as code:
+        code.write("\n\ndef difference(quantity, name, output, source, labels):\n    return 0.5\n")
+    done = ran(site, EDGEOPT, "optimize", "recipe.yaml", "--quick", "--out", "out")
+    said = done.stdout + done.stderr
+    assert done.returncode not in (0, 2) and "bug in edgeopt" not in said
+    assert "'difference' of the metric rmsle" in " ".join(said.split()), said
+
+
+def test_one_that_does_not_load_leaves_the_commands_that_need_none(
+    site: Path, project: Path
+) -> None:
+    changed(site / "rmsle_metric" / "__init__.py", "from edgeopt", "import nowhere\nfrom edgeopt")
+    told = "the entry point 'rmsle' of edgeopt.metrics: 'rmsle_metric:RMSLE' cannot be loaded"
+    found = json.loads(ran(site, EDGEOPT, "doctor", "--json").stdout)
+    assert any(told in problem and "nowhere" in problem for problem in found["problems"])
+    shown = ran(site, EDGEOPT, "doctor")
+    assert shown.returncode == 0 and "problem: a metric cannot be used: the" in shown.stdout
+    assert ran(site, EDGEOPT, "inspect", "prices.onnx").returncode == 0
+    wanted = ran(site, EDGEOPT, "plan", "recipe.yaml")
+    assert wanted.returncode == 2 and told in wanted.stderr
 
 
 @pytest.mark.parametrize(

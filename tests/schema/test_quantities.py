@@ -205,6 +205,15 @@ def test_every_wrong_declaration_is_found(plug_in: Callable[[str], None]) -> Non
     assert "gives None" in first.what and "ZeroDivisionError" in second.what
 
 
+def test_edgeopts_own_are_known_beside_a_broken_one(plug_in: Callable[[str], None]) -> None:
+    plug_in("1 / 0")
+    assert known.short_of("latency.p50") == "p50" and known.title_of("size") == "size"
+    assert known.usual_metric(["accuracy", "top5", "metric.iou", "size"]) == "accuracy"
+    assert known.parts_of("bytes") and known.is_metric("difference.mse@o")
+    with pytest.raises(UsageError, match="cannot be loaded"):
+        declared("acuracy")
+
+
 def test_what_a_declaration_prints_is_no_result(
     plug_in: Callable[[str], None], capsys: pytest.CaptureFixture[str]
 ) -> None:
