@@ -7,9 +7,6 @@ from __future__ import annotations
 
 import inspect
 import math
-import sys
-from contextlib import redirect_stdout
-from threading import RLock
 from types import ModuleType
 from typing import Any
 
@@ -26,7 +23,6 @@ LABELLED = {
 NEARNESS = {"measure": ("quantity", "name", "output", "source", "profile")}
 TOGETHER = ("quantity", "names", "outputs", "sources")
 ROUNDED = 1e-9  # of a figure: so far rounding may put it outside of its interval
-_alone = RLock()  # stdout belongs to the process, and boards are measured in threads
 
 
 def module_of(quantity: str) -> ModuleType:
@@ -38,7 +34,7 @@ def module_of(quantity: str) -> ModuleType:
     known = declared(quantity)
     what = f"the metric {known.name}"
     try:
-        with _alone, redirect_stdout(sys.stderr):
+        with plugged.aside():
             module = plugged.imported(known.module, what)
     except PluginError as error:
         cause = error.__cause__
@@ -82,7 +78,7 @@ def called(way: str, quantity: str, *given: Any) -> Any:
     """
     module = module_of(quantity)
     what = f"'{way}' of the metric {quantity} ({module.__name__})"
-    with plugged.calling(what), _alone, redirect_stdout(sys.stderr):
+    with plugged.calling(what), plugged.aside():
         figure = getattr(module, way)(quantity, *given)
     if way != "together" or figure is not None:
         _check_figure(figure, quantity, way, what)

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import importlib
 import os
+import sys
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from importlib import metadata
 from pathlib import Path
+from threading import RLock
 from types import ModuleType
 from typing import Any
 
@@ -21,6 +23,7 @@ from edgeopt.schema.errors import EdgeoptError, PluginError, UsageError
 
 OWN = f"{Path(__file__).parents[1]}{os.sep}"  # edgeopt's folder
 IMPORTS = f"{Path(importlib.__file__).parent}{os.sep}"
+_alone = RLock()
 
 
 def points(group: str) -> dict[str, metadata.EntryPoint]:
@@ -68,6 +71,16 @@ def calling(what: str) -> Iterator[None]:
         raise
     except (Exception, SystemExit, GeneratorExit) as error:
         raise PluginError(f"{what} failed: {one_line(error)}", hint=raised_in(error)) from error
+
+
+@contextmanager
+def aside() -> Iterator[None]:
+    """Send what a plug-in prints to stderr: a result may be expected on stdout.
+
+    One thread at a time, because stdout belongs to the process.
+    """
+    with _alone, redirect_stdout(sys.stderr):
+        yield
 
 
 def raised_in(error: BaseException) -> str:

@@ -8,9 +8,7 @@ measures (``edgeopt.metrics``, ``docs/add-a-metric.md``).
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Iterable, Iterator
-from contextlib import redirect_stdout
 from dataclasses import replace
 from functools import cache
 from importlib.metadata import EntryPoint
@@ -223,7 +221,7 @@ def _own() -> dict[str, Quantity]:
 def _add(known: dict[str, Quantity], point: EntryPoint) -> None:
     """Add what an entry point gives. Raises UsageError, naming it, for what cannot be used."""
     place = plugged.place(point)
-    with redirect_stdout(sys.stderr):  # on stdout a result may be expected
+    with plugged.aside():
         given = plugged.load(point)
     for each in given if isinstance(given, list | tuple) and given else [given]:
         if not isinstance(each, Quantity):

@@ -115,6 +115,13 @@ def test_and_so_is_one_of_nearness(install: Install, was: str, becomes: str, tol
     assert told.replace("'fraction'", "''") in caught.value.what and caught.value.hint
 
 
+def test_the_line_that_fails_is_named(install: Install) -> None:
+    name = install(LABELLED.replace("return Meas", "labels['x']\n    return Meas", 1))
+    with pytest.raises(PluginError) as caught:
+        compute(name, {"a": SOURCE["a"]}, LABELS)
+    assert caught.value.hint.endswith(f"site/{name}_module.py:5 (measure)")
+
+
 def test_what_is_against_the_source_is_checked_too(install: Install) -> None:
     name = install(LABELLED.replace("unit='x'", "unit='fraction'").replace("'difference.' + ", ""))
     sides = ({"a": MINE["a"]}, {"a": SOURCE["a"]}, LABELS)
