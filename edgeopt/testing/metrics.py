@@ -9,6 +9,7 @@ class TestMyMetric(MetricConformance):
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,7 +19,7 @@ from edgeopt.evaluation import compute, difference, ratio
 from edgeopt.evaluation.measuring import module_of
 from edgeopt.schema.base import canonical
 from edgeopt.schema.constraint import SCALES, parse_constraint
-from edgeopt.schema.errors import EdgeoptError, UsageError
+from edgeopt.schema.errors import DataError, EdgeoptError, ModelError, UsageError
 from edgeopt.schema.measurement import Measurement
 from edgeopt.schema.quantities import Quantity, declared
 
@@ -117,7 +118,10 @@ class MetricConformance:
         assert held >= COVERED * DRAWS, f"{held} of {DRAWS} intervals hold it"
 
     def test_what_it_cannot_judge_is_a_typed_error(self) -> None:
-        """Answers with NaN name the output; labels that are missing or cut short are refused."""
+        """Answers with NaN name the output; labels that are missing or cut short are refused.
+
+        A class alone, as results show them, has a figure, or is left out by a DataError.
+        """
         given = self._answers()
         if given.worse.dtype.kind == "f":
             broken = given.worse.copy()
@@ -128,6 +132,10 @@ class MetricConformance:
             self._figure(given.worse, given.labels[:-1])
         with pytest.raises(EdgeoptError):
             compute(self.quantity, {"o": given.worse})
+        for label in np.unique(given.labels) if self._declared().labels == "classes" else ():
+            rows = given.labels == label
+            with suppress(DataError, ModelError):
+                self._figure(given.worse[rows], given.labels[rows])
 
     def _declared(self) -> Quantity:
         assert self.quantity and isinstance(self.quantity, str), (

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
+from contextlib import nullcontext
+from importlib import invalidate_caches
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from plugging import write_metadata
 
+from edgeopt.schema.errors import PluginError
 from edgeopt.schema.measurement import Measurement
+from edgeopt.schema.quantities import GROUP, quantities
 from edgeopt.testing.metrics import ENOUGH, Answers, MetricConformance, _check
 
 LABELS = np.arange(ENOUGH) % 3
@@ -93,6 +100,33 @@ def test_a_figure_that_cannot_be_compared_is_refused(wrong: dict[str, Any], said
     _check(Measurement(**fields), "accuracy", "fraction")
     with pytest.raises(AssertionError, match=said or None):
         _check(Measurement(**{**fields, **wrong}), "accuracy", "fraction")
+
+
+def test_a_metric_that_fails_on_a_class_alone_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Guards against a run that ends where it makes the figures of each class."""
+    code = """
+from edgeopt.answers.averaged import Averaged
+from edgeopt.schema.quantities import Quantity
+ALONE = Quantity('alone', '', 'answers', title='A', labels='classes', module='alone_metric')
+_mean = Averaged(lambda quantity, name, output, labels: output[:, 0] / DIVISOR)
+measure, difference, ratio = _mean.measure, _mean.difference, _mean.ratio
+"""
+    check = MetricConformance.test_what_it_cannot_judge_is_a_typed_error
+    try:
+        monkeypatch.syspath_prepend(str(tmp_path))
+        write_metadata(tmp_path, "alone", {GROUP: {"alone": "alone_metric:ALONE"}})
+        for divisor, fails in (("max(1 // (len(set(labels)) - 1), 1)", True), ("1", False)):
+            (tmp_path / "alone_metric.py").write_text(code.replace("DIVISOR", divisor))
+            sys.modules.pop("alone_metric", None)
+            invalidate_caches()
+            quantities.cache_clear()
+            with pytest.raises(PluginError, match="ZeroDivision") if fails else nullcontext():
+                check(kit("alone", SOUND))
+    finally:
+        monkeypatch.undo()
+        quantities.cache_clear()
 
 
 def test_a_quantity_that_is_not_of_answers_is_no_metric() -> None:
