@@ -9,11 +9,14 @@ a declaration loads no heavy library.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
+from difflib import get_close_matches
 from functools import cache
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
+from types import ModuleType
 from typing import Any, ClassVar, NamedTuple, Protocol, Self
 
 from pydantic import BaseModel, ConfigDict
@@ -43,6 +46,10 @@ class Promise(Noun):
         )
 
 
+KINDS = ("exact", "close", "approximate")  # of promises
+SPLITS = ("calibration", "train", "validation")  # that a pass may see
+RESERVED = ("none", "one_of", "choices")  # which mean something else among a recipe's steps
+NAME = re.compile(r"[A-Za-z0-9][\w.-]*")  # of a pass
 EXACT = Promise(kind="exact")
 APPROXIMATE = Promise(kind="approximate")
 
@@ -196,19 +203,55 @@ def body_of(step: Pass) -> Any:
     return import_module(step.body)
 
 
+def _text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _flag(value: object) -> bool:
+    return isinstance(value, bool)
+
+
+def _seconds(value: object) -> bool:
+    if value is None or isinstance(value, bool):
+        return value is None
+    return isinstance(value, int | float) and 0 < value < float("inf")
+
+
+def _texts(value: object) -> bool:
+    return isinstance(value, tuple) and all(map(_text, value))
+
+
+def _splits(value: object) -> bool:
+    return isinstance(value, tuple) and all(each in SPLITS for each in value)
+
+
+DECLARED: Mapping[str, tuple[Callable[[Any], bool], str]] = {  # of every pass: what it must be
+    **dict.fromkeys(("name", "takes", "gives", "worker", "body"), (_text, "a text")),
+    **dict.fromkeys(("labels", "teaches", "stage", "isa_matters"), (_flag, "True or False")),
+    "version": (lambda value: isinstance(value, int) and not _flag(value), "a whole number"),
+    "uses": (_texts, "a tuple of texts"),
+    "splits": (_splits, f"a tuple of texts, of {', '.join(SPLITS)}"),
+    "limit_s": (_seconds, "a number of seconds above 0, or None"),
+    "promise": (
+        lambda value: isinstance(value, Promise) and value.kind in KINDS,
+        "EXACT, APPROXIMATE or close(rtol, atol) of edgeopt.step",
+    ),
+}
+
+
 @cache
 def registry() -> dict[tuple[str, str], type[Pass]]:
     """All known passes by (name, format taken), built-in and plugged in."""
     passes: dict[tuple[str, str], type[Pass]] = {}
-    for kind in (*_built_in(), *_plugged_in()):
-        _check(kind)
+    for kind, where in (*_built_in(), *_plugged_in()):
+        _check(kind, where)
         key = (kind.name, kind.takes)
-        if key in passes:
+        if passes.setdefault(key, kind) is not kind:
             raise UsageError(
                 f"two passes are called '{kind.name}' for {kind.takes}: "
-                f"{_place(passes[key])} and {_place(kind)}"
+                f"{place_of(passes[key])} and {place_of(kind)}",
+                where=where,
             )
-        passes[key] = kind
     return passes
 
 
@@ -221,54 +264,83 @@ def passes_named(name: str, where: str = "") -> dict[str, type[Pass]]:
     return by_format
 
 
-def _built_in() -> Iterator[type[Pass]]:
+def _built_in() -> Iterator[tuple[type[Pass], str]]:
     package = import_module("edgeopt.passes")
     for info in iter_modules(package.__path__):
         module = plugged.imported(f"edgeopt.passes.{info.name}", "a module of passes")
-        yield from _passes_of(module)
+        yield from ((kind, "") for kind in _passes_of(module))
 
 
-def _plugged_in() -> Iterator[type[Pass]]:
+def _plugged_in() -> Iterator[tuple[type[Pass], str]]:
+    """The passes that entry points name, and the points as errors name them."""
     for point in plugged.points("edgeopt.passes").values():
-        loaded = plugged.load(point)
-        yield from [loaded] if isinstance(loaded, type) else _passes_of(loaded)
+        found, where = plugged.load(point), plugged.place(point)
+        kinds = _passes_of(found) if isinstance(found, ModuleType) else [found]
+        for kind in kinds:
+            if not (isinstance(kind, type) and issubclass(kind, Pass)):
+                what = "a class that is no" if isinstance(kind, type) else "no class of a"
+                raise PluginError(
+                    f"'{point.value}' is {what} Pass of edgeopt.step: {kind!r:.80}",
+                    where=where, hint="name a pass's class, or a module that defines some",
+                )  # fmt: skip
+            yield kind, where
+        if not kinds:
+            raise PluginError(
+                f"neither '{point.value}' nor a module below it defines a pass that it names",
+                where=where, hint="define one there, or import it from a submodule",
+            )  # fmt: skip
 
 
-def _check(kind: type[Pass]) -> None:
+def _check(kind: type[Pass], where: str = "") -> None:
     """Raise PluginError for a pass that does not declare what it must, or declares it wrongly."""
-    workers = {each.worker for each in model_formats().values()}
-    texts = ("name", "takes", "gives", "worker")
-    wrong = [
-        f"{field} must be a text" for field in texts if not isinstance(getattr(kind, field, 0), str)
-    ]
-    wrong += [
-        f"{field} must be a tuple of texts"
-        for field in ("uses", "splits")
-        if not isinstance(getattr(kind, field), tuple)
-    ]
-    if not isinstance(kind.promise, Promise):
-        wrong.append("promise must be EXACT, APPROXIMATE or close(rtol, atol) of edgeopt.step")
-    if not wrong:
-        wrong += [
-            f"{field}: there is no model format '{name}'"
-            for field, name in (("takes", kind.takes), ("gives", kind.gives))
-            if name not in model_formats()
-        ]
-        if kind.worker not in workers:
-            wrong.append(f"there is no worker '{kind.worker}', but {', '.join(sorted(workers))}")
+    wrong = [f"{name} must be {form}" for name, (fits, form) in DECLARED.items()
+             if not fits(getattr(kind, name, None))]  # fmt: skip
+    wrong += [*_misspelt(kind), *([] if wrong else _unknown(kind))]
     if wrong:
-        raise PluginError(f"the pass {_place(kind)} is declared wrongly: {'; '.join(wrong)}")
+        raise PluginError(
+            f"the pass {place_of(kind)} is declared wrongly: {'; '.join(wrong)}", where=where
+        )
 
 
-def _place(kind: type[Pass]) -> str:
+def _misspelt(kind: type[Pass]) -> Iterator[str]:
+    """What stands in the class under nearly the name of something that every pass declares."""
+    known = set(Pass.__class_vars__)
+    for name in sorted(set(kind.__class_vars__) - known):
+        if near := get_close_matches(name.lower().strip("_"), known, n=1, cutoff=0.8):
+            yield f"nobody reads '{name}': did you mean '{near[0]}'?"
+    for name in sorted(known & set(kind.model_fields)):
+        yield f"{name} is a field of it: write '{name}: ClassVar[...] = ...'"
+
+
+def _unknown(kind: type[Pass]) -> Iterator[str]:
+    """Names that nobody knows, and those that a recipe gives another meaning."""
+    if not NAME.fullmatch(kind.name) or kind.name in RESERVED:
+        yield f"a pass cannot be called '{kind.name}'"
+    for field, name in (("takes", kind.takes), ("gives", kind.gives)):
+        if name not in model_formats():
+            yield f"{field}: there is no model format '{name}'"
+    workers = {each.worker for each in model_formats().values()}
+    if kind.worker not in workers:
+        yield f"there is no worker '{kind.worker}', but {', '.join(sorted(workers))}"
+
+
+def place_of(kind: type[Pass]) -> str:
+    """A pass's class as errors name it."""
     return f"{kind.__module__}.{kind.__qualname__}"
 
 
-def _passes_of(module: Any) -> Iterator[type[Pass]]:
-    for value in vars(module).values():
-        if (
-            isinstance(value, type)
-            and issubclass(value, Pass)
-            and value.__module__ == module.__name__
-        ):
-            yield value
+def _passes_of(module: ModuleType) -> list[type[Pass]]:
+    """The passes that a module defines, or imports from its own submodules, each once.
+
+    One without a name that another one derives from is only their base.
+    """
+    found = [
+        value
+        for value in dict.fromkeys(v for v in vars(module).values() if isinstance(v, type))
+        if issubclass(value, Pass) and f"{value.__module__}.".startswith(f"{module.__name__}.")
+    ]
+    return [
+        kind
+        for kind in found
+        if hasattr(kind, "name") or not any(other in found for other in kind.__subclasses__())
+    ]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 
+from edgeopt import step_calls
 from edgeopt.planner import Known, make_plan
 from edgeopt.recipe import Choice, Recipe
 from edgeopt.schema.errors import PlanError
@@ -22,7 +22,7 @@ def with_fallbacks(
     """
     ill = [c for c in plan.candidates if c.job in set(needed) and c.eligible]
     fallbacks = {c.id: _with_one(c, plan) for c in ill}
-    passes = {step.label: step for each in fallbacks.values() for step in each.values()}
+    passes = {step_calls.label(step): step for each in fallbacks.values() for step in each.values()}
     try:
         wider = make_plan(_widened(recipe, passes.values()), known)
     except PlanError:
@@ -49,9 +49,10 @@ def _with_one(candidate: Candidate, plan: Plan) -> Mapping[tuple[str, ...], Pass
     for index, id in enumerate(candidate.steps):
         job = plan.job(id)
         kind = registry()[job.name, job.params["takes"]]
-        step = kind.model_validate_json(json.dumps(job.params["fields"]))
-        for fallback in step.fallbacks():
-            chain = (*candidate.chain[:index], fallback.label, *candidate.chain[index + 1 :])
+        step = step_calls.read(kind, job.params["fields"])
+        for fallback in step_calls.fallbacks(step):
+            label = step_calls.label(fallback)
+            chain = (*candidate.chain[:index], label, *candidate.chain[index + 1 :])
             by_chain[chain] = fallback
     return by_chain
 

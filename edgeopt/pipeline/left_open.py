@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from edgeopt import step_calls
 from edgeopt.recipe import Choice, Recipe
 from edgeopt.step import Open, passes_named
 
@@ -29,7 +30,7 @@ def places(recipe: Recipe) -> Iterator[Place]:
             if choice.name == "none":
                 continue
             for kind in passes_named(choice.name).values():
-                left_open = kind.open_of(choice.fields)
+                left_open = step_calls.open_of(kind, choice.fields)
                 if left_open is not None:
                     yield Place(index, number, dict(choice.fields), left_open)
                     break

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field, replace
 
 from pydantic import ValidationError
 
+from edgeopt import step_calls
 from edgeopt.planner.jobs import Branch, Jobs, needed
 from edgeopt.planner.known import Known
 from edgeopt.recipe import Choice, Recipe
-from edgeopt.schema import plugged
 from edgeopt.schema.errors import PassError, PlanError
 from edgeopt.schema.plan import Candidate, Plan
 from edgeopt.schema.target import Target, TargetFacts, TargetGroup
@@ -149,8 +148,7 @@ class _Planner:
                 if parent.ended:
                     continue
             step = self._made(kind, choice, index, usage)
-            with plugged.calling(f"variants() of the pass {choice.name}"):
-                variants = step.variants(parent.description, facts) if step else ()
+            variants = step_calls.variants(step, parent.description, facts) if step else ()
             for variant in variants:
                 branch = self._try(parent, variant, usage)
                 if branch:
@@ -159,11 +157,10 @@ class _Planner:
 
     def _try(self, parent: Branch, variant: Pass, usage: Usage) -> Branch | None:
         try:
-            with plugged.calling(f"requires() of the pass {variant.name}"):
-                variant.requires(parent.description)
+            step_calls.requires(variant, parent.description)
         except PassError as error:
             after = " > ".join(parent.labels) or "the source"
-            usage.refusals.append(f"{variant.label} after {after}: {error.what}")
+            usage.refusals.append(f"{step_calls.label(variant)} after {after}: {error.what}")
             self.notes.append(f"not planned: {usage.refusals[-1]}")
             return None
         usage.applied += not parent.ended  # what only stands beside a stage excuses nothing
@@ -172,7 +169,7 @@ class _Planner:
     def _made(self, kind: type[Pass], choice: Choice, index: int, usage: Usage) -> Pass | None:
         """The pass with the recipe's fields; None where they are meant for another format's."""
         try:
-            return kind.model_validate_json(json.dumps(choice.fields))
+            return step_calls.read(kind, choice.fields)
         except ValidationError as error:
             first = error.errors()[0]
             said = f"'{'.'.join(map(str, first['loc']))}': {first['msg']}"
@@ -233,10 +230,10 @@ class _Planner:
             return None
         for (_, takes), kind in sorted(registry().items()):
             if takes == fmt and kind.gives == target.format:
-                conversion = kind()
                 try:
-                    conversion.requires(branch.description)
-                except PassError:
+                    conversion = step_calls.read(kind, {})
+                    step_calls.requires(conversion, branch.description)
+                except (PassError, ValidationError):  # also one with fields that nobody gave
                     continue
                 return self.jobs.add(branch, conversion)
         return None

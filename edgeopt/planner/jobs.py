@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from edgeopt import step_calls
 from edgeopt.data.tensors import bind, layouts_read
 from edgeopt.planner.known import Known, UserCode
 from edgeopt.recipe import Recipe
-from edgeopt.schema import plugged
 from edgeopt.schema.artifact import Description
 from edgeopt.schema.base import digest_of
 from edgeopt.schema.errors import PlanError
@@ -44,17 +44,17 @@ class Jobs:
 
     def add(self, parent: Branch, step: Pass) -> Branch:
         """The branch after a pass; its jobs are made unless they are there."""
-        labels = (*parent.labels, step.label)
+        label = step_calls.label(step)
+        labels = (*parent.labels, label)
         id = "/".join(labels)
-        with plugged.calling(f"effect() of the pass {step.name}"):
-            predicted = step.effect(parent.description)
-        stages = (*parent.stages, step.label) if step.stage else parent.stages
+        predicted = step_calls.effect(step, parent.description)
+        stages = (*parent.stages, label) if step.stage else parent.stages
         branch = Branch(
             predicted, id, f"check:{id}", labels, (*parent.steps, id), stages, parent.ended
         )
         if id in self.by_id:
             return branch
-        code = {named: self.known.code(named) for named in step.code}
+        code = {named: self.known.code(named) for named in step_calls.code(step)}
         placed = {named: [user_code.root, user_code.function] for named, user_code in code.items()}
         self.by_id[id] = Job(
             id=id,
@@ -144,7 +144,7 @@ class Jobs:
             name=step.name,
             worker=worker_for(formats),
             params={
-                "promise": step.promised(parent.description).to_json(),
+                "promise": step_calls.promised(step, parent.description).to_json(),
                 "n": CHECK_SAMPLES,
             },
             inputs={

@@ -8,9 +8,10 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError, model_validator
 
+from edgeopt import step_calls
 from edgeopt.schema.base import Noun
 from edgeopt.schema.errors import UsageError, did_you_mean
-from edgeopt.step import passes_named
+from edgeopt.step import passes_named, registry
 from edgeopt.yaml_lines import known_keys
 
 
@@ -76,14 +77,15 @@ def _choice(raw: Any) -> dict[str, Any]:
 
 
 def _fits_a_pass(name: str, fields: dict[str, Any]) -> None:
+    registry()  # what is wrong with a plug-in is no fault of the recipe's
     try:
         kinds = passes_named(name)
     except UsageError as error:
-        raise ValueError(f"{error.what}. {error.hint}") from None
+        raise ValueError(f"{error.what}. {error.hint}".rstrip(". ")) from None
     problems = []
     for kind in kinds.values():
         try:
-            kind.model_validate_json(json.dumps(fields))
+            step_calls.read(kind, fields)
         except ValidationError as error:
             first = error.errors()[0]
             problems.append(_sentence(first, kind, f"pass '{name}': "))

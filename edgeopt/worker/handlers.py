@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 import sys
 from collections.abc import Mapping
@@ -14,6 +13,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from edgeopt import step_calls
 from edgeopt.data.load import load_split
 from edgeopt.data.outputs import kept_labels
 from edgeopt.data.overlap import check_overlap, load_hashes
@@ -151,10 +151,10 @@ def run_pass(request: Request, store: Store, progress: Progress) -> tuple[str, d
     kind = registry().get((job.name, job.params["takes"]))
     if kind is None:
         raise PassError(f"no pass '{job.name}' takes {job.params['takes']}", where=job.id)
-    step = kind.model_validate_json(json.dumps(job.params["fields"]))
+    step = step_calls.read(kind, job.params["fields"])
     parent = request.inputs["parent"].value
     description = Description.model_validate(parent["description"])
-    step.requires(description)
+    step_calls.requires(step, description)
     takes, gives = format_named(kind.takes), format_named(kind.gives)
     folder = made_folder(request, "parent")
     store.checkout(Artifact.model_validate(parent["artifact"]), folder, writable=True)
@@ -202,7 +202,8 @@ def seed_everything(seed: int) -> None:
 def _compare(step: Pass, predicted: Description, real: Description) -> None:
     if found := real.differs(predicted):
         raise PassError(
-            f"{step.label} made a model that is not what it predicted: {'; '.join(found)}",
+            f"{step_calls.label(step)} made a model that is not what it predicted: "
+            f"{'; '.join(found)}",
             hint="found against predicted; the pass's effect() or run() is wrong",
         )
 
