@@ -16,12 +16,13 @@ import sys
 import tempfile
 import time
 import traceback
-from typing import Any, Dict, List, Mapping, Tuple
+from typing import Any, ContextManager, Dict, List, Mapping, Tuple
 
 import numpy as np
 
 from . import counting, files, machine, memory, protocol, sessions, timing
 from .errors import AgentError, one_line
+from .foreign import calling
 
 Answer = Tuple[Dict[str, Any], Dict[str, np.ndarray]]
 TIMED_MAX = 1 << 22
@@ -91,7 +92,7 @@ class Agent:
         if runtime not in self._loaded:
             raise AgentError("DeviceError", "this runtime was not loaded", runtime[:40])
         module, threads = self._loaded[runtime]
-        opened = Opened(tempfile.mkdtemp(dir=self._root))
+        opened = Opened(tempfile.mkdtemp(dir=self._root), runtime, module)
         try:
             files.folder(self._root, request["files"], opened.folder)
             start = time.perf_counter_ns()
@@ -120,31 +121,35 @@ class Agent:
 
     def run(self, request: Mapping[str, Any]) -> Answer:
         """Raw outputs of samples ``start`` to ``stop``, in batches; a short last one is padded."""
-        session, feed = self._session(request).session, self._feed(request)
+        opened, feed = self._session(request), self._feed(request)
         batch, pad = int(request["batch"]), bool(request["pad"])
         start, stop = int(request["start"]), int(request["stop"])
-        parts: Dict[str, List[np.ndarray]] = {name: [] for name in session.outputs}
+        parts: Dict[str, List[np.ndarray]] = {name: [] for name in opened.session.outputs}
         for first in range(start, stop, batch):
             count = min(batch, stop - first)
             size = batch if pad else count
-            arrays = session.arrays(session.call(session.prepare(feed.batch(first, count, size))))
-            for name, array in zip(parts, arrays):  # noqa: B905 - Python 3.8; session.arrays checks
+            arrays = opened.answers(feed.batch(first, count, size))
+            for name, array in zip(parts, arrays):  # noqa: B905 - Python 3.8; as many
                 parts[name].append(_of_samples(name, array, size)[:count])
         return {}, {name: np.concatenate(chunks) for name, chunks in parts.items()}
 
     def time(self, request: Mapping[str, Any]) -> Answer:
         """Time ``turns`` of [session, feed, loops]; each session walks on through its feed."""
         turns = self._turns(request)
-        return {"load": machine.load()}, {"ns": timing.time_turns(turns)}
+        with self._calling(request):
+            return {"load": machine.load()}, {"ns": timing.time_turns(turns)}
 
     def count(self, request: Mapping[str, Any]) -> Answer:
         """Mark ``turns`` of [session, feed, loops] for an emulator that counts instructions."""
-        return {"pairs": counting.count_turns(self._turns(request), int(request["warm"]))}, {}
+        turns = self._turns(request)
+        with self._calling(request):
+            return {"pairs": counting.count_turns(turns, int(request["warm"]))}, {}
 
     def placement(self, request: Mapping[str, Any]) -> Answer:
         """Nodes per provider, as the runtime itself reports them of one run."""
         opened, feed = self._session(request), self._feed(request)
-        return {"nodes": opened.session.placement(opened.prepared(feed)[0])}, {}
+        prepared = opened.prepared(feed)[0]
+        return {"nodes": sessions.placed(*opened.code, opened.session, prepared)}, {}
 
     def memory(self, request: Mapping[str, Any]) -> Answer:
         """Bytes now and at their peak, resident and on the accelerator where it is known.
@@ -158,10 +163,7 @@ class Agent:
 
     def accelerators(self, request: Mapping[str, Any]) -> Answer:
         """What an installed runtime can run on here: accelerator -> the device behind it."""
-        name = str(request["runtime"])
-        module, _ = sessions.load(name, 1)
-        found = {str(key): str(told)[:200] for key, told in module.accelerators().items()}
-        return {"found": found}, {}
+        return {"found": sessions.accelerators_of(str(request["runtime"]))}, {}
 
     def state(self, request: Mapping[str, Any]) -> Answer:
         """Temperature and clock now, None where the kernel does not tell them."""
@@ -181,6 +183,11 @@ class Agent:
             turns.append((opened.session, prepared, opened.position, loops))
             opened.position = (opened.position + loops) % len(prepared)
         return turns
+
+    def _calling(self, request: Mapping[str, Any]) -> ContextManager[None]:
+        """Around the calls of a request's turns."""
+        used = {self._session({"session": name}).code for name, _, _ in request["turns"]}
+        return calling("call()", *used)
 
     def _session(self, request: Mapping[str, Any]) -> Opened:
         name = str(request["session"])
@@ -210,8 +217,9 @@ def hello(request: Mapping[str, Any]) -> Answer:
 class Opened:
     """A session, the folder it was loaded from and where it stands in the feed."""
 
-    def __init__(self, folder: str) -> None:
+    def __init__(self, folder: str, runtime: str, module: Any) -> None:
         self.folder = folder
+        self.code = runtime, module
         self.session: Any = None
         self.position = 0
         self._prepared: Dict[int, List[Any]] = {}
@@ -219,8 +227,17 @@ class Opened:
     def prepared(self, feed: Feed) -> List[Any]:
         """The feed's batches as the session takes them, made once."""
         if id(feed) not in self._prepared:
-            self._prepared[id(feed)] = [self.session.prepare(batch) for batch in feed.batches]
+            with calling("prepare()", self.code):
+                self._prepared[id(feed)] = [self.session.prepare(batch) for batch in feed.batches]
         return self._prepared[id(feed)]
+
+    def answers(self, batch: Dict[str, np.ndarray]) -> List[np.ndarray]:
+        """What the session answers to a batch, by output."""
+        with calling("prepare()", self.code):
+            prepared = self.session.prepare(batch)
+        with calling("call()", self.code):
+            result = self.session.call(prepared)
+        return sessions.arrays_of(*self.code, self.session, result)
 
     def remove(self) -> None:
         """Remove the files; the session goes with its last reference."""

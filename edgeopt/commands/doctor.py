@@ -11,11 +11,13 @@ from packaging.requirements import Requirement
 
 from edgeopt.bench.accelerators import accelerators
 from edgeopt.pipeline.prepare import installed_version
-from edgeopt.schema.errors import DeviceError, UsageError
+from edgeopt.schema.errors import EdgeoptError, UsageError
+from edgeopt.schema.model_format import model_formats
 from edgeopt.schema.quantities import faults
-from edgeopt.schema.runtime import runtimes
+from edgeopt.schema.runtime import Runtime, runtimes
 from edgeopt.schema.target import TargetFacts, parse_target
 from edgeopt.schemes import schemes_for
+from edgeopt.step import registry
 from edgeopt.store import Store
 from edgeopt.transport.configured import configured
 from edgeopt.transport.file import devices_file
@@ -33,12 +35,13 @@ def diagnose(store: Store) -> dict[str, Any]:
 
     Raises DeviceError where not even this machine's own agent answers.
     """
-    targets = {runtime: _target(runtime) for runtime in runtimes()}
-    reached = {
-        runtime: _accelerators(runtime) if isinstance(facts, TargetFacts) else {}
-        for runtime, facts in targets.items()
-    }
+    wrong = list(_wrong_plug_ins())
+    targets = {runtime: _target(runtime) for runtime in _runtimes()}
     facts = next((reply for reply in targets.values() if isinstance(reply, TargetFacts)), None)
+    reached = {
+        runtime: _accelerators(runtime) if isinstance(reply, TargetFacts) else reply
+        for runtime, reply in targets.items()
+    }
     held = store.ls()
     report = {
         "edgeopt": installed_version("edgeopt"),
@@ -48,12 +51,12 @@ def diagnose(store: Store) -> dict[str, Any]:
         "extras": {name: _extra(name, adds) for name, adds in extras().items()},
         "targets": {
             f"local/{runtime}": {
-                "reachable": isinstance(reply, TargetFacts),
-                "runtime_version": reply.runtime_version if isinstance(reply, TargetFacts) else "",
-                "why_not": "" if isinstance(reply, TargetFacts) else str(reply),
-                "accelerators": reached[runtime],
+                "reachable": isinstance(found, dict),
+                "runtime_version": getattr(targets[runtime], "runtime_version", ""),
+                "why_not": "" if isinstance(found, dict) else str(found),
+                "accelerators": found if isinstance(found, dict) else {},
             }
-            for runtime, reply in targets.items()
+            for runtime, found in reached.items()
         },
         "devices": _devices(),
         "store": {
@@ -63,23 +66,45 @@ def diagnose(store: Store) -> dict[str, Any]:
             "free_bytes": held.free_bytes,
         },
     }
-    return {**report, "problems": list(_problems(report))}
+    return {**report, "problems": [*wrong, *_problems(report)]}
 
 
-def _target(runtime: str) -> TargetFacts | DeviceError:
+def _wrong_plug_ins() -> Iterator[str]:
+    """What is wrong with what formats, runtimes and passes declare: one stops every run."""
+    for found in (model_formats, registry):
+        try:
+            found()
+        except EdgeoptError as error:
+            yield _sentence(str(error))
+            return
+
+
+def _sentence(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _runtimes() -> dict[str, Runtime]:
+    """All of them; none where one that is plugged in is declared wrongly."""
+    try:
+        return runtimes()
+    except UsageError:
+        return {}
+
+
+def _target(runtime: str) -> TargetFacts | EdgeoptError:
     target = parse_target(f"local/{runtime}")
     try:
         return device_named("local").facts(target)
-    except DeviceError as error:
+    except EdgeoptError as error:
         return error
 
 
-def _accelerators(runtime: str) -> dict[str, str]:
-    """Accelerator -> device, as the runtime tells; empty where it does not even import."""
+def _accelerators(runtime: str) -> dict[str, str] | EdgeoptError:
+    """Accelerator -> device, as the runtime tells, or why its code does not tell it."""
     try:
         return accelerators(device_named("local"), runtime)
-    except DeviceError:
-        return {}
+    except EdgeoptError as error:
+        return error
 
 
 def _devices() -> dict[str, Any]:
@@ -110,7 +135,7 @@ def _libraries() -> dict[str, str]:
 
 def extras() -> dict[str, str]:
     """What each extra adds: those that bring runtimes, as edgeopt lists them, then the others."""
-    adding = {each.extra: each.adds for each in runtimes().values() if each.extra}
+    adding = {each.extra: each.adds for each in _runtimes().values() if each.extra}
     listed = [name for name in _listed_extras() if name in adding]
     return {name: adding[name] for name in (listed or adding)} | OTHER_EXTRAS
 
@@ -148,10 +173,14 @@ def _problems(report: dict[str, Any]) -> Iterator[str]:
     missing = [name for name, version in report["libraries"].items() if not version]
     if missing:
         yield f"libraries are missing: {', '.join(missing)}; run pip install edgeopt again"
-    if not any(target["reachable"] for target in report["targets"].values()):
+    targets = report["targets"].values()
+    if targets and not any(target["reachable"] for target in targets):
         yield "no target can be reached; install a runtime, such as onnxruntime"
     for fault in faults():
         yield f"a metric cannot be used: {fault}".replace("\n ", ";")
+    for name, told in report["targets"].items():
+        if told["runtime_version"] and not told["reachable"]:  # it is there, and breaks
+            yield f"{name} cannot be used: {_sentence(told['why_not'])}"
     if report["devices"]["error"]:
         yield f"the devices file cannot be used: {report['devices']['error']}"
     free = report["store"]["free_bytes"]

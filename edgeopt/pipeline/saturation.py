@@ -29,7 +29,7 @@ from edgeopt.schema.target import Target, TargetFacts, TargetGroup, parse_target
 from edgeopt.transport.kinds import device_named
 
 OLD = "emulated:haswell"
-HOST, THERE = parse_target("local/onnxruntime"), parse_target(f"{OLD}/onnxruntime")
+HOST, THERE = (Target(device=device, runtime="onnxruntime") for device in ("local", OLD))
 PLAIN = "the same CPU node by node in float32, where no sum of 8-bit products overflows"
 CAUSE = "CPUs without VNNI saturate sums of two 8-bit products"
 

@@ -18,12 +18,12 @@ from edgeopt.bench.task import Side, Task
 from edgeopt.schema.artifact import Artifact
 from edgeopt.schema.errors import PassError
 from edgeopt.schema.job import Arrays
-from edgeopt.schema.target import parse_target
+from edgeopt.schema.target import Target
 from edgeopt.search.table import GRID, Width, widest
 from edgeopt.store import Store
 from edgeopt.transport.kinds import device_named
 
-HERE = parse_target("local/onnxruntime")
+HERE = Target(device="local", runtime="onnxruntime")
 FEW = 16  # samples that a race is fed
 
 Build = Callable[[float], Any]  # the fraction of MACs to keep -> a pruned module

@@ -159,6 +159,7 @@ class Recipe(Noun):
     def parsed_targets(self) -> tuple[Target, ...]:
         """The targets. Raises RecipeError with the line."""
         targets = []
+        model_formats()  # what is wrong with a plug-in is no fault of the recipe's
         for index, text in enumerate(self.targets):
             try:
                 targets.append(parse_target(text))

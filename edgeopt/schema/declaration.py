@@ -71,7 +71,7 @@ def _folder(package: str, where: str) -> Path:
 
 def _declared(kind: type[D], file: Path) -> D:
     try:
-        return kind.model_validate_json(file.read_bytes())
+        return kind.model_validate_json(file.read_bytes(), strict=True)
     except OSError as error:
         raise UsageError(f"no declaration {file}: {error.strerror or error}") from None
     except ValidationError as error:

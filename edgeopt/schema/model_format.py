@@ -10,7 +10,7 @@ from pydantic import Field, field_validator
 from edgeopt.schema.base import Noun
 from edgeopt.schema.declaration import HOME, Package, packages, read, with_own
 from edgeopt.schema.errors import PlanError, UsageError, did_you_mean
-from edgeopt.schema.runtime import runtime_named, runtimes
+from edgeopt.schema.runtime import file_of, runtime_named, runtimes
 
 GROUP = "edgeopt.formats"
 FILE = "format.json"
@@ -63,7 +63,7 @@ def model_formats() -> dict[str, ModelFormat]:
     for name, runtime in runtimes().items():
         if runtime.format not in formats:
             raise UsageError(
-                f"the declaration of the runtime {name} is wrong: 'format': there is no model "
+                f"the declaration {file_of(name)} is wrong: 'format': there is no model "
                 f"format '{runtime.format}'",
                 hint=did_you_mean(runtime.format, formats),
             )

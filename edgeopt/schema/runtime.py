@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from functools import cache
+from pathlib import Path
 
 from pydantic import Field, field_validator
 
@@ -103,15 +104,24 @@ class Runtime(Noun):
 @cache
 def runtimes() -> dict[str, Runtime]:
     """All runtimes by name, in the order of their ranks. Raises UsageError."""
-    own = {file.stem: file for file in sorted((HOME / "agent" / "sessions").glob("*.json"))}
-    added = {name: package.folder / FILE for name, package in plugged_in().items()}
-    files = with_own("runtime", own, added)
-    for name, file in added.items():
+    files = _files()
+    for name, file in files.items():
         if not NAME.fullmatch(name):
             raise UsageError(f"{file}: a target cannot name a runtime '{name}'",
                              hint="its name must be of a-z, 0-9, _ and -")  # fmt: skip
     declared = read(Runtime, files)
     return dict(sorted(declared.items(), key=lambda item: (item[1].rank, item[0])))
+
+
+def file_of(name: str) -> Path:
+    """Where a runtime is declared."""
+    return _files()[name]
+
+
+def _files() -> dict[str, Path]:
+    own = {file.stem: file for file in sorted((HOME / "agent" / "sessions").glob("*.json"))}
+    added = {name: package.folder / FILE for name, package in plugged_in().items()}
+    return with_own("runtime", own, added)
 
 
 def plugged_in() -> dict[str, Package]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import json
 import os
 import subprocess
@@ -15,6 +17,8 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from plugging import LINEAR, REFERENCE, forget, install
 
+from edgeopt.agent import protocol
+from edgeopt.agent.serve import Agent
 from edgeopt.bench.agent_session import Opened, RuntimeReply
 from edgeopt.formats import format_named, format_of
 from edgeopt.schema.errors import PlanError, UsageError
@@ -185,6 +189,7 @@ def test_its_facts_are_known_like_any_other(site: Path) -> None:
     [
         ({"rank": None}, "'rank': Input should be a valid integer"),
         ({"rnak": 1}, "unknown key 'rnak'"),
+        ({"every": "no"}, "'every': Input should be a valid boolean"),
         ({"accelerators": {"gpu": {"nodes": ["GPU"]}}}, "'accelerators': 'cpu' is missing"),
         (
             {"settings": {"threads": {"values": ["1"]}}},
@@ -258,17 +263,113 @@ def test_a_format_whose_code_is_wrong_is_named(
         ("def placement(", "def placed(", "'onnx-reference' has no Session.placement"),
         ("class Session:", "class Sessions:", "'onnx-reference' has no Session"),
         ("def accelerators(", "def accelerator(", "'onnx-reference' has no accelerators"),
+        (
+            "import os\n",
+            "import oss\n",
+            "does not import: ModuleNotFoundError: No module named 'oss'",
+        ),
+        ("def load(threads)", "def load()", "load() of the runtime 'onnx-reference' failed: TypeE"),
+        ("def __init__(self, folder", "def __init__(self, dir, folder", "Session() of the runtime"),
+        (
+            "return dict(feeds)",
+            "return feeds['k']",
+            "prepare() of the runtime 'onnx-reference' fail",
+        ),
+        (
+            "self._model.run(None",
+            "{}['k'](None",
+            "call() of the runtime 'onnx-reference' failed: K",
+        ),
+        (
+            "return [np.asarray(array)",
+            "return [{}['k']",
+            "arrays() of the runtime 'onnx-reference' f",
+        ),
+        ("return [np.asarray(array) for", "return [1 for", "is [1], not a list of 1 numpy arrays"),
+        ("return [np.asarray(array) for", "return [] and [0 for", "is [], not a list of 1 numpy"),
+        (
+            "return {CPU: self._nodes}",
+            "return None",
+            "placement() of the runtime 'onnx-reference' is",
+        ),
+        (
+            "self.outputs = ",
+            "self.given = ",
+            "Session.outputs of the runtime 'onnx-reference' is N",
+        ),
+        (
+            "self.inputs = ",
+            "self.taken = ",
+            "Session.inputs of the runtime 'onnx-reference' is Non",
+        ),
     ],
 )
 def test_a_runtime_whose_code_is_wrong_is_named(
-    tmp_path: Path, was: str, becomes: str, message: str
+    site: Path, tmp_path: Path, was: str, becomes: str, message: str
 ) -> None:
-    site = install(tmp_path / "site", "plugged-reference", REFERENCE)
+    """Guards against "model: KeyError: 'k'", which names neither runtime, method nor line."""
+    install(site, "plugged-reference", REFERENCE)
     code = site / "onnx_reference" / "__init__.py"
+    assert was in code.read_text()
     code.write_text(code.read_text().replace(was, becomes))
     save_onnx(tmp_path / "tiny.onnx")
-    timed = run(tmp_path, site, "benchmark", "tiny.onnx", "--target", REFERENCE_TARGET)
-    assert timed.returncode != 0 and message in timed.stdout + timed.stderr
+    error = used(tmp_path, "onnx-reference")
+    text = "{where}: {what} ({hint})".format(**error)
+    assert message in text and str(code) in text, text
+    assert "pip install" not in text
+
+
+def used(folder: Path, runtime: str) -> dict[str, str]:
+    """The error with which an agent answers one of the requests that a race consists of."""
+    root = folder / "agent"
+    root.mkdir()
+    agent = Agent(str(root))
+    feed, model = root / "feed.npy", (folder / "tiny.onnx").read_bytes()
+    np.save(feed, np.zeros((4, 16), np.float32))
+    digests = []
+    for data in (feed.read_bytes(), model):
+        digests.append(hashlib.sha256(data).hexdigest())
+        (root / digests[-1]).write_bytes(data)
+    named = {"session": "s", "feed": "f"}
+    for request in (
+        {"do": "accelerators", "runtime": runtime},
+        {"do": "runtime", "name": runtime, "threads": 1},
+        {"do": "feed", "feed": "f", "blobs": {"x": digests[0]}, "take": 4, "batch": 2},
+        {"do": "open", **named, "files": {"model.onnx": digests[1]}, "runtime": runtime,
+         "accelerator": "cpu"},
+        {"do": "time", "turns": [["s", "f", 2]]},
+        {"do": "run", **named, "start": 0, "stop": 4, "batch": 2, "pad": False},
+        {"do": "placement", **named},
+    ):  # fmt: skip
+        header, _ = protocol.unpack(io.BytesIO(agent.answer(request, {})).read)
+        if "error" in header:
+            error: dict[str, str] = header["error"]
+            return error
+    raise AssertionError("nothing failed")
+
+
+@pytest.mark.parametrize(
+    ("file", "was", "becomes", "told"),
+    [
+        ("__init__.py", 'return {"cpu": CPU}', 'return ["cpu"]', "is ['cpu'], not a dictionary"),
+        ("__init__.py", 'return {"cpu": CPU}', "return {}['k']", "accelerators() of the runtime"),
+        ("__init__.py", "import os\n", "import oss\n", "No module named 'oss'"),
+        ("runtime.json", '"format"', '"fromat"', "unknown key 'fromat'"),
+    ],
+)
+def test_doctor_tells_what_is_wrong_with_a_runtime(
+    tmp_path: Path, file: str, was: str, becomes: str, told: str
+) -> None:
+    """Guards against a "yes" for what no run can use, and an end of what is to diagnose it."""
+    site = install(tmp_path / "site", "plugged-reference", REFERENCE)
+    code = site / "onnx_reference" / file
+    assert was in code.read_text()
+    code.write_text(code.read_text().replace(was, becomes))
+    done = run(tmp_path, site, "doctor", "--json")
+    assert done.returncode == int(file == "runtime.json"), done.stderr
+    found = json.loads(done.stdout)
+    assert any(told in problem and str(code) in problem for problem in found["problems"])
+    assert not found["targets"].get("local/onnx-reference", {}).get("reachable")
 
 
 def test_declarations_that_name_what_is_not_there_are_refused(site: Path) -> None:
@@ -281,7 +382,8 @@ def test_declarations_that_name_what_is_not_there_are_refused(site: Path) -> Non
         text = file.read_text()
         file.write_text(json.dumps({**json.loads(text), key: name}))
         forget()
-        with pytest.raises(UsageError, match=f"'{key}': there is no .* '{name}'"):
+        with pytest.raises(UsageError, match=f"'{key}': there is no .* '{name}'") as caught:
             model_format("onnx")
+        assert str(file) in caught.value.what
         file.write_text(text)
         forget()

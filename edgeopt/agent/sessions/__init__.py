@@ -25,6 +25,7 @@ from typing import Any, Dict, List, Mapping, Optional, Protocol, Sequence, Tuple
 import numpy as np
 
 from ..errors import AgentError, one_line
+from ..foreign import calling, fits, imported_at
 
 GROUP = "edgeopt.runtimes"
 PLUGGED = "runtime.json"  # the declaration of a runtime that is a package
@@ -126,9 +127,12 @@ def load(name: str, threads: int) -> Tuple[Any, str]:
     distributions = declared(name)["distributions"]
     try:
         imported(name)
-        module = _module(name)
+        module = _coded(name)
         _check(name, module, module, ("load", "accelerators", "Session"))
-        return module, str(module.load(threads))
+        with calling("load()", (name, module)):
+            told = module.load(threads)
+        fits(bool(told), "load()", name, module, told, "its version")
+        return module, str(told)
     except ImportError as error:
         raise AgentError(
             "DeviceError", "runtime '{}' does not import: {}".format(name, one_line(error)),
@@ -139,10 +143,72 @@ def load(name: str, threads: int) -> Tuple[Any, str]:
 def open_session(
     name: str, module: Any, folder: str, accelerator: str, threads: int, settings: Mapping[str, Any]
 ) -> Session:
-    """A session of a runtime, loaded before. Raises AgentError where it lacks a method."""
-    session: Session = module.Session(folder, accelerator, threads, **settings)
+    """A session of a runtime, loaded before. Raises AgentError where it lacks something."""
+    with calling("Session()", (name, module)):
+        session: Session = module.Session(folder, accelerator, threads, **settings)
     _check(name, module, session, METHODS, "Session.")
+    inputs, outputs = (getattr(session, each, None) for each in ("inputs", "outputs"))
+    sound = isinstance(inputs, (list, tuple)) and all(map(_is_input, inputs)) and bool(inputs)
+    fits(sound, "Session.inputs", name, module, inputs,
+          "a list of {'name', 'dtype', 'shape'}, a shape of numbers and names")  # fmt: skip
+    sound = isinstance(outputs, (list, tuple)) and all(isinstance(o, str) for o in outputs)
+    fits(sound and bool(outputs), "Session.outputs", name, module, outputs, "a list of names")
     return session
+
+
+def arrays_of(name: str, module: Any, session: Session, result: Any) -> List[np.ndarray]:
+    """What a call gave, as arrays by output. Raises AgentError where these are not arrays."""
+    with calling("arrays()", (name, module)):
+        found = session.arrays(result)
+    n = len(session.outputs)
+    sound = isinstance(found, (list, tuple)) and all(isinstance(a, np.ndarray) for a in found)
+    wanted = "a list of {} numpy arrays, one for each of its outputs".format(n)
+    fits(sound and len(found) == n, "arrays()", name, module, found, wanted)
+    return list(found)
+
+
+def placed(name: str, module: Any, session: Session, prepared: Any) -> Dict[str, int]:
+    """Nodes by where they ran. Raises AgentError where that is not what it tells."""
+    with calling("placement()", (name, module)):
+        found = session.placement(prepared)
+    sound = isinstance(found, dict) and all(
+        isinstance(where, str) and isinstance(n, int) for where, n in found.items()
+    )
+    fits(sound, "placement()", name, module, found, "a dictionary of counts by name")
+    return found
+
+
+def accelerators_of(name: str) -> Dict[str, str]:
+    """What an installed runtime finds to run on. Raises AgentError."""
+    module, _ = load(name, 1)
+    with calling("accelerators()", (name, module)):
+        found = module.accelerators()
+    fits(isinstance(found, dict), "accelerators()", name, module, found,
+          "a dictionary of devices by accelerator")  # fmt: skip
+    return {str(key): str(told)[:200] for key, told in found.items()}
+
+
+def _is_input(told: Any) -> bool:
+    return (
+        isinstance(told, dict)
+        and isinstance(told.get("name"), str)
+        and isinstance(told.get("dtype"), str)
+        and isinstance(told.get("shape"), (list, tuple))
+        and all(isinstance(n, (int, str)) for n in told["shape"])
+    )
+
+
+def _coded(name: str) -> Any:
+    """The code of a runtime whose library is there. Raises AgentError where it does not import."""
+    module = _package(name) or "{}.{}".format(__name__, name)
+    try:
+        return importlib.import_module(module)
+    except (Exception, SystemExit) as error:
+        spec = importlib.util.find_spec(module)
+        if spec is None or not spec.submodule_search_locations:  # of this folder
+            raise
+        message = "the code of the runtime '{}' does not import: {}".format(name, one_line(error))
+        raise AgentError("PluginError", message, imported_at(error) or module) from error
 
 
 def _check(name: str, module: Any, code: Any, needed: Sequence[str], prefix: str = "") -> None:
@@ -168,11 +234,6 @@ def _versions() -> Dict[str, Tuple[str, str]]:
         why = "{} has none of: {}".format(here, ", ".join(distributions))
         installed[name] = version(distributions), why
     return installed
-
-
-def _module(name: str) -> Any:
-    package = _package(name)
-    return importlib.import_module(package or "{}.{}".format(__name__, name))
 
 
 def _package(name: str) -> Optional[str]:
