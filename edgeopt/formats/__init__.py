@@ -8,20 +8,20 @@ alone load. A small one may have its ``FORMAT`` in the package itself, and no ``
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol, cast
 
 import numpy as np
 
+from edgeopt.models.plugged_format import Checked
+from edgeopt.models.plugged_format import Runner as Runner
 from edgeopt.schema import plugged
 from edgeopt.schema.artifact import Description, Inspection
 from edgeopt.schema.conversion import Conversion
 from edgeopt.schema.errors import ModelError, PluginError, UsageError
 from edgeopt.schema.model_format import model_format, model_formats, plugged_in
-
-Runner = Callable[[Mapping[str, np.ndarray]], dict[str, np.ndarray]]
 
 
 class Declared(Protocol):
@@ -86,13 +86,16 @@ class Format(Declared, Protocol):
         ...
 
 
-METHODS = ("sources", "gather", "describe", "load", "save", "runner", "inspect")
+METHODS = ("sources", "gather", "describe", "load", "save", "runner", "inspect", "conversion")
 
 
 def declared(name: str) -> Declared:
     """What the parent asks of the format of that name. Raises UsageError for an unknown one."""
-    package = plugged.imported(_package(name), f"the format {name}")
-    return cast("Declared", getattr(package, "DECLARED", None) or format_named(name))
+    package = _package(name)
+    light = getattr(plugged.imported(package, f"the format {name}"), "DECLARED", None)
+    if light is None:
+        return format_named(name)
+    return Checked(name, package, light) if name in plugged_in() else cast("Declared", light)
 
 
 def format_named(name: str) -> Format:
@@ -110,7 +113,7 @@ def format_named(name: str) -> Format:
             f"has no {' and no '.join(f'{each}()' for each in absent)}"
         )  # fmt: skip
         raise PluginError(f"FORMAT of the package '{package}' {what}")
-    return cast("Format", found)
+    return Checked(name, package, found) if name in plugged_in() else cast("Format", found)
 
 
 def _package(name: str) -> str:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
+from pathlib import Path
 
 from pydantic import Field, field_validator
 
 from edgeopt.schema.base import Noun
 from edgeopt.schema.declaration import HOME, Package, packages, read, with_own
 from edgeopt.schema.errors import PlanError, UsageError, did_you_mean
-from edgeopt.schema.runtime import file_of, runtime_named, runtimes
+from edgeopt.schema.runtime import file_of, runtimes
 
 GROUP = "edgeopt.formats"
 FILE = "format.json"
@@ -60,6 +61,14 @@ def model_formats() -> dict[str, ModelFormat]:
                 f"'{declared.scored_by}'",
                 hint=did_you_mean(declared.scored_by, runtimes()),
             )
+        reads = runtimes()[declared.scored_by].format
+        if reads != name:
+            raise UsageError(
+                f"the declaration {files[name]} is wrong: 'scored_by': the runtime "
+                f"'{declared.scored_by}' reads {reads}, not {name}"
+            )
+    for name in added:
+        _check_free(name, formats, files[name])
     for name, runtime in runtimes().items():
         if runtime.format not in formats:
             raise UsageError(
@@ -68,6 +77,18 @@ def model_formats() -> dict[str, ModelFormat]:
                 hint=did_you_mean(runtime.format, formats),
             )
     return formats
+
+
+def _check_free(name: str, formats: Mapping[str, ModelFormat], file: Path) -> None:
+    """Raise UsageError for a format of another distribution by which others are known, too."""
+    mine = formats[name]
+    for other, theirs in formats.items():
+        taken = sorted(set(mine.suffixes) & set(theirs.suffixes))
+        if other != name and (taken or mine.marker == theirs.marker):
+            what = f"'suffixes': '{taken[0]}'" if taken else f"'marker': '{mine.marker}'"
+            raise UsageError(
+                f"the declaration {file} is wrong: {what} is the format {other}'s already"
+            )
 
 
 def plugged_in() -> dict[str, Package]:
@@ -84,13 +105,8 @@ def model_format(name: str) -> ModelFormat:
 
 
 def scored_by(name: str) -> str:
-    """The runtime that scores a source of a format. Raises UsageError where it reads another."""
-    runtime = model_format(name).scored_by
-    reads = runtime_named(runtime).format
-    if reads != name:
-        raise UsageError(f"'{runtime}' cannot score a source in {name}: it reads {reads}",
-                         where=f"'scored_by' of the format {name}")  # fmt: skip
-    return runtime
+    """The runtime that scores a source of a format. Raises UsageError for an unknown format."""
+    return model_format(name).scored_by
 
 
 def worker_for(names: Sequence[str]) -> str:

@@ -67,7 +67,7 @@ def calling(what: str) -> Iterator[None]:
     errors of edgeopt's own. One that leaves by ``sys.exit`` fails, too: it does not end the run."""
     try:
         yield
-    except EdgeoptError:
+    except (EdgeoptError, MemoryError):
         raise
     except (Exception, SystemExit, GeneratorExit) as error:
         raise PluginError(f"{what} failed: {one_line(error)}", hint=raised_in(error)) from error

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgeopt.formats import Format, format_named, format_of
+from edgeopt.pipeline.prepare import installed_version
 from edgeopt.schema.artifact import Description, Inspection
 from edgeopt.schema.conversion import Conversion
 from edgeopt.schema.errors import ModelError
@@ -62,6 +63,8 @@ def is_found(place: Place) -> str:
     model = place.model
     said = model_format(model.format)
     assert said.worker and said.uses, "it names no worker, or no library that enters the keys"
+    unknown = [name for name in (*said.uses, *said.records) if not installed_version(name)]
+    assert not unknown, f"uses or records names distributions that are not installed: {unknown}"
     given = model.root / model.spec["path"] if "path" in model.spec else model.file
     for path in (place.artifact(), given):
         found = format_of(path)

@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from edgeopt.agent import protocol
 from edgeopt.agent.serve import Agent
 from edgeopt.bench.agent_session import Opened, RuntimeReply
 from edgeopt.formats import format_named, format_of
-from edgeopt.schema.errors import PlanError, UsageError
+from edgeopt.schema.errors import PlanError, PluginError, UsageError
 from edgeopt.schema.model_format import model_format, scored_by, worker_for
 from edgeopt.schema.runtime import every_runtime, runtimes
 from edgeopt.schema.target import parse_target
@@ -239,8 +240,18 @@ def test_what_edgeopt_declares_holds_together() -> None:
     [
         ("FORMAT = LinearFormat()", "FORMAT = LinearFormat", "FORMAT of the package"),
         ("def runner(", "def run(", "has no runner()"),
-        ("return {MODEL: path}", "return [path]", "sources() of the format linear failed"),
+        (
+            "return {MODEL: path}",
+            "return [path]",
+            "sources() of the format linear (linear_format) g",
+        ),
         ("import shutil", "import shutill", "the format linear (linear_format) failed"),
+        (
+            "return {MODEL: path}",
+            "return {MODEL: str(path)}",
+            "not a mapping of names to pathlib.Path",
+        ),
+        ("def conversion(", "def converted(", "has no conversion()"),
     ],
 )
 def test_a_format_whose_code_is_wrong_is_named(
@@ -255,6 +266,81 @@ def test_a_format_whose_code_is_wrong_is_named(
     shown = run(tmp_path, site, "inspect", "net.linear")
     assert shown.returncode in (1, 2) and message in shown.stderr
     assert "bug in edgeopt" not in shown.stderr
+
+
+@pytest.mark.parametrize(
+    ("method", "was", "becomes", "message"),
+    [
+        ("gather", "return {}", "return ['x']", "gives ['x'], not a mapping of inputs"),
+        ("gather", "into / MODEL", "into / 'other'", "leaves no file 'model.linear'"),
+        ("save", "write_bytes(", "parent.joinpath('x').write_bytes(", "leaves no file 'model.l"),
+        (
+            "describe",
+            'format="linear", sig',
+            'format="onnx", sig',
+            "gives 'onnx', not a model in l",
+        ),
+        ("describe", "return Description", "return str or Description", "not of the kind Descript"),
+        (
+            "load",
+            "return read(folder / MODEL)",
+            "read(folder / MODEL)",
+            "gives None, not a live mod",
+        ),
+        ("load", "return read(folder / MODEL)", "return {}['k']", "failed: KeyError: 'k'"),
+        ("runner", "return lambda feeds", "lambda feeds", "gives None, not a function"),
+        ("runner", '{"y": feeds', '{"z": feeds', "gives ['z'], not a mapping to numpy arrays of y"),
+        ("runner", '{"y": feeds["x"] @ weights + bias}', "None", "gives None, not a mapping"),
+        ("runner", 'feeds["x"] @', 'feeds["k"] @', "failed: KeyError: 'k'"),
+        ("inspect", "return Inspection", "return dict", "not of the kind Inspection"),
+        ("conversion", "return None", "return 3", "gives 3, not a Conversion or None"),
+    ],
+)
+def test_what_a_format_gives_is_looked_at_where_it_is_called(
+    site: Path, method: str, was: str, becomes: str, message: str
+) -> None:
+    """Guards against "'NoneType' object is not callable", which names no format."""
+    install(site, "plugged-linear", LINEAR)
+    code = site / "linear_format" / "__init__.py"
+    assert was in code.read_text()
+    code.write_text(code.read_text().replace(was, becomes))
+    save_linear(site / "net.linear")
+    save_linear(site / "model.linear")
+    kind, into = format_named("linear"), site / "into"
+    into.mkdir()
+    asked = {
+        "gather": lambda: kind.gather({"path": "net.linear"}, site, into, {}),
+        "save": lambda: kind.save((WEIGHTS, WEIGHTS[0]), into),
+        "runner": lambda: kind.runner(site)({"x": np.ones((2, 16), np.float32)}),
+        **{
+            m: partial(getattr(kind, m), site)
+            for m in ("describe", "load", "inspect", "conversion")
+        },
+    }
+    with pytest.raises(PluginError) as caught:
+        asked[method]()
+    assert message in caught.value.what
+    assert f"{method}()" in caught.value.what and "linear (linear_format)" in caught.value.what
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"suffixes": [".linear", ".onnx"]}, "'suffixes': '.onnx' is the format onnx's already"),
+        ({"marker": "model.onnx"}, "'marker': 'model.onnx' is the format onnx's already"),
+        ({"scored_by": "onnxruntime"}, "'scored_by': the runtime 'onnxruntime' reads onnx, not li"),
+    ],
+    ids=lambda change: next(iter(change)) if isinstance(change, dict) else "",
+)
+def test_a_format_that_takes_what_is_another_s_is_refused(
+    site: Path, change: dict[str, Any], told: str
+) -> None:
+    install(site, "plugged-linear", LINEAR)
+    file = site / "linear_format" / "format.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), **change}))
+    with pytest.raises(UsageError) as caught:
+        model_format("onnx")
+    assert str(file) in caught.value.what and told in caught.value.what
 
 
 @pytest.mark.parametrize(

@@ -15,11 +15,15 @@ from pydantic import ValidationError
 from edgeopt.schema import model_format as formats
 from edgeopt.schema.errors import PlanError, UsageError
 from edgeopt.schema.model_format import ModelFormat, model_format, model_formats
-from edgeopt.schema.runtime import runtimes
+from edgeopt.schema.runtime import GROUP, runtimes
 
 FORM: dict[str, Any] = {
     "suffixes": [".mine"], "marker": "model.mine", "worker": "mine", "uses": ["mine"],
-    "scored_by": "onnxruntime",
+    "scored_by": "mine",
+}  # fmt: skip
+RUNTIME: dict[str, Any] = {
+    "format": "mine", "rank": 95, "every": False, "distributions": ["minelib"],
+    "modules": ["minelib"], "accelerators": {"cpu": {"nodes": ["CPU"]}},
 }  # fmt: skip
 
 
@@ -28,12 +32,14 @@ def plug_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callabl
     """Installs a format ``mine`` that declares FORM and what else is given."""
     site = tmp_path / "site"
     (site / "mine_format").mkdir(parents=True)
+    (site / "mine_format" / "runtime.json").write_text(json.dumps(RUNTIME))
     monkeypatch.syspath_prepend(str(site))
 
     def install(**given: Any) -> None:
         (site / "mine_format" / "format.json").write_text(json.dumps({**FORM, **given}))
         shutil.rmtree(site / "mine-1.0.dist-info", ignore_errors=True)
-        write_metadata(site, "mine", {formats.GROUP: {"mine": "mine_format"}})
+        points = {formats.GROUP: {"mine": "mine_format"}, GROUP: {"mine": "mine_format"}}
+        write_metadata(site, "mine", points)
         forget()
 
     yield install
@@ -88,16 +94,16 @@ def test_formats_that_meet_nowhere_are_told_what_would_help(plug_in: Callable[..
 
 
 def test_a_format_whose_runtime_reads_another_is_refused(plug_in: Callable[..., None]) -> None:
-    plug_in()
-    with pytest.raises(UsageError) as caught:
-        formats.scored_by("mine")
-    assert caught.value.what == "'onnxruntime' cannot score a source in mine: it reads onnx"
-    assert caught.value.where == "'scored_by' of the format mine"
+    """Guards against a plan that is made and a run that then cannot score its source."""
+    plug_in(scored_by="onnxruntime")
+    with pytest.raises(UsageError, match="the runtime 'onnxruntime' reads onnx, not mine") as no:
+        formats.model_formats()
+    assert "mine_format/format.json" in no.value.what
 
 
 def test_what_a_format_records_is_recorded_once(plug_in: Callable[..., None]) -> None:
     before = formats.recorded()
     assert len(before) == len(set(before)) and before[:2] == ["edgeopt", "numpy"]
-    plug_in(records=["numpy", "minelib"])
+    plug_in(records=["numpy", "minelib", "other"])
     after = formats.recorded()
-    assert set(after) == {*before, "minelib"} and len(after) == len(before) + 1
+    assert set(after) == {*before, "minelib", "other"} and len(after) == len(before) + 2
