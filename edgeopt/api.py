@@ -27,7 +27,7 @@ from edgeopt.pipeline.prepare import installed_version
 from edgeopt.recipe import Recipe, load_recipe, make_recipe
 from edgeopt.recipe.given import Given, recipe_for
 from edgeopt.recipe.speedup import with_speedup
-from edgeopt.report import draw
+from edgeopt.report import draw, view_names
 from edgeopt.schema.artifact import Inspection
 from edgeopt.schema.comparison import Comparison
 from edgeopt.schema.errors import DeviceError, StoreError, UsageError
@@ -74,6 +74,7 @@ def optimize(
     much faster on each target, and distills the source into it; both by the recipe's data.
     """
     folder, listener = None if out is None else Path(out), on_event or _ignore
+    view_names()  # what is wrong with a plug-in's is told before anything runs
     with _opened(store) as opened, _asked(model, recipe, fields, opened, listener) as asked:
         result = run_recipe(
             with_speedup(asked, speedup) if speedup else asked,
@@ -149,7 +150,8 @@ def compare(
     (``validation`` unless said), or of an .npz with an array for each input of A and one called
     ``label``, plain or named SPLIT.ARRAY; ``label`` may be a map of output to array. Of two results
     the chosen artifacts are compared by the figures they hold, and by the answers that the store
-    keeps of them; ``rerace`` races their files now.
+    keeps of them; ``rerace`` races their files now, of several targets those of the one that
+    ``targets`` names.
     ``require`` holds constraints in which ``source`` means A. Raises EdgeoptError.
     """
     held = [_result_of(each) for each in (a, b)]
@@ -159,7 +161,7 @@ def compare(
             return compare_results(held[0], held[1], (names[0], names[1]), require, opened)  # type: ignore[arg-type]
     if any(held) and not all(held):
         raise UsageError("a result can be compared with a result, a model file with a model file")
-    files = [_file_of(each, result) for each, result in zip((a, b), held, strict=True)]
+    files = [_file_of(each, result, targets) for each, result in zip((a, b), held, strict=True)]
     given = load_recipe(Path(recipe)) if isinstance(recipe, str | Path) else recipe
     with _opened(store) as opened:
         return compare_files(
@@ -177,12 +179,23 @@ def compare(
         )
 
 
-def _file_of(given: str | Path | Result, result: Result | None) -> Path:
-    """A model's file: as given, or what a result of one target chose. Raises UsageError."""
-    if result is not None:
-        return result.best().path
-    assert not isinstance(given, Result)
-    return Path(given)
+def _file_of(given: str | Path | Result, result: Result | None, targets: Sequence[str]) -> Path:
+    """A model's file: as given, or what a result chose. Raises UsageError.
+
+    Of a result with several targets it is what was chosen for the one that ``targets`` name.
+    """
+    if result is None:
+        assert not isinstance(given, Result)
+        return Path(given)
+    held = [each.target for each in result.targets]
+    named = held if len(held) == 1 else [target for target in held if target in targets]
+    if len(named) != 1:
+        raise UsageError(
+            f"a result of {len(held)} targets has several chosen files: {', '.join(held)}",
+            where="" if isinstance(given, Result) else str(given),
+            hint=f"name one of these targets, such as {held[0]} (--target), or the two files",
+        )
+    return result.best(named[0]).path
 
 
 def _result_of(given: str | Path | Result) -> Result | None:

@@ -14,6 +14,7 @@ from typing import Any, NoReturn, TypeVar
 import click
 
 from edgeopt.cli import lazy
+from edgeopt.report import RESULTS, view_names
 
 COMMANDS = (
     "optimize", "plan", "benchmark", "compare", "inspect", "prunable", "report", "passes",
@@ -79,6 +80,27 @@ def devices_option(command: Command) -> Command:
         "--devices", metavar="FILE", expose_value=False, callback=named, is_eager=True, help=said
     )
     return option(command)
+
+
+class View(click.ParamType):  # type: ignore[type-arg]
+    """A view by its name. Which there are is asked when one is named: help works without."""
+
+    name = "view"
+
+    def __init__(self, kind: str = RESULTS) -> None:
+        self.kind = kind
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
+        """The names, where no plug-in stands in their way."""
+        try:
+            return f"[{'|'.join(view_names(self.kind))}]"
+        except lazy.errors.EdgeoptError:
+            return "VIEW"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The name, if there is such a view. Raises EdgeoptError where a plug-in is in the way."""
+        name: str = click.Choice(view_names(self.kind)).convert(value, param, ctx)
+        return name
 
 
 def print_json(value: Any) -> None:

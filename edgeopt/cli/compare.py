@@ -7,8 +7,8 @@ from pathlib import Path
 import click
 
 from edgeopt.cli import lazy
-from edgeopt.cli.commands import json_option
-from edgeopt.report import COMPARISONS, draw, show, view_names
+from edgeopt.cli.commands import View, json_option
+from edgeopt.report import COMPARISONS, draw, show
 
 
 @click.command("compare")
@@ -47,7 +47,7 @@ from edgeopt.report import COMPARISONS, draw, show, view_names
     "--rerace", is_flag=True, help="Race the files that the two results chose again, now."
 )
 @click.option(
-    "--format", "view", type=click.Choice(view_names(COMPARISONS)),
+    "--format", "view", type=View(COMPARISONS),
     default="terminal", show_default=True, help="How to show the comparison.",
 )  # fmt: skip
 @click.option(

@@ -7,13 +7,14 @@ from pathlib import Path
 import click
 
 from edgeopt.cli import lazy
-from edgeopt.report import draw, show, view_names
+from edgeopt.cli.commands import View
+from edgeopt.report import draw, show
 
 
 @click.command("report")
 @click.argument("result", type=click.Path(path_type=Path))
 @click.option(
-    "--format", "view", type=click.Choice(view_names()), default="terminal",
+    "--format", "view", type=View(), default="terminal",
     show_default=True, help="The view to draw.",
 )  # fmt: skip
 @click.option(

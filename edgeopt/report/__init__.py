@@ -43,6 +43,13 @@ def draw(document: Result | Comparison, view: str, kind: str = RESULTS) -> str:
             f"draw() of the view '{view}' ({module.__name__}) gives a {type(text).__name__}, "
             "not text"
         )
+    lone = next((at for at, char in enumerate(text) if "\ud800" <= char <= "\udfff"), None)
+    if lone is not None:
+        raise PluginError(
+            f"draw() of the view '{view}' ({module.__name__}) gives text with a lone surrogate, "
+            f"{text[lone]!r}, as character {lone + 1}: no file can hold it",
+            hint="edgeopt.schema.base.printable makes text from outside safe",
+        )
     return text
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from result_sample import sample_result
 
 import edgeopt
 from edgeopt.schema.errors import UsageError
@@ -13,3 +14,17 @@ from edgeopt.schema.errors import UsageError
 def test_what_is_no_result_is_refused_by_name(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"absent"):
         edgeopt.load(tmp_path / "absent")
+
+
+def test_of_a_result_of_several_targets_the_one_that_is_named_races(tmp_path: Path) -> None:
+    """Guards against "KeyError: 'no target None in this result'"."""
+    (one,) = (result := sample_result()).targets[:1]
+    several = [one.model_copy(update={"target": f"local/{name}"}) for name in ("one", "two")]
+    both = result.model_copy(update={"targets": tuple(several)})
+    for targets in (("local/*",), ("local/one", "local/two"), ("local/three",)):
+        with pytest.raises(UsageError, match=r"2 targets .*: local/one, local/two") as caught:
+            edgeopt.compare(both, both, rerace=True, targets=targets, store=tmp_path / "store")
+        assert "--target" in caught.value.hint
+    with pytest.raises(UsageError) as caught:
+        edgeopt.compare(both, both, rerace=True, targets=["local/two"], store=tmp_path / "store")
+    assert caught.value.where == "local/two", "it was taken, and its files were not written"

@@ -58,6 +58,19 @@ def test_a_wrong_one_is_a_typed_error(site: Path, was: str, becomes: str, told: 
     assert done.returncode in (1, 2) and told in done.stderr and "Traceback" not in done.stderr
 
 
+def test_one_with_a_taken_name_is_told_before_anything_runs(site: Path) -> None:
+    """Guards against a run that ends in exit code 2 when all is measured; help works as ever."""
+    points = next(site.glob("*.dist-info/entry_points.txt"))
+    points.write_text(
+        "[edgeopt.views]\nhtml = csv_view\n[edgeopt.comparison_views]\njson = csv_view"
+    )
+    for command in (("optimize", "not-there.yaml"), ("report", "."), ("compare", "a", "b")):
+        done = ran(site, EDGEOPT, *command)
+        assert done.returncode == 2 and "there is already a view" in done.stderr, done.stderr
+        shown = ran(site, EDGEOPT, command[0], "--help")
+        assert shown.returncode == 0 and "Usage" in shown.stdout
+
+
 def test_built_in_ones_are_found_by_file() -> None:
     for kind, names in ((RESULTS, {"html", "json"}), (COMPARISONS, {"json", "junit", "markdown"})):
         first, *others = view_names(kind)

@@ -115,6 +115,7 @@ def test_a_module_that_cannot_be_imported_is_named_with_what_needs_it(site: Path
         ("def draw(d): return d.lable", "failed: AttributeError: 'NoneType' object has no"),
         ("def draw(d): return b'x'", "gives a bytes, not text"),
         ("def draw(d): return None", "gives a NoneType, not text"),
+        (r"def draw(d): return 'ab\udcff'", r"lone surrogate, '.udcff', as character 3"),
         ("def draw(d, width): return ''", "failed: TypeError: draw"),
     ],
 )
