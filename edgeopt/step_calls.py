@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
@@ -82,6 +83,19 @@ def code(step: Pass) -> tuple[str, ...]:
 def label(step: Pass) -> str:
     """Its name and the fields that are not at their default."""
     return _one(_said(type(step), "label", lambda: step.label), str, type(step), "label")
+
+
+def uses(step: Pass) -> tuple[str, ...]:
+    """The distributions whose versions its key holds: those it names, and what brings it."""
+    return tuple(dict.fromkeys((*step.uses, *_brought_by(type(step)))))
+
+
+@cache
+def _brought_by(kind: Kind) -> tuple[str, ...]:
+    top = kind.__module__.partition(".")[0]
+    points = plugged.points("edgeopt.passes").values()
+    named = [each for each in points if each.module.partition(".")[0] == top]
+    return tuple(filter(None, map(plugged.brought_by, named)))
 
 
 def _said(kind: Kind, what: str, ask: Callable[[], Any]) -> Any:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, ClassVar
 
+import plugging
 import pytest
 from pydantic import ValidationError, field_validator
 
@@ -103,3 +105,14 @@ def test_fields_are_read_and_a_validator_that_breaks_is_named() -> None:
         step_calls.read(Checked, {"dept": 1})
     with pytest.raises(PluginError, match="reading the fields of the pass sound"):
         step_calls.read(Checked, {"depth": 2})
+
+
+def test_the_key_holds_the_version_of_what_brings_a_pass(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Guards against an old outcome that is taken for a new version of a pass."""
+    assert step_calls.uses(Sound()) == ()
+    own = type("Own", (Sound,), {"__module__": "tidy_pass.made", "uses": ("onnx",)})()
+    monkeypatch.syspath_prepend(str(tmp_path))
+    plugging.write_metadata(tmp_path, "tidy", {"edgeopt.passes": {"tidy": "tidy_pass:Tidy"}})
+    assert step_calls.uses(own) == ("onnx", "tidy")

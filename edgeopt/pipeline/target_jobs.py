@@ -12,7 +12,7 @@ from edgeopt.recipe import Recipe
 from edgeopt.schema.artifact import Description
 from edgeopt.schema.job import Job
 from edgeopt.schema.model_format import scored_by
-from edgeopt.schema.runtime import runtime_named
+from edgeopt.schema.runtime import brought_by, runtime_named
 from edgeopt.schema.target import Target
 
 
@@ -33,16 +33,23 @@ class TargetJobs:
         key = {
             "runtime_version": self.known.version(runtime_named(target.runtime).library),
             "isa": self.known.host_isa,
+            **self._code_of(target),
         }
         return score_job(
             _score_id(split, model), model, key=key, allow_fallback=self.recipe.allow_fallback
         )
+
+    def _code_of(self, target: Target) -> dict[str, str]:
+        """The version of the session's code, where another distribution brings it."""
+        name = brought_by(target.runtime)
+        return {"code": f"{name} {self.known.version(name)}"} if name else {}
 
     def score(self, entry: Entry, split: str, *, first: int = 0) -> Job:
         """The score of an entry on a split, or on its ``first`` samples."""
         facts = entry.facts
         model = self._runnable(entry.plan.job, entry.described, entry.target, split)
         key = {"runtime_version": facts.runtime_version, "isa": facts.isa}
+        key |= self._code_of(entry.target)
         if "accelerator" in facts.machine:
             key["accelerator"] = str(facts.machine["accelerator"])
         return score_job(

@@ -97,7 +97,7 @@ class Jobs:
         """What a pass depends on besides its fields and inputs."""
         key: dict[str, Any] = {
             "version": step.version,
-            "versions": {name: self.known.version(name) for name in step.uses},
+            "versions": {name: self.known.version(name) for name in step_calls.uses(step)},
             "seed": self.recipe.seed,
         }
         if step.isa_matters:

@@ -22,10 +22,11 @@ D = TypeVar("D", bound=Noun)
 
 
 class Package(NamedTuple):
-    """A package that an entry point names: how it is imported, and its folder."""
+    """A package that an entry point names: how it is imported, its folder, and what brings it."""
 
     name: str
     folder: Path
+    distribution: str
 
 
 def packages(group: str) -> dict[str, Package]:
@@ -35,7 +36,9 @@ def packages(group: str) -> dict[str, Package]:
     names no package, and for a name that stands twice.
     """
     return {
-        name: Package(point.value, _folder(point.value, plugged.place(point)))
+        name: Package(
+            point.value, _folder(point.value, plugged.place(point)), plugged.brought_by(point)
+        )
         for name, point in plugged.points(group).items()
     }
 

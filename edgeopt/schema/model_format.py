@@ -25,7 +25,8 @@ class ModelFormat(Noun):
     marker: str = Field(description="the file that every artifact's folder of it holds")
     worker: str = Field(description="the warm worker that loads it")
     uses: tuple[str, ...] = Field(
-        description="distributions whose versions enter the keys of what opens and checks it"
+        description="distributions whose versions enter the keys of what opens and checks it; "
+        "the one that brings the format is among them without saying"
     )
     scored_by: str = Field(description="the runtime that scores a source of it on this machine")
     covers: tuple[str, ...] = Field(
@@ -51,9 +52,12 @@ class ModelFormat(Noun):
 def model_formats() -> dict[str, ModelFormat]:
     """All formats by name: edgeopt's own first, then those plugged in. Raises UsageError."""
     own = {file.parent.name: file for file in sorted((HOME / "formats").glob(f"*/{FILE}"))}
-    added = {name: package.folder / FILE for name, package in plugged_in().items()}
-    files = with_own("format", own, added)
+    added = plugged_in()
+    files = with_own("format", own, {name: each.folder / FILE for name, each in added.items()})
     formats = read(ModelFormat, files)
+    for name, package in added.items():  # a new version of its code makes all of it anew
+        uses = dict.fromkeys(filter(None, (*formats[name].uses, package.distribution)))
+        formats[name] = formats[name].model_copy(update={"uses": tuple(uses)})
     for name, declared in formats.items():
         if declared.scored_by not in runtimes():
             raise UsageError(

@@ -112,3 +112,8 @@ def one_line(error: BaseException) -> str:
 def place(point: metadata.EntryPoint) -> str:
     """An entry point as errors name it."""
     return f"the entry point '{point.name}' of {point.group}"
+
+
+def brought_by(point: metadata.EntryPoint) -> str:
+    """The distribution of an entry point: its version enters keys. Empty where none is known."""
+    return point.dist.name if point.dist else ""

@@ -129,6 +129,12 @@ def plugged_in() -> dict[str, Package]:
     return packages(GROUP)
 
 
+def brought_by(name: str) -> str:
+    """The distribution whose entry point brings a runtime; empty for one of edgeopt."""
+    added = plugged_in()
+    return added[name].distribution if name in added else ""
+
+
 def runtime_named(name: str) -> Runtime:
     """What a runtime declares. Raises UsageError for an unknown one."""
     known = runtimes()

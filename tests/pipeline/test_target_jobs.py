@@ -57,6 +57,16 @@ def test_what_an_answer_depends_on_enters_the_key(changed: dict[str, object]) ->
     assert again.cache_key(DIGESTS) == after.cache_key(DIGESTS), "of a moment"
 
 
+def test_the_key_holds_the_version_of_what_brings_a_runtime(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    jobs, (entry, _) = jobs_and_entries()
+    assert "code" not in jobs.score(entry, "validation").key
+    monkeypatch.setattr("edgeopt.pipeline.target_jobs.brought_by", lambda _name: "mine")
+    assert jobs.score(entry, "validation").key["code"] == "mine 1"
+    assert jobs.source_score("validation").key["code"] == "mine 1"
+
+
 def test_a_few_samples_are_another_job() -> None:
     jobs, (entry, _) = jobs_and_entries()
     few, whole = jobs.score(entry, "validation", first=8), jobs.score(entry, "validation")

@@ -24,7 +24,7 @@ from edgeopt.bench.agent_session import Opened, RuntimeReply
 from edgeopt.formats import format_named, format_of
 from edgeopt.schema.errors import PlanError, PluginError, UsageError
 from edgeopt.schema.model_format import model_format, scored_by, worker_for
-from edgeopt.schema.runtime import every_runtime, runtimes
+from edgeopt.schema.runtime import brought_by, every_runtime, runtimes
 from edgeopt.schema.target import parse_target
 from edgeopt.store import Store
 from edgeopt.transport.channel import Channel, Hello
@@ -177,6 +177,8 @@ def test_its_facts_are_known_like_any_other(site: Path) -> None:
     ):
         with pytest.raises(UsageError, match=why):
             parse_target(f"local/onnx-reference{wrong}")
+    assert model_format("linear").uses == ("numpy", "plugged-linear")
+    assert brought_by("onnx-reference") == "plugged-reference" and brought_by("torch") == ""
     assert scored_by("linear") == "linear" and format_named("linear").load
     assert worker_for(["linear", "onnx"]) == worker_for(["onnx", "linear"]) == "linear"
     with pytest.raises(PlanError, match="no worker can load both torch and linear"):
