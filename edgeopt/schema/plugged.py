@@ -102,7 +102,8 @@ def one_line(error: BaseException) -> str:
     from pydantic import ValidationError  # the command's help finds views by this module
 
     if not isinstance(error, ValidationError):
-        return f"{type(error).__name__}: {error}"[:2000].rstrip(": ")
+        text = " ".join(filter(None, map(str.strip, str(error).splitlines())))
+        return f"{type(error).__name__}: {text}"[:2000].rstrip(": ")
     first = error.errors()[0]
     where = ".".join(map(str, first["loc"]))
     what = "is missing" if first["type"] == "missing" else first["msg"]

@@ -18,12 +18,13 @@ from edgeopt.data.load import load_split
 from edgeopt.data.outputs import kept_labels
 from edgeopt.data.overlap import check_overlap, load_hashes
 from edgeopt.data.tensors import make_tensors
-from edgeopt.formats import format_named
+from edgeopt.formats import Format, format_named
+from edgeopt.schema import plugged
 from edgeopt.schema.artifact import Artifact, Description
 from edgeopt.schema.base import digest_of
-from edgeopt.schema.errors import PassError, PluginError, WorkerError
+from edgeopt.schema.errors import EdgeoptError, PassError, PluginError, WorkerError
 from edgeopt.schema.job import Arrays, Outcome, Request
-from edgeopt.step import Pass, registry
+from edgeopt.step import Pass, place_of, registry
 from edgeopt.store import Store
 
 
@@ -176,18 +177,30 @@ def run_pass(request: Request, store: Store, progress: Progress) -> tuple[str, d
     model = takes.load(folder)
     seed_everything(seed)
     with claims:
-        transformed = step.run(model, context)
-        if transformed is None:
-            raise PluginError(
-                f"run() of {step.body or type(step).__qualname__} gives None, not a model or a path"
-            )
         out = made_folder(request, "artifact")
-        gives.save(transformed, out)
+        _save(step, gives, step.run(model, context), out)
     real = gives.describe(out)
     _compare(step, Description.model_validate(job.where["predicted"]), real)
     artifact = store.put_artifact(out, kind.gives)
     value = {"artifact": artifact.to_json(), "description": real.to_json()}
     return artifact.digest, value | ({"found": context.found} if context.found else {})
+
+
+def _save(step: Pass, gives: Format, made: Any, out: Path) -> None:
+    """Write what a pass made. Raises PluginError where its format cannot save it."""
+    what = f"run() of the pass {step.name} ({step.body or place_of(type(step))})"
+    if made is None:
+        raise PluginError(f"{what} gives None, not a model or a path")
+    try:
+        gives.save(made, out)
+    except (EdgeoptError, MemoryError, OSError):
+        raise
+    except Exception as error:
+        raise PluginError(
+            f"{what} gives a {type(made).__name__}, which the format {step.gives} cannot save: "
+            f"{plugged.one_line(error)}",
+            hint="it gives what the format's load() gives, or the path of a file",
+        ) from error
 
 
 def seed_everything(seed: int) -> None:

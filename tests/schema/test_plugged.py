@@ -168,3 +168,4 @@ def test_of_a_validation_the_first_wrong_field_is_told() -> None:
     assert plugged.one_line(caught.value) == "Tensor: 'dtype': is missing"
     assert plugged.one_line(KeyError("x")) == "KeyError: 'x'"
     assert plugged.one_line(ValueError()) == "ValueError"
+    assert plugged.one_line(ValueError("a\n\n  b")) == "ValueError: a b"

@@ -109,6 +109,20 @@ def test_a_plugged_in_pass_may_do_its_work_in_another_module(bed: Bed) -> None:
     assert outcome.digest == bed.run("scale", factor=2.0).digest
 
 
+@pytest.mark.parametrize(
+    ("what", "told"),
+    [
+        ("nothing", "gives None, not a model or a path"),
+        ("text", "gives a str, which the format onnx cannot save: AttributeError"),
+    ],
+)
+def test_what_no_format_can_save_is_blamed_on_the_pass(bed: Bed, what: str, told: str) -> None:
+    """Guards against "'str' object has no attribute 'graph'" in edgeopt's own code."""
+    error = bed.run("given", what=what).error
+    assert error is not None and error["type"] == "PluginError"
+    assert f"run() of the pass given (plugged_in.Given) {told}" in error["what"]
+
+
 def test_a_pass_gives_a_new_artifact_and_keeps_its_parent(bed: Bed, store: Store) -> None:
     outcome = bed.run("scale", factor=2.0)
     assert outcome.ok, outcome.error
