@@ -47,15 +47,17 @@ class Agent:
     def answer(self, request: Mapping[str, Any], _arrays: Mapping[str, np.ndarray]) -> bytes:
         """The frame that answers a request. Never raises: errors cross as records."""
         name = str(request.get("do"))[:40]
+        where = str(request.get("session") or name)[:200]
         try:
             fields, arrays = self._requests[name](request)
             return protocol.pack({"ok": fields}, arrays)
         except AgentError as error:
+            error.where = error.where or where
             return protocol.pack({"error": error.record()})
         except BaseException as error:
             traceback.print_exc(file=sys.stderr)
             kind = "ModelError" if name in OF_MODELS else "DeviceError"
-            failed = AgentError(kind, one_line(error), str(request.get("session") or name)[:200])
+            failed = AgentError(kind, one_line(error), where)
             return protocol.pack({"error": failed.record()})
 
     def leave(self) -> None:

@@ -14,6 +14,7 @@ import pytest
 
 from edgeopt.api import doctor
 from edgeopt.commands.doctor import extras
+from edgeopt.schema.errors import PluginError
 
 
 @pytest.mark.extras
@@ -72,3 +73,15 @@ def test_a_missing_library_is_a_problem(tmp_path: Path) -> None:
     assert code == 1
     assert found["libraries"]["sympy"] == ""
     assert any("sympy" in problem for problem in found["problems"])
+
+
+def test_a_pass_that_is_declared_wrongly_is_a_problem(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken() -> None:
+        raise PluginError("the pass m.P is declared wrongly", where="the entry point 'p'")
+
+    monkeypatch.setattr("edgeopt.commands.doctor.registry", broken)
+    monkeypatch.setattr("edgeopt.commands.doctor._runtimes", dict)
+    found = doctor(store=tmp_path / "store")
+    assert found["problems"][0] == "the entry point 'p': the pass m.P is declared wrongly"

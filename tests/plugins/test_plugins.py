@@ -22,7 +22,8 @@ from edgeopt.agent import protocol
 from edgeopt.agent.serve import Agent
 from edgeopt.bench.agent_session import Opened, RuntimeReply
 from edgeopt.formats import format_named, format_of
-from edgeopt.schema.errors import PlanError, PluginError, UsageError
+from edgeopt.recipe import make_recipe
+from edgeopt.schema.errors import PlanError, PluginError, RecipeError, UsageError
 from edgeopt.schema.model_format import model_format, scored_by, worker_for
 from edgeopt.schema.runtime import brought_by, every_runtime, runtimes
 from edgeopt.schema.target import parse_target
@@ -210,6 +211,14 @@ def test_a_wrong_declaration_is_told_with_its_file_and_key(
     with pytest.raises(UsageError) as caught:
         parse_target("local/onnxruntime")
     assert str(file) in caught.value.what and told in caught.value.what
+
+
+def test_a_wrong_declaration_is_not_blamed_on_a_recipe(site: Path) -> None:
+    install(site, "plugged-reference", REFERENCE)
+    (site / "onnx_reference" / "runtime.json").write_text("{")
+    with pytest.raises(UsageError, match="Invalid JSON") as caught:
+        make_recipe({"model": {"path": "net.onnx", "format": "onnx"}})
+    assert not isinstance(caught.value, RecipeError)
 
 
 def test_a_missing_package_a_file_without_json_and_a_name_that_is_taken(site: Path) -> None:
@@ -404,7 +413,7 @@ def test_a_runtime_whose_code_is_wrong_is_named(
     error = used(tmp_path, "onnx-reference")
     text = "{where}: {what} ({hint})".format(**error)
     assert message in text and str(code) in text, text
-    assert "pip install" not in text
+    assert "pip install" not in text and error["where"], "it names no model"
 
 
 def used(folder: Path, runtime: str) -> dict[str, str]:
