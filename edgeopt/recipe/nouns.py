@@ -19,6 +19,7 @@ from edgeopt.recipe.steps import Step
 from edgeopt.schema.base import Noun
 from edgeopt.schema.constraint import Constraint, parse_constraint, prefixes
 from edgeopt.schema.errors import RecipeError, UsageError
+from edgeopt.schema.model_format import model_formats
 from edgeopt.schema.quantities import declared
 from edgeopt.schema.runtime import every_runtime
 from edgeopt.schema.target import Target, parse_target
