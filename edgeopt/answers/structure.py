@@ -203,8 +203,8 @@ def _tiles(sides: Sides, plain: Sides, channels: int) -> Iterator[Judged]:
                       e2[:, index])  # fmt: skip
     lost = far & (e2 > STRAY * np.maximum(c2, c2.mean(axis=0)))
     lost &= (e2 > step) & (lost.mean(axis=1, keepdims=True) < 0.5)  # else the sample is lost
-    if wilson(int(lost.sum()), lost.size)[0] > RARE:
-        which = lost.any(axis=1)
+    which = lost.any(axis=1)
+    if which.sum() > 1 and wilson(int(lost.sum()), lost.size)[0] > RARE:
         yield _summed(f"the parts of {which.sum()} samples that are furthest off",
                       np.where(lost, c2, 0)[which].sum(axis=1),
                       np.where(lost, e2, 0)[which].sum(axis=1))  # fmt: skip

@@ -100,6 +100,11 @@ def test_parts_that_are_wrong_now_and_then_are_counted_by_their_samples() -> Non
 def test_too_few_samples_tell_nothing() -> None:
     source = drawn(4, 10)
     assert parts(-source, source) == {}
+    source = np.zeros((5, 3))
+    source[0, 0] = 1.5
+    assert not [each for each in parts(np.zeros((5, 3)), source) if "parts of" in each], (
+        "one sample has no interval"
+    )
 
 
 def test_several_outputs_may_share_what_is_lost() -> None:
