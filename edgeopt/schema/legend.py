@@ -41,7 +41,7 @@ STANDINGS = {  # status of a candidate as views show it -> what that says
     "lost": "it meets the constraints, and the chosen is better by the objective",
 }
 # at the head of a view; a note says more
-QUICK = "quick run: short races; do not quote its times or ratios"
+QUICK = "quick run: short races; do not quote its times or their ratios"
 MEANT = {  # the words of RACES -> what they say
     "full race": "against the reference, {how}; only the fastest in the short race get that far",
     "raced afresh": "in full a second time, {how}; the figures are of this race alone, so that the "
@@ -218,7 +218,7 @@ def _counts(ratios: list[Measurement]) -> str:
     timed = [each.timed for each in ratios if each.timed]
     return text + (
         f" with at least {min(timed):,} timed inferences of each of the two, in turns of about the "
-        "same time"
+        "same time, cut short for the fastest"
         if timed
         else ""
     )
