@@ -27,7 +27,7 @@ from edgeopt.pipeline.prepare import installed_version
 from edgeopt.recipe import Recipe, load_recipe, make_recipe
 from edgeopt.recipe.given import Given, recipe_for
 from edgeopt.recipe.speedup import with_speedup
-from edgeopt.report import draw, view_names
+from edgeopt.report import draw, faults, view_names
 from edgeopt.schema.artifact import Inspection
 from edgeopt.schema.comparison import Comparison
 from edgeopt.schema.errors import DeviceError, StoreError, UsageError
@@ -237,7 +237,9 @@ def prunable(
 def doctor(*, store: Store | str | Path | None = None) -> dict[str, Any]:
     """What this installation can do: libraries, extras, CPU, targets, store, problems."""
     with _opened(store) as opened:
-        return diagnose(opened)
+        found = diagnose(opened)
+    views = [f"a view cannot be used: {' '.join(str(fault).split())}" for fault in faults()]
+    return {**found, "problems": [*found["problems"], *views]}
 
 
 def devices() -> list[dict[str, Any]]:

@@ -42,7 +42,12 @@ def open_of(kind: Kind, fields: Mapping[str, Any]) -> Open | None:
 
 def requires(step: Pass, d: Description) -> None:
     """Refuse an input that the pass cannot take. Raises PassError with its reason."""
-    _said(type(step), "requires()", lambda: step.requires(d))
+    said = _said(type(step), "requires()", lambda: step.requires(d))
+    if said is not None:
+        raise PluginError(
+            f"requires() of {_named(type(step))} gives a {type(said).__name__}, not None",
+            hint="it refuses an input by raising PassError",
+        )
 
 
 def effect(step: Pass, d: Description) -> Description:

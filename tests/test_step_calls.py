@@ -78,6 +78,7 @@ def test_what_a_method_raises_is_named_with_it(method: str) -> None:
         ("code", (3,), "gives a tuple with 3"),
         ("label", 3, "gives a int, not a str"),
         ("open_of", True, "gives a bool, not a Open"),
+        ("requires", False, "gives a bool, not None"),
     ],
 )
 def test_an_answer_of_another_kind_is_refused(method: str, answer: Any, told: str) -> None:

@@ -11,7 +11,8 @@ from packaging.requirements import Requirement
 
 from edgeopt.bench.accelerators import accelerators
 from edgeopt.pipeline.prepare import installed_version
-from edgeopt.schema.errors import EdgeoptError, UsageError
+from edgeopt.schema import plugged
+from edgeopt.schema.errors import EdgeoptError, UsageError, did_you_mean
 from edgeopt.schema.model_format import model_formats
 from edgeopt.schema.quantities import faults
 from edgeopt.schema.runtime import Runtime, runtimes
@@ -176,6 +177,9 @@ def _problems(report: dict[str, Any]) -> Iterator[str]:
     targets = report["targets"].values()
     if targets and not any(target["reachable"] for target in targets):
         yield "no target can be reached; install a runtime, such as onnxruntime"
+    for point in plugged.strays():
+        close = did_you_mean(point.group, plugged.GROUPS)
+        yield f"{plugged.place(point)} is in a group that edgeopt does not know. {close}".strip()
     for fault in faults():
         yield f"a metric cannot be used: {fault}".replace("\n ", ";")
     for name, told in report["targets"].items():

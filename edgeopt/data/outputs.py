@@ -19,12 +19,14 @@ def kept_outputs(
 ) -> dict[str, np.ndarray[Any, Any]]:
     """Output arrays, (n, ...) each, by the signature's names and in its order.
 
-    ``value`` is a score's. Raises ModelError where it has another count of outputs.
+    ``value`` is a score's: outputs of the signature's names are taken by name, others by position.
+    Raises ModelError where it has another count of outputs.
     """
-    refs = [value["outputs"][name] for name in value["order"]]
-    if len(refs) != len(tensors):
-        names = [tensor.name for tensor in tensors]
-        raise ModelError(f"gave {len(refs)} outputs, not {names}", where=where)
+    order, names = list(value["order"]), [tensor.name for tensor in tensors]
+    if len(order) != len(names):
+        raise ModelError(f"gave {len(order)} outputs, not {names}", where=where)
+    by_name = set(order) == set(names)
+    refs = [value["outputs"][name] for name in (names if by_name else order)]
     arrays = (store.get_array(ArrayRef.model_validate(ref)) for ref in refs)
     return {
         tensor.name: dequantized(array, tensor)

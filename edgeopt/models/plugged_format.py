@@ -28,10 +28,11 @@ class Checked:
         self._name, self._package, self._format = name, package, format
 
     def sources(self, spec: Mapping[str, Any], root: Path) -> dict[str, Path]:
-        """Paths by name."""
+        """Paths by name: of every file, or a change to one would not be noticed."""
         given = self._called("sources", spec, root)
-        if not _maps(given, Path):
-            raise self._odd("sources()", given, "a mapping of names to pathlib.Path")
+        if not given or not _maps(given, Path):
+            wanted = "a mapping of names to pathlib.Path, with every file that gather() reads"
+            raise self._odd("sources()", given, wanted)
         return dict(given)
 
     def gather(

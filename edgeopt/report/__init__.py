@@ -10,12 +10,13 @@ Comparison); others are found by the entry point groups ``edgeopt.views`` and
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pkgutil import iter_modules
 from typing import TYPE_CHECKING, Any
 
 from edgeopt.schema import plugged
-from edgeopt.schema.errors import PluginError, UsageError, did_you_mean
+from edgeopt.schema.errors import EdgeoptError, PluginError, UsageError, did_you_mean
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -31,6 +32,21 @@ FIRST = "terminal"
 def view_names(kind: str = RESULTS) -> tuple[str, ...]:
     """The views of a kind of document, ``terminal`` first."""
     return tuple(sorted(_modules(kind), key=lambda name: (name != FIRST, name)))
+
+
+def faults() -> Iterator[EdgeoptError]:
+    """What is wrong with the views of other distributions, of each the first."""
+    for kind in (RESULTS, COMPARISONS):
+        try:
+            added = set(plugged.points(kind)) & set(_modules(kind))
+        except EdgeoptError as error:
+            yield error
+            continue
+        for name in sorted(added):
+            try:
+                _view(name, kind)
+            except EdgeoptError as error:
+                yield error
 
 
 def draw(document: Result | Comparison, view: str, kind: str = RESULTS) -> str:

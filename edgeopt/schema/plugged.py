@@ -25,6 +25,11 @@ OWN = f"{Path(__file__).parents[1]}{os.sep}"  # edgeopt's folder
 IMPORTS = f"{Path(importlib.__file__).parent}{os.sep}"
 _alone = RLock()
 
+GROUPS = tuple(
+    f"edgeopt.{kind}"
+    for kind in ("passes", "metrics", "views", "comparison_views", "formats", "runtimes", "devices")
+)
+
 
 def points(group: str) -> dict[str, metadata.EntryPoint]:
     """The entry points of a group by their names. Raises UsageError for a name that stands twice.
@@ -37,6 +42,14 @@ def points(group: str) -> dict[str, metadata.EntryPoint]:
             raise UsageError(f"two distributions provide {place(point)}", hint="uninstall one")
         by_name[point.name] = point
     return by_name
+
+
+def strays() -> Iterator[metadata.EntryPoint]:
+    """Entry points of groups that are spelled as if they were edgeopt's, and are none."""
+    every = metadata.entry_points()
+    for group in sorted(every.groups):
+        if group.startswith("edgeopt.") and group not in GROUPS:
+            yield from sorted(set(every.select(group=group)))
 
 
 def load(point: metadata.EntryPoint) -> Any:

@@ -38,6 +38,18 @@ def test_outputs_are_named_by_position_and_codes_are_real_values(store: Store) -
     assert caught.value.where == "the-job"
 
 
+def test_outputs_of_the_signature_s_names_are_taken_by_name(store: Store) -> None:
+    """Guards against a session that lists its outputs in another order than the model."""
+    one, two = np.array([[1.0]], np.float32), np.array([[2.0]], np.float32)
+    value = {
+        "outputs": {"b": store.put_array(two).to_json(), "a": store.put_array(one).to_json()},
+        "order": ["b", "a"],
+    }
+    tensors = [Tensor(name=name, dtype="float32", shape=("batch", 1)) for name in "ab"]
+    found = kept_outputs(value, tensors, store)
+    assert {name: array.item() for name, array in found.items()} == {"a": 1.0, "b": 2.0}
+
+
 def test_labels_come_in_the_form_that_they_are_named_in(store: Store) -> None:
     refs = {"y": store.put_array(np.arange(3)), "z": store.put_array(np.ones(3))}
     assert kept_labels(None, refs, store) is None

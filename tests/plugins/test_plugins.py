@@ -16,7 +16,7 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
-from plugging import LINEAR, REFERENCE, forget, install
+from plugging import LINEAR, REFERENCE, forget, install, ran, write_metadata
 
 from edgeopt.agent import protocol
 from edgeopt.agent.serve import Agent
@@ -282,6 +282,7 @@ def test_a_format_whose_code_is_wrong_is_named(
 @pytest.mark.parametrize(
     ("method", "was", "becomes", "message"),
     [
+        ("sources", "return {MODEL: path}", "return {}", "with every file that gather"),
         ("gather", "return {}", "return ['x']", "gives ['x'], not a mapping of inputs"),
         ("gather", "into / MODEL", "into / 'other'", "leaves no file 'model.linear'"),
         ("save", "write_bytes(", "parent.joinpath('x').write_bytes(", "leaves no file 'model.l"),
@@ -320,6 +321,7 @@ def test_what_a_format_gives_is_looked_at_where_it_is_called(
     kind, into = format_named("linear"), site / "into"
     into.mkdir()
     asked = {
+        "sources": lambda: kind.sources({"path": "net.linear"}, site),
         "gather": lambda: kind.gather({"path": "net.linear"}, site, into, {}),
         "save": lambda: kind.save((WEIGHTS, WEIGHTS[0]), into),
         "runner": lambda: kind.runner(site)({"x": np.ones((2, 16), np.float32)}),
@@ -484,3 +486,68 @@ def test_declarations_that_name_what_is_not_there_are_refused(site: Path) -> Non
         assert str(file) in caught.value.what
         file.write_text(text)
         forget()
+
+
+def test_doctor_tells_of_views_and_of_groups_that_nobody_reads(tmp_path: Path) -> None:
+    """Guards against a plug-in that is not found, with no word on why."""
+    site = tmp_path / "site"
+    site.mkdir()
+    (site / "blind_view.py").write_text("def drow(document):\n    return ''\n")
+    (site / "broken_view.py").write_text("import no_such_library\n")
+    write_metadata(site, "views", {
+        "edgeopt.views": {"blind": "blind_view"},
+        "edgeopt.comparison_views": {"broken": "broken_view"},
+        "edgeopt.metric": {"mcc": "blind_view:MCC"},
+    })  # fmt: skip
+    done = run(tmp_path, site, "doctor", "--json")
+    told = "\n".join(json.loads(done.stdout)["problems"])
+    assert "a view cannot be used" in told and "'blind' has no function draw(document)" in told
+    assert "no_such_library" in told
+    assert "'mcc' of edgeopt.metric is in a group that edgeopt does not know" in told
+    assert "Did you mean 'edgeopt.metrics'?" in told
+
+
+KITS = """\
+import numpy as np
+import pytest
+from edgeopt.testing.formats import FormatConformance
+from edgeopt.testing.models import Model
+from edgeopt.testing.sessions import SessionConformance
+
+
+class TestReference(SessionConformance):
+    @pytest.fixture
+    def target(self):
+        return "local/onnx-reference"
+
+
+class Linear:
+    @pytest.fixture
+    def model(self, tmp_path_factory):
+        folder = tmp_path_factory.mktemp("model")
+        rng = np.random.default_rng(0)
+        held = {"weights": rng.normal(size=(6, 3)), "bias": rng.normal(size=3)}
+        file = folder / "net.linear"
+        with file.open("wb") as stream:
+            np.savez(stream, **{name: array.astype("f4") for name, array in held.items()})
+        samples = {"x": rng.normal(size=(40, 6)).astype("f4")}
+        return Model("linear", folder, {"path": file.name}, file, samples)
+
+
+class TestRuntime(Linear, SessionConformance):
+    @pytest.fixture
+    def target(self):
+        return "local/linear"
+
+
+class TestFormat(Linear, FormatConformance):
+    pass
+"""
+
+
+def test_the_examples_of_the_pages_pass_the_kits_that_the_pages_name(tmp_path: Path) -> None:
+    site = install(tmp_path / "site", "plugged-reference", REFERENCE)
+    install(site, "plugged-linear", LINEAR)
+    (tmp_path / "test_kits.py").write_text(KITS)
+    done = ran(site, sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_kits.py")
+    assert done.returncode == 0, done.stdout[-3000:]

@@ -143,7 +143,14 @@ def load(name: str, threads: int) -> Tuple[Any, str]:
 def open_session(
     name: str, module: Any, folder: str, accelerator: str, threads: int, settings: Mapping[str, Any]
 ) -> Session:
-    """A session of a runtime, loaded before. Raises AgentError where it lacks something."""
+    """A session of a runtime, loaded before. Raises AgentError where it lacks something, and for an
+    accelerator that its declaration does not list."""
+    known = declared(name)["accelerators"]
+    if accelerator not in known:
+        raise AgentError(
+            "DeviceError", "runtime '{}' has no accelerator '{}'".format(name, accelerator),
+            "agent", "it has: {}".format(", ".join(known)),
+        )  # fmt: skip
     with calling("Session()", (name, module)):
         session: Session = module.Session(folder, accelerator, threads, **settings)
     _check(name, module, session, METHODS, "Session.")

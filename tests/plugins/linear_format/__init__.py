@@ -3,6 +3,7 @@
 import io
 import shutil
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -79,7 +80,7 @@ def read(path):
     try:
         with np.load(path, allow_pickle=False) as held:
             weights, bias = held["weights"], held["bias"]
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, EOFError, BadZipFile, ValueError, KeyError) as error:
         raise ModelError(f"no linear model: {error}", where=str(path)) from error
     if weights.ndim != 2 or bias.shape != weights.shape[1:] or weights.dtype != np.float32:
         raise ModelError("weights and bias do not fit each other", where=str(path))
