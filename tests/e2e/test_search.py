@@ -50,7 +50,7 @@ def test_a_speed_up_takes_the_widest_network_that_reaches_it(searching: Project)
     shown = searching.run("report", "out").stdout
     assert "time of the chain with a stage" in shown
     page = (searching.folder / "out" / "report.html").read_text()
-    assert "What each stage did to speed" in page and "What the search tried" in page
+    assert "What the stages did to speed" in page and "What the search tried" in page
     assert searching.left_behind() == []
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,7 +19,12 @@ EDGEOPT = Path(sys.executable).with_name("edgeopt")
 
 
 @pytest.mark.long
-def test_a_changed_file_is_found_and_made_again(emulation: Path) -> None:
+def test_a_changed_file_is_found_and_made_again(
+    emulation: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a copy: tests in other processes run what is in the folder."""
+    emulation = shutil.copytree(emulation, tmp_path / "emulated", symlinks=True)
+    monkeypatch.setenv("EDGEOPT_EMULATION", str(emulation))
     noted = manifest(emulation)
     assert len(noted["unpacked"]) > 1000 and len(noted["downloads"]) > 40
     name = next(n for n in noted["unpacked"] if n.endswith("numpy/__init__.py"))
