@@ -305,11 +305,20 @@ def _check(kind: type[Pass], where: str = "") -> None:
 def _misspelt(kind: type[Pass]) -> Iterator[str]:
     """What stands in the class under nearly the name of something that every pass declares."""
     known = set(Pass.__class_vars__)
+    methods = {name for name, value in vars(Pass).items() if _is_code(value) and name[0] != "_"}
+    own = {name for name, value in vars(kind).items() if _is_code(value)}
+    for name in sorted(own - set(dir(Pass))):
+        if near := get_close_matches(name.lower().strip("_"), methods, n=1, cutoff=0.85):
+            yield f"nobody calls '{name}': did you mean '{near[0]}'?"
     for name in sorted(set(kind.__class_vars__) - known):
         if near := get_close_matches(name.lower().strip("_"), known, n=1, cutoff=0.8):
             yield f"nobody reads '{name}': did you mean '{near[0]}'?"
     for name in sorted(known & set(kind.model_fields)):
         yield f"{name} is a field of it: write '{name}: ClassVar[...] = ...'"
+
+
+def _is_code(value: Any) -> bool:
+    return callable(value) or isinstance(value, property | classmethod | staticmethod)
 
 
 def _unknown(kind: type[Pass]) -> Iterator[str]:

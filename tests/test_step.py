@@ -67,6 +67,7 @@ def test_a_plugged_in_pass_stands_beside_the_built_in_ones(site: Path) -> None:
         ({}, "body: ClassVar = 3", "body must be a text"),
         ({}, "promises: ClassVar = 'exact'", "nobody reads 'promises': did you mean 'promise'"),
         ({}, "isa_matter: ClassVar = True", "nobody reads 'isa_matter'"),
+        ({}, "def require(self, d): ...", "nobody calls 'require': did you mean 'requires'"),
         ({}, "version: int = 2", "version is a field of it"),
         ({"name": "none"}, "pass", "a pass cannot be called 'none'"),
         ({"name": "one_of"}, "pass", "a pass cannot be called 'one_of'"),
