@@ -80,6 +80,13 @@ class Choices(NamedTuple):
         """Where the candidate chooses otherwise, though the source is clear."""
         return np.asarray(self.instead != self.chosen)
 
+    def counts(self) -> tuple[Array, Array]:
+        """Of each sample, (n,), how many choices are clear, and how many fall otherwise."""
+        made, wrong = (
+            each.reshape(len(each), -1).sum(axis=1) for each in (self.chosen != UNCLEAR, self.other)
+        )
+        return made, wrong
+
     @property
     def surely(self) -> Array:
         """Where it does though the source is sure."""

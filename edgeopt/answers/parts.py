@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 
 from edgeopt.answers import decisions, names
-from edgeopt.answers.decisions import UNCLEAR, Choices
+from edgeopt.answers.decisions import Choices
 from edgeopt.answers.ends import flattened
 from edgeopt.answers.masks import side_of
 from edgeopt.answers.outputs import Array, blocks
@@ -41,15 +41,16 @@ def judged(mine: Array, theirs: Array, source: Profile) -> Iterator[Judged]:
     plain = View("", mine, theirs, source)
     main = _all_of(plain, source.groups[0])
     yield main
-    yield from _lost(main)
-    yield from _kind(main, _explained(plain))
+    rows = main.rows()
+    yield from _lost(main.name, rows)
+    yield from _kind(main.name, rows, _explained(plain))
     yield from _slices(plain, groups=True)
     for view in views(mine, theirs, source):
         every = _all_of(view, Group("", CELLS, 0, np.ones(view.source.mean.shape, bool)))
         most = max(STRAY * every.sums.energy, _explained(view).sum())
         if every.sums.noise > most:
             yield every
-        yield from _lost(every)
+        yield from _lost(every.name, every.rows())
         yield from _slices(view, groups=False)
     if source.axes:
         yield from gathered(mine, theirs, source)
@@ -78,10 +79,7 @@ def _decided(mine: Array, theirs: Array, source: Profile) -> Iterator[Judged]:
 def _turned(choices: Choices) -> Iterator[Judged]:
     """Decisions where more than a few fall otherwise; or where one of the surest does in more than
     a few samples, each of which has many."""
-    made, wrong = (
-        each.reshape(len(each), -1).sum(axis=1)
-        for each in (choices.chosen != UNCLEAR, choices.other)
-    )
+    made, wrong = choices.counts()
     hit: Array = np.any(choices.surely.reshape(len(made), -1), axis=1)
     if hit.sum() >= EVENTS and wilson(int(hit.sum()), len(hit))[0] > MISSED:
         yield names.counted(f"the surest decisions by {choices.name}", np.ones(len(hit)), hit)
@@ -92,10 +90,7 @@ def _turned(choices: Choices) -> Iterator[Judged]:
 def _offset(choices: Choices, mine: Array, theirs: Array, source: Profile) -> Iterator[Judged]:
     """Decisions where a constant error turns many, that is small beside what values vary by: most
     of them fall as the source's where it is taken away."""
-    made, wrong = (
-        each.reshape(len(each), -1).sum(axis=1)
-        for each in (choices.chosen != UNCLEAR, choices.other)
-    )
+    made, wrong = choices.counts()
     if not _often(made, wrong, TURNED):
         return
     b = np.asarray(theirs, np.float64)
@@ -127,27 +122,26 @@ def _named(mine: Array, theirs: Array, source: Profile) -> Iterator[Judged]:
         yield from names.judged(source.channel(axis, index).name, one, two)
 
 
-def _lost(group: Judged) -> Iterator[Judged]:
-    """The samples of a group that are answered with something else, where most are near.
+def _lost(name: str, rows: Sums) -> Iterator[Judged]:
+    """The samples of a group that are answered with something else, where most are near; ``rows``
+    are its sums of each.
 
     A sample is lost where its error is more than half of the energy that samples have, its own and
     on average, and far above the error that samples usually have.
     """
-    rows = group.rows()
     usual = float(np.median(rows.noise))
     energy = np.maximum(rows.energy, rows.energy.mean())
     lost = (rows.noise > STRAY * energy) & (rows.noise > ODD * usual)
     count = int(lost.sum())
     if count >= EVENTS and wilson(count, len(lost))[0] > RARE:
-        part = joined(group.name, f"the {count} samples that are furthest off")
+        part = joined(name, f"the {count} samples that are furthest off")
         sums = Sums(*(each[lost] for each in rows))
         yield Judged(part, sums.total(), lambda: sums)
 
 
-def _kind(group: Judged, explained: Array) -> Iterator[Judged]:
+def _kind(name: str, rows: Sums, explained: Array) -> Iterator[Judged]:
     """The samples of a group, a tenth or more, that are far off beside the others, as if of another
     kind: they must be as near as all are. ``explained`` is the noise that 8 bits explain."""
-    rows = group.rows()
     rounding = float(explained.sum()) / len(rows.noise) / ROUNDING
     far = rows.noise > ODD * max(float(np.median(rows.noise)), rounding)
     count = int(far.sum())
@@ -155,7 +149,7 @@ def _kind(group: Judged, explained: Array) -> Iterator[Judged]:
         return
     sums = Sums(*(each[far] for each in rows))
     if sums.noise.mean() > LEAST * max(sums.energy.mean(), rows.energy.mean()):
-        part = joined(group.name, f"the {count} samples that are far off beside the others")
+        part = joined(name, f"the {count} samples that are far off beside the others")
         yield Judged(part, sums.total(), lambda: sums)
 
 

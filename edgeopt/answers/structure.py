@@ -40,6 +40,17 @@ class Sides(NamedTuple):
     step: Array
 
 
+class Columns(NamedTuple):
+    """Sides with a channel of one axis a column, (n places, d): values, errors, and errors but for
+    their mean; of how many samples, n; and the steps of the sides."""
+
+    values: Array
+    errors: Array
+    varying: Array
+    n: int
+    step: Array
+
+
 def gathered(mine: Array, theirs: Array, source: Profile) -> Iterator[Judged]:
     """Combinations of channels, samples and tiles in which an error is gathered.
 
@@ -57,9 +68,10 @@ def gathered(mine: Array, theirs: Array, source: Profile) -> Iterator[Judged]:
     plain = Sides(values * source.scale, errors * source.scale, np.square(source.steps))
     for axis in range(1, values.ndim):
         if 1 < values.shape[axis] <= MOST_CHANNELS:  # places have one unit, channels may not
-            of = sides if axis == channels else plain
-            yield from _combinations(of, axis)
-            yield from _alone(of, plain, axis)
+            unscaled = _columns(plain, axis)
+            columns = _columns(sides, axis) if axis == channels else unscaled
+            yield from _combinations(columns, axis)
+            yield from _alone(columns, unscaled, axis)
     yield from _samples(sides)
     for index in _amounts(b.reshape(shape), channels):
         c, e = (np.take(each, [index], channels) for each in (values, errors))
@@ -80,55 +92,51 @@ def shared(mine: Sequence[Array], theirs: Sequence[Array]) -> Iterator[Judged]:
     scale = np.maximum(spread, width * FLOOR)
     values, errors = (b - b.mean(axis=0)) / scale, (a - b) / scale
     sides = Sides(values, errors, np.square(width / STEPS / scale))
-    yield from _combinations(sides, 1)
+    yield from _combinations(_columns(sides, 1), 1)
 
 
-def _combinations(sides: Sides, axis: int) -> Iterator[Judged]:
+def _combinations(columns: Columns, axis: int) -> Iterator[Judged]:
     """The few combinations of an axis' channels that hold most of the error, if they do.
 
     They are the first principal components of the error but for its mean, which has a direction
     however harmless it is.
     """
-    values, errors, varying = _by_channel(sides, axis)
+    values, errors, varying, n, step = columns
     shares, ways = np.linalg.eigh(varying.T @ varying)
     count = _few(np.maximum(shares[::-1], 0), ODD)
     if count:
         c, e = (each @ ways[:, ::-1][:, :count] for each in (values, errors))
-        if _loses(c, e, sides.step, SHARED):
-            samples = (len(sides.values), -1)
-            yield judged_by(f"what channels of axis {axis} share", c.reshape(samples),
-                            e.reshape(samples))  # fmt: skip
+        if _loses(c, e, step, SHARED):
+            name = f"what channels of axis {axis} share"
+            yield judged_by(name, c.reshape(n, -1), e.reshape(n, -1))
 
 
-def _alone(sides: Sides, plain: Sides, axis: int) -> Iterator[Judged]:
+def _alone(columns: Columns, unscaled: Columns, axis: int) -> Iterator[Judged]:
     """The few channels of an axis that hold most of the error, if they do, held against what they
     vary by beside what the other channels tell of them. They must do so unscaled as well: a channel
     that hardly varies has a large error on its own scale."""
-    values, errors, varying = _by_channel(sides, axis)
-    shares = np.square(varying).sum(axis=0)
+    values, errors, varying, n, step = columns
+    shares, plain = (np.square(each).sum(axis=0) for each in (varying, unscaled.varying))
     order = shares.argsort()[::-1]
-    unscaled = np.square(_by_channel(plain, axis)[2]).sum(axis=0)
-    count = min(_few(each[order], ALONE) for each in (shares, unscaled))
+    count = min(_few(each[order], ALONE) for each in (shares, plain))
     rest = values[:, order[count:]]
     if not count or len(rest) < ENOUGH * rest.shape[1]:
         return
     c, e = values[:, order[:count]], errors[:, order[:count]]
     alone = c - rest @ np.linalg.lstsq(rest, c, rcond=None)[0]
-    if _loses(alone, e, sides.step):
+    if _loses(alone, e, step):
         which, tell = ("channel", "tells") if count == 1 else ("channels", "tell")
         numbers = ", ".join(map(str, sorted(order[:count])))
-        samples = (len(sides.values), -1)
-        yield judged_by(f"what {which} {numbers} of axis {axis} alone {tell}",
-                        alone.reshape(samples), e.reshape(samples))  # fmt: skip
+        name = f"what {which} {numbers} of axis {axis} alone {tell}"
+        yield judged_by(name, alone.reshape(n, -1), e.reshape(n, -1))
 
 
-def _by_channel(sides: Sides, axis: int) -> tuple[Array, Array, Array]:
-    """Values, errors, and errors but for their mean, a channel a column."""
+def _columns(sides: Sides, axis: int) -> Columns:
     values, errors, varying = (
         np.moveaxis(each, axis, -1).reshape(-1, each.shape[axis])
         for each in (sides.values, sides.errors, sides.errors - sides.errors.mean(axis=0))
     )
-    return values, errors, varying
+    return Columns(values, errors, varying, len(sides.values), sides.step)
 
 
 def _few(shares: Array, odd: float) -> int:

@@ -6,7 +6,6 @@ import copy
 import inspect
 import traceback
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -137,7 +136,7 @@ def _loss(
     pairs = pairs_of(student, teacher, few, step.layers, axes) if step.method != "logits" else []
     known = None
     if not (step.augmented or pairs):
-        known = known_answers(teacher, samples, partial(ctx.progress, taught=len(samples)))
+        known = known_answers(teacher, samples, ctx.progress)
     nameless = kind == "embedding" and samples.classes  # who it is, not where it lies
     alone = not samples.targets or nameless or not _taught_by_labels(step, student, samples, ctx)
     return distillation_loss(

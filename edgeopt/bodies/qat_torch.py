@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -91,11 +90,7 @@ def _loss(step: Qat, module: Any, samples: Samples, ctx: PassContext) -> Any:
             f"the source answers {[list(s) for s in theirs]}, the module {[list(s) for s in mine]}",
             hint="say 'soft: 0' to train on labels alone",
         )
-    known = (
-        None
-        if step.augmented
-        else known_answers(teacher, samples, partial(ctx.progress, taught=len(samples)))
-    )
+    known = None if step.augmented else known_answers(teacher, samples, ctx.progress)
     return distillation_loss(
         teacher,
         kind=kind_of(samples),

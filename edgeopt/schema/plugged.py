@@ -57,7 +57,8 @@ def load(point: metadata.EntryPoint) -> Any:
     try:
         return point.load()
     except (Exception, SystemExit) as error:  # a stranger's module may raise anything
-        brought = f"'{point.dist.name}', which" if point.dist else "the distribution that"
+        name = brought_by(point)
+        brought = f"'{name}', which" if name else "the distribution that"
         raise UsageError(
             f"'{point.value}' cannot be loaded: {one_line(error)}",
             where=place(point),

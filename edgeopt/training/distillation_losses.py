@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -183,12 +184,15 @@ def nearness(teacher: Any, samples: Samples, kind: Kind) -> Callable[[Any], Scor
 
 
 def known_answers(teacher: Any, samples: Samples, progress: Any) -> Any:
-    """``answers_of`` all samples, or None where they would take too much memory."""
+    """``answers_of`` all samples, or None where they would take too much memory; ``progress`` is
+    told that samples are ``taught``."""
     few = samples.take(np.arange(min(2, len(samples)))).inputs
     with torch.no_grad():
         outputs = all_outputs(asked(teacher, few))
     each = sum(out.numel() // len(out) * out.element_size() for out in outputs)
-    return None if each * len(samples) > MOST_KNOWN else answers_of(teacher, samples, progress)
+    if each * len(samples) > MOST_KNOWN:
+        return None
+    return answers_of(teacher, samples, partial(progress, taught=len(samples)))
 
 
 def answers_of(

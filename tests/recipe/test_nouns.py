@@ -6,27 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from small_recipe import SPLITS, recipe, refused, with_data
 
-from edgeopt.recipe import Recipe, make_recipe
-from edgeopt.schema.errors import RecipeError
+from edgeopt.recipe import make_recipe
 from edgeopt.schema.target import parse_target
-
-SPLITS = {"validation": "validation"}
-
-
-def recipe(**fields: Any) -> Recipe:
-    return make_recipe({"model": "m.onnx", **fields})
-
-
-def with_data(**fields: Any) -> Recipe:
-    return recipe(data={"source": "d.npz", "splits": SPLITS, **fields})
-
-
-def refused(**fields: Any) -> RecipeError:
-    with pytest.raises(RecipeError) as caught:
-        recipe(**fields)
-    return caught.value
-
 
 # -- targets and constraints
 

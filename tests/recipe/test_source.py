@@ -7,26 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
-from edgeopt.recipe import Recipe, make_recipe
-from edgeopt.schema.errors import RecipeError
-
-SPLITS = {"validation": "validation"}
-
-
-def recipe(**fields: Any) -> Recipe:
-    return make_recipe({"model": "m.onnx", **fields})
-
-
-def with_data(**fields: Any) -> Recipe:
-    return recipe(data={"source": "d.npz", "splits": SPLITS, **fields})
-
-
-def refused(**fields: Any) -> RecipeError:
-    with pytest.raises(RecipeError) as caught:
-        recipe(**fields)
-    return caught.value
-
+from small_recipe import SPLITS, recipe, refused, with_data
 
 # -- the model
 

@@ -119,7 +119,7 @@ def test_an_attention_map_is_where_channels_are_strong() -> None:
 
 def test_known_answers_are_those_of_each_step() -> None:
     teacher, student = network(seed=1), network(seed=2)
-    known = losses.known_answers(teacher, SAMPLES, lambda _done, _total: None)
+    known = losses.known_answers(teacher, SAMPLES, lambda *_, **__: None)
     assert known[0].shape == (12, 3)
     asked = taught(teacher, student)[0]
     assert taught(teacher, student, known=known)[0] == pytest.approx(asked, rel=1e-5)
@@ -127,7 +127,7 @@ def test_known_answers_are_those_of_each_step() -> None:
 
 def test_answers_that_take_too_much_memory_are_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(losses, "MOST_KNOWN", 12 * 3 * 4 - 1)
-    assert losses.known_answers(network(), SAMPLES, lambda _done, _total: None) is None
+    assert losses.known_answers(network(), SAMPLES, lambda *_, **__: None) is None
 
 
 def test_nearness_is_least_for_the_teacher_itself() -> None:
