@@ -14,7 +14,7 @@ from edgeopt.answers.outputs import Array
 from edgeopt.schema.errors import DataError, ModelError
 from edgeopt.schema.measurement import Measurement
 from edgeopt.schema.quantities import declared
-from edgeopt.stats.bootstrap import PROTOCOL, bootstrap
+from edgeopt.stats.bootstrap import PROTOCOL, bootstrap_of_means
 
 Values = Callable[[str, str, Array, Array], Array]
 
@@ -32,7 +32,9 @@ class Averaged:
         """The mean. Raises DataError for a single sample, and what ``values`` raises."""
         mine = self._of(quantity, name, output, labels)
         unit = declared(quantity).unit
-        return _made(quantity, float(mine.mean()), unit, bootstrap(np.mean, mine), len(mine))
+        return _made(
+            quantity, float(mine.mean()), unit, bootstrap_of_means(np.asarray, mine), len(mine)
+        )
 
     def difference(
         self, quantity: str, name: str, output: Array, source: Array, labels: Array
@@ -40,7 +42,7 @@ class Averaged:
         """Candidate minus source on the same samples."""
         mine, theirs = (self._of(quantity, name, each, labels) for each in (output, source))
         apart, unit = mine - theirs, declared(quantity).unit
-        interval = bootstrap(np.mean, apart)
+        interval = bootstrap_of_means(np.asarray, apart)
         return _made(f"difference.{quantity}", float(apart.mean()), unit, interval, len(apart))
 
     def ratio(
@@ -52,10 +54,12 @@ class Averaged:
         if theirs.mean() <= 0:
             raise ModelError(f"{quantity} of the source is zero: no ratio to it")
         with np.errstate(divide="ignore", invalid="ignore"):
-            interval = bootstrap(_over, mine, theirs)
+            interval = bootstrap_of_means(np.divide, mine, theirs)
         if not np.isfinite(interval).all():
             raise ModelError(f"{quantity} of the source is nearly zero: no ratio to it")
-        return _made(f"ratio.{quantity}", float(_over(mine, theirs)), "x", interval, len(mine))
+        return _made(
+            f"ratio.{quantity}", float(mine.mean() / theirs.mean()), "x", interval, len(mine)
+        )
 
     def _of(self, quantity: str, name: str, output: Array, labels: Array) -> Array:
         if len(labels) < 2:

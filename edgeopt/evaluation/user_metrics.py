@@ -15,7 +15,8 @@ import numpy as np
 from edgeopt.answers.outputs import Array, Outputs
 from edgeopt.schema.errors import DataError
 from edgeopt.schema.measurement import Measurement
-from edgeopt.stats.bootstrap import PROTOCOL, bootstrap
+from edgeopt.stats.bootstrap import PROTOCOL, bootstrap_of_means
+from edgeopt.stats.ratios import quantile_of_t
 
 Function = Callable[[Outputs, Array | None], Any]
 GROUPS = 20
@@ -60,15 +61,19 @@ Found = dict[str, tuple[float, float, float, str]]
 
 def _of_values(mine: Array, theirs: Array) -> Found:
     """Means of one value a sample."""
-    estimates = {"": (float(mine.mean()), *bootstrap(np.mean, mine), PROTOCOL)}
+    estimates = {"": (float(mine.mean()), *bootstrap_of_means(np.asarray, mine), PROTOCOL)}
     apart = mine - theirs
-    estimates["difference."] = (float(apart.mean()), *bootstrap(np.mean, apart), PROTOCOL)
-    low, high = bootstrap(np.mean, theirs)
+    estimates["difference."] = (
+        float(apart.mean()),
+        *bootstrap_of_means(np.asarray, apart),
+        PROTOCOL,
+    )
+    low, high = bootstrap_of_means(np.asarray, theirs)
     if low > 0 or high < 0:
         with np.errstate(divide="ignore", invalid="ignore"):
-            interval = bootstrap(_over, mine, theirs)
+            interval = bootstrap_of_means(np.divide, mine, theirs)
         if np.isfinite(interval).all():
-            estimates["ratio."] = (float(_over(mine, theirs)), *interval, PROTOCOL)
+            estimates["ratio."] = (float(mine.mean() / theirs.mean()), *interval, PROTOCOL)
     return estimates
 
 
@@ -96,17 +101,10 @@ def _of_numbers(
 
 
 def _jackknifed(whole: float, without: list[float]) -> tuple[float, float, float, str]:
-    from scipy.stats import t  # slow
-
     groups = len(without)
     spread = float(np.std(without)) * math.sqrt(groups - 1)
-    half = float(t.ppf(0.975, groups - 1)) * spread
+    half = quantile_of_t(groups - 1) * spread
     return whole, whole - half, whole + half, JACKKNIFE
-
-
-def _over(mine: Array, theirs: Array, axis: int = -1) -> Array:
-    ratio: Array = mine.mean(axis=axis) / theirs.mean(axis=axis)
-    return ratio
 
 
 def _value(name: str, function: Function, outputs: Outputs, labels: Array | None, n: int) -> Array:

@@ -8,7 +8,7 @@ judged by itself (``profile``); the figure is that of the worst group, which it 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -20,7 +20,7 @@ from edgeopt.answers.structure import shared
 from edgeopt.answers.sums import Judged
 from edgeopt.schema.errors import DataError
 from edgeopt.schema.measurement import Measurement
-from edgeopt.stats.bootstrap import PROTOCOL, bootstrap
+from edgeopt.stats.bootstrap import PROTOCOL, bootstrap_of_means, holding
 from edgeopt.stats.proportions import WILSON, wilson
 
 CEILING_DB = 200.0  # beyond float32 and most of float64: where equal outputs would be infinite
@@ -55,7 +55,7 @@ def _worst(quantity: str, parts: Sequence[Judged], n: int) -> Measurement:
     statistic = _cosine if quantity == "fidelity.cosine" else _sqnr
     values = [float(statistic(*each.sums)) for each in parts]
     worst = int(np.argmin(values))
-    interval = bootstrap(_vectorized(statistic), *parts[worst].rows())
+    interval = holding(bootstrap_of_means(statistic, *parts[worst].rows()), values[worst])
     unit = "" if quantity == "fidelity.cosine" else "dB"
     return _made(quantity, values[worst], unit, interval, n, PROTOCOL, parts[worst].name)
 
@@ -85,17 +85,8 @@ def _agreement(name: str, mine: Array, theirs: Array, source: Profile) -> Measur
     if set(np.unique(rows)) <= {0.0, 1.0}:
         interval, protocol = wilson(int(rows.sum()), n), WILSON
     else:
-        interval, protocol = bootstrap(np.mean, rows), PROTOCOL
+        interval, protocol = bootstrap_of_means(np.asarray, rows), PROTOCOL
     return _made(quantity, value, "fraction", interval, n, protocol, group)
-
-
-def _vectorized(statistic: Callable[..., Array]) -> Callable[..., Array]:
-    """The statistic of sums along an axis, as a bootstrap asks for it."""
-
-    def of(energy: Array, noise: Array, own: Array, dot: Array, axis: int = -1) -> Array:
-        return statistic(*(each.sum(axis=axis) for each in (energy, noise, own, dot)))
-
-    return of
 
 
 def _cosine(energy: Array, noise: Array, own: Array, dot: Array) -> Array:

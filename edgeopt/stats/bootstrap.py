@@ -5,7 +5,8 @@ Samples are resampled whole, so figures of two models on the same samples stay p
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ SEED = 0
 CONFIDENCE = 0.95
 PROTOCOL = f"percentile bootstrap over samples, {RESAMPLES} resamples, seed {SEED}"
 _BATCH_ELEMENTS = 1 << 22  # drawn at once: bounds memory, not the result
+_KEPT_BYTES = 1 << 26  # of the counts that serve several statistics
 
 
 def bootstrap(statistic: Callable[..., Any], *columns: Array) -> tuple[float, float]:
@@ -45,6 +47,60 @@ def bootstrap(statistic: Callable[..., Any], *columns: Array) -> tuple[float, fl
     ).confidence_interval
     own = float(statistic(*columns, axis=-1))
     return holding((float(interval.low), float(interval.high)), own)
+
+
+def bootstrap_of_means(statistic: Callable[..., Any], *columns: Array) -> tuple[float, float]:
+    """The same interval for a statistic of the columns' means, at a small part of the cost.
+
+    ``statistic(*means)`` takes arrays of one mean a resample, and single means. A resample enters
+    the means by how often it holds each sample, so one matrix product gives those of all of them,
+    and the counts serve every candidate. Raises ValueError for fewer than two samples.
+    """
+    n = len(columns[0])
+    if n < 2:
+        raise ValueError("a bootstrap needs at least two samples")
+    each = [np.asarray(column, np.float64) for column in columns]
+    table = np.stack(each, axis=1)
+    means = np.concatenate([_means(drawn, table) for drawn in _times_drawn(n)]) / n
+    with np.errstate(invalid="ignore"):
+        values = np.asarray(statistic(*means.T), np.float64)
+        own = float(statistic(*(column.mean() for column in each)))
+    return holding(percentile_interval(values), own)
+
+
+def _means(drawn: Array, table: Array) -> Array:
+    """Sums over resamples, (resamples, columns); what was never drawn adds nothing, even inf."""
+    if np.isfinite(table).all():
+        sums: Array = drawn.astype(np.float64) @ table
+        return sums
+    drawn = drawn[:, :, None]
+    return np.where(drawn > 0, drawn * table, 0.0).sum(axis=1)
+
+
+def _times_drawn(n: int) -> Iterator[Array]:
+    """How often each of ``n`` samples is drawn, in batches (resamples, n) of uint8."""
+    if RESAMPLES * n <= _KEPT_BYTES:
+        yield _kept_draws(n)
+    else:
+        rng = np.random.default_rng(SEED)
+        rows = max(1, _BATCH_ELEMENTS // n)
+        for first in range(0, RESAMPLES, rows):
+            yield _drawn(rng, min(rows, RESAMPLES - first), n)
+
+
+@lru_cache(maxsize=2)
+def _kept_draws(n: int) -> Array:
+    rng = np.random.default_rng(SEED)
+    rows = max(1, _BATCH_ELEMENTS // n)
+    starts = range(0, RESAMPLES, rows)
+    return np.concatenate([_drawn(rng, min(rows, RESAMPLES - first), n) for first in starts])
+
+
+def _drawn(rng: np.random.Generator, rows: int, n: int) -> Array:
+    """Counts fit into a byte: of 256 samples or more, none is ever drawn 255 times in one."""
+    cells = rng.integers(0, n, size=(rows, n)) + n * np.arange(rows)[:, None]
+    counts = np.bincount(cells.ravel(), minlength=rows * n).reshape(rows, n)
+    return np.minimum(counts, 255).astype(np.uint8)
 
 
 def resampled_counts(counts: Array) -> Array:

@@ -15,10 +15,11 @@ def wilson(hits: int, n: int) -> tuple[float, float]:
     """Wilson's score interval of a proportion (JASA 22, 1927). Raises ValueError for n < 1."""
     if n < 1 or not 0 <= hits <= n:
         raise ValueError(f"{hits} of {n} is not a proportion")
-    from scipy.stats import binomtest  # slow
-
-    interval = binomtest(hits, n).proportion_ci(CONFIDENCE, method="wilson")
-    return float(interval.low), float(interval.high)
+    p, z2 = hits / n, _Z * _Z / n
+    middle = (p + z2 / 2) / (1 + z2)
+    half = sqrt(p * (1 - p) * z2 + z2 * z2 / 4) / (1 + z2)
+    low, high = max(middle - half, 0.0), min(middle + half, 1.0)
+    return low if hits else 0.0, high if hits < n else 1.0
 
 
 def paired_difference(gained: int, lost: int, n: int) -> tuple[float, float]:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from edgeopt.stats.bootstrap import (
     RESAMPLES,
     bootstrap,
+    bootstrap_of_means,
     holding,
     percentile_interval,
     resampled_counts,
@@ -53,6 +54,38 @@ def test_equal_samples_have_no_spread() -> None:
 def test_one_sample_is_too_few() -> None:
     with pytest.raises(ValueError, match="at least two"):
         bootstrap(np.mean, np.ones(1))
+
+
+def test_of_means_it_gives_what_resampling_the_samples_gives() -> None:
+    rng = np.random.default_rng(5)
+    x, y = rng.normal(3, 2, 500), rng.random(500) + 1
+    half = 1.96 * x.std() / np.sqrt(len(x))
+    by_samples, by_counts = bootstrap(np.mean, x), bootstrap_of_means(np.asarray, x)
+    assert by_counts == pytest.approx(by_samples, abs=0.15 * half)
+    assert bootstrap_of_means(np.divide, x, y) == pytest.approx(bootstrap(ratio, x, y), rel=0.02)
+    assert bootstrap_of_means(np.divide, 2 * y, y) == pytest.approx((2.0, 2.0))
+    assert bootstrap_of_means(np.asarray, np.ones(10)) == (1.0, 1.0)
+    assert bootstrap_of_means(np.asarray, x) == by_counts, "the same each time"
+
+
+def test_of_means_it_covers_the_truth_as_often_as_it_says() -> None:
+    rng = np.random.default_rng(2)
+    drawn = [bootstrap_of_means(np.asarray, rng.exponential(1.0, 300)) for _ in range(200)]
+    assert 0.90 <= np.mean([low <= 1.0 <= high for low, high in drawn]) <= 0.99
+
+
+def test_of_means_many_samples_are_drawn_in_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    x = np.random.default_rng(6).random(400)
+    whole = bootstrap_of_means(np.asarray, x)
+    monkeypatch.setattr("edgeopt.stats.bootstrap._KEPT_BYTES", 0)
+    assert bootstrap_of_means(np.asarray, x) == pytest.approx(whole)
+
+
+def test_of_means_what_is_not_finite_counts_where_it_is_drawn() -> None:
+    x = np.append(np.zeros(3), np.inf)
+    assert bootstrap_of_means(lambda mean: np.where(np.isinf(mean), 1.0, mean), x) == (0.0, 1.0)
+    with pytest.raises(ValueError, match="at least two"):
+        bootstrap_of_means(np.asarray, np.ones(1))
 
 
 @settings(max_examples=30)
