@@ -62,12 +62,23 @@ def score_job(
 
 
 def race_job(
-    id: str, a: Runnable, b: Runnable, protocol: str, *, allow_fallback: bool = False
+    id: str,
+    a: Runnable,
+    b: Runnable,
+    protocol: str,
+    *,
+    processes: int = 0,
+    earlier: str = "",
+    allow_fallback: bool = False,
 ) -> Job:
     """The job that measures ``a`` over ``b``; its ``protocol`` is one of ``bench.race.SCHEDULES``,
     ``memory`` or ``count``. No race is taken from the cache.
+
+    ``processes``: exactly so many in all, instead of as many as the schedule says. ``earlier`` is
+    the id of a race of the same two, whose processes are the first of these.
     """
     sides = {"a": a, "b": b}
+    before = {"earlier": earlier} if earlier else {}
     return Job(
         id=id,
         kind="race",
@@ -76,10 +87,12 @@ def race_job(
         params={
             "targets": {role: str(side.target) for role, side in sides.items()},
             "protocol": protocol,
+            **({"processes": processes} if processes else {}),
             **_leave(allow_fallback),
         },
         inputs={role: side.model for role, side in sides.items()}
-        | {f"samples:{role}": side.samples for role, side in sides.items()},
+        | {f"samples:{role}": side.samples for role, side in sides.items()}
+        | before,
         cache=False,
     )
 
@@ -127,7 +140,11 @@ def run_bench(
             return memory(task, lease, store, progress)
         if protocol == "count":
             return count(task, lease, store, progress)
-        return race(task, lease, store, SCHEDULES[protocol], progress)
+        schedule, earlier = SCHEDULES[protocol], request.inputs.get("earlier")
+        if processes := int(job.params.get("processes", 0)):
+            schedule = schedule.taking(processes)
+        samples = earlier.digest if earlier else ""
+        return race(task, lease, store, schedule, progress, samples)
 
 
 def _side(request: Request, role: str) -> Side:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from edgeopt.store import Store
 from edgeopt.transport.kinds import Lease
 
 SIDES = ("a", "b")
+STATES = ("before", "after")
 PERCENTILES = {
     known.name: float(known.short[1:]) for known in BUILT_IN if known.family == "latency"
 }
@@ -47,6 +49,10 @@ class Schedule:
     warm_ms: float
     process_s: float
 
+    def taking(self, processes: int) -> Schedule:
+        """The same with exactly so many processes."""
+        return replace(self, processes=processes, most_processes=processes)
+
 
 SCHEDULES = {
     "full": Schedule("full", 5, 15, turns=24, turn_ms=25.0, warm_ms=100.0, process_s=6.0),
@@ -64,6 +70,13 @@ class Run:
     load: float | None = None
     before: StateReply | None = None  # warm, before the first turn
     after: StateReply | None = None
+
+    @classmethod
+    def from_json(cls, kept: Mapping[str, Any]) -> Run:
+        """What ``to_json`` gave."""
+        states = {at: StateReply.model_validate(kept[at]) if kept[at] else None for at in STATES}
+        turns = {s: [np.array(t, np.int64) for t in kept["turns"][s]] for s in SIDES}
+        return cls(kept["order"], turns, dict(kept["load_ns"]), kept["load"], **states)
 
     @property
     def throttled(self) -> bool:
@@ -104,31 +117,71 @@ class Pace:
     turn_s: float
 
 
+@dataclass
+class Taken:
+    """What a race has taken so far: processes, at which pace, and what was seen on the way."""
+
+    runs: list[Run] = field(default_factory=list)
+    hot: list[Run] = field(default_factory=list)  # taken again
+    pace: Pace | None = None
+    placed: dict[str, dict[str, int]] = field(default_factory=dict)
+    marks: list[str] = field(default_factory=list)
+    machines: dict[str, str] = field(default_factory=dict)
+
+    def to_json(self, protocol: str) -> dict[str, Any]:
+        """The raw samples, as they are kept."""
+        return {
+            "protocol": protocol,
+            "unit": "ns",
+            "processes": [run.to_json() for run in self.runs],
+            "throttled": [run.to_json() for run in self.hot],
+            "pace": asdict(self.pace) if self.pace else None,
+            "placement": self.placed,
+            "marks": self.marks,
+            "machines": self.machines,
+        }
+
+    @classmethod
+    def from_json(cls, kept: Mapping[str, Any]) -> Taken:
+        """What ``to_json`` gave."""
+        return cls(
+            [Run.from_json(run) for run in kept["processes"]],
+            [Run.from_json(run) for run in kept["throttled"]],
+            Pace(**kept["pace"]),
+            kept["placement"],
+            kept["marks"],
+            kept["machines"],
+        )
+
+
 def race(
-    task: Task, lease: Lease, store: Store, schedule: Schedule, progress: Progress
+    task: Task,
+    lease: Lease,
+    store: Store,
+    schedule: Schedule,
+    progress: Progress,
+    earlier: str = "",
 ) -> tuple[str, dict[str, Any]]:
     """Digest of the raw samples and the race's value, ratios being a over b.
 
     Processes are added until the half-width of the log-ratio of medians is at most 3% or
-    the schedule's most are reached. One in which the device throttled is taken again once it
-    has cooled, twice a race at most. Raises ModelError, DeviceError, PlacementError.
+    the schedule's most are reached. ``earlier`` is the digest of the raw samples of a race of the
+    same two that this one goes on with. A process in which the device throttled is taken again
+    once it has cooled, twice a race at most. Raises ModelError, DeviceError, PlacementError.
     """
     task.put(lease, store)
-    runs: list[Run] = []
-    hot: list[Run] = []  # taken again
-    pace: Pace | None = None
-    placed: dict[str, dict[str, int]] = {}
-    marks: list[str] = []
+    taken = Taken.from_json(json.loads(store.get_bytes(earlier))) if earlier else Taken()
+    runs, hot, marks = taken.runs, taken.hot, taken.marks
     while not _enough(runs, schedule):
         with agent_session(lease, task) as agent:
             run = Run(_order(len(runs)))
             _open(agent, task, run)
-            pace = pace or _calibrate(agent, schedule)
+            taken.pace = pace = taken.pace or _calibrate(agent, schedule)
             _take_turns(agent, run, pace)
-            if not placed:  # last in its process: the proof makes sessions of its own
-                placed = {side: agent.placement(side) for side in SIDES}
+            if not taken.placed:  # last in its process: the proof makes sessions of its own
+                taken.placed = {side: agent.placement(side) for side in SIDES}
                 marks += [FALLBACK] if agent.fallbacks else []
-            machines = {side: agent.machine(side) for side in SIDES}
+            taken.machines = {side: agent.machine(side) for side in SIDES}
             if agent.contended and "contended" not in marks:
                 marks.append("contended")
             if run.throttled and len(hot) < REPEATS and run.before:
@@ -139,18 +192,11 @@ def race(
         runs.append(run)
         ratio = geometric_interval([run.ratio(50.0) for run in runs]).value
         progress(len(runs), max(schedule.processes, len(runs)), ratio=ratio)
-    assert pace is not None
-    samples = store.put_json(
-        {
-            "protocol": schedule.name,
-            "unit": "ns",
-            "processes": [run.to_json() for run in runs],
-            "throttled": [run.to_json() for run in hot],
-        }
-    )
-    how = f"{schedule.name} race: {pace.turns} turns a side in each process, {METHOD}"
+    assert taken.pace is not None
+    samples = store.put_json(taken.to_json(schedule.name))
+    how = f"{schedule.name} race: {taken.pace.turns} turns a side in each process, {METHOD}"
     frame = {"n": len(runs), "protocol": how, "samples": samples}
-    return samples, value_of(runs, frame, machines, placed, sorted(marks))
+    return samples, value_of(runs, frame, taken.machines, taken.placed, sorted(marks))
 
 
 def _order(index: int) -> str:

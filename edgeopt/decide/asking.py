@@ -21,7 +21,7 @@ from edgeopt.decide.ledger import Ledger
 from edgeopt.decide.steps import Done, Race, Score, Step
 
 SOURCE = "source"  # stands among the ids of what was scored
-SKIPPED_WHEN_LATE = ("short", "short, alone", "full", "full, alone", "count", "count, alone")
+SKIPPED_WHEN_LATE = ("short", "short, alone", "round", "count", "count, alone")
 
 
 class Asking(ABC):

@@ -6,6 +6,7 @@ from typing import Any
 
 from edgeopt.decide.choose import judge_all, nearest_miss, standing, worst
 from edgeopt.decide.decision import Decision, error_in_words, one_line
+from edgeopt.decide.elimination import MOST
 from edgeopt.decide.events import Figures
 from edgeopt.decide.proof import Rival, beside, praise
 from edgeopt.decide.standings import Standings
@@ -55,7 +56,8 @@ def praised(standings: Standings, chosen: str) -> str:
             proven = standings.proven(chosen, id)
             told = beside(standings.terms.objective, standings.direct(chosen, id), *figures)
             raced = None not in figures
-            rivals.append(Rival(standings.name(id), proven, smaller, raced, told))
+            exhausted = all(m is not None and m.n >= MOST for m in figures)
+            rivals.append(Rival(standings.name(id), proven, smaller, raced, told, exhausted))
     terms = standings.terms
     return praise(standings.name(chosen), terms.objective, rivals, terms.quick)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
+from edgeopt.decide.elimination import pooled
 from edgeopt.decide.entry import Entry
 from edgeopt.decide.events import (
     Compared,
@@ -34,6 +35,7 @@ class Record:
     error: dict[str, str] | None = None
     measured: Figures = field(default_factory=dict)
     ratios: Mapping[str, Figures] = field(default_factory=dict)  # by kind of race
+    alone: Mapping[str, Figures] = field(default_factory=dict)  # the same, by its own spread
     beside: Figures = field(default_factory=dict)  # the reference's own, last race
     timed_beside: str = ""  # of the reference: whose race its times are of
     placement: Mapping[str, int] = field(default_factory=dict)
@@ -99,6 +101,18 @@ class Ledger:
             + other.entry.plan.label,
         )
 
+    def pool(self, ids: Iterable[str], protocol: str, ratio: str) -> None:
+        """Give candidates intervals of a ratio whose variance is pooled over them.
+
+        It replaces the interval that each had from its own few processes alone.
+        """
+        found = {id: self[id].alone.get(protocol, {}).get(ratio) for id in ids}
+        for id, m in pooled({id: m for id, m in found.items() if m is not None}).items():
+            record = self[id]
+            ratios = {**record.ratios, protocol: {**record.ratios[protocol], ratio: m}}
+            last = {**record.measured, ratio: m} if record.raced == protocol else record.measured
+            self._update(id, ratios=ratios, measured=last)
+
     def _update(self, id: str, **changed: object) -> None:
         self._records[id] = replace(self._records[id], **changed)  # type: ignore[arg-type]
 
@@ -143,6 +157,7 @@ class Ledger:
             race.first,
             raced=race.name,
             ratios={**record.ratios, race.protocol: event.ratios},
+            alone={**record.alone, race.protocol: event.ratios},
             measured={**record.measured, **event.ratios, **event.first},
             beside={
                 quantity: m.model_copy(update={"protocol": f"{m.protocol}{origin}"})

@@ -1,8 +1,8 @@
 """What was proven of two candidates: that one is better, that they tie, or neither.
 
 Two that raced side by side tie where the interval of their ratio holds 1, or where the ratio is
-within 0.5% of it. Two that only raced against the same third are told apart by intervals that
-share no value.
+within 0.5% of it. Two that only raced against the same third are told apart by
+the interval of the difference of their logarithms: it is below 0, or it ends within 2%, a tie.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
+from edgeopt.decide.elimination import KNOWN, LIMIT, MOST, excess
 from edgeopt.schema.legend import SAME_SIZE, SMALLER, TIED, UNPROVEN
 from edgeopt.schema.measurement import Measurement
 from edgeopt.schema.quantities import find, title_of
@@ -28,6 +29,7 @@ class Rival(NamedTuple):
     smaller: bool | None  # whether the chosen is; None where both are of one size
     raced: bool  # whether its objective was measured at all
     beside: str = ""  # what was measured of the two, in words
+    exhausted: bool = False  # both were raced in as many processes as a race takes
 
 
 def is_raced(objective: str) -> bool:
@@ -65,9 +67,11 @@ def proof(
         return "tie" if is_tie(direct) else "proven" if direct.interval[1] < 1.0 else "open"
     if mine is None or theirs is None:
         return "open"
-    apart = abs(mine.value - theirs.value)
-    if apart == 0 or (is_raced(objective) and apart < TIE * abs(theirs.value)):
+    if mine.value == theirs.value:
         return "tie"
+    if is_raced(objective):
+        most = excess(mine, theirs)
+        return "proven" if most < 0 else "tie" if most <= LIMIT else "open"
     if less_is_better(objective, mine):
         return "proven" if mine.interval[1] < theirs.interval[0] else "open"
     return "proven" if mine.interval[0] > theirs.interval[1] else "open"
@@ -90,7 +94,7 @@ def praise(name: str, objective: str, rivals: Sequence[Rival], quick: bool = Fal
     if level:
         parts.append(
             f"not proven better than {_listed(level)}: their 95% intervals overlap"
-            f"{_measured(level)}"
+            f"{_measured(level)}{_noisy(level)}"
         )
     if absent:
         parts.append(f"not compared with {_listed(absent)}, because time ran out")
@@ -107,6 +111,16 @@ def _tied(objective: str, ties: Sequence[Rival], where: str) -> str:
     known = {True: ", and smaller", None: f"; {every} are the same size, {first}"}
     size = known.get(next(iter(sizes)), "") if len(sizes) == 1 else ""
     return f"tied with {_listed(ties)}{where}{size}{_measured(ties)}"
+
+
+def _noisy(rivals: Sequence[Rival]) -> str:
+    """What keeps them from being told apart, where more processes would not have helped."""
+    if not all(rival.exhausted for rival in rivals):
+        return ""
+    return (
+        f". This machine is too noisy to tell them apart within {KNOWN:.0%}: each was raced in "
+        f"{MOST} processes"
+    )
 
 
 def _measured(rivals: Sequence[Rival]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from edgeopt.decide.choose import worst
 from edgeopt.decide.decision import Decision, error_in_words
 from edgeopt.decide.proof import is_raced, lost_to, reference_lost_to
-from edgeopt.decide.standings import FINALISTS, Standings
+from edgeopt.decide.standings import Standings
 from edgeopt.schema.quantities import title_of
 from edgeopt.schema.result import CandidateStatus
 from edgeopt.schema.shown import whole
@@ -44,24 +44,30 @@ def _standing(standings: Standings, id: str, decision: Decision) -> tuple[Candid
         return "inconclusive", bad.sentence
     if decision.chosen is None or not record.raced:
         return "unmeasured", "not raced: the time limit was reached"
-    if record.raced == "short" and not standings.terms.quick:
-        return "screened", _why_screened(standings, id)
+    if _is_screened(standings, id, decision.chosen):
+        return "screened", _why_screened(standings, id, decision.chosen)
     return "lost", _why_lost(standings, id, decision.chosen)
 
 
-def _why_screened(standings: Standings, id: str) -> str:
-    """Finalists are the first by the objective, whether it is speed or not."""
-    terms = standings.terms
-    speed = is_raced(terms.objective)
-    ahead = f"not among the {'fastest' if speed else 'best'} {FINALISTS}"
-    if not speed:
-        ahead += f" by {terms.objective}"
-    if id == standings.reference:
-        return f"{AGAINST}; {ahead}"
-    shown = terms.objective if speed else terms.ratio.removeprefix("ratio.")
-    ratio = whole(standings.ledger[id].measured[f"ratio.{shown}"])
-    place = " in the short race" if speed else ""
-    return f"{ahead}{place}, so not raced in full: {ratio} the reference's {title_of(shown)}"
+def _is_screened(standings: Standings, id: str, chosen: str) -> bool:
+    """Whether short races proved it slower, and it went no further."""
+    terms, raced = standings.terms, standings.ledger[id].raced
+    if id == standings.reference or raced != "short" or terms.quick:
+        return False
+    if not is_raced(terms.objective) or standings.direct(id, chosen) is not None:
+        return False
+    return standings.proven(chosen, id) == "proven"
+
+
+def _why_screened(standings: Standings, id: str, chosen: str) -> str:
+    """The whole interval lies above that of the chosen."""
+    mine, theirs = standings.in_one_kind_of_race(id, chosen)
+    assert mine is not None and theirs is not None
+    what = title_of(standings.terms.objective)
+    return (
+        f"proven slower in short races of {mine.n} processes: {whole(mine)} the "
+        f"reference's {what}, the chosen's {whole(theirs)}"
+    )
 
 
 def _why_lost(standings: Standings, id: str, chosen: str) -> str:

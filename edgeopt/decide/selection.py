@@ -1,7 +1,8 @@
 """Choosing on one target, as a state machine: what was found in, what is to be done next out.
 
-Score all, race the feasible, choose, time afresh, test once. It measures nothing, waits for
-nothing and reads no clock: whoever drives it does the steps and tells what came of them.
+Score all, race the feasible until the best is known, time it afresh, test once. It measures
+nothing, waits for nothing and reads no clock: whoever drives it does the steps and tells what came
+of them.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import ClassVar
 
 from edgeopt.decide.asking import SOURCE, Asking
+from edgeopt.decide.elimination import FIRST, KNOWN
 from edgeopt.decide.ending import failed, nobody, praised, tested, unscored, untested
 from edgeopt.decide.events import Scored, SourceScored
 from edgeopt.decide.ledger import Ledger
@@ -30,6 +32,7 @@ class Selection(Asking):
         super().__init__(ledger)
         self.terms, self.standings = terms, Standings(terms, ledger)
         self._contenders: list[str] = []  # of the phase
+        self._asked: dict[str, int] = {}  # processes, by candidate
         self._finalists: list[str] = []
         self._best, self._claim = "", ""  # the choice so far, and what is proven of it
 
@@ -59,7 +62,8 @@ class Selection(Asking):
         self, ids: Iterable[str], protocol: str, purpose: Purpose = "reference"
     ) -> list[Race]:
         reference = self.standings.reference
-        return [Race(id, reference, protocol, purpose) for id in ids if id != reference]
+        processes = FIRST if protocol == "short" else 0
+        return [Race(id, reference, protocol, purpose, processes) for id in ids if id != reference]
 
     def _seat(self, state: str, protocol: str) -> list[Step]:
         """Let the reference contend: by its time beside the others, or alone without any."""
@@ -92,7 +96,7 @@ class Selection(Asking):
         self._contenders += self._beside_stages()
         races = self._against_reference(self._contenders, self.terms.protocol)
         several = counted(len(races), "candidate")
-        text = f"Racing {several} against the reference in short races"
+        text = f"Racing {several} against the reference"
         return [Announce(text, len(races)), *self._race("short", races)]
 
     def _beside_stages(self) -> list[str]:
@@ -121,7 +125,7 @@ class Selection(Asking):
 
     def _after_short_phase(self) -> list[Step]:
         if not self.terms.quick:
-            return self._race_in_full()
+            return self._eliminate()
         pending = self.standings.standing_as("pending")
         return self._weigh("quick, memory", self.standings.raced(pending))
 
@@ -152,29 +156,69 @@ class Selection(Asking):
         self.standings.judge(self._contenders)
         return self._first_of_order()
 
-    # -- full races
+    # -- rounds: more processes for those that are not told apart
 
-    def _race_in_full(self) -> list[Step]:
+    def _eliminate(self) -> list[Step]:
+        """The next round, or what follows where one is known to be the best, or time ran out."""
+        self._pool()
+        running = self._running()
+        wanted = {} if self._late else self._wanted(running)
+        if not wanted:
+            return self._weigh_finalists(running)
+        several = counted(len(wanted), "candidate")
+        text = f"Racing {several} on, until the best is known to {KNOWN:.0%}"
+        races = [self._next(id, processes) for id, processes in wanted.items()]
+        return [Announce(text, len(races)), *self._race("round", races)]
+
+    def _pool(self) -> None:
+        raced = self.standings.raced(self.ledger.entries, self.terms.protocol)
+        self.ledger.pool(raced, self.terms.protocol, self.terms.ratio)
+        self.standings.judge(raced)
+
+    def _running(self) -> list[str]:
+        """Choices that were raced and meet the constraints, or may meet them by their races."""
+        sure = self.standings.standing_as("feasible", "pending")
+        unsure = [
+            id for id in self.standings.standing_as("inconclusive") if self.standings.is_open(id)
+        ]
+        return [*self.standings.raced(sure), *self.standings.raced(unsure)]
+
+    def _wanted(self, running: Sequence[str]) -> dict[str, int]:
+        elimination = self.standings.elimination(running)
+        speed = is_raced(self.terms.objective)
+        wanted = elimination.wanted() if speed else elimination.wanted_by_bounds()
+        return {id: n for id, n in wanted.items() if n > self._asked.get(id, 0)}
+
+    def _next(self, id: str, processes: int) -> Race:
+        """The race of a candidate that goes on to so many processes."""
+        taken = self.ledger[id].ratios[self.terms.protocol][self.terms.ratio].n
+        self._asked[id] = processes
+        reference, protocol = self.standings.reference, self.terms.protocol
+        return Race(id, reference, protocol, processes=processes, earlier=taken)
+
+    def _after_round(self) -> list[Step]:
+        return self._eliminate()
+
+    def _weigh_finalists(self, running: Sequence[str]) -> list[Step]:
+        """Peak memory of those that may win."""
+        self._finalists = self._ordered(running)
+        pending = [id for id in self._finalists if self.standings.stands(id) == "pending"]
+        most = max(len(self.standings.elimination(running).alive()), FINALISTS)
+        return self._weigh("memory", self._finalists[: most if pending else FINALISTS])
+
+    def _ordered(self, ids: Sequence[str]) -> list[str]:
+        """The best first: by elimination where a race stands for the objective."""
+        if is_raced(self.terms.objective):
+            return self.standings.elimination(ids).order()
         standing = self.standings.standing_as("feasible", "pending")
-        self._contenders = self.standings.order(standing)[:FINALISTS]
-        races = self._against_reference(self._contenders, "full")
-        several = len(self._contenders)
-        best = f"the best {several}" if several > 1 else "the best"
-        text = f"Racing {best} in full"
-        return [Announce(text, 2 * len(races)), *self._race("full", races)]
+        return self.standings.order([id for id in ids if id in standing])
 
-    def _after_full(self) -> list[Step]:
-        return self._seat("full, alone", "full")
-
-    def _after_full_alone(self) -> list[Step]:
-        self._take_seat("full")
-        whole = [id for id in self._contenders if not self.standings.failed(id)]
-        return self._weigh("full, memory", self.standings.raced(whole, "full"))
-
-    def _after_full_memory(self) -> list[Step]:
+    def _after_memory(self) -> list[Step]:
         self.standings.judge(self._contenders)
         feasible = self.standings.standing_as("feasible")
-        self._finalists = self.standings.order(self.standings.raced(feasible, "full", "final"))
+        self._finalists = [id for id in self._finalists if id in feasible]
+        if not is_raced(self.terms.objective):
+            self._finalists = self.standings.order(self._finalists)
         self._contenders = list(self._finalists)
         return self._final()
 
@@ -185,7 +229,7 @@ class Selection(Asking):
         if not self._contenders:
             return self._nobody()
         self._best, *others = self._contenders
-        text = "Timing the winner afresh beside the second and the reference"
+        text = "Timing the winner afresh beside the reference"
         return [Announce(text), *self._race_afresh("final", self._best, others[:1])]
 
     def _race_afresh(self, state: str, best: str, others: Sequence[str]) -> list[Step]:
@@ -204,11 +248,20 @@ class Selection(Asking):
         if not self._holds(self._best, *others[:1]):
             self._contenders = others
             return self._final()
-        if not others or self.standings.failed(others[0]) or not is_raced(self.terms.objective):
+        if not others or self.standings.failed(others[0]) or self._is_ahead(others[0]):
             return self._choose_finalist(self._best)
         sides = (others[0], self._best)
         met = self.standings.reference in sides  # the reference had its race with everyone
         return self._race("head-to-head", [] if met else [Race(*sides, "full", "head-to-head")])
+
+    def _is_ahead(self, runner_up: str) -> bool:
+        """Whether nothing speaks for the runner-up: neither the rounds nor the fresh figure."""
+        if not is_raced(self.terms.objective):
+            return True
+        elimination = self.standings.elimination(self._finalists)
+        fresh, figures = self.ledger[self._best].measured[self.terms.ratio], elimination.ratios
+        known = self._best in elimination.known()
+        return known and fresh.value <= (1 + KNOWN) * figures[runner_up].value
 
     def _after_head_to_head(self) -> list[Step]:
         """Of a clear direct race the faster wins, of a tie the smaller file."""
@@ -276,9 +329,8 @@ class Selection(Asking):
         "quick, memory": _after_quick_memory,
         "count": _after_count,
         "count, alone": _after_count_alone,
-        "full": _after_full,
-        "full, alone": _after_full_alone,
-        "full, memory": _after_full_memory,
+        "round": _after_round,
+        "memory": _after_memory,
         "final": _after_final,
         "head-to-head": _after_head_to_head,
         "runner-up": _after_runner_up,

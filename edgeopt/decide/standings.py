@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from edgeopt.decide.choose import first_of_ties, judge_all, ranked, standing
+from edgeopt.decide.elimination import Elimination
 from edgeopt.decide.front import pareto_front
 from edgeopt.decide.leading import leading_metric
 from edgeopt.decide.ledger import Ledger
@@ -18,7 +19,7 @@ from edgeopt.schema.shown import less_is_better
 from edgeopt.schema.target import Target
 
 PROTOCOLS = ("full", "short", "count")  # of races, the most exact first
-FINALISTS = 3  # how many race in full
+FINALISTS = 3  # of whom memory is measured, and who is timed afresh if the winner fails
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,12 @@ class Standings:
     def stands(self, id: str) -> str:
         """``feasible``, ``infeasible``, ``inconclusive`` or ``pending``."""
         return standing(self.constraints(id), self.verdicts.get(id, ()))
+
+    def is_open(self, id: str) -> bool:
+        """Whether nothing but races can still tell whether it meets the constraints."""
+        judged = self.verdicts.get(id, ())
+        unsure = [v.quantity for v in judged if v.verdict == "inconclusive"]
+        return all(v.verdict != "fail" for v in judged) and all(map(is_raced, unsure))
 
     def unjudged(self, id: str) -> tuple[str, ...]:
         """The constraints on a candidate whose quantity was not measured of it."""
@@ -124,6 +131,19 @@ class Standings:
         tied = [id for id in others if (race := races.get(id)) and is_tie(race)]
         first = min([best, *tied], key=self.size)
         return [first, *(id for id in order if id != first)]
+
+    def elimination(self, ids: Iterable[str]) -> Elimination:
+        """Who of the candidates is still in the running, by races of one kind."""
+        ratio, known = self.terms.ratio, {}
+        for id in ids:
+            record = self.ledger[id]
+            found = record.ratios.get(self.terms.protocol, {}).get(ratio)
+            if id == self.reference:
+                found = record.measured.get(ratio)
+            if found is not None and record.error is None:
+                known[id] = found
+        certain = [id for id in known if self.stands(id) in ("feasible", "pending")]
+        return Elimination(known, {id: self.size(id) for id in known}, certain, self.reference)
 
     def direct(self, one: str, other: str) -> Measurement | None:
         """One over the other by the objective, from a race side by side; None without one."""

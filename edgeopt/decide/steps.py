@@ -31,14 +31,18 @@ class Score:
 class Race:
     """Race one candidate over another.
 
-    Against the reference as a first look or in full (``reference``), or afresh (``final``); the
-    reference in both seats (``alone``); two finalists (``head-to-head``); for peak ``memory``.
+    ``processes``: exactly so many in all, the first ``earlier`` of them taken before; 0: as many
+    as the protocol takes. Against the reference as a first look or in full (``reference``), or
+    afresh (``final``); the reference in both seats (``alone``); two finalists
+    (``head-to-head``); for peak ``memory``.
     """
 
     first: str
     second: str
     protocol: str  # short, full, count or memory
     purpose: Purpose = "reference"
+    processes: int = 0
+    earlier: int = 0
 
     @property
     def name(self) -> str:

@@ -8,6 +8,7 @@ from typing import Any, cast
 from edgeopt.bench.agent_session import FALLBACK
 from edgeopt.bench.race import SCHEDULES
 from edgeopt.decide.decision import UNDECIDED
+from edgeopt.decide.elimination import MOST
 from edgeopt.decide.entry import Entry
 from edgeopt.decide.ledger import Record
 from edgeopt.decide.reasons import standing_of
@@ -147,11 +148,11 @@ def _machine(group: TargetGroup) -> dict[str, Any]:
 
 def quick_note() -> str:
     """What a quick run leaves out, and what that means for its figures."""
-    short, full = SCHEDULES["short"], SCHEDULES["full"]
+    short = SCHEDULES["short"]
     return (
         f"quick run: each candidate raced at most once, in {short.processes} fresh processes; "
-        f"without --quick the fastest few race again, in {full.processes} to "
-        f"{full.most_processes} processes, and the winner once more after that. Use a quick run to "
+        f"without --quick those that are not told apart race on, in up to {MOST} processes, and "
+        "the winner once more after that. Use a quick run to "
         "try a recipe, and do not quote its times. Accuracy and size are the same without "
         "--quick. A quick run measures memory only if the recipe asks for it, a full run always "
         "measures that of the finalists"

@@ -67,11 +67,14 @@ class TargetJobs:
             self._runnable(entry.plan.job, entry.described, entry.target, "validation")
             for entry in (first, second)
         ]
+        name = f"race:{race.name}:{first.id} against {second.id}"
         return race_job(
-            f"race:{race.name}:{first.id} against {second.id}",
+            _of_processes(name, race.processes),
             sides[0],
             sides[1],
             race.protocol,
+            processes=race.processes,
+            earlier=_of_processes(name, race.earlier) if race.earlier else "",
             allow_fallback=self.recipe.allow_fallback,
         )
 
@@ -96,3 +99,8 @@ class TargetJobs:
 
 def _score_id(split: str, model: Runnable) -> str:
     return f"score:{split}:{model.target}:{model.model}"
+
+
+def _of_processes(name: str, processes: int) -> str:
+    """The id of a race of so many processes; without a number, of as many as it takes."""
+    return f"{name} ({processes} processes)" if processes else name

@@ -30,14 +30,15 @@ STANDINGS = {  # status of a candidate as views show it -> what that says
     "failed": "it could not be made or run, or its answers are close to guessing",
     "infeasible": "it does not meet a constraint",
     "inconclusive": "its interval holds the bound of a constraint, so it is not known to meet it",
-    "screened": "it meets the constraints on quality and size, and was left out after the short "
-    "race, in which others were faster",
+    "screened": "it meets the constraints on quality and size, and short races proved it slower "
+    "than another",
     "unmeasured": "it was built and checked, and not measured",
     "tie": "it meets the constraints, and neither it nor the chosen is proven faster: the interval "
-    "of their ratio holds 1, or the ratio is within 0.5% of 1. Of a tie the smaller file is "
-    "chosen; of files of one size, the one that led before",
+    "of their ratio holds 1, or the ratio is within 0.5% of 1, or the chosen is known to take at "
+    "most 2% longer. Of a tie the smaller file is chosen; of files of one size, the one that led "
+    "before",
     "not proven": "it meets the constraints and is worse than the chosen by its figure, but the "
-    "two 95% intervals overlap",
+    "95% interval of the difference holds 0",
     "lost": "it meets the constraints, and the chosen is better by the objective",
 }
 # at the head of a view; a note says more
@@ -46,7 +47,9 @@ MEANT = {  # the words of RACES -> what they say
     "full race": "against the reference, {how}; only the fastest in the short race get that far",
     "raced afresh": "in full a second time, {how}; the figures are of this race alone, so that the "
     "winner's figure is not just its luckiest",
-    "short race": "against the reference, {how}",
+    "short race": "against the reference, {how}; those that are not told apart take more "
+    "processes, until one is known to be within 2% of the best. The interval of the ratio comes of "
+    "the spread of all these races together, or of its own where that is larger",
     "counted": "instructions of one inference, in one process with the reference",
     "not raced": "the row says why",
 }

@@ -54,6 +54,8 @@ def ask(store: Store, tmp_path: Path) -> Ask:
         protocol: str = "short",
         target: str | dict[str, str] = TARGET,
         cancelled: threading.Event | None = None,
+        params: dict[str, Any] | None = None,
+        earlier: str = "",
         **models: onnx.ModelProto,
     ) -> dict[str, Any]:
         tensors = Arrays(split="v", n=len(x), arrays={"x": store.put_array(x)})
@@ -61,7 +63,10 @@ def ask(store: Store, tmp_path: Path) -> Ask:
         fed = Outcome(job="s", status="ok", digest=tensors.digest, value=tensors.to_json())
         inputs |= {f"samples:{role}": fed for role in models}
         targets = dict.fromkeys(models, target) if isinstance(target, str) else target
-        params = {"targets": targets} | ({"protocol": protocol} if kind == "race" else {})
+        if earlier:
+            inputs["earlier"] = Outcome(job="e", status="ok", digest=earlier)
+        params = {"targets": targets, **(params or {})}
+        params |= {"protocol": protocol} if kind == "race" else {}
         job = Job(id=kind, kind=kind, name="bench", worker="bench", params=params)  # type: ignore[arg-type]
         with store.workdir() as workdir:
             request = Request(

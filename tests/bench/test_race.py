@@ -50,6 +50,23 @@ def test_a_race_measures_both_sides_and_their_ratio(ask: Ask, store: Store) -> N
     assert len(store.get_bytes(ratio.samples)) > 100, "raw times are kept"
 
 
+def test_a_race_goes_on_with_the_processes_of_an_earlier_one(ask: Ask, store: Store) -> None:
+    sides = {"a": network(), "b": network(groups=2), "x": samples(8)}
+    first = ask("race", **sides, params={"processes": 2})["ratio"]["latency.p50"]
+    more = ask("race", **sides, params={"processes": 3}, earlier=first["samples"])
+    whole = more["ratio"]["latency.p50"]
+    assert (first["n"], whole["n"], more["processes"]) == (2, 3, 3)
+    kept = [json.loads(store.get_bytes(each["samples"])) for each in (first, whole)]
+    assert kept[1]["processes"][:2] == kept[0]["processes"], "none is taken again"
+    assert kept[1]["pace"] == kept[0]["pace"], "all take turns of one length"
+    assert len({run["order"] for run in kept[1]["processes"]}) == 3
+    assert more["placement"] == kept[0]["placement"]
+    runs = [Run.from_json(run) for run in kept[1]["processes"]]
+    assert [run.to_json() for run in runs] == kept[1]["processes"]
+    logs = [np.log(run.ratio(50.0)) for run in runs]
+    assert np.log(whole["value"]) == pytest.approx(np.mean(logs))
+
+
 def timed(fast: int, slow: int, times: float) -> Run:
     """One process: a, steady, and b, of which ``slow`` inferences take so many times as long."""
     steady = np.full(fast + slow, 1_000_000, np.int64)

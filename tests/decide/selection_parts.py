@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from edgeopt.decide.decision import Decision
+from edgeopt.decide.elimination import FIRST
 from edgeopt.decide.entry import Entry
 from edgeopt.decide.events import (
     Event,
@@ -39,10 +40,10 @@ STEPS_MAX = 1000  # far more than a selection of a few candidates may take
 Figures = dict[str, tuple[float, float, float]]  # quantity -> value, low, high
 
 
-def measurements(figures: Figures) -> dict[str, Measurement]:
+def measurements(figures: Figures, n: int = 1) -> dict[str, Measurement]:
     return {
         quantity: Measurement(
-            quantity=quantity, value=value, unit=unit(quantity), low=low, high=high
+            quantity=quantity, value=value, unit=unit(quantity), low=low, high=high, n=n
         )
         for quantity, (value, low, high) in figures.items()
     }
@@ -79,8 +80,9 @@ def candidate(ratio: float, points: float = 0.0, **more: Any) -> dict[str, Any]:
 class Given:
     """What is found of each candidate, written down: by split, and by kind of race.
 
-    ``full`` stands for ``short`` where it is missing, and the other way round. A split or a race
-    that holds an error (``what``) fails by it; without a split a candidate breaks.
+    ``full`` stands for ``short`` where it is missing, and the other way round; ``5 processes`` for
+    a short race that went on so far. A split or a race that holds an error (``what``) fails by it;
+    without a split a candidate breaks.
     """
 
     def __init__(self, figures: Mapping[str, dict[str, Any]]) -> None:
@@ -113,10 +115,13 @@ class Given:
         if race.purpose == "head-to-head":
             level = {"ratio.latency.p50": (1.0, 0.98, 1.02)}
             return Raced(race, {}, {}, measurements(given.get("head-to-head", level)))
-        shown = next(given[name] for name in (race.name, "full", "short", "count") if name in given)
+        n = race.processes or FIRST
+        counted = [f"{taken} processes" for taken in range(n, FIRST, -1) if race.processes]
+        names = (*counted, race.name, "full", "short", "count")
+        shown = next(given[name] for name in names if name in given)
         if "what" in shown:
             return NotRaced(race, shown)
-        both = measurements(shown)
+        both = measurements(shown, n)
         ratios = {quantity: m for quantity, m in both.items() if quantity.startswith("ratio.")}
         times = {quantity: m for quantity, m in both.items() if quantity not in ratios}
         theirs = measurements({"latency.p50": (1.0, 0.99, 1.01)}) if times else {}

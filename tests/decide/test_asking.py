@@ -96,7 +96,9 @@ def test_races_whose_outcome_is_known_are_left_out() -> None:
     assert isinstance(Machine(needless=(race("a"),)).race(race("a"))[0], Done)
 
 
-@pytest.mark.parametrize(("state", "goes_on"), [("short", False), ("full", False), ("final", True)])
+@pytest.mark.parametrize(
+    ("state", "goes_on"), [("short", False), ("round", False), ("final", True)]
+)
 def test_past_the_time_limit_only_races_that_prove_the_choice_are_run(
     state: str, goes_on: bool
 ) -> None:

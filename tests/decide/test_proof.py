@@ -37,14 +37,17 @@ def test_a_direct_race_decides_whatever_others_say(direct: Measurement, proven: 
     ("mine", "theirs", "proven"),
     [
         (ratio(0.5), ratio(0.6), "proven"),
-        (ratio(0.5, 0.06), ratio(0.6, 0.06), "open"),
+        (ratio(0.5, 0.06), ratio(0.6, 0.06), "proven"),
+        (ratio(0.5, 0.06), ratio(0.55, 0.06), "open"),
         (ratio(0.6), ratio(0.5), "open"),
-        (ratio(0.5), ratio(0.502), "tie"),
+        (ratio(0.5), ratio(0.502), "open"),
+        (ratio(0.5, 0.003), ratio(0.502, 0.003), "tie"),
+        (ratio(0.503, 0.003), ratio(0.5, 0.003), "tie"),
         (ratio(0.5), None, "open"),
         (None, ratio(0.5), "open"),
     ],
 )
-def test_others_are_told_apart_by_intervals_that_share_no_value(
+def test_others_are_told_apart_by_the_interval_of_their_difference(
     mine: Measurement | None, theirs: Measurement | None, proven: str
 ) -> None:
     assert proofs.proof(SPEED, None, mine, theirs) == proven

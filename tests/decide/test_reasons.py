@@ -18,8 +18,8 @@ def played(**figures: Any) -> tuple[Play, Decision]:
 
 def test_each_status_has_its_reason() -> None:
     play, decision = played(
-        best=candidate(0.4),
-        second=candidate(0.5, **{"head-to-head": fast(1.25)}),
+        best=candidate(0.4, short=fast(0.4, 0.05)),
+        second=candidate(0.41, short=fast(0.41, 0.05), **{"head-to-head": fast(1.25)}),
         third=candidate(0.6),
         slow=candidate(0.9),
         wrong=candidate(0.3, -9.0),
@@ -30,16 +30,14 @@ def test_each_status_has_its_reason() -> None:
         id: (play.status(id, decision), play.reason(id, decision)) for id in play.ledger.entries
     }
     assert {id: status for id, (status, _) in told.items()} == {
-        "reference": "reference", "best": "chosen", "second": "lost", "third": "lost",
+        "reference": "reference", "best": "chosen", "second": "lost", "third": "screened",
         "slow": "screened", "wrong": "infeasible", "unsure": "inconclusive", "broken": "failed",
     }  # fmt: skip
     assert told["best"][1].startswith("the best measured artifact by latency.p50")
     assert told["second"][1].startswith(
-        "p50 latency 0.50x (0.49 to 0.51x) the reference's, the chosen's 0.40x"
+        "p50 latency 0.41x (0.37 to 0.45x, wide) the reference's, the chosen's 0.40x"
     )
-    assert told["slow"][1].startswith(
-        "not among the fastest 3 in the short race, so not raced in full: 0.90x"
-    )
+    assert told["slow"][1].startswith("proven slower in short races of 3 processes: 0.90x (")
     assert told["wrong"][1].startswith("accuracy 81.00% is -9.00pt against source")
     assert told["broken"][1] == "broken: it broke"
 
