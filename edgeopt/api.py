@@ -55,6 +55,7 @@ def optimize(
     on_event: OnEvent | None = None,
     bench: bool = True,
     quick: bool = False,
+    race: bool = True,
     speedup: str | None = None,
     **fields: Any,
 ) -> Result:
@@ -69,7 +70,10 @@ def optimize(
     and the chosen files are written there. Raises EdgeoptError for what stops the whole run; a
     candidate that fails only loses.
 
-    ``quick`` makes every race a short one, for trying a recipe out: no times to quote.
+    ``quick`` makes every race a short one, for trying a recipe out: no times to quote. With
+    ``race=False`` all is scored and nothing raced: where the objective is a time, the smallest
+    that meets the constraints is chosen, and bounds that need a race are a UsageError.
+    ``bench=False`` builds and checks only.
     ``speedup``, such as ``"4x"``, prunes the network to the widest one that is measured to be so
     much faster on each target, and distills the source into it; both by the recipe's data.
     """
@@ -83,6 +87,7 @@ def optimize(
             on_event=listener,
             bench=bench,
             quick=quick,
+            race=race,
         )
     if folder is not None:
         (folder / REPORT).unlink(missing_ok=True)  # of an earlier result, which is gone

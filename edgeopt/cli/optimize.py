@@ -44,6 +44,10 @@ OUT = "edgeopt-out"
 )  # fmt: skip
 @click.option("--no-bench", is_flag=True, help="Build and check only; measure nothing.")
 @click.option(
+    "--no-race", is_flag=True,
+    help="Score and choose without races: by size if the objective is a time; no time is taken.",
+)  # fmt: skip
+@click.option(
     "--quick", is_flag=True, help="Short races only, to try a recipe: do not quote these times."
 )
 @devices_option
@@ -61,6 +65,7 @@ def command(
     out: Path | None,
     allow_fallback: bool,
     no_bench: bool,
+    no_race: bool,
     quick: bool,
     as_json: bool,
     quiet: bool,
@@ -88,7 +93,13 @@ def command(
         *listeners, *([lazy.log.JsonLines(log)] if log else [])
     ) as on_event:
         result = lazy.api.optimize(
-            model, out=folder, on_event=on_event, bench=not no_bench, quick=quick, **fields
+            model,
+            out=folder,
+            on_event=on_event,
+            bench=not no_bench,
+            quick=quick,
+            race=not no_race,
+            **fields,
         )
     _show(result, folder, as_json)
     return result.exit_code

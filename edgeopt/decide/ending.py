@@ -15,6 +15,7 @@ from edgeopt.schema.errors import DeviceError, PlacementError, WorkerError
 from edgeopt.schema.result import TargetVerdict
 
 LOST = {WorkerError.__name__, DeviceError.__name__, PlacementError.__name__}  # not the model's own
+NOT_RACED = "no race was run and no time was taken"
 NOT_TESTED = "not tested: the data has no test split"
 
 
@@ -59,7 +60,8 @@ def praised(standings: Standings, chosen: str) -> str:
             exhausted = all(m is not None and m.n >= MOST for m in figures)
             rivals.append(Rival(standings.name(id), proven, smaller, raced, told, exhausted))
     terms = standings.terms
-    return praise(standings.name(chosen), terms.objective, rivals, terms.quick)
+    said = praise(standings.name(chosen), terms.objective, rivals, terms.quick)
+    return said if terms.raced else f"{said}; {NOT_RACED}"
 
 
 def untested(claim: str, chosen: str) -> Decision:

@@ -42,7 +42,7 @@ def _standing(standings: Standings, id: str, decision: Decision) -> tuple[Candid
         return "infeasible", bad.sentence
     if stands == "inconclusive" and bad:
         return "inconclusive", bad.sentence
-    if decision.chosen is None or not record.raced:
+    if decision.chosen is None or (standings.terms.raced and not record.raced):
         return "unmeasured", "not raced: the time limit was reached"
     if _is_screened(standings, id, decision.chosen):
         return "screened", _why_screened(standings, id, decision.chosen)

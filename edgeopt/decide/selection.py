@@ -48,8 +48,15 @@ class Selection(Asking):
         self.standings.judge(id for id in self._unscored if id != SOURCE)
         if broken := failed(self.standings):
             return self._done(broken)
+        if not self.terms.raced:
+            return self._choose_by_scores()
         self._contenders = self.standings.standing_as("feasible", "pending")
         return self._count() if self.terms.counted else self._race_short()
+
+    def _choose_by_scores(self) -> list[Step]:
+        """Choose without any race: by an objective that scores and sizes show."""
+        order = self.standings.order(self.standings.standing_as("feasible"))
+        return self._choose(order[0]) if order else self._nobody()
 
     # -- races
 

@@ -18,6 +18,7 @@ from edgeopt.engine import Engine
 from edgeopt.pipeline.conversion import conversions
 from edgeopt.pipeline.counted import is_timed
 from edgeopt.pipeline.entries import entries_of
+from edgeopt.pipeline.missing_quantities import check_unraced, unraced_notes
 from edgeopt.pipeline.prepare import installed_version, prepare
 from edgeopt.pipeline.results import (
     data_facts,
@@ -58,15 +59,19 @@ def run_recipe(
     on_event: OnEvent = lambda _event: None,
     bench: bool = True,
     quick: bool = False,
+    race: bool = True,
 ) -> Result:
     """Run a recipe: build every candidate, measure, choose, and write ``out``.
 
     Without ``bench`` the artifacts are built and checked, and nothing is scored or timed.
-    ``quick`` makes every race a short one: wider intervals, for trying a recipe out.
+    ``quick`` makes every race a short one: wider intervals, for trying a recipe out. Without
+    ``race`` all is scored and nothing is timed: by size where the objective needs a race.
     Raises EdgeoptError for what stops the whole run; a candidate that fails only loses, and a
     target that is out of reach is left out while another is not. A target whose reference or all
     of whose candidates failed has the verdict ``failed``.
     """
+    if not race:
+        check_unraced(recipe, bench=bench, quick=quick)
     if out is not None:
         check_writable(out)
     started, clock = datetime.now(UTC), time.monotonic()
@@ -77,7 +82,7 @@ def run_recipe(
         known, outcomes = prepare(recipe, engine)
         asked, work = recipe, Work(recipe, known, engine, store, outcomes, on_event, deadline)
         search = Search(work)
-        recipe = search.closed(measuring=bench)
+        recipe = search.closed(measuring=bench, racing=race)
         work = replace(work, recipe=recipe)
         plan = _announced_plan(work)
         outcomes.update(engine.run(plan.jobs, outcomes))
@@ -85,8 +90,9 @@ def run_recipe(
         checked = check_saturation(work, plan) if bench and not quick else Checked(plan)
         in_short = quick and bench and any(map(is_timed, known.groups))
         notes = [quick_note()] if in_short else []
+        notes += [] if race else unraced_notes(recipe)
         notes += [*known.notes, *of_source, *search.notes, *checked.plan.notes, *checked.notes]
-        runs, merged = _target_runs(work, checked, quick=quick)
+        runs, merged = _target_runs(work, checked, quick=quick, raced=race)
         another = partial(Engine, store, on_event=on_event, bench=run_bench, deadline=deadline)
         decided = decide_all(runs, engine, another) if bench else [run.built() for run in runs]
         _check_decided(decided)
@@ -102,6 +108,7 @@ def run_recipe(
         started=started.isoformat(timespec="seconds"),
         seconds=round(time.monotonic() - clock, 3),
         quick=in_short,
+        unraced=not race,
         recipe=asked.spelled(),
         recipe_path=_shown_path(recipe.path) if recipe.path else "",
         source=source_facts(outcomes, runs[0].bench),
@@ -134,14 +141,16 @@ def _announced_plan(work: Work) -> Plan:
     return plan
 
 
-def _target_runs(work: Work, checked: Checked, *, quick: bool) -> tuple[list[TargetRun], list[str]]:
+def _target_runs(
+    work: Work, checked: Checked, *, quick: bool, raced: bool
+) -> tuple[list[TargetRun], list[str]]:
     """A run for each target, with what is known of its entries; notes on files that are equal."""
     runs: list[TargetRun] = []
     notes: list[str] = []
     for group in work.known.groups:
         entries, reference, merged = entries_of(checked.plan, group, work.outcomes)
         notes += merged
-        run = target_run(work, group, entries, reference, quick=quick)
+        run = target_run(work, group, entries, reference, quick=quick, raced=raced)
         for comparison in checked.of(entries):
             run.ledger.fold(comparison)
         runs.append(run)

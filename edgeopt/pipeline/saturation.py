@@ -211,4 +211,4 @@ def _note(
         for job in fallbacks
         if job in parities
     ]
-    return f"{text}; raced beside it: {', '.join(raced) or 'nothing that could be built'}"
+    return f"{text}; built beside it: {', '.join(raced) or 'nothing that could be built'}"

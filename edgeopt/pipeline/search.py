@@ -48,20 +48,21 @@ class Search:
     points: list[CurvePoint] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
-    def closed(self, *, measuring: bool = True) -> Recipe:
+    def closed(self, *, measuring: bool = True, racing: bool = True) -> Recipe:
         """The recipe with numbers for what it leaves open.
 
-        Raises UsageError for two of them, and for one where nothing may be measured.
+        Raises UsageError for two of them, and for one where nothing may be measured, or raced.
         """
         several = list(places(self.work.recipe))
         if not several:
             return self.work.recipe
-        if not measuring:
+        needs_race = several[0].open.speedup is not None
+        if not measuring or (needs_race and not racing):
             raise UsageError(
                 f"'{self.work.recipe.passes[several[0].step].choices[several[0].choice].label}' "
-                "needs measuring",
+                f"needs {'races' if measuring else 'measuring'}",
                 where=self.work.recipe.line("passes", several[0].step),
-                hint="leave --no-bench out, or name a fraction",
+                hint=f"leave {'--no-race' if measuring else '--no-bench'} out, or name a fraction",
             )
         if len(several) > 1:
             raise UsageError(

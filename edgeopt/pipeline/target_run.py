@@ -19,6 +19,7 @@ from edgeopt.decide.steps import Announce, Done, Race, Score, Step
 from edgeopt.pipeline.counted import is_timed
 from edgeopt.pipeline.dispatch import bench_for
 from edgeopt.pipeline.measure import Bench
+from edgeopt.pipeline.missing_quantities import objective_of
 from edgeopt.pipeline.work import Work
 from edgeopt.schema.errors import DeviceError, UnreachableError
 from edgeopt.schema.event import Event as Told
@@ -106,18 +107,20 @@ class TargetRun:
 
 
 def target_run(
-    work: Work, group: TargetGroup, entries: Sequence[Entry], reference: str, *, quick: bool
-) -> TargetRun:
+    work: Work, group: TargetGroup, entries: Sequence[Entry], reference: str, *,
+    quick: bool, raced: bool = True,
+) -> TargetRun:  # fmt: skip
     """The run of a target whose candidates are built. ``work`` has the recipe that made them."""
     recipe, known = work.recipe, work.known
     bench = bench_for(group)(recipe, known, work.engine, work.store, work.outcomes, group)
     terms = Terms(
         target=group.asked,
-        objective=recipe.objective_for(group.asked),
+        objective=objective_of(recipe, group.asked, raced=raced),
         constraints=tuple(recipe.parsed_constraints()),
         metrics=tuple(recipe.metric_names),
         test_samples=known.raw["test"].n if "test" in known.raw else 0,
         quick=quick,
+        raced=raced,
         counted=not is_timed(group),
     )
     return TargetRun(bench, terms, Ledger(entries, reference), work.on_event, work.deadline)

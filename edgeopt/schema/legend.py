@@ -43,6 +43,7 @@ STANDINGS = {  # status of a candidate as views show it -> what that says
 }
 # at the head of a view; a note says more
 QUICK = "quick run: short races; do not quote its times or their ratios"
+UNRACED = "no race was run: no time was taken, and nothing is known of speed or memory"
 MEANT = {  # the words of RACES -> what they say
     "full race": "against the reference, {how}; only the fastest in the short race get that far",
     "raced afresh": "in full a second time, {how}; the figures are of this race alone, so that the "

@@ -173,6 +173,12 @@ def is_of_outputs(name: str) -> bool:
     return known is not None and known.of_outputs
 
 
+def needs_race(name: str) -> bool:
+    """Whether nothing but a race shows a quantity; one of outputs or files needs none."""
+    known = find(name)
+    return known is not None and known.needs_race
+
+
 def is_metric(name: str) -> bool:
     """Whether a quantity is computed from a model's answers; what is unknown may be."""
     known = find(name)

@@ -56,6 +56,11 @@ class Quantity:
         return not self.is_metric
 
     @property
+    def needs_race(self) -> bool:
+        """Whether nothing but a race shows it: times, memory and counts."""
+        return self.of_device and self.family != "size"
+
+    @property
     def of_machine(self) -> bool:
         """Whether it is only comparable on one machine: times and memory."""
         return self.family in ("latency", "load_time", "memory")

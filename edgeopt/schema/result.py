@@ -238,6 +238,7 @@ class Result(Noun):
     started: str  # ISO 8601, UTC
     seconds: float
     quick: bool = False  # raced in short only: a note says what that leaves out
+    unraced: bool = False  # chosen by scores and sizes only: no time was taken
     recipe: dict[str, Any]
     recipe_path: str = ""
     source: dict[str, Any]  # artifact, description, user code digests

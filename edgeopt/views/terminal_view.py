@@ -17,6 +17,7 @@ from edgeopt.schema.legend import (
     ONE,
     QUICK,
     STAGE_ROWS,
+    UNRACED,
     legend,
     memory_name,
     races,
@@ -101,7 +102,8 @@ def _headline(target: TargetResult, folder: str, result: Result) -> RenderableTy
     candidate = shown(target)
     taken = printable(f"   {setting(target)}; brackets hold 95% intervals")
     title = Text.assemble((word, style), " ", (printable(target.target), "bold"), (taken, "dim"))
-    title.append(f"\n{QUICK}" if result.quick else "", "yellow")
+    warning = QUICK if result.quick else UNRACED if result.unraced else ""
+    title.append(f"\n{warning}" if warning else "", "yellow")
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="dim", no_wrap=True)
     grid.add_column(overflow="fold")

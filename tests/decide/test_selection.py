@@ -231,6 +231,37 @@ def test_quick_races_once_and_still_tests() -> None:
     assert {name for name, _ in play.given.done} == {"validation", "short", "test"}
 
 
+def test_without_races_the_smallest_of_the_feasible_is_chosen_and_tested() -> None:
+    figures = {
+        "reference": REFERENCE,
+        "fast": candidate(0.5, test=accurate(0)),
+        "small": candidate(0.9, test=accurate(0)),
+        "bad": candidate(0.3, points=-3),
+    }
+    asked = terms(objective="size", raced=False)
+    play = Play(figures, asked, sizes={"fast": 900, "small": 500, "bad": 100})
+    decision = play.run()
+    assert (decision.verdict, decision.chosen) == ("chosen", "small")
+    assert {name for name, _ in play.given.done} == {"validation", "test"}, "no race"
+    assert "no race was run and no time was taken" in decision.sentence
+    assert play.status("bad", decision) == "infeasible"
+    assert play.status("fast", decision) == "lost"
+    assert "0.90x the reference's, the chosen's 0.50x" in play.reason("fast", decision)
+
+
+def test_without_races_an_objective_that_is_scored_decides() -> None:
+    figures = {"reference": REFERENCE, "exact": candidate(0.9), "near": candidate(0.5, points=-0.5)}
+    play = Play(figures, terms(objective="accuracy", raced=False))
+    assert play.run().chosen == "exact"
+    assert not play.done("short")
+
+
+def test_without_races_nobody_may_be_feasible() -> None:
+    figures = {"reference": REFERENCE, "bad": candidate(0.5, points=-3)}
+    decision = Play(figures, terms(objective="size", raced=False)).run()
+    assert (decision.verdict, decision.nearest_miss) == ("unmet", "bad")
+
+
 def test_a_bound_on_memory_is_measured_in_a_quick_run_too() -> None:
     bound = parse_constraint("memory.peak <= 8.5 MB")
     play = Play({"reference": REFERENCE, "good": candidate(0.5)}, terms(bound, quick=True))

@@ -6,7 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from edgeopt.pipeline.missing_quantities import check_quantities
+from edgeopt.pipeline.missing_quantities import (
+    check_quantities,
+    check_unraced,
+    objective_of,
+    unraced_notes,
+)
 from edgeopt.recipe import load_recipe
 from edgeopt.schema.errors import UsageError
 from edgeopt.schema.target import TargetFacts, TargetGroup, parse_target
@@ -68,3 +73,57 @@ def test_the_default_objective_is_what_the_device_has(tmp_path: Path) -> None:
     found = [recipe.objective_for(target) for target in recipe.parsed_targets()]
     assert found == ["latency.p50", "instructions"]
     assert parse_target("emulated:cortex-a53/litert").device == "emulated:cortex-a53"
+
+
+@pytest.mark.parametrize(
+    "bound",
+    [
+        "latency.p99 <= 8 ms",
+        "latency.p50 <= 0.7x source",
+        "load_time <= 1 s",
+        "memory.peak <= 1 MB",
+    ],
+)
+def test_a_bound_that_needs_a_race_is_refused_without_races_with_its_line(
+    tmp_path: Path, bound: str
+) -> None:
+    (tmp_path / "recipe.yaml").write_text(
+        RECIPE.format(targets="local/onnxruntime", objective="size", constraint=bound)
+    )
+    with pytest.raises(UsageError, match="needs a race") as caught:
+        check_unraced(load_recipe(tmp_path / "recipe.yaml"))
+    assert caught.value.where.endswith("recipe.yaml:6") and "--no-race" in caught.value.hint
+
+
+@pytest.mark.parametrize("bound", ["size <= 0.5x source", "fidelity.cosine >= 0.9"])
+def test_other_bounds_need_no_race(tmp_path: Path, bound: str) -> None:
+    (tmp_path / "recipe.yaml").write_text(
+        RECIPE.format(targets="local/onnxruntime", objective="size", constraint=bound)
+    )
+    check_unraced(load_recipe(tmp_path / "recipe.yaml"))
+
+
+@pytest.mark.parametrize(("bench", "quick"), [(False, False), (True, True)])
+def test_no_races_exclude_quick_races_and_no_scores(
+    tmp_path: Path, bench: bool, quick: bool
+) -> None:
+    (tmp_path / "recipe.yaml").write_text("model: m.onnx\n")
+    with pytest.raises(UsageError, match="exclude each other"):
+        check_unraced(load_recipe(tmp_path / "recipe.yaml"), bench=bench, quick=quick)
+
+
+@pytest.mark.parametrize(
+    ("objective", "chooses"),
+    [("latency.p50", "size"), ("instructions", "size"), ("memory.peak", "size"),
+     ("size", "size"), ("fidelity.sqnr", "fidelity.sqnr")],
+)  # fmt: skip
+def test_without_races_the_size_stands_for_an_objective_that_needs_one(
+    tmp_path: Path, objective: str, chooses: str
+) -> None:
+    (tmp_path / "recipe.yaml").write_text(f"model: m.onnx\nobjective: {objective}\n")
+    recipe = load_recipe(tmp_path / "recipe.yaml")
+    (target,) = recipe.parsed_targets()
+    assert objective_of(recipe, target, raced=False) == chooses
+    assert objective_of(recipe, target, raced=True) == objective
+    (note,) = unraced_notes(recipe)
+    assert ("the smallest" in note) == (objective != chooses) and "no time was taken" in note

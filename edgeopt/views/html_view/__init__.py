@@ -10,7 +10,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from edgeopt.schema.base import printable
-from edgeopt.schema.legend import PAGE, QUICK, legend, races
+from edgeopt.schema.legend import PAGE, QUICK, UNRACED, legend, races
 from edgeopt.schema.measurement import MARKS
 from edgeopt.schema.result import Result, TargetResult
 from edgeopt.schema.shown import answers, runners_up, samples, setting, settings, shown
@@ -64,7 +64,7 @@ def draw(result: Result) -> str:
             facts=_facts(result),
             command=_command(result),
             samples=samples(result),
-            quick=QUICK if result.quick else "",
+            quick=QUICK if result.quick else UNRACED if result.unraced else "",
             search=searched(result),
             pruned=pruned(result),
             recipe=json.dumps(result.recipe, indent=2, ensure_ascii=False),
@@ -185,7 +185,8 @@ def _only_here(rows: list[Row]) -> list[tuple[str, str]]:
 
 def _command(result: Result) -> str:
     recipe = shlex.quote(result.recipe_path or "recipe.yaml")
-    return f"edgeopt optimize {recipe}{' --quick' if result.quick else ''}"
+    option = " --quick" if result.quick else " --no-race" if result.unraced else ""
+    return f"edgeopt optimize {recipe}{option}"
 
 
 def _facts(result: Result) -> list[tuple[str, str]]:
