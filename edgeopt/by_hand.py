@@ -54,6 +54,11 @@ class ByHand:
         """Arrays by model input. Raises PassError where none were given."""
         return self._of(split)[0]
 
+    @property
+    def axes(self) -> Mapping[str, int | None]:
+        """Samples are on the first axis of every input."""
+        return {}
+
     def labels(self, split: str) -> Any:
         """Labels, or None. Raises PassError where no such data were given."""
         return self._of(split)[1]

@@ -97,6 +97,15 @@ class PassContext(Protocol):
         """
         ...
 
+    @property
+    def axes(self) -> Mapping[str, int | None]:
+        """Where the model takes samples of ``data``, by input, if not on the first axis.
+
+        None: it takes none, and each of its rows is the same constant. ``agent.feeds.as_fed``
+        makes rows into what the model takes.
+        """
+        ...
+
     def labels(self, split: str) -> Any:
         """The labels of a split that ``data`` gives, or None where the data has none.
 

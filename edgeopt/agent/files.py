@@ -9,6 +9,7 @@ from typing import Any, Dict
 
 import numpy as np
 
+from . import feeds
 from .errors import AgentError, one_line
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -39,8 +40,11 @@ def folder(root: str, files: Any, into: str) -> None:
             shutil.copyfile(source, target)
 
 
-def arrays(root: str, digests: Any) -> Dict[str, np.ndarray]:
-    """``{input: digest of a .npy}`` as read-only maps, all of one length. Raises AgentError."""
+def arrays(root: str, digests: Any, axes: feeds.Axes) -> Dict[str, np.ndarray]:
+    """``{input: digest of a .npy}`` as read-only maps, all of one length. Raises AgentError.
+
+    What ``axes`` calls a constant is repeated to that length.
+    """
     if not isinstance(digests, dict) or not digests:
         raise AgentError("DeviceError", "no arrays are named", "feed")
     mapped: Dict[str, np.ndarray] = {}
@@ -51,7 +55,9 @@ def arrays(root: str, digests: Any) -> Dict[str, np.ndarray]:
             raise AgentError(
                 "DataError", "not a .npy array: {}".format(one_line(error)), name
             ) from None
-    lengths = {array.shape[0] if array.ndim else 0 for array in mapped.values()}
+    whole = {name for name in mapped if axes.get(name, 0) is None}
+    lengths = {a.shape[0] if a.ndim else 0 for name, a in mapped.items() if name not in whole}
     if len(lengths) != 1 or 0 in lengths:
         raise AgentError("DataError", "arrays hold different numbers of samples", "feed")
-    return mapped
+    (n,) = lengths
+    return {name: feeds.repeated(a, n) if name in whole else a for name, a in mapped.items()}

@@ -120,13 +120,17 @@ class Process:
 
     def _open(self, side: str, index: int, take: int, batch: int) -> Dict[str, Any]:
         model = self._job["models"][index]
-        self._ask("feed", feed=side, blobs=model["blobs"], take=take, batch=batch)
+        axes = model.get("axes")
+        self._ask("feed", feed=side, blobs=model["blobs"], axes=axes, take=take, batch=batch)
         fields = {"runtime": self._job["runtime"], "accelerator": self._job["accelerator"]}
         return self._ask("open", session=side, files=model["files"], **fields)[0]
 
     def _score(self, index: int) -> Dict[str, Any]:
         opened = self._open("a", index, self._batch, self._batch)
-        fixed = [t["shape"][0] for t in opened["inputs"] if isinstance(t["shape"][0], int)]
+        axes = self._job["models"][index].get("axes", {})
+        placed = [(t["shape"], axes.get(t["name"], 0)) for t in opened["inputs"]]
+        sizes = [shape[axis] for shape, axis in placed if axis is not None and shape]
+        fixed = [size for size in sizes if isinstance(size, int)]
         batch = fixed[0] if fixed else BATCH
         n = int(self._job["models"][index]["n"])
         parts: Dict[str, List[np.ndarray]] = {name: [] for name in opened["outputs"]}

@@ -16,11 +16,11 @@ import sys
 import tempfile
 import time
 import traceback
-from typing import Any, ContextManager, Dict, List, Mapping, Tuple
+from typing import Any, ContextManager, Dict, List, Mapping, Optional, Tuple
 
 import numpy as np
 
-from . import counting, files, machine, memory, protocol, sessions, timing
+from . import counting, feeds, files, machine, memory, protocol, sessions, timing
 from .errors import AgentError, one_line
 from .foreign import calling
 
@@ -82,8 +82,12 @@ class Agent:
         return {"version": version}, {}
 
     def feed(self, request: Mapping[str, Any]) -> Answer:
-        """Take arrays as samples; the first ``take`` of them, cycled, make batches to time."""
-        feed = Feed(files.arrays(self._root, request["blobs"]))
+        """Take arrays as samples; the first ``take`` of them, cycled, make batches to time.
+
+        ``axes`` says where an input takes its samples, if not first: None, one that takes none.
+        """
+        axes = dict(request.get("axes") or {})
+        feed = Feed(files.arrays(self._root, request["blobs"], axes), axes)
         feed.cycle(int(request["take"]), int(request["batch"]))
         self._feeds[str(request["feed"])] = feed
         return {"n": feed.n, "batches": len(feed.batches)}, {}
@@ -250,8 +254,8 @@ class Opened:
 class Feed:
     """Samples by input, mapped from their files, and batches of them to time with."""
 
-    def __init__(self, arrays: Dict[str, np.ndarray]) -> None:
-        self._arrays = arrays
+    def __init__(self, arrays: Dict[str, np.ndarray], axes: Optional[feeds.Axes] = None) -> None:
+        self._arrays, self._axes = arrays, axes or {}
         self.n = int(next(iter(arrays.values())).shape[0])
         self.batches: List[Dict[str, np.ndarray]] = []
 
@@ -260,14 +264,16 @@ class Feed:
         take = min(take, self.n)
         for first in range(0, take, batch):
             index = (first + np.arange(batch)) % take
-            self.batches.append(
-                {name: np.ascontiguousarray(array[index]) for name, array in self._arrays.items()}
-            )
+            self.batches.append(self._taken(index))
 
     def batch(self, first: int, count: int, size: int) -> Dict[str, np.ndarray]:
         """``count`` samples from ``first``, the last one repeated up to ``size``."""
         index = np.minimum(first + np.arange(size), first + count - 1)
-        return {name: np.ascontiguousarray(array[index]) for name, array in self._arrays.items()}
+        return self._taken(index)
+
+    def _taken(self, index: np.ndarray) -> Dict[str, np.ndarray]:
+        rows = {name: array[index] for name, array in self._arrays.items()}
+        return feeds.as_fed(rows, self._axes)
 
 
 def _of_samples(name: str, array: np.ndarray, size: int) -> np.ndarray:

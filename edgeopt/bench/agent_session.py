@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 from pydantic import Field
@@ -36,11 +37,13 @@ class Opened(Reply):
     outputs: list[str] = Field(min_length=1)
     device: str = Field("", max_length=200)  # of an accelerator, in its own words
 
+    constants: frozenset[str] = frozenset()  # inputs that take no samples, as they are fed
+
     @property
     def batch(self) -> int | None:
         """The fixed batch, or None where it is free."""
-        fixed = [t.shape[0] for t in self.inputs if t.shape and isinstance(t.shape[0], int)]
-        return fixed[0] if fixed else None
+        sampled = [t.shape for t in self.inputs if t.shape and t.name not in self.constants]
+        return next((shape[0] for shape in sampled if isinstance(shape[0], int)), None)
 
 
 class RuntimeReply(Reply):
@@ -127,7 +130,10 @@ class AgentSession:
         """Map the samples; the first ``take`` make batches to time with. Raises DeviceError."""
         for name, samples in {s.feed: s.samples for s in self._task.sides.values()}.items():
             blobs = {name: ref.blob for name, ref in samples.arrays.items()}
-            fed, _ = self._channel.ask("feed", Fed, feed=name, blobs=blobs, take=take, batch=batch)
+            axes: dict[str, Any] = {"axes": samples.axes} if samples.axes else {}
+            fed, _ = self._channel.ask(
+                "feed", Fed, feed=name, blobs=blobs, take=take, batch=batch, **axes
+            )
             if fed.n != samples.n:
                 raise DeviceError(f"agent found {fed.n} samples, not {samples.n}")
 
@@ -146,7 +152,8 @@ class AgentSession:
             )
             self._devices[side] = opened.device
             check_inputs(opened, what.samples)
-        return opened
+        constants = (name for name, axis in what.samples.axes.items() if axis is None)
+        return opened.model_copy(update={"constants": frozenset(constants)})
 
     def close(self, side: str) -> None:
         """Drop a session."""
@@ -237,9 +244,10 @@ def check_inputs(opened: Opened, samples: Arrays) -> None:
         )
     for tensor in opened.inputs:
         ref = samples.arrays[tensor.name]
+        at = 0 if samples.axes.get(tensor.name, 0) is None else 1  # where one sample's shape begins
         fits = len(ref.shape) == len(tensor.shape) and all(
             isinstance(want, str) or want == have
-            for want, have in zip(tensor.shape[1:], ref.shape[1:], strict=False)
+            for want, have in zip(tensor.shape[at:], ref.shape[at:], strict=False)
         )
         if ref.dtype != tensor.dtype or not fits:
             raise ModelError(

@@ -34,6 +34,7 @@ class PackedModel(Noun):
     n: int = Field(ge=1)
     size_bytes: int
     outputs: tuple[str, ...]
+    axes: dict[str, int | None] = {}  # where inputs take their samples, if not first
 
 
 class Plan(Noun):

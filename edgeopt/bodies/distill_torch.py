@@ -56,7 +56,12 @@ def _built(step: Distill, ctx: PassContext) -> tuple[Any, Path]:
     folder = ctx.workdir / "student"
     folder.mkdir()
     samples = {
-        tensor.name: {"shape": tensor.shape[1:], "dtype": tensor.dtype, "layout": tensor.layout}
+        tensor.name: {
+            "shape": tensor.shape[1:],
+            "dtype": tensor.dtype,
+            "layout": tensor.layout,
+            **({} if tensor.shape else {"constant": 1}),
+        }
         for tensor in ctx.description.signature.inputs
     }
     format_named("torch").gather({"factory": placed}, root, folder, samples)

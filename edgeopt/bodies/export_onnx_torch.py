@@ -24,9 +24,12 @@ def run(step: ExportOnnx, model: Any, ctx: PassContext) -> Any:
         model = qdq_form(model, SCHEMES[scheme].activation)
     example = {
         t.name: torch.zeros((signature.batch or 2, *t.shape[1:]), dtype=getattr(torch, t.dtype))  # type: ignore[arg-type]
+        if t.shape
+        else torch.ones((), dtype=getattr(torch, t.dtype))
         for t in signature.inputs
     }
     free = {0: torch.export.Dim("batch", min=1)} if signature.dynamic_batch else {}
+    shapes = {t.name: free if t.shape else {} for t in signature.inputs}
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -34,7 +37,7 @@ def run(step: ExportOnnx, model: Any, ctx: PassContext) -> Any:
                 model,
                 kwargs=example,
                 dynamo=True,
-                dynamic_shapes={name: free for name in example},
+                dynamic_shapes=shapes,
                 opset_version=step.opset,
                 verbose=False,
             )

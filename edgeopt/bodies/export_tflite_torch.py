@@ -33,7 +33,7 @@ def _converted(step: ExportTflite, model: Any, ctx: PassContext) -> bytes:
     signature = ctx.description.signature
     predicted = step.effect(ctx.description).signature
     example = {
-        new.name: torch.zeros(new.shape, dtype=getattr(torch, old.dtype))  # type: ignore[arg-type]
+        new.name: torch.full(new.shape, 0 if new.shape else 1, dtype=getattr(torch, old.dtype))  # type: ignore[arg-type]
         for old, new in zip(signature.inputs, predicted.inputs, strict=True)
     }
     permuted = {t.name for t in signature.inputs if channels_last(t)}

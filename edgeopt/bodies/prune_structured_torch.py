@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from edgeopt.agent.feeds import as_fed
 from edgeopt.by_hand import ByHand
 from edgeopt.passes.prune_structured_torch import PruneStructured
 from edgeopt.pruning.by_speed import fraction_for
@@ -68,20 +69,25 @@ def _batches(step: PruneStructured, ctx: PassContext) -> list[Any]:
     for tensor in signature.inputs:
         if tensor.name not in arrays:
             raise DataError(f"no calibration data for the model's input '{tensor.name}'")
-    size = signature.batch or BATCH
+    fixed = signature.batch_of(ctx.axes)
+    size = fixed or BATCH
     count = min(step.samples, *(len(arrays[t.name]) for t in signature.inputs))
-    if count < (signature.batch or 1):
+    if count < (fixed or 1):
         raise DataError(f"too few calibration samples: the model takes {size} at a time")
 
-    def rows(array: Any, start: int) -> torch.Tensor:
-        stop = min(start + size, count) if not signature.batch else start + size
-        return torch.from_numpy(np.array(array[start:stop]))
+    def rows(array: Any, start: int) -> Any:
+        stop = min(start + size, count) if not fixed else start + size
+        return np.array(array[start:stop])
 
-    last = count if not signature.batch else count // size * size
+    def fed(start: int) -> dict[str, torch.Tensor]:
+        batch = {t.name: rows(arrays[t.name], start) for t in signature.inputs}
+        return {name: torch.from_numpy(each) for name, each in as_fed(batch, ctx.axes).items()}
+
+    last = count if not fixed else count // size * size
     return [
         (
-            {t.name: rows(arrays[t.name], start) for t in signature.inputs},
-            {at: rows(array, start) for at, array in labels.items()},
+            fed(start),
+            {at: torch.from_numpy(rows(array, start)) for at, array in labels.items()},
         )
         for start in range(0, last, size)
     ]

@@ -76,7 +76,7 @@ def export_job(
             PackedModel(
                 name=path.name, files=artifact.files, blobs=feeds, n=tensors.n,
                 size_bytes=artifact.size_bytes,
-                outputs=tuple(t.name for t in d.signature.outputs),
+                outputs=tuple(t.name for t in d.signature.outputs), axes=tensors.axes,
             )
         )  # fmt: skip
     full = SCHEDULES["full"]

@@ -37,7 +37,7 @@ def fed(
         by_first = layouts_read(raw, first, None, None)
     except DataError as error:
         raise DataError(error.what, where=str(first_path)) from None
-    layouts = {name: by_first[array] for name, array in inputs.items()}
+    layouts = {name: by_first.get(array, "") for name, array in inputs.items()}
     try:
         if len(names) != len(own):
             raise DataError(f"{len(own)} inputs against {len(names)}")

@@ -32,21 +32,25 @@ def samples_for(
 
     ``data`` is an archive of plain arrays, or of arrays named SPLIT.ARRAY, of which ``split`` is
     read: where None, ``validation``, else ``test``, else the only one. Each input takes the array
-    of its name; a single input also the only array that is no label. Without ``data``, random
-    samples: normal, or zeros and ones for integers. Raises DataError, naming file and array, and
-    UsageError where random samples would have free sizes.
+    of its name; a single input also the only array that is no label. An input that is a single
+    number takes an array that is one, the same for all samples. Without ``data``, random
+    samples: normal, or zeros and ones for integers, and one for a single number. Raises
+    DataError, naming file and array, and UsageError where random samples would have free sizes.
     """
     if data is None:
         return _random(d, store)
     names = [tensor.name for tensor in d.signature.inputs]
+    single = {tensor.name for tensor in d.signature.inputs if not tensor.shape}
     with Npz(data) as archive:
         members = _members(archive, names, split)
         arrays = {}
         for name, member in _by_input(members, names, labels, data).items():
-            arrays[name] = archive.read(member)
-            check_finite(data, member, arrays[name], range(len(arrays[name])))
+            arrays[name] = archive.read(member, single=name in single)
+            rows = np.atleast_1d(arrays[name])
+            check_finite(data, member, rows, range(len(rows)))
         labelled = {name: _labels(archive, members, name) for name in labels}
-    counts = {name: len(array) for name, array in arrays.items()}
+    constants = {name for name in single if arrays[name].ndim == 0}
+    counts = {name: len(array) for name, array in arrays.items() if name not in constants}
     counts |= {name: len(array) for name, array in labelled.items()}
     if len(set(counts.values())) != 1 or 0 in counts.values():
         raise DataError(f"arrays have different numbers of samples: {counts}", where=str(data))
@@ -55,6 +59,7 @@ def samples_for(
         n=next(iter(counts.values())),
         arrays={name: store.put_array(array) for name, array in arrays.items()},
         labels={name: store.put_array(array) for name, array in labelled.items()},
+        axes=dict.fromkeys(constants),
     )
 
 
@@ -119,6 +124,11 @@ def _random(d: Description, store: Store) -> Arrays:
             )
         shape = (RANDOM_SAMPLES, *fixed)
         dtype = np.dtype("float32" if tensor.name in d.codes else tensor.dtype)
+        if not tensor.shape:
+            refs[tensor.name] = store.put_array(np.ones((), dtype))
+            continue
         values = rng.standard_normal(shape) if dtype.kind == "f" else rng.integers(0, 2, shape)
         refs[tensor.name] = store.put_array(values.astype(dtype))
-    return Arrays(split="benchmark", n=RANDOM_SAMPLES, arrays=refs)
+    constants = [tensor.name for tensor in d.signature.inputs if not tensor.shape]
+    axes = dict.fromkeys(constants)
+    return Arrays(split="benchmark", n=RANDOM_SAMPLES, arrays=refs, axes=axes)

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from edgeopt.data.constants import Constant, arrays_named, check_value, constants_of
+from edgeopt.data.constants import for_torch as constant_for_torch
 from edgeopt.data.layouts import SAID, doubt, for_torch, given_for, reading_of
 from edgeopt.data.preprocess import Step, preprocessed, steps_for
 from edgeopt.data.quantized import quantized
@@ -18,11 +20,14 @@ from edgeopt.schema.job import ArrayRef, Arrays
 from edgeopt.store import Store
 
 Layout = str | Mapping[str, str] | None
+Inputs = Mapping[str, str | Constant] | None
 
 
 class Binding(Noun):
     """How one model input is made of one raw array; ``shape`` is that of a sample.
 
+    Of a constant, ``value`` is given in place of an array. ``whole``: it is the same for all
+    samples of a batch, and ``shape`` is all that the model is fed.
     ``raw_layout`` and ``layout`` are empty where the axes mean nothing in particular. Values of a
     ``quantized`` input become codes, by the scale and zero point of the model that was made.
     """
@@ -35,48 +40,64 @@ class Binding(Noun):
     raw_layout: str = ""
     steps: tuple[Step, ...] = ()
     quantized: bool = False
+    value: Constant | None = None
+    whole: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        """Without what only constants say."""
+        json, constant = super().to_json(), self.whole or self.value is not None
+        return {k: json[k] for k in json if constant or k not in ONLY_CONSTANTS}
+
+
+ONLY_CONSTANTS = ("value", "whole")
 
 
 def bind(
     raw: Arrays,
     preprocess: Any,
     signature: Signature,
-    inputs: Mapping[str, str] | None = None,
+    inputs: Inputs = None,
     layout: Layout = None,
     codes: Collection[str] = (),
 ) -> list[dict[str, Any]]:
     """One Binding, as JSON, for each input of ``signature``; pure, no sample is read.
 
-    ``inputs`` maps model inputs to raw arrays; where None, arrays are taken by equal names,
-    or the only array for the only input. ``layout`` is that of the raw arrays, one for all or
-    by input; where there is none, an array is fed as it is if it fits, else as images.
+    ``inputs`` maps model inputs to raw arrays, or to a number or boolean, a constant; where it
+    names no array, arrays are taken by equal names, or the only array for the only other input.
+    ``layout`` is that of the raw arrays, one for all or by input; where there is none, an array
+    is fed as it is if it fits, else as images.
     ``codes`` names the quantized inputs: real values become codes there, and an array that
     has the input's own dtype and no steps is taken for codes already. Raises DataError for a
     shape or dtype that does not fit, naming input and array; UsageError for a preprocess step
     that cannot be read.
     """
     names = [tensor.name for tensor in signature.inputs]
-    chosen = _arrays_of(raw, names, inputs)
+    chosen, constants = _arrays_of(raw, names, inputs), constants_of(inputs)
     unknown = set(preprocess) - set(names) if isinstance(preprocess, Mapping) else set()
     for name in sorted(unknown):
         raise DataError(
             f"preprocess names '{name}', which is not an input", hint=did_you_mean(name, names)
         )
-    return [
-        _bound(
+    bound = [
+        constant(tensor, constants[tensor.name], tensor.name in codes)
+        if tensor.name in constants
+        else whole(tensor, raw, chosen[tensor.name])
+        if chosen[tensor.name] in raw.axes
+        else _bound(
             tensor,
             chosen[tensor.name],
             raw.arrays[chosen[tensor.name]],
             steps_for(preprocess, tensor.name),
             given_for(layout, tensor.name),
             tensor.name in codes,
-        ).to_json()
+        )
         for tensor in signature.inputs
     ]
+    return [each.to_json() for each in bound]
 
 
 def layouts_read(
-    raw: Arrays, signature: Signature, inputs: Mapping[str, str] | None, layout: str | None
+    raw: Arrays, signature: Signature, inputs: Inputs, layout: str | None
 ) -> dict[str, str]:
     """The layout of the raw array of each input as ``signature``, the source's, takes it.
 
@@ -87,13 +108,14 @@ def layouts_read(
     return {
         t.name: reading_of(chosen[t.name], raw.arrays[chosen[t.name]], t, layout).raw
         for t in signature.inputs
+        if t.name in chosen and t.shape and chosen[t.name] not in raw.axes
     }
 
 
 def doubts(
     raw: Arrays,
     signature: Signature,
-    inputs: Mapping[str, str] | None,
+    inputs: Inputs,
     also: Mapping[str, str],
 ) -> list[str]:
     """What to tell of arrays that are fed as they are and could be read otherwise.
@@ -104,6 +126,7 @@ def doubts(
     messages = [
         doubt(chosen[t.name], raw.arrays[chosen[t.name]], t, also.get(t.name, ""))
         for t in signature.inputs
+        if t.name in chosen
     ]
     return [each for each in messages if each]
 
@@ -111,19 +134,20 @@ def doubts(
 def sample_inputs(
     raw: Arrays,
     preprocess: Any,
-    inputs: Mapping[str, str] | None = None,
+    inputs: Inputs = None,
     layout: str | None = None,
 ) -> dict[str, dict[str, Any]]:
     """What the raw arrays make of a model that has no signature yet (torch), by input.
 
     ``layouts.for_torch`` says what is in each. Raises DataError for an array that is not there.
     """
-    mapping = {name: name for name in raw.arrays} if inputs is None else dict(inputs)
+    mapping = arrays_named(inputs) or {name: name for name in raw.arrays}
     _arrays_of(raw, list(mapping), mapping)
-    return {
+    arrays = {
         name: for_torch(raw.arrays[array], preprocess, name, layout)
         for name, array in mapping.items()
     }
+    return arrays | {name: constant_for_torch(v) for name, v in constants_of(inputs).items()}
 
 
 def make_tensors(
@@ -135,38 +159,47 @@ def make_tensors(
     labels and no hashes: they stay with the raw arrays. Raises DataError naming input,
     array and first sample for values that the input's dtype cannot hold.
     """
-    refs = {}
+    refs: dict[str, ArrayRef] = {}
+    axes: dict[str, int | None] = {}
     for json in params["bind"]:
         binding = Binding.model_validate(json)
-        array = store.get_array(raw.arrays[binding.array])
-        prepared = _made(array, binding)
+        if binding.value is not None:
+            shape = binding.shape if binding.whole else (raw.n, *binding.shape)
+            prepared = np.full(shape, binding.value, _dtype(binding))
+        elif binding.whole:
+            prepared = _cast(store.get_array(raw.arrays[binding.array]), binding)
+        else:
+            prepared = _made(store.get_array(raw.arrays[binding.array]), binding)
+        if binding.whole:
+            axes[binding.input] = None
         if binding.quantized:
             assert signature is not None, "quantized inputs come with their model"
             tensors = {tensor.name: tensor for tensor in signature.inputs}
             prepared = quantized(prepared, tensors[binding.input])
         refs[binding.input] = store.put_array(prepared)
-    return Arrays(split=raw.split, n=raw.n, arrays=refs)
+    return Arrays(split=raw.split, n=raw.n, arrays=refs, axes=axes)
 
 
-def _arrays_of(
-    raw: Arrays, names: list[str], inputs: Mapping[str, str] | None
-) -> Mapping[str, str]:
+def _arrays_of(raw: Arrays, names: list[str], given: Inputs) -> Mapping[str, str]:
     """Model input -> raw array. Raises DataError for an input or array that is missing."""
+    inputs, constants = arrays_named(given), constants_of(given)
+    sampled = [name for name in names if name not in constants]
     if inputs is None:
         only = list(raw.arrays)
-        alone = len(names) == len(only) == 1
-        inputs = {names[0]: only[0]} if alone else {n: n for n in names if n in raw.arrays}
-    for name in inputs:
+        alone = len(sampled) == len(only) == 1
+        inputs = {sampled[0]: only[0]} if alone else {n: n for n in sampled if n in raw.arrays}
+    for name in [*inputs, *constants]:
         if name not in names:
             raise DataError(
                 f"the model has no input '{name}' (data.inputs)", hint=did_you_mean(name, names)
             )
-    for name in names:
+    for name in sampled:
         if name not in inputs:
             known = ", ".join(f"'{array}'" for array in raw.arrays)
             raise DataError(
                 f"no array is given for the model's input '{name}'",
-                hint=f"name one under data.inputs; split '{raw.split}' has {known}",
+                hint=f"name one under data.inputs, or a number that is the same for all samples; "
+                f"split '{raw.split}' has {known}",
             )
         if inputs[name] not in raw.arrays:
             raise DataError(
@@ -174,6 +207,37 @@ def _arrays_of(
                 hint=did_you_mean(inputs[name], raw.arrays),
             )
     return inputs
+
+
+def constant(tensor: Tensor, value: Constant, codes: bool) -> Binding:
+    """The binding of a number that is the same for all samples. Raises DataError.
+
+    An input whose first axis is free takes it once for each sample, others the whole of it.
+    """
+    shape = list(tensor.shape)
+    whole = not shape or not isinstance(shape[0], str)
+    free = [dim for dim in (shape if whole else shape[1:]) if isinstance(dim, str)]
+    if free:
+        raise DataError(
+            f"input '{tensor.name}' is {shape}: a constant does not say how large {free[0]} is",
+            hint="name an array for it under data.inputs",
+        )
+    if not codes:
+        check_value(tensor, value)
+    return Binding(
+        input=tensor.name, array="", dtype=tensor.dtype, value=value, quantized=codes,
+        whole=whole, shape=tuple(int(n) for n in (shape if whole else shape[1:])),
+    )  # fmt: skip
+
+
+def whole(tensor: Tensor, raw: Arrays, array: str) -> Binding:
+    """The binding of an array that is a constant itself. Raises DataError for another shape."""
+    shape = raw.arrays[array].shape
+    if shape != tensor.shape:
+        raise DataError(
+            f"array '{array}' is {list(shape)}, input '{tensor.name}' takes {list(tensor.shape)}"
+        )
+    return Binding(input=tensor.name, array=array, dtype=tensor.dtype, shape=shape, whole=True)
 
 
 def _bound(
@@ -187,7 +251,7 @@ def _bound(
     if not tensor.shape:
         raise DataError(
             f"input '{tensor.name}' is a single number; it takes no samples",
-            hint="give it an axis for the batch, (batch,) or (batch, 1), or make it a constant",
+            hint=f"give it a constant under data.inputs, such as {{{tensor.name}: 1}}",
         )
     reading = reading_of(array, ref, tensor, layout)
     codes = codes and (bool(steps) or ref.dtype != tensor.dtype)
@@ -250,9 +314,13 @@ def _made(array: np.ndarray[Any, Any], binding: Binding) -> np.ndarray[Any, Any]
     return prepared
 
 
+def _dtype(binding: Binding) -> np.dtype[Any]:
+    return np.dtype("float32" if binding.quantized else binding.dtype)
+
+
 def _cast(x: np.ndarray[Any, Any], binding: Binding) -> np.ndarray[Any, Any]:
     """To the input's dtype: floats are rounded, whole numbers must survive unchanged."""
-    dtype = np.dtype("float32" if binding.quantized else binding.dtype)
+    dtype = _dtype(binding)
     if x.dtype == dtype:
         return x
     with np.errstate(all="ignore"):

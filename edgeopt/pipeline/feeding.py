@@ -28,7 +28,11 @@ def inputs_of(bench: Bench, entry: Entry) -> tuple[Input, ...]:
     inputs = []
     for each in job.params["bind"]:
         bound = Binding.model_validate(each)
-        ref, tensor = raw.arrays[bound.array], tensors[bound.input]
+        tensor = tensors[bound.input]
+        if bound.value is not None:
+            inputs.append(_constant(bound, tensor))
+            continue
+        ref = raw.arrays[bound.array]
         layout = tensor.layout or bound.layout
         inputs.append(
             Input(
@@ -43,6 +47,14 @@ def inputs_of(bench: Bench, entry: Entry) -> tuple[Input, ...]:
             )
         )
     return tuple(inputs)
+
+
+def _constant(bound: Binding, tensor: Tensor) -> Input:
+    """An input that is fed the same number with every sample."""
+    return Input(
+        tensor=tensor, array="", raw_dtype=tensor.dtype, raw_shape=bound.shape,
+        quantized=bound.quantized, constant=bound.value,
+    )  # fmt: skip
 
 
 def outputs_of(bench: Bench, entry: Entry) -> tuple[Output, ...]:

@@ -9,6 +9,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+from edgeopt.data.constants import arrays_named
 from edgeopt.data.sources.folder import folder_digest
 from edgeopt.data.sources.npz import Npz, members_digest
 from edgeopt.data.splits import is_plain, parse_selection
@@ -88,7 +89,7 @@ def data_jobs(recipe: Recipe) -> list[Job]:
             params={
                 "split": role,
                 "select": selection,
-                "inputs": spec.inputs,
+                "inputs": arrays_named(spec.inputs),
                 "labels": list(spec.label_arrays),
                 "slices": list(spec.slices),
                 "resize": spec.resize,

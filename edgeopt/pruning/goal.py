@@ -14,7 +14,7 @@ from edgeopt.formats.torch.module import macs
 from edgeopt.pruning.groups import Group, Kept
 from edgeopt.pruning.importance import Scores
 from edgeopt.pruning.surgery import edits_of, pruned
-from edgeopt.pruning.tracing import Feeds
+from edgeopt.pruning.tracing import Feeds, first_of
 from edgeopt.schema.errors import PassError, did_you_mean
 
 STEPS = 24  # halvings of the share that goes
@@ -115,7 +115,7 @@ class Chooser:
 
 def cost(module: nn.Module, example: Feeds) -> Cost:
     """What a module costs for one sample; ``example`` holds at least one."""
-    one = {name: value[:1] for name, value in example.items()}
+    one = first_of(example, 1)
     return Cost(macs(module, one), sum(p.numel() for p in module.parameters()))
 
 

@@ -17,7 +17,7 @@ from edgeopt.pruning.importance import Batch, Kind, scores
 from edgeopt.pruning.masked import Gap, gap
 from edgeopt.pruning.prunable import Prunable, find_prunable
 from edgeopt.pruning.surgery import edits_of, pruned
-from edgeopt.pruning.tracing import Feeds, whole_attention
+from edgeopt.pruning.tracing import Feeds, first_of, whole_attention
 from edgeopt.schema.errors import PassError, did_you_mean
 
 TRIED = 4  # samples that each group is tried on
@@ -80,7 +80,7 @@ def prune(
     zeros in place of what went. Raises PassError, naming the layer.
     """
     feeds = batches[0][0]
-    few = {name: value[:TRIED] for name, value in feeds.items()}
+    few = first_of(feeds, TRIED)
     can = find_prunable(module, few, lambda done, every: progress(0.5 * done / every, 1))
     groups = _prunable(module, can, how.keep)
     chooser = Chooser(

@@ -20,6 +20,11 @@ HINT = "Pruning follows gradients from outputs to inputs; write that step with t
 Feeds = Mapping[str, torch.Tensor]
 
 
+def first_of(feeds: Feeds, count: int) -> dict[str, torch.Tensor]:
+    """The first samples; a single number, which is no sample, as it is."""
+    return {name: value[:count] if value.ndim else value for name, value in feeds.items()}
+
+
 def check_traceable(module: nn.Module, feeds: Feeds) -> None:
     """Run the module with gradients, as the dependency graph will.
 

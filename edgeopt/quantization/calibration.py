@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from edgeopt.agent.feeds import as_fed
 from edgeopt.schema.errors import DataError
 from edgeopt.step import PassContext
 
@@ -16,10 +17,11 @@ def batches(ctx: PassContext, samples: int) -> Iterator[dict[str, Any]]:
     for tensor in signature.inputs:
         if tensor.name not in arrays:
             raise DataError(f"no calibration data for the model's input '{tensor.name}'")
-    batch = signature.batch or 1
+    batch = signature.batch_of(ctx.axes) or 1
     count = min(samples, *(len(arrays[t.name]) for t in signature.inputs)) // batch * batch
     if not count:
         raise DataError(f"too few calibration samples: the model takes {batch} at a time")
     for start in range(0, count, batch):
         ctx.progress(start, count, samples=count)
-        yield {t.name: arrays[t.name][start : start + batch] for t in signature.inputs}
+        rows = {t.name: arrays[t.name][start : start + batch] for t in signature.inputs}
+        yield as_fed(rows, ctx.axes)

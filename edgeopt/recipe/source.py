@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from math import isfinite
 from typing import Any, Literal, Self
 
 from pydantic import (
     Field,
+    StrictBool,
+    StrictFloat,
     StrictInt,
     StrictStr,
     field_validator,
@@ -77,8 +80,10 @@ class DataSpec(Noun):
         description=".npz file of arrays, plain or named SPLIT.ARRAY, folder of images in "
         "SPLIT/CLASS/, or FILE.py:FUNCTION that yields samples"
     )
-    inputs: dict[str, StrictStr] | None = Field(
-        None, description="model input: array; matched by name by default"
+    inputs: dict[str, StrictStr | StrictBool | StrictInt | StrictFloat] | None = Field(
+        None,
+        description="model input: array, or a number or boolean that is the same for all samples; "
+        "arrays are matched by name by default",
     )
     label: StrictStr | dict[StrictStr, StrictStr] | None = Field(
         None,
@@ -134,6 +139,14 @@ class DataSpec(Noun):
             if isinstance(count, int) and count < 1:
                 raise ValueError(f"a count of samples is at least 1, not {count}")
         return splits
+
+    @field_validator("inputs")
+    @classmethod
+    def _finite(cls, inputs: dict[str, Any] | None) -> dict[str, Any] | None:
+        for name, value in (inputs or {}).items():
+            if isinstance(value, float) and not isfinite(value):
+                raise ValueError(f"the constant of input '{name}' is {value}, not a finite number")
+        return inputs
 
     @field_validator("label")
     @classmethod

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
 
@@ -37,14 +38,23 @@ class Signature(Noun):
 
     @property
     def dynamic_batch(self) -> bool:
-        """Whether every input takes any number of samples."""
-        return all(t.shape and isinstance(t.shape[0], str) for t in self.inputs)
+        """Whether every input takes any number of samples, but for single numbers."""
+        first = [t.shape[0] for t in self.inputs if t.shape]
+        return bool(first) and all(isinstance(n, str) for n in first)
 
     @property
     def batch(self) -> int | None:
         """The fixed batch size, or None where it is free."""
-        fixed = [t.shape[0] for t in self.inputs if t.shape and isinstance(t.shape[0], int)]
-        return fixed[0] if fixed and not self.dynamic_batch else None
+        return self.batch_of({})
+
+    def batch_of(self, axes: Mapping[str, int | None]) -> int | None:
+        """The fixed batch size where inputs take samples on these axes, not on the first.
+
+        None for one that takes no samples, a constant: its shape says nothing of the batch.
+        """
+        placed = [(t.shape, axes.get(t.name, 0)) for t in self.inputs]
+        sizes = [shape[axis] for shape, axis in placed if axis is not None and axis < len(shape)]
+        return next((size for size in sizes if isinstance(size, int)), None)
 
 
 class Description(Noun):

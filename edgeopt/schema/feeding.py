@@ -44,13 +44,21 @@ class Input(Noun):
     decoded: str = ""  # how files became raw values, in words
     steps: tuple[Scaling, ...] = ()
     quantized: bool = False
+    constant: bool | int | float | None = None  # fed with every sample, in place of an array
 
     @property
     def raw(self) -> str:
-        """``'images', uint8 (28, 28) HW``."""
+        """``'images', uint8 (28, 28) HW``, or ``16000, the same for all samples``."""
+        if self.constant is not None:
+            return f"{self.constant}, the same for all samples"
         layout = self.raw_layout.replace("N", "")
         parts = [f"'{self.array}', {self.raw_dtype} {_shape(self.raw_shape)}", layout]
         return " ".join(filter(None, parts)) + (f", {self.decoded}" if self.decoded else "")
+
+    @property
+    def spelled(self) -> str:
+        """``float32 (1, 28, 28, 1) NHWC, batch fixed at 1``; of a constant without the batch."""
+        return batched(self.tensor) if self.constant is None else spelled(self.tensor)
 
     @property
     def made(self) -> str:

@@ -98,7 +98,9 @@ class Arrays(Noun):
 
     ``labels``, by the name of their array, stand apart and have digests of their own, so that a
     changed label reruns no score. ``hashes`` is a ``.npy`` blob of (n,) uint64: the first eight
-    bytes of each raw sample's SHA-256, big-endian.
+    bytes of each raw sample's SHA-256, big-endian. ``axes`` says of an input on which axis the
+    model takes samples, where that is not the first: None for a constant, whose array is what
+    every batch is fed.
     """
 
     split: str
@@ -107,6 +109,7 @@ class Arrays(Noun):
     labels: dict[str, ArrayRef] = {}
     hashes: str = ""
     slices: dict[str, ArrayRef] = {}  # metadata columns, (n,) each
+    axes: dict[str, int | None] = {}
 
     @field_validator("labels", mode="before")
     @classmethod
@@ -116,5 +119,6 @@ class Arrays(Noun):
 
     @property
     def digest(self) -> str:
-        """Digest of the arrays alone, labels left out."""
-        return digest_of({name: ref.blob for name, ref in self.arrays.items()})
+        """Digest of the arrays and how they are fed, labels left out."""
+        blobs: dict[str, Any] = {name: ref.blob for name, ref in self.arrays.items()}
+        return digest_of({"blobs": blobs, "axes": self.axes} if self.axes else blobs)

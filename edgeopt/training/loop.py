@@ -200,7 +200,8 @@ class _Run:
         batch = self.samples.take(index, step)
         inputs = augmented(batch.inputs, self.settings, self.seed, step)
         mine = slice(self.rank, None, self.ranks)
-        placed = {name: x[mine].to(self.device) for name, x in inputs.items()}
+        parts = {name: x[mine] if x.ndim else x for name, x in inputs.items()}
+        placed = {name: x.to(self.device) for name, x in parts.items()}
         if self.channels_last:
             placed = {name: channels_last(x) for name, x in placed.items()}
         targets = tuple(t._replace(labels=t.labels[mine].to(self.device)) for t in batch.targets)

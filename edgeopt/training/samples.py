@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
+from edgeopt.agent.feeds import Axes, as_fed
 from edgeopt.schema.errors import DataError
 from edgeopt.step import PassContext
 
@@ -56,11 +57,13 @@ class Samples:
     """Arrays by input, first axis the sample, and labels. Raises DataError where they differ.
 
     ``targets`` are the labels by output; without them ``labels`` are those of the first output.
+    ``axes`` says where the module takes samples, if not first: None of a constant.
     """
 
     inputs: Mapping[str, Array]
     labels: Array | None = None
     targets: tuple[Target, ...] = ()
+    axes: Axes = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         counts = {name: len(array) for name, array in self.inputs.items()}
@@ -97,7 +100,8 @@ class Samples:
 
     def take(self, index: Array, step: int = 0) -> Batch:
         """The samples at ``index`` (b,), copied into tensors on the CPU."""
-        inputs = {n: torch.from_numpy(np.array(a[index])) for n, a in self.inputs.items()}
+        fed = as_fed({name: array[index] for name, array in self.inputs.items()}, self.axes)
+        inputs = {name: torch.from_numpy(np.array(array)) for name, array in fed.items()}
         targets = []
         for target in self.targets:
             labels = torch.from_numpy(np.array(target.labels[index]))
@@ -120,7 +124,7 @@ class Samples:
 
 def samples_of(ctx: PassContext, split: str) -> Samples:
     """What a pass may train on of a split, its labels at the outputs that they speak of."""
-    return Samples(ctx.data(split), None, targets_of(ctx, split))
+    return Samples(ctx.data(split), None, targets_of(ctx, split), ctx.axes)
 
 
 def targets_of(ctx: PassContext, split: str) -> tuple[Target, ...]:

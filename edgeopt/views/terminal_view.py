@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from edgeopt.schema.base import printable
-from edgeopt.schema.feeding import batched, spelled
+from edgeopt.schema.feeding import spelled
 from edgeopt.schema.legend import (
     MEMORY,
     ONE,
@@ -212,7 +212,7 @@ def _feeding(target: TargetResult) -> list[tuple[str, str]]:
     fed = []
     for each in target.inputs:
         origin = f"from {each.raw}: {each.made}"
-        fed.append(("input", f"{each.tensor.name}: {batched(each.tensor)}; {origin}"))
+        fed.append(("input", f"{each.tensor.name}: {each.spelled}; {origin}"))
     read = [
         ("output", f"{each.tensor.name}: {spelled(each.tensor)}" + (each.read and f", {each.read}"))
         for each in target.outputs

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from edgeopt.agent.feeds import Axes, as_fed, repeated
 from edgeopt.data.quantized import dequantized
 from edgeopt.formats import format_named
 from edgeopt.schema.artifact import Artifact, Description, Tensor
@@ -23,12 +24,16 @@ POOL = 256  # samples that are looked at where the first few do not settle a que
 
 @dataclass(frozen=True)
 class Answering:
-    """A loaded model and n samples by input; ``pool`` holds more, for what n cannot settle."""
+    """A loaded model and n samples by input; ``pool`` holds more, for what n cannot settle.
+
+    Samples lie first in all of them; ``axes`` says where the model takes them if not there.
+    """
 
     description: Description
     run: Runner
     feeds: Mapping[str, np.ndarray]
     pool: Mapping[str, np.ndarray] = field(default_factory=dict)
+    axes: Axes = field(default_factory=dict)
 
     @property
     def tensors(self) -> Sequence[Tensor]:
@@ -40,6 +45,11 @@ class Answering:
         """How many samples there are."""
         return min(len(feed) for feed in self.feeds.values())
 
+    @property
+    def batch(self) -> int | None:
+        """The model's fixed batch, or None where it is free."""
+        return self.description.signature.batch_of(self.axes)
+
     def outputs(
         self, feeds: Mapping[str, np.ndarray] | None = None, size: int | None = None
     ) -> list[np.ndarray]:
@@ -49,12 +59,12 @@ class Answering:
         """
         given = self.feeds if feeds is None else feeds
         n = min(len(feed) for feed in given.values())
-        step = self.description.signature.batch or size or n
+        step = self.batch or size or n
         parts: dict[str, list[np.ndarray]] = {}
         for start in range(0, n, step):
             rows = np.minimum(np.arange(start, start + step), n - 1)
-            batch = {name: np.ascontiguousarray(feed[rows]) for name, feed in given.items()}
-            for name, output in self.run(batch).items():
+            batch = {name: feed[rows] for name, feed in given.items()}
+            for name, output in self.run(as_fed(batch, self.axes)).items():
                 parts.setdefault(name, []).append(output[: n - start])
         whole = {name: np.concatenate(part) for name, part in parts.items()}
         return [dequantized(whole[tensor.name], tensor) for tensor in self.tensors]
@@ -66,8 +76,18 @@ def answering(request: Request, role: str, samples: str, store: Store) -> Answer
     description = Description.model_validate(outcome.value["description"])
     folder = Path(request.workdir) / role
     store.checkout(Artifact.model_validate(outcome.value["artifact"]), folder)
-    arrays = Arrays.model_validate(request.inputs[samples].value).arrays
+    arrays = Arrays.model_validate(request.inputs[samples].value)
     n = int(request.job.params["n"])
-    whole = {name: store.get_array(ref) for name, ref in arrays.items()}
+    whole = samples_of(arrays, store)
     feeds, pool = ({name: a[:most] for name, a in whole.items()} for most in (n, POOL))
-    return Answering(description, format_named(description.format).runner(folder), feeds, pool)
+    runner = format_named(description.format).runner(folder)
+    return Answering(description, runner, feeds, pool, arrays.axes)
+
+
+def samples_of(arrays: Arrays, store: Store) -> dict[str, np.ndarray]:
+    """The samples of a split by input, (n, ...) each; a constant is a view that repeats it."""
+    whole = {name: store.get_array(ref) for name, ref in arrays.arrays.items()}
+    return {
+        name: repeated(array, arrays.n) if arrays.axes.get(name, 0) is None else array
+        for name, array in whole.items()
+    }

@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from edgeopt.agent.feeds import as_fed
 from edgeopt.formats import format_named
 from edgeopt.schema.artifact import Artifact, Description
 from edgeopt.schema.base import digest_of
 from edgeopt.schema.job import Arrays, Request
 from edgeopt.store import Store
+from edgeopt.worker.answers import samples_of
 
 
 def conversion(request: Request, store: Store, progress: Any) -> tuple[str, dict[str, Any]]:
@@ -24,9 +26,10 @@ def conversion(request: Request, store: Store, progress: Any) -> tuple[str, dict
     store.checkout(Artifact.model_validate(given["artifact"]), folder)
     feeds = None
     if "samples" in request.inputs:
-        arrays = Arrays.model_validate(request.inputs["samples"].value).arrays
-        n = description.signature.batch or 1
-        feeds = {name: store.get_array(ref)[:n] for name, ref in arrays.items()}
+        arrays = Arrays.model_validate(request.inputs["samples"].value)
+        n = description.signature.batch_of(arrays.axes) or 1
+        rows = {name: array[:n] for name, array in samples_of(arrays, store).items()}
+        feeds = as_fed(rows, arrays.axes)
     runtime = str(params["runtime"])
     converted = format_named(description.format).conversion(folder, runtime, feeds)
     if converted is not None and converted.by == runtime:

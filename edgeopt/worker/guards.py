@@ -46,7 +46,7 @@ class Finding(NamedTuple):
 
 def unsteady(model: Answering, outputs: Sequence[np.ndarray]) -> Finding | None:
     """The same samples again: every bit must come again."""
-    count = min(model.n, max(ALONE, model.description.signature.batch or ALONE))
+    count = min(model.n, max(ALONE, model.batch or ALONE))
     first = {name: feed[:count] for name, feed in model.feeds.items()}
     before = outputs if count == model.n else model.outputs(first)
     again = model.outputs(first)
@@ -68,7 +68,7 @@ def entangled(model: Answering, outputs: Sequence[np.ndarray]) -> Finding | None
     What differs is asked again in a batch of the same size, of copies: answers that stay show
     that other samples do not matter, and rounding may explain the rest, which is not ``fatal``.
     """
-    size = model.description.signature.batch
+    size = model.batch
     if model.n < 2 or size == 1:
         return None
     count = min(model.n, ALONE)
@@ -102,7 +102,7 @@ def entangled(model: Answering, outputs: Sequence[np.ndarray]) -> Finding | None
 
 def _among_copies(model: Answering, count: int) -> list[np.ndarray]:
     """The first samples, each at its place in a batch of copies of itself: (count, ...) each."""
-    size = model.description.signature.batch or model.n
+    size = model.batch or model.n
     parts = []
     for sample in range(count):
         rows = np.full(size, sample)
@@ -184,7 +184,7 @@ def _swapped(model: Answering) -> Iterator[tuple[str, str, Mapping[str, np.ndarr
     """Feeds that make up for one image input read otherwise: (input, how it is read, feeds)."""
     for tensor in model.description.signature.inputs:
         feed = model.feeds[tensor.name]
-        if feed.ndim != 4:
+        if feed.ndim != 4 or model.axes.get(tensor.name, 0) is None:
             continue
         n, a, b, c = feed.shape
         height, width = (1, 2) if tensor.layout == "NHWC" else (2, 3)

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from edgeopt import step_calls
+from edgeopt.agent.feeds import Axes
 from edgeopt.data.load import load_split
 from edgeopt.data.outputs import kept_labels
 from edgeopt.data.overlap import check_overlap, load_hashes
@@ -26,6 +27,7 @@ from edgeopt.schema.errors import EdgeoptError, PassError, PluginError, WorkerEr
 from edgeopt.schema.job import Arrays, Outcome, Request
 from edgeopt.step import Pass, place_of, registry
 from edgeopt.store import Store
+from edgeopt.worker.answers import samples_of
 
 
 class Progress(Protocol):
@@ -105,8 +107,13 @@ class Context:
             raise PassError(
                 f"{self.kind.name} may not see the split '{split}'", hint=f"it declares: {declared}"
             )
-        arrays = Arrays.model_validate(self.inputs[split].value).arrays
-        return {name: self.store.get_array(ref) for name, ref in arrays.items()}
+        return samples_of(Arrays.model_validate(self.inputs[split].value), self.store)
+
+    @property
+    def axes(self) -> Axes:
+        """Where inputs take samples, if not first."""
+        splits = (Arrays.model_validate(self.inputs[split].value) for split in self.kind.splits)
+        return next((arrays.axes for arrays in splits), {})
 
     def labels(self, split: str) -> Any:
         """The split's labels, or None. Raises PassError for a split that was not declared."""

@@ -21,7 +21,7 @@ from edgeopt.schema.base import digest_of
 from edgeopt.schema.errors import ModelError
 from edgeopt.schema.job import Arrays, Request
 from edgeopt.store import Store
-from edgeopt.worker.answers import Answering
+from edgeopt.worker.answers import Answering, samples_of
 from edgeopt.worker.guards import allowed, apart, largest_of
 from edgeopt.worker.rounding import EXPLAINED, noise
 
@@ -38,12 +38,13 @@ def node_by_node(request: Request, store: Store) -> tuple[str, dict[str, Any]]:
     given = request.inputs["model"].value
     folder = Path(request.workdir) / "model"
     store.checkout(Artifact.model_validate(given["artifact"]), folder)
-    arrays = Arrays.model_validate(request.inputs["samples"].value).arrays
+    arrays = Arrays.model_validate(request.inputs["samples"].value)
     n = int(request.job.params["n"])
     model = Answering(
         Description.model_validate(given["description"]),
         FORMAT.runner(folder, fused=False),
-        {name: store.get_array(ref)[:n] for name, ref in arrays.items()},
+        {name: array[:n] for name, array in samples_of(arrays, store).items()},
+        axes=arrays.axes,
     )
     outputs = zip(model.tensors, model.outputs(size=BATCH), strict=True)
     refs = {tensor.name: store.put_array(values).to_json() for tensor, values in outputs}
@@ -61,7 +62,8 @@ def leaves_its_graph(source: Answering, outputs: Sequence[np.ndarray], folder: P
     quantized = bool(source.description.facts & {"qdq", "int8"})
     feeds = source.pool if quantized and source.pool else source.feeds
     try:
-        plain = Answering(source.description, FORMAT.runner(folder, fused=False), feeds)
+        runner = FORMAT.runner(folder, fused=False)
+        plain = Answering(source.description, runner, feeds, axes=source.axes)
         there = plain.outputs(size=BATCH)
     except ModelError:
         return ""

@@ -8,12 +8,14 @@ from typing import Any
 import numpy as np
 import torch
 
+from edgeopt.agent.feeds import as_fed
 from edgeopt.formats import format_named
 from edgeopt.pruning.prunable import find_prunable
 from edgeopt.schema.artifact import Artifact
 from edgeopt.schema.base import digest_of
 from edgeopt.schema.job import Arrays, Request
 from edgeopt.store import Store
+from edgeopt.worker.answers import samples_of
 from edgeopt.worker.handlers import Progress, made_folder
 
 
@@ -23,12 +25,10 @@ def prunable(request: Request, store: Store, progress: Progress) -> tuple[str, d
     folder = made_folder(request, "model")
     store.checkout(artifact, folder, writable=True)
     module = format_named(artifact.format).load(folder).eval()
-    arrays = Arrays.model_validate(request.inputs["samples"].value).arrays
+    arrays = Arrays.model_validate(request.inputs["samples"].value)
     count = int(request.job.params["n"])
-    few = {
-        name: torch.from_numpy(np.array(store.get_array(ref)[:count]))
-        for name, ref in arrays.items()
-    }
+    rows = {name: np.array(array[:count]) for name, array in samples_of(arrays, store).items()}
+    few = {name: torch.from_numpy(fed) for name, fed in as_fed(rows, arrays.axes).items()}
     tried = find_prunable(module, few, progress)
     value = {"layers": [dataclasses.asdict(layer) for layer in tried.layers(module)]}
     return digest_of(value), value

@@ -51,6 +51,10 @@ class Context:
         folder.mkdir(exist_ok=True)
         return folder
 
+    @property
+    def axes(self) -> dict[str, int | None]:
+        return {}
+
     def data(self, split: str) -> dict[str, np.ndarray]:
         return {self.description.signature.inputs[0].name: self.splits[split][0]}
 

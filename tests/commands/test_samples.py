@@ -112,3 +112,14 @@ def test_random_samples_of_a_free_size_are_refused(store: Store) -> None:
     with pytest.raises(UsageError, match="input 'x' has free dimensions") as caught:
         samples_for(model(x=("float32", ("height", 2))), None, store)
     assert "--data FILE.npz" in caught.value.hint
+
+
+def test_a_single_number_is_the_same_for_all_samples(tmp_path: Path, store: Store) -> None:
+    rate = Tensor(name="rate", dtype="float32", shape=())
+    inputs = (rate, *ONE.signature.inputs)
+    both = Description(format="onnx", signature=Signature(inputs=inputs, outputs=()))
+    random = samples_for(both, None, store)
+    assert (random.n, random.axes) == (RANDOM_SAMPLES, {"rate": None})
+    assert store.get_array(random.arrays["rate"]).tolist() == 1.0
+    read = samples_for(both, archive(tmp_path, x=X, rate=np.float32(3)), store)
+    assert (read.n, read.axes) == (6, {"rate": None})

@@ -41,6 +41,10 @@ class Context:
         own = self.labels(split)
         return {} if own is None else {self.description.signature.outputs[0].name: own}
 
+    @property
+    def axes(self) -> dict[str, int | None]:
+        return {}
+
     def data(self, split: str) -> Arrays:
         assert split == "calibration"
         return self.arrays

@@ -103,3 +103,10 @@ def test_derived_bits_depend_on_all_three() -> None:
     made = {derived(s, stream, n) for s in (0, 1) for stream in ("a", "b") for n in (0, 1)}
     assert len(made) == 8 and all(0 <= each < 2**63 for each in made)
     assert derived(0, "a", 1) == derived(0, "a", 1)
+
+
+def test_a_constant_comes_once_with_every_batch() -> None:
+    rate = np.broadcast_to(np.float32(3), (6,))
+    batch = Samples({"x": X, "rate": rate}, axes={"rate": None}).take(np.array([1, 4]))
+    assert batch.inputs["rate"].shape == () and float(batch.inputs["rate"]) == 3
+    assert batch.inputs["x"].tolist() == X[[1, 4]].tolist()

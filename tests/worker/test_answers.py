@@ -88,3 +88,23 @@ def test_a_requests_model_is_laid_out_and_fed_its_first_samples(tmp_path: Path, 
         assert [tensor.name for tensor in model.tensors] == ["logits", "scores"]
         assert [len(output) for output in model.outputs()] == [n, n]
         assert (workdir / "child" / "model.onnx").exists()
+
+
+def test_a_constant_is_fed_whole_and_says_nothing_of_the_batch() -> None:
+    x, rate = np.ones((5, 2), np.float32), np.broadcast_to(np.float32(3), (5, 1))
+    signature = described().signature
+    one = Tensor(name="rate", dtype="float32", shape=(1,))
+    both = signature.model_copy(update={"inputs": (one, *signature.inputs)})
+    seen = []
+
+    def run(feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        seen.append((feeds["x"].shape, feeds["rate"].tolist()))
+        return {"y": feeds["x"], "z": feeds["x"][:, 0]}
+
+    model = Answering(
+        described().model_copy(update={"signature": both}), run, {"x": x, "rate": rate},
+        axes={"rate": None},
+    )  # fmt: skip
+    assert model.batch is None and model.n == 5
+    model.outputs(size=3)
+    assert seen == [((3, 2), [3.0]), ((3, 2), [3.0])]

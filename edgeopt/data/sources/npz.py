@@ -84,11 +84,11 @@ class Npz:
         splits = by_split(self.members)
         return tuple(f"{split}.{array}" for split, arrays in splits.items() for array in arrays)
 
-    def read(self, name: str) -> np.ndarray[Any, Any]:
+    def read(self, name: str, *, single: bool = False) -> np.ndarray[Any, Any]:
         """One array by its name in the file, in native byte order and C order.
 
-        Raises DataError naming file and member: no such member, damaged, not of numbers, or
-        larger than the limit.
+        ``single``: it may be a single number, which no sample is. Raises DataError naming file and
+        member: no such member, damaged, not of numbers, or larger than the limit.
         """
         if name not in self.members:
             raise DataError(
@@ -103,10 +103,10 @@ class Npz:
                 hint="free some memory, or store fewer samples",
             )
         with self._blamed(name), self._zip.open(member) as stream:
-            array = self._array(name, stream, member.file_size)
+            array = self._array(name, stream, member.file_size, single)
             if stream.read(1):  # also makes zipfile compare the checksum
                 raise ValueError("bytes are left over after the array")
-        return np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("="))
+        return np.asarray(array, dtype=array.dtype.newbyteorder("="), order="C")
 
     def take(
         self, selection: Selection, arrays: Sequence[str]
@@ -130,13 +130,15 @@ class Npz:
         found: tuple[tuple[int, ...], bool, np.dtype[Any]] = _HEADERS[version](stream)
         return found
 
-    def _array(self, name: str, stream: IO[bytes], member_bytes: int) -> np.ndarray[Any, Any]:
+    def _array(
+        self, name: str, stream: IO[bytes], member_bytes: int, single: bool
+    ) -> np.ndarray[Any, Any]:
         shape, fortran, dtype = self._header(stream)
         if dtype.kind not in NUMBERS + TEXT:
             raise DataError(
                 f"array '{name}' has dtype {dtype}, which is not numeric", where=str(self.path)
             )
-        if len(shape) == 0:
+        if len(shape) == 0 and not single:
             raise DataError(
                 f"array '{name}' is a single number; its first axis must be the sample",
                 where=str(self.path),
@@ -144,7 +146,7 @@ class Npz:
         count = 1
         for dim in shape:
             count *= dim
-        if min(shape) < 0 or count * dtype.itemsize != member_bytes - stream.tell():
+        if min(shape, default=0) < 0 or count * dtype.itemsize != member_bytes - stream.tell():
             raise ValueError(f"shape {list(shape)} and size of the member do not agree")
         flat = np.empty(count, dtype)
         view = flat.view(np.uint8)

@@ -69,7 +69,14 @@ def count_macs(model: Any) -> tuple[int | None, tuple[str, ...]]:
     graph = model.subgraphs[0]
     total = sum(macs for _, macs in macs_by_operator(model))
     left_out = Counter(name for name, _ in files.operators(model) if name in UNCOUNTED)
-    batch = int(next((graph.tensors[i].shape[0] for i in graph.inputs), 1)) or 1
+    batch = (
+        int(
+            next(
+                (graph.tensors[i].shape[0] for i in graph.inputs if len(graph.tensors[i].shape)), 1
+            )
+        )
+        or 1
+    )
     told = ", ".join(f"{name} ({count})" for name, count in left_out.items())
     return total // batch, (f"MACs leave out {told}",) if told else ()
 

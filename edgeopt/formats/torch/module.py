@@ -37,9 +37,16 @@ def check_inputs(module: nn.Module, names: list[str], where: str) -> list[str]:
 
 
 def example(inputs: Mapping[str, Mapping[str, Any]], batch: int) -> dict[str, np.ndarray]:
-    """Zeros for each input, as many samples as asked for or as its shape fixes."""
+    """Zeros for each input, as many samples as asked for or as its shape fixes.
+
+    A single number, which may be divided by, is its constant where that is said, else one.
+    """
     return {
-        name: np.zeros([batch if n == "batch" else n for n in said["shape"]], said["dtype"])
+        name: np.full(
+            [batch if n == "batch" else n for n in said["shape"]],
+            0 if said["shape"] else said.get("constant", 1),
+            said["dtype"],
+        )
         for name, said in inputs.items()
     }
 

@@ -50,7 +50,11 @@ def first_that_runs(network: nn.Module, samples: Mapping[str, Said], where: str)
         except ModelError as error:
             failed.append(error)
             continue
-        return Found(inputs, list(outputs[0]), _also(network, samples, choice, where))
+        kept = {
+            name: {key: said[key] for key in said if key != "constant"}
+            for name, said in inputs.items()
+        }
+        return Found(kept, list(outputs[0]), _also(network, samples, choice, where))
     messages = list(dict.fromkeys(error.what for error in failed))
     if len(failed) == 1:
         raise failed[0]
@@ -94,6 +98,8 @@ def _alike(a: np.ndarray[Any, Any], b: np.ndarray[Any, Any]) -> bool:
 
 
 def _with_batch(said: Said) -> dict[str, Any]:
+    if "constant" in said:
+        return {key: said[key] for key in ("shape", "dtype", "layout", "constant")}
     shape = ["batch", *said["shape"]]
     layout = said.get("layout") or image_layout(shape)
     return {"shape": shape, "dtype": said["dtype"], "layout": layout}

@@ -7,7 +7,7 @@ from itertools import compress
 
 from edgeopt.schema.base import counted
 from edgeopt.schema.constraint import Verdict
-from edgeopt.schema.feeding import batched, spelled
+from edgeopt.schema.feeding import spelled
 from edgeopt.schema.legend import MEMORY, memory_name, standing
 from edgeopt.schema.measurement import Measurement
 from edgeopt.schema.quantities import find, is_metric, of_output, parts_of, short_of
@@ -183,7 +183,7 @@ def feeding(target: TargetResult) -> tuple[list[list[Cell]], list[list[Cell]]]:
     fed = [
         [
             Cell("Input", each.tensor.name),
-            Cell("Takes", batched(each.tensor)),
+            Cell("Takes", each.spelled),
             Cell("From", each.raw),
             Cell("By", each.made),
         ]

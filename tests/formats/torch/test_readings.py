@@ -68,3 +68,14 @@ def test_where_nothing_runs_the_networks_own_words_are_told() -> None:
     with pytest.raises(ModelError, match="the module cannot run on") as alone:
         first_that_runs(net, {"input": GRAY}, "net.py")
     assert alone.value.where == "net.py" and not alone.value.hint
+
+
+def test_a_constant_is_fed_as_it_is_and_not_kept() -> None:
+    class Divided(nn.Module):
+        def forward(self, x: torch.Tensor, rate: torch.Tensor) -> torch.Tensor:
+            assert rate.item() == 4, "the number that was given"
+            return x / rate
+
+    rate = {"shape": [], "dtype": "int64", "layout": "", "constant": 4}
+    found = first_that_runs(Divided(), {"x": GRAY, "rate": rate}, "net.py")
+    assert found.inputs["rate"] == {"shape": [], "dtype": "int64", "layout": ""}
