@@ -7,20 +7,24 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
 from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from edgeopt.formats.onnx import files, portable, saturation
 from edgeopt.formats.onnx.conversion import unquantized
+from edgeopt.formats.onnx.format import FORMAT
 from edgeopt.passes.quantize_int8_onnx import SHORT_SUM, QuantizeInt8
+from edgeopt.quantization import forms_onnx as forms
 from edgeopt.quantization.biases_onnx import make_room
 from edgeopt.quantization.calibration import batches
 from edgeopt.schema.errors import DataError, PassError
 from edgeopt.schemes import SCHEMES
 from edgeopt.step import PassContext
 
-WEIGHTED = ("Conv", "ConvTranspose", "Gemm", "MatMul")
+OPSET = 13  # the first whose quantizers have a scale for each channel
+COMPARED = 4  # samples on which a converted model must answer as before
 
 
 def run(step: QuantizeInt8, model: Any, ctx: PassContext) -> Any:
@@ -30,13 +34,14 @@ def run(step: QuantizeInt8, model: Any, ctx: PassContext) -> Any:
     before = onnx.ModelProto()
     before.CopyFrom(model)
     portable.modern(model)
-    model = portable.at_least_opset(_prepared(model, ctx.workdir), 13, step.name)
-    for index, node in enumerate(model.graph.node):
-        node.name = node.name or f"{node.op_type}_{index}"
+    model = _prepared(_lifted(model, ctx, step.name), ctx.workdir)
+    forms.name_nodes(model)
+    forms.plain_gemms(model)
+    whole = forms.one_axis_each(model, per_channel=step.per_channel)
     excluded = stem(model) if step.float_stem else []
     floats = {t.name: onnx.numpy_helper.to_array(t) for t in model.graph.initializer}
     files.write(model, ctx.workdir / "prepared.onnx")
-    quantized = _quantized(step, ctx, excluded)
+    quantized = _quantized(step, ctx, excluded, whole)
     make_room(quantized, floats)
     if SCHEMES[step.scheme].saturation_safe:
         saturation.make_safe(quantized, floats)
@@ -48,10 +53,11 @@ def run(step: QuantizeInt8, model: Any, ctx: PassContext) -> Any:
     return portable.finished(quantized, before)
 
 
-def _quantized(step: QuantizeInt8, ctx: PassContext, excluded: list[str]) -> Any:
+def _quantized(step: QuantizeInt8, ctx: PassContext, excluded: list[str], whole: list[str]) -> Any:
     types = {"uint8": QuantType.QUInt8, "int8": QuantType.QInt8}
     scheme = SCHEMES[step.scheme]
     feeds = batches(ctx, step.samples)
+    one_scale = {"reduce_range": scheme.reduce_range}
     try:
         quantize_static(
             str(ctx.workdir / "prepared.onnx"),
@@ -64,6 +70,7 @@ def _quantized(step: QuantizeInt8, ctx: PassContext, excluded: list[str]) -> Any
             weight_type=types[scheme.weight],
             calibrate_method=CalibrationMethod.MinMax,
             nodes_to_exclude=excluded,
+            extra_options={"TensorQuantOverrides": {name: [one_scale] for name in whole}},
         )
     except (DataError, PassError):
         raise
@@ -82,6 +89,32 @@ class _Reader:
 
     def get_next(self) -> dict[str, Any] | None:
         return next(self.feeds, None)
+
+
+def _lifted(model: Any, ctx: PassContext, why: str) -> Any:
+    """The model in the oldest opset with scales by channel, once it is seen to answer the same.
+
+    Raises PassError where ONNX's converter cannot or changes the answers.
+    """
+    lifted = portable.at_least_opset(model, OPSET, why)
+    if lifted is model:
+        return model
+    runners = []
+    for name, each in (("as-given", model), ("lifted", lifted)):
+        (ctx.workdir / name).mkdir()
+        FORMAT.save(each, ctx.workdir / name)
+        runners.append(FORMAT.runner(ctx.workdir / name, fused=False))
+    for feeds in batches(ctx, max(COMPARED, ctx.description.signature.batch or 1)):
+        before, after = (run(feeds) for run in runners)
+        for name, values in before.items():
+            most = 1e-5 + 1e-4 * float(np.abs(values).max(initial=0.0))
+            if not np.allclose(after[name], values, rtol=0.0, atol=most, equal_nan=True):
+                raise PassError(
+                    f"{why} needs opset {OPSET}, and ONNX's converter changes the answers of this "
+                    f"model: output '{name}'",
+                    hint=f"Export the model again at opset {OPSET} or later.",
+                )
+    return lifted
 
 
 def _prepared(model: Any, workdir: Path) -> Any:
@@ -109,7 +142,7 @@ def stem(model: Any) -> list[str]:
     names: dict[str, None] = {}
     for node in graph.node:
         fresh = [name for name in node.input if name in before]
-        if node.op_type not in WEIGHTED:
+        if node.op_type not in forms.WEIGHTED:
             if fresh:
                 before.update(node.output)
                 makers.update(dict.fromkeys(node.output, node))

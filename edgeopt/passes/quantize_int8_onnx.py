@@ -22,7 +22,7 @@ class QuantizeInt8(Pass):
     """
 
     name: ClassVar[str] = "quantize-int8"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     takes: ClassVar[str] = "onnx"
     gives: ClassVar[str] = "onnx"
     worker: ClassVar[str] = "onnx"

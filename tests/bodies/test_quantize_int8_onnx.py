@@ -6,7 +6,7 @@ import numpy as np
 import onnx
 import pytest
 from onnx import numpy_helper
-from passes_bench import MODEL, RunPass, network, samples
+from passes_bench import MODEL, RunPass, network, noise_db, parsed, samples
 
 from edgeopt.bodies.quantize_int8_onnx import stem
 from edgeopt.formats.onnx.describe import quantized_weights
@@ -74,3 +74,122 @@ def test_a_model_without_weights_has_nothing_to_quantize(run_pass: RunPass) -> N
     model.graph.output[0].type.tensor_type.shape.dim[1].dim_value = 8
     with pytest.raises(PassError, match="no operator with weights"):
         run_pass(QuantizeInt8(scheme="u8s8"), model, x=samples())
+
+
+SAFE = QuantizeInt8(scheme="u8s8-safe", float_stem=False)  # no sum of it saturates on any CPU
+ROWS = np.random.default_rng(2).normal(size=(16, 16)).astype(np.float32)
+LAYERS = {  # what a layer is like: its graph, its initializers, how many weights become 8 bits
+    "grouped transposed convolution": (
+        """g (float[batch,8,12,12] x) => (float[batch,8,14,14] y) {
+        c = Conv<pads=[1,1,1,1]>(x, w)
+        y = ConvTranspose<group=4>(c, t, b) }""",
+        {"w": (8, 8, 3, 3), "t": (8, 2, 3, 3), "b": (8,)},
+        2,
+    ),
+    "weight along both axes": (
+        "g (float[batch,16] x) => (float[batch,16] y) { a = Gemm<transB=1>(x, w, b)\n"
+        "r = Relu(a)\n y = Gemm(r, w, c) }",
+        {"w": (32, 16), "b": (32,), "c": (16,)},
+        2,
+    ),
+    "weight along both axes, square": (
+        "g (float[batch,16] x) => (float[batch,16] y) { a = Gemm<transB=1>(x, w, b)\n"
+        "r = Relu(a)\n y = MatMul(r, w) }",
+        {"w": np.geomspace(0.01, 1.0, 16, dtype=np.float32)[:, None] * ROWS, "b": (16,)},
+        2,
+    ),
+    "weight of convolutions to and fro": (
+        "g (float[batch,8,12,12] x) => (float[batch,8,12,12] y) { a = Conv(x, w)\n"
+        "r = Relu(a)\n y = ConvTranspose(r, w) }",
+        {"w": (16, 8, 3, 3)},
+        2,
+    ),
+    "bias that is computed": (
+        "g (float[batch,16] x) => (float[batch,8] y) { s = MatMul(x, v)\n y = Gemm(x, w, s) }",
+        {"w": (16, 8), "v": (16, 8)},
+        2,
+    ),
+    "bias of two axes": (
+        "g (float[batch,16] x) => (float[batch,8] y) { y = Gemm(x, w, b) }",
+        {"w": (16, 8), "b": (1, 8)},
+        1,
+    ),
+    "bias of one number": (
+        "g (float[batch,16] x) => (float[batch,8] y) { y = Gemm(x, w, b) }",
+        {"w": (16, 8), "b": np.float32(2.0)},
+        1,
+    ),
+    "bias that differs from sample to sample": (
+        "g (float[batch,16] x) => (float[16,8] y) { y = Gemm(x, w, b) }",
+        {"w": (16, 8), "b": (16, 8)},
+        1,
+    ),
+    "bias with a factor": (
+        "g (float[batch,16] x) => (float[batch,8] y) { y = Gemm<beta=2.0>(x, w, b) }",
+        {"w": (16, 8), "b": np.linspace(-2, 2, 8, dtype=np.float32)},
+        1,
+    ),
+}
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+def test_layers_of_every_form_are_quantized(run_pass: RunPass, layer: str) -> None:
+    text, held, count = LAYERS[layer]
+    model = parsed(text, **held)
+    x = samples() if "12,12] x" in text else ROWS
+    made = run_pass(SAFE, model, x=x)
+    weights = [w for w in quantized_weights(made.model) if w.dtype == onnx.TensorProto.INT8]
+    assert len(weights) == count
+    assert noise_db(model, made, x) > 30
+
+
+TABLE = """g (int64[batch,6] x) => (float[batch,30] y) {
+    e = Gather(w, x)
+    m = ReduceMean<axes=[1],keepdims=0>(e)
+    y = Gemm<transB=1>(m, w, b) }"""
+
+
+def test_a_table_that_is_also_a_layer_has_a_scale_of_each_kind(run_pass: RunPass) -> None:
+    model, x = parsed(TABLE, w=(30, 16), b=(30,)), np.arange(60).reshape(10, 6) % 30
+    made = run_pass(SAFE, model, x=x)
+    assert noise_db(model, made, x) > 30
+
+
+@pytest.mark.parametrize("mode", ["nearest", "linear"])
+@pytest.mark.parametrize("opset", [9, 10])
+def test_old_opsets_are_lifted_and_sample_where_they_did(
+    run_pass: RunPass, opset: int, mode: str
+) -> None:
+    grow = {9: "Upsample", 10: "Resize"}[opset]
+    model = parsed(
+        f"""g (float[batch,8,12,12] x) => (float[batch,8,h,k] y) {{
+        c = Conv<pads=[1,1,1,1]>(x, w)
+        s = Constant<value=float[4] {{1.0,1.0,2.0,1.5}}>()
+        y = {grow}<mode="{mode}">(c, s) }}""",
+        opset=opset,
+        w=(8, 8, 3, 3),
+    )
+    made = run_pass(SAFE, model, x=samples())
+    assert next(e.version for e in made.model.opset_import if not e.domain) >= 13
+    assert noise_db(model, made, samples()) > 30
+
+
+def test_an_opset_that_cannot_be_lifted_is_to_be_exported_anew(run_pass: RunPass) -> None:
+    by_place = (8, 12, 12)  # scales of a norm for each place: gone with opset 9
+    text = """g (float[batch,8,12,12] x) => (float[batch,8,12,12] y) {
+        c = Conv<pads=[1,1,1,1]>(x, w)
+        y = BatchNormalization<spatial=0>(c, s, s, s, s) }"""
+    with pytest.raises(PassError, match="needs opset 13, the model has 8") as raised:
+        model = parsed(text, opset=8, w=(8, 8, 3, 3), s=np.ones(by_place, np.float32))
+        run_pass(SAFE, model, x=samples())
+    assert raised.value.hint == "Export the model again at opset 13 or later."
+
+
+def test_a_lifted_model_that_answers_otherwise_is_refused(run_pass: RunPass) -> None:
+    # until opset 13, Hardmax ran over all axes from its own on, and ONNX's converter keeps the axis
+    text = """g (float[batch,8,12,12] x) => (float[batch,8,12,12] y) {
+        c = Conv<pads=[1,1,1,1]>(x, w)
+        y = Hardmax<axis=1>(c) }"""
+    with pytest.raises(PassError, match="changes the answers of this model: output 'y'") as raised:
+        run_pass(SAFE, parsed(text, opset=11, w=(8, 8, 3, 3)), x=samples())
+    assert "opset 13 or later" in raised.value.hint

@@ -114,6 +114,26 @@ def network(
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=ir)
 
 
+def parsed(text: str, *, opset: int = 17, **held: Any) -> onnx.ModelProto:
+    """A graph in ONNX's own words with initializers: arrays, or the shapes of random weights."""
+    model = onnx.parser.parse_model(f'<ir_version: 8, opset_import: ["" : {opset}]>\n{text}')
+    rng = np.random.default_rng(0)
+    for name, given in held.items():
+        drawn = isinstance(given, tuple)
+        values = rng.normal(0, 0.3, given).astype(np.float32) if drawn else np.asarray(given)
+        model.graph.initializer.append(numpy_helper.from_array(values, name))
+    onnx.checker.check_model(model, full_check=True)
+    return model
+
+
+def noise_db(model: onnx.ModelProto, made: Made, x: np.ndarray) -> float:
+    """How far the noise of a pass's answers is below those of its input, in decibels; samples are
+    fed in the batch of ``x``."""
+    before = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    a, b = before.run(None, {"x": x})[0], made.run({"x": x})[0]
+    return float(10 * np.log10(np.square(a).mean() / np.square(a - b).mean()))
+
+
 def samples(n: int = 16, channels: int = 8) -> np.ndarray:
     return np.random.default_rng(1).normal(size=(n, channels, 12, 12)).astype(np.float32)
 

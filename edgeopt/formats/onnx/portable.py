@@ -146,10 +146,20 @@ def at_least_opset(model: ModelProto, version: int, why: str) -> ModelProto:
         raise PassError(
             f"{why} needs opset {version}, the model has {now}, and ONNX's converter fails: "
             f"{str(error).strip().splitlines()[0]}",
-            hint="Export the model again with a newer opset.",
+            hint=f"Export the model again at opset {version} or later.",
         ) from error
+    if now < 11:
+        _resize_as_before(converted)
     keep_border(converted, model)
     return converted
+
+
+def _resize_as_before(model: ModelProto) -> None:
+    """Say of each Resize out of opset 10 where it takes its samples: later ones do so elsewhere."""
+    said = {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
+    for node in nodes(model):
+        if node.op_type == "Resize" and not said.keys() & {a.name for a in node.attribute}:
+            node.attribute.extend(onnx.helper.make_attribute(*each) for each in said.items())
 
 
 def modern(model: ModelProto) -> None:

@@ -127,7 +127,9 @@ def _rescale_bias(
     maker = next((n for n in model.graph.node if n.output[0] == user.input[2]), None)
     if maker is None or maker.op_type != "DequantizeLinear":
         return
-    codes, scale = held[maker.input[0]], held[maker.input[1]]
+    codes, scale = held.get(maker.input[0]), held.get(maker.input[1])
+    if codes is None or scale is None:  # it is computed, and has a range of its own
+        return
     _write(codes, np.round(numpy_helper.to_array(codes).astype(np.float64) / factor))
     _write(scale, numpy_helper.to_array(scale).astype(np.float64) * factor)
 

@@ -1,0 +1,170 @@
+"""Layers of an ONNX graph in the forms that ONNX Runtime's quantizer reads as they are meant.
+
+It gives each initializer one scale or one for each entry of one axis, takes a bias to be one row,
+and drops the factor ``beta`` of a Gemm. What these functions change says the same in other words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from itertools import count
+from typing import Any, NamedTuple
+
+import numpy as np
+from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
+
+from edgeopt.formats.onnx.describe import nodes
+from edgeopt.formats.onnx.files import graphs
+
+WEIGHTED = ("Conv", "ConvTranspose", "Gemm", "MatMul")
+FLOATS = (TensorProto.FLOAT, TensorProto.FLOAT16)
+
+
+class _Use(NamedTuple):
+    """Where a node of the main graph reads a weight, and the axis of its output channels."""
+
+    node: NodeProto
+    place: int
+    axis: int | None  # None: one scale for the whole tensor
+
+
+def name_nodes(model: ModelProto) -> None:
+    """Give every node, of bodies too, a name of its own; the first of a name keeps it."""
+    known = {node.name for node in nodes(model)}
+    seen = {""}
+    for index, node in enumerate(nodes(model)):
+        if node.name in seen:
+            node.name = _unused(f"{node.name or node.op_type}_{index}", known)
+        seen.add(node.name)
+
+
+def plain_gemms(model: ModelProto) -> None:
+    """Write each Gemm's constant third input as one row of biases, times 1.
+
+    What is no row becomes an Add behind the Gemm. A third input that is computed stays as it is.
+    """
+    held = {tensor.name: tensor for tensor in model.graph.initializer}
+    known = _names(model)
+    behind: list[NodeProto] = []
+    for node in model.graph.node:
+        behind.append(node)
+        if node.op_type == "Gemm" and len(node.input) > 2 and node.input[2] in held:
+            behind += _plain_gemm(model, node, held, known)
+    del model.graph.node[:]
+    model.graph.node.extend(behind)
+
+
+def _plain_gemm(
+    model: ModelProto, node: NodeProto, held: Mapping[str, TensorProto], known: set[str]
+) -> list[NodeProto]:
+    """Change one Gemm; what is to stand behind it."""
+    given, weight = held[node.input[2]], held.get(node.input[1])
+    beta = next((a.f for a in node.attribute if a.name == "beta"), 1.0)
+    width = None if weight is None else _width(node, weight)
+    if given.data_type not in FLOATS or (
+        beta == 1.0 and len(given.dims) == 1 and width in (None, given.dims[0])
+    ):
+        return []
+    values = numpy_helper.to_array(given)
+    values = (values * beta).astype(values.dtype)
+    row = values.size == max((1, *values.shape[-1:]))  # else it differs from sample to sample
+    if row:
+        values = values.reshape(-1)
+        values = np.repeat(values, width) if values.size == 1 and width else values
+    name = _unused(f"{node.name}_bias", known)
+    model.graph.initializer.append(numpy_helper.from_array(values, name))
+    kept = [a for a in node.attribute if a.name != "beta"]
+    del node.attribute[:]
+    node.attribute.extend(kept)
+    if row:
+        node.input[2] = name
+        return []
+    del node.input[2]
+    product, output = _unused(f"{node.output[0]}_product", known), node.output[0]
+    node.output[0] = product
+    return [helper.make_node("Add", [product, name], [output], f"{node.name}_add")]
+
+
+def one_axis_each(model: ModelProto, *, per_channel: bool) -> list[str]:
+    """Copy weights that several nodes read along several axes: one copy for each axis.
+
+    Gives the weights that can have one scale only, although ``per_channel`` asks for more.
+    """
+    if not per_channel:
+        return []
+    held = {tensor.name: tensor for tensor in model.graph.initializer
+            if tensor.data_type in FLOATS}  # fmt: skip
+    known = _names(model)
+    uses: dict[str, list[_Use]] = {}
+    for use in _uses(model, held):
+        uses.setdefault(use.node.input[use.place], []).append(use)
+    whole: dict[str, None] = {}
+    for name, several in uses.items():
+        names: dict[int | None, str] = {}
+        for use in several:
+            if use.axis not in names:
+                names[use.axis] = name
+                if len(names) > 1:
+                    names[use.axis] = _unused(f"{name}_{len(names)}", known)
+                    copy = model.graph.initializer.add()
+                    copy.CopyFrom(held[name])
+                    copy.name = names[use.axis]
+            use.node.input[use.place] = names[use.axis]
+            if use.axis is None and use.node.op_type == "ConvTranspose":
+                whole[names[use.axis]] = None
+    return list(whole)
+
+
+def read_in_bodies(model: ModelProto) -> set[str]:
+    """Names of the main graph's values that bodies of If, Loop and Scan read."""
+    main = {output for node in model.graph.node for output in node.output}
+    bodies = list(graphs(model.graph))[1:]
+    read = {name for body in bodies for node in body.node for name in node.input}
+    return main & (read | {value.name for body in bodies for value in body.output})
+
+
+def _uses(model: ModelProto, held: Mapping[str, TensorProto]) -> Iterator[_Use]:
+    for node in model.graph.node:
+        for place, name in enumerate(node.input):
+            if name not in held or (place == 2 and node.op_type in WEIGHTED):
+                continue
+            yield _Use(node, place, _axis(node, place, held[name]))
+
+
+def _axis(node: NodeProto, place: int, weight: TensorProto) -> int | None:
+    """The axis along which the quantizer gives one scale each; None: one for all."""
+    flags = {a.name: a.i for a in node.attribute}
+    axis: int | None = None
+    if node.op_type == "MatMul":
+        axis = 1
+    elif place != 1:
+        axis = None
+    elif node.op_type == "Conv":
+        axis = 0
+    elif node.op_type == "ConvTranspose" and flags.get("group", 1) == 1:
+        axis = 1
+    elif node.op_type == "Gemm":
+        axis = 0 if flags.get("transB") else 1
+    return axis if axis is not None and axis < len(weight.dims) else None
+
+
+def _width(node: NodeProto, weight: TensorProto) -> int:
+    """Output channels of a Gemm."""
+    flags: dict[str, Any] = {a.name: a.i for a in node.attribute}
+    return int(weight.dims[0 if flags.get("transB") else 1])
+
+
+def _names(model: ModelProto) -> set[str]:
+    """Of all values, bodies' too."""
+    made = {output for node in nodes(model) for output in node.output}
+    for graph in graphs(model.graph):
+        made |= {value.name for value in graph.input} | {t.name for t in graph.initializer}
+    return made
+
+
+def _unused(name: str, known: set[str]) -> str:
+    """The name, or the first of NAME_1, NAME_2, ... that is new; known from now on."""
+    if name in known:
+        name = next(new for i in count(1) if (new := f"{name}_{i}") not in known)
+    known.add(name)
+    return name
