@@ -80,7 +80,8 @@ class PassContext(Protocol):
     threads: int
     description: Description  # of the input artifact
     parent: Path  # a private copy of its folder
-    found: dict[str, Any]  # what it tells beside its artifact, plain JSON; kept in the result
+    found: dict[str, Any]  # what it tells beside its artifact, plain JSON; kept in the result,
+    # whose notes hold the sentences that it lists under "notes"
 
     @property
     def checkpoints(self) -> Path | None:

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
-from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from edgeopt.formats.onnx import files, portable, saturation
-from edgeopt.formats.onnx.conversion import unquantized
+from edgeopt.formats.onnx.conversion import FREE, unquantized
 from edgeopt.formats.onnx.format import FORMAT
 from edgeopt.passes.quantize_int8_onnx import SHORT_SUM, QuantizeInt8
 from edgeopt.quantization import forms_onnx as forms
 from edgeopt.quantization.biases_onnx import make_room
 from edgeopt.quantization.calibration import batches
-from edgeopt.schema.errors import DataError, PassError
+from edgeopt.quantization.static_onnx import Quantizing, in_float
+from edgeopt.schema.errors import PassError
 from edgeopt.schemes import SCHEMES
 from edgeopt.step import PassContext
 
@@ -40,55 +39,37 @@ def run(step: QuantizeInt8, model: Any, ctx: PassContext) -> Any:
     whole = forms.one_axis_each(model, per_channel=step.per_channel)
     excluded = stem(model) if step.float_stem else []
     floats = {t.name: onnx.numpy_helper.to_array(t) for t in model.graph.initializer}
-    files.write(model, ctx.workdir / "prepared.onnx")
-    quantized = _quantized(step, ctx, excluded, whole)
+    spared = [*excluded, *forms.read_in_bodies(model)]
+    quantized, left = Quantizing(step, ctx, model, spared, whole).quantized()
+    forms.put_in_order(quantized)
+    bodies = _bodies(model)
+    told = [f"{step.name} leaves {what} in float32" for what in bodies]
+    if told := [*told, *in_float(step.name, model, left)]:
+        ctx.found["notes"] = told
     make_room(quantized, floats)
     if SCHEMES[step.scheme].saturation_safe:
         saturation.make_safe(quantized, floats)
     if why := unquantized(quantized, excluded):
         raise PassError(
             f"no operator with weights could be quantized: {why}",
-            hint="say 'float_stem: false' to quantize it too" if excluded else "",
+            hint=(
+                "say 'float_stem: false' to quantize it too"
+                if excluded
+                else "; ".join(f"{what} stay in float32" for what in bodies)
+            ),
         )
     return portable.finished(quantized, before)
 
 
-def _quantized(step: QuantizeInt8, ctx: PassContext, excluded: list[str], whole: list[str]) -> Any:
-    types = {"uint8": QuantType.QUInt8, "int8": QuantType.QInt8}
-    scheme = SCHEMES[step.scheme]
-    feeds = batches(ctx, step.samples)
-    one_scale = {"reduce_range": scheme.reduce_range}
-    try:
-        quantize_static(
-            str(ctx.workdir / "prepared.onnx"),
-            str(ctx.workdir / "quantized.onnx"),
-            _Reader(feeds),
-            quant_format=QuantFormat.QDQ,
-            per_channel=step.per_channel,
-            reduce_range=scheme.reduce_range,
-            activation_type=types[scheme.activation],
-            weight_type=types[scheme.weight],
-            calibrate_method=CalibrationMethod.MinMax,
-            nodes_to_exclude=excluded,
-            extra_options={"TensorQuantOverrides": {name: [one_scale] for name in whole}},
-        )
-    except (DataError, PassError):
-        raise
-    except Exception as error:  # the quantizer raises ValueErrors, KeyErrors, its runtime's own
-        raise PassError(
-            f"ONNX Runtime's quantizer failed: {type(error).__name__}: {error}"
-        ) from error
-    return files.read_whole(ctx.workdir / "quantized.onnx")
-
-
-class _Reader:
-    """What the quantizer calls a CalibrationDataReader: feeds, then None."""
-
-    def __init__(self, feeds: Iterator[dict[str, Any]]) -> None:
-        self.feeds = feeds
-
-    def get_next(self) -> dict[str, Any] | None:
-        return next(self.feeds, None)
+def _bodies(model: Any) -> list[str]:
+    """The bodies that compute, and the operators in them: the quantizer does not enter them."""
+    told = []
+    for node in model.graph.node:
+        inner = [op.op_type for graph in files.graphs_of(node) for op in graph.node]
+        computing = [op for op in dict.fromkeys(inner) if op not in FREE]
+        if computing:
+            told.append(f"the bodies of {node.op_type} '{node.name}' ({', '.join(computing)})")
+    return told
 
 
 def _lifted(model: Any, ctx: PassContext, why: str) -> Any:

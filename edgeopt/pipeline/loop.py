@@ -28,6 +28,7 @@ from edgeopt.pipeline.results import (
     slower,
     source_facts,
     target_result,
+    told_by_passes,
 )
 from edgeopt.pipeline.saturation import Checked, check_saturation
 from edgeopt.pipeline.search import Search
@@ -88,10 +89,14 @@ def run_recipe(
         outcomes.update(engine.run(plan.jobs, outcomes))
         of_source = _notes_of_source(outcomes, on_event)
         checked = check_saturation(work, plan) if bench and not quick else Checked(plan)
+        of_passes = told_by_passes(checked.plan, outcomes)
+        for note in of_passes:
+            work.tell("note", note)
         in_short = quick and bench and any(map(is_timed, known.groups))
         notes = [quick_note()] if in_short else []
         notes += [] if race else unraced_notes(recipe)
-        notes += [*known.notes, *of_source, *search.notes, *checked.plan.notes, *checked.notes]
+        notes += [*known.notes, *of_source, *search.notes, *checked.plan.notes, *of_passes]
+        notes += checked.notes
         runs, merged = _target_runs(work, checked, quick=quick, raced=race)
         another = partial(Engine, store, on_event=on_event, bench=run_bench, deadline=deadline)
         decided = decide_all(runs, engine, another) if bench else [run.built() for run in runs]

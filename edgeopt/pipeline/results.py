@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
 from edgeopt.bench.agent_session import FALLBACK
@@ -208,6 +208,13 @@ def _pass_record(id: str, label: str, plan: Plan, outcomes: dict[str, Outcome]) 
         found=outcome.value.get("found", {}),
         error=outcome.error or checked.error,
     )
+
+
+def told_by_passes(plan: Plan, outcomes: Mapping[str, Outcome]) -> list[str]:
+    """The notes of all passes that ended well, each once."""
+    made = (outcomes[job.id] for job in plan.jobs if job.kind == "pass" and job.id in outcomes)
+    told = [outcome.value.get("found", {}).get("notes", ()) for outcome in made if outcome.ok]
+    return list(dict.fromkeys(str(note) for notes in told for note in notes))
 
 
 def source_facts(outcomes: dict[str, Outcome], bench: Bench) -> dict[str, Any]:

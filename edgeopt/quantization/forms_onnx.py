@@ -14,7 +14,7 @@ import numpy as np
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from edgeopt.formats.onnx.describe import nodes
-from edgeopt.formats.onnx.files import graphs
+from edgeopt.formats.onnx.files import graphs, graphs_of
 
 WEIGHTED = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 FLOATS = (TensorProto.FLOAT, TensorProto.FLOAT16)
@@ -115,12 +115,48 @@ def one_axis_each(model: ModelProto, *, per_channel: bool) -> list[str]:
     return list(whole)
 
 
-def read_in_bodies(model: ModelProto) -> set[str]:
-    """Names of the main graph's values that bodies of If, Loop and Scan read."""
-    main = {output for node in model.graph.node for output in node.output}
-    bodies = list(graphs(model.graph))[1:]
-    read = {name for body in bodies for node in body.node for name in node.input}
-    return main & (read | {value.name for body in bodies for value in body.output})
+def read_in_bodies(model: ModelProto) -> list[str]:
+    """Names of activations in the main graph whose input or output a body reads.
+
+    The quantizer drops a Relu or Clip, which it leaves to the codes of those that read it, and
+    gives its input the name of its output; it sees no body.
+    """
+    read = set().union(*(_read_inside(node) for node in model.graph.node))
+    return [
+        node.name for node in model.graph.node
+        if node.op_type in ("Relu", "Clip") and not read.isdisjoint((node.input[0], node.output[0]))
+    ]  # fmt: skip
+
+
+def put_in_order(model: ModelProto) -> None:
+    """Sort the main graph's nodes behind all that they and their bodies read.
+
+    The quantizer sorts them, too, and looks at no body. Nodes that may stand where they do stay.
+    """
+    waiting = list(model.graph.node)
+    unmade = {name for node in waiting for name in node.output}
+    ordered: list[NodeProto] = []
+    while waiting:
+        later = []
+        for node in waiting:
+            if unmade.isdisjoint(_read_inside(node).union(node.input)):
+                unmade.difference_update(node.output)
+                ordered.append(node)
+            else:
+                later.append(node)
+        if len(later) == len(waiting):  # a circle, which ONNX's checker names
+            ordered += later
+            break
+        waiting = later
+    del model.graph.node[:]
+    model.graph.node.extend(ordered)
+
+
+def _read_inside(node: NodeProto) -> set[str]:
+    """What the bodies of a node read, their own values among it."""
+    bodies = list(graphs_of(node))
+    read = {name for body in bodies for inner in body.node for name in inner.input}
+    return read | {value.name for body in bodies for value in body.output}
 
 
 def _uses(model: ModelProto, held: Mapping[str, TensorProto]) -> Iterator[_Use]:

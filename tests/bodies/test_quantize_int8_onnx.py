@@ -193,3 +193,71 @@ def test_a_lifted_model_that_answers_otherwise_is_refused(run_pass: RunPass) -> 
     with pytest.raises(PassError, match="changes the answers of this model: output 'y'") as raised:
         run_pass(SAFE, parsed(text, opset=11, w=(8, 8, 3, 3)), x=samples())
     assert "opset 13 or later" in raised.value.hint
+
+
+IF = """g (float[batch,8,12,12] x) => (float[batch,8,12,12] y) {{
+    c = Conv<pads=[1,1,1,1]>(x, w)
+    r = Relu(c)
+    m = ReduceMax<keepdims=0>(x)
+    k = Less(m, most)
+    [choice] y = If(k) <then_branch = f () => (float[batch,8,12,12] d) {{ d = {then} }},
+                        else_branch = g () => (float[batch,8,12,12] e) {{ e = Sub({other}, r) }}>
+}}"""
+
+
+@pytest.mark.parametrize("then", ["Identity(c)", "Conv<pads=[1,1,1,1]>(r, w)"])
+@pytest.mark.parametrize("other", ["c", "x"])
+def test_bodies_stay_in_float_and_read_what_they_read(
+    run_pass: RunPass, then: str, other: str
+) -> None:
+    model = parsed(IF.format(then=then, other=other), w=(8, 8, 3, 3), most=np.float32(1e3))
+    made = run_pass(SAFE, model, x=samples())
+    assert noise_db(model, made, samples()) > 30
+    ops = "Conv, Sub" if "Conv" in then else "Sub"
+    told = f"quantize-int8 leaves the bodies of If 'choice' ({ops}) in float32"
+    assert made.found["notes"] == [told]
+
+
+def test_a_network_inside_bodies_has_nothing_to_quantize(run_pass: RunPass) -> None:
+    text = IF.format(then="Conv<pads=[1,1,1,1]>(x, w)", other="x")
+    model = parsed(text.replace("c = Conv<pads=[1,1,1,1]>(x, w)", "c = Neg(x)"), w=(8, 8, 3, 3),
+                   most=np.float32(1e3))  # fmt: skip
+    with pytest.raises(PassError, match="no operator with weights") as raised:
+        run_pass(SAFE, model, x=samples())
+    assert raised.value.hint == "the bodies of If 'choice' (Conv, Sub) stay in float32"
+
+
+ATTENTION = """g (float[batch,4,16] x) => (float[batch,4,16] y) {{
+    q = MatMul(x, w)
+    k = Transpose<perm=[0,2,1]>(q)
+    s = MatMul(x, k)
+    m = {masked}
+    p = Softmax(m)
+    o = MatMul(p, x)
+    y = MatMul(o, v) }}"""
+
+
+@pytest.mark.parametrize("value", [-np.inf, np.finfo(np.float32).min, -1e9])
+@pytest.mark.parametrize("masked", ["Add(s, mask)", "Where(seen, s, low)"])
+def test_masked_scores_stay_in_float(run_pass: RunPass, masked: str, value: float) -> None:
+    seen = np.tril(np.ones((4, 4), bool))
+    held = {"mask": np.where(seen, 0, np.float32(value)), "seen": seen, "low": np.float32(value)}
+    held = {name: given for name, given in held.items() if name in masked}
+    model = parsed(ATTENTION.format(masked=masked), w=(16, 16), v=(16, 16), **held)
+    x = np.random.default_rng(1).normal(size=(16, 4, 16)).astype(np.float32)
+    made = run_pass(SAFE, model, x=x)
+    assert noise_db(model, made, x) > 25
+    assert len(made.found["notes"]) == 2 and all("as masks do" in n for n in made.found["notes"])
+
+
+def test_a_layer_that_the_quantizer_refuses_stays_in_float(run_pass: RunPass) -> None:
+    text = """g (float[batch,8,12] x) => (float[batch,8,12] y) {
+        a = MatMul(x, w)
+        [norm] n = LayerNormalization<axis=1>(a, s, b)
+        y = MatMul(n, v) }"""
+    model = parsed(text, w=(12, 12), v=(12, 12), s=(8, 12), b=(8, 12))
+    x = np.random.default_rng(1).normal(size=(16, 8, 12)).astype(np.float32)
+    made = run_pass(SAFE, model, x=x)
+    assert len(quantized_weights(made.model)) == 2 and noise_db(model, made, x) > 30
+    (told,) = made.found["notes"]
+    assert told.startswith("quantize-int8 leaves LayerNormalization 'norm' in float32: ONNX")

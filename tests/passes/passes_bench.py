@@ -32,6 +32,7 @@ class Context:
     told: list[float] = field(default_factory=list)
     parent: Path = Path()
     classes: np.ndarray | None = None
+    found: dict[str, Any] = field(default_factory=dict)
 
     def labels(self, split: str) -> np.ndarray | None:
         assert split == "calibration"
@@ -60,6 +61,7 @@ class Made:
     path: Path
     model: onnx.ModelProto
     description: Description
+    found: Mapping[str, Any] = field(default_factory=dict)
 
     def run(self, feeds: Arrays) -> list[np.ndarray]:
         session = ort.InferenceSession(self.path, providers=["CPUExecutionProvider"])
@@ -159,13 +161,14 @@ def onnx_runner(tmp_path: Path) -> RunPass:
         onnx_format.save(model, given)
         before = onnx_format.describe(given)
         step.requires(before)
-        made = step.run(onnx_format.load(given), Context(rough, before, arrays))
+        context = Context(rough, before, arrays)
+        made = step.run(onnx_format.load(given), context)
         onnx_format.save(made, out)
         after = onnx_format.describe(out)
         assert after.differs(step.effect(before)) == []
         (path,) = out.glob("*.onnx")
         loaded = onnx.load(path)
         onnx.checker.check_model(loaded, full_check=True)
-        return Made(path, loaded, after)
+        return Made(path, loaded, after, context.found)
 
     return run

@@ -86,3 +86,18 @@ def test_every_node_gets_a_name_of_its_own() -> None:
     forms.name_nodes(made)
     names = [node.name for node in made.graph.node]
     assert names[0] == "a" and names[3] == "Relu_2" and len(set(names)) == 4
+
+
+def test_nodes_stand_behind_what_their_bodies_read() -> None:
+    made = parser.parse_model(
+        '<ir_version: 8, opset_import: ["" : 17]> g (float[4,6] x, bool k) => (float[4,6] y)'
+        " { a = Relu(x)\n b = Neg(x)\n y = If(k) <then_branch = f () => (float[4,6] t)"
+        " { t = Add(a, b) }, else_branch = g () => (float[4,6] e) { e = Identity(x) }> }"
+    )
+    relu, neg, choice = made.graph.node
+    shuffled = [onnx.NodeProto.FromString(n.SerializeToString()) for n in (relu, choice, neg)]
+    del made.graph.node[:]
+    made.graph.node.extend(shuffled)
+    forms.put_in_order(made)
+    onnx.checker.check_model(made)
+    assert [node.op_type for node in made.graph.node] == ["Relu", "Neg", "If"]

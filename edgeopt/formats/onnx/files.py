@@ -151,7 +151,7 @@ def tensors(model: ModelProto) -> Iterator[TensorProto]:
     for function in model.functions:
         for node in function.node:
             yield from _of_node(node)
-            for inner in _inner(node):
+            for inner in graphs_of(node):
                 yield from inner.initializer
                 for nested in inner.node:
                     yield from _of_node(nested)
@@ -161,10 +161,11 @@ def graphs(graph: GraphProto) -> Iterator[GraphProto]:
     """A graph and the subgraphs in its nodes (If, Loop, Scan), outermost first."""
     yield graph
     for node in graph.node:
-        yield from _inner(node)
+        yield from graphs_of(node)
 
 
-def _inner(node: NodeProto) -> Iterator[GraphProto]:
+def graphs_of(node: NodeProto) -> Iterator[GraphProto]:
+    """The subgraphs of a node and those in them, outermost first."""
     for attribute in node.attribute:
         for inner in (attribute.g, *attribute.graphs):
             if inner.node or inner.output:

@@ -88,7 +88,7 @@ def _largest_pairs(codes: Array) -> Array:
     """The largest |w0 + w1| of neighbouring pairs in each channel, (channels,)."""
     if codes.shape[1] % 2:
         codes = np.pad(codes, ((0, 0), (0, 1)))
-    pairs: Array = np.abs(codes.reshape(len(codes), -1, 2).sum(axis=2)).max(axis=1)
+    pairs: Array = np.abs(codes.reshape(len(codes), -1, 2).sum(axis=2)).max(axis=1, initial=0)
     return pairs
 
 
