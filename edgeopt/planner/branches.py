@@ -21,15 +21,16 @@ class Usage:
     """What happened to one choice over all branches that reached it."""
 
     applied: int = 0
-    formats: set[str] = field(default_factory=set)
+    formats: set[str] = field(default_factory=set)  # that no pass of the name takes
     refusals: list[str] = field(default_factory=list)
+    misread: list[str] = field(default_factory=list)  # fields that the pass of a format has not
 
 
 def make_plan(recipe: Recipe, known: Known) -> Plan:
     """The DAG of jobs and the candidates per target.
 
-    Raises PlanError for a pass that no branch can take, for a target that no leaf fits, and
-    for more candidates than ``limits.candidates``.
+    Raises PlanError for a pass that no branch can take and that has no ``none`` beside it, for a
+    target that no leaf fits, and for more candidates than ``limits.candidates``.
     """
     return _Planner(recipe, known).plan()
 
@@ -173,29 +174,37 @@ class _Planner:
         except ValidationError as error:
             first = error.errors()[0]
             said = f"'{'.'.join(map(str, first['loc']))}': {first['msg']}"
-            usage.refusals.append(f"{kind.name} for {kind.takes}: {said}")
-            self.notes.append(f"not planned: {usage.refusals[-1]}")
+            usage.misread.append(f"{kind.name} for {kind.takes}: {said}")
+            self.notes.append(f"not planned: {usage.misread[-1]}")
             return None
 
     def _blame_unused(self) -> None:
+        """Raise PlanError for a choice that no branch took; beside ``none``, which stands for the
+        model as it is, a note will do."""
         for (index, number), usage in sorted(self.usages.items()):
             if usage.applied:
                 continue
-            name = self.recipe.passes[index].choices[number].name
+            several = self.recipe.passes[index].choices
+            name = several[number].name
             where = self.recipe.line("passes", index)
-            if usage.refusals:
+            spared = any(choice.name == "none" for choice in several)
+            if refusals := [*usage.refusals, *usage.misread]:
+                if spared and usage.refusals:
+                    continue  # a note tells of each
                 raise PlanError(
-                    f"'{name}' can never run: {usage.refusals[0]}",
+                    f"'{name}' can never run: {refusals[0]}",
                     where=where,
                     hint="change the order of the steps, or drop it",
                 )
             takes = ", ".join(sorted(passes_named(name)))
             reached = ", ".join(sorted(usage.formats))
-            raise PlanError(
-                f"'{name}' is skipped on every branch",
-                where=where,
-                hint=f"it takes {takes}; the formats that reached it: {reached}",
-            )
+            skipped = f"'{name}' is skipped on every branch"
+            hint = f"it takes {takes}; the formats that reached it: {reached}"
+            if not spared:
+                raise PlanError(skipped, where=where, hint=hint)
+            self.notes.append(f"{skipped}: {hint}")
+        if self.usages and not any(usage.applied for usage in self.usages.values()):
+            self.notes.append("no pass applies to the source: it is measured as it is")
 
     # -- conversions
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -149,3 +150,40 @@ def test_a_folder_that_cannot_be_written_to_is_refused_before_any_work(project: 
     done = project.run("optimize", "recipe.yaml", "--out", "taken/out")
     assert done.returncode == 1
     assert "taken" in done.stderr and "Building" not in done.stderr
+
+
+def test_a_quantized_model_alone_is_measured_as_it_is(tmp_path: Path) -> None:
+    """Of each form of codes: QDQ, integer operators with given ranges, and with their own."""
+    weight = np.random.default_rng(0).integers(-127, 128, (6, 4), np.int8)
+    forms = {
+        "qdq": """f = DequantizeLinear(w, s)
+            q = QuantizeLinear(x, s, z)
+            d = DequantizeLinear(q, s, z)
+            y = MatMul(d, f)""",
+        "operators": """q = QuantizeLinear(x, s, z)
+            p = QLinearMatMul(q, s, z, w, s, z, s, z)
+            y = DequantizeLinear(p, s, z)""",
+        "dynamic": """q, a, b = DynamicQuantizeLinear(x)
+            i = MatMulInteger(q, w, b)
+            f = Cast<to=1>(i)
+            g = Mul(f, a)
+            y = Mul(g, s)""",
+    }
+    x = np.random.default_rng(1).normal(size=(64, 6)).astype(np.float32)
+    np.savez(tmp_path / "samples.npz", x=x)
+    held = {"w": weight, "s": np.float32(0.02), "z": np.int8(0)}
+    for name, nodes in forms.items():
+        head = '<ir_version: 8, opset_import: ["" : 17]> g (float[batch,6] x) => (float[batch,4] y)'
+        model = onnx.parser.parse_model(f"{head} {{ {nodes} }}")
+        tensors = [onnx.numpy_helper.from_array(np.asarray(v), n) for n, v in held.items()]
+        model.graph.initializer.extend(t for t in tensors if t.name in nodes.replace("=", " "))
+        onnx.save(model, tmp_path / f"{name}.onnx")
+        project = Project(tmp_path, tmp_path / "store")
+        how, status = ("--quick", "chosen") if name == "dynamic" else ("--no-bench", "unmeasured")
+        given = ("--data", "samples.npz", "--json", "--out", name)
+        done = project.run("optimize", f"{name}.onnx", *given, how)
+        assert done.returncode == 0, done.stderr
+        result = json.loads(done.stdout)
+        (only,) = result["targets"][0]["candidates"]
+        assert (only["status"], only["label"], only["reference"]) == (status, "source", True)
+        assert "no pass applies to the source: it is measured as it is" in result["notes"]

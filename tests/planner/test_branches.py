@@ -71,6 +71,26 @@ def test_a_pass_passed_over_on_every_branch_is_an_error() -> None:
     assert caught.value.exit_code == 2
 
 
+def test_beside_none_what_fits_nowhere_is_noted_and_the_model_measured_as_it_is() -> None:
+    quantized = description("onnx", "int8", "qdq")
+    made = plan([{"one_of": ["none", "simplify-onnx"]}, QUANTIZED], quantized)
+    assert chains(made) == {()} and made.candidates[0].reference
+    assert any("simplify-onnx after the source" in note for note in made.notes)
+    assert "no pass applies to the source: it is measured as it is" in made.notes
+    made = plan(
+        [{"one_of": ["none", {"prune-structured": {"macs": 0.5}}]}, QUANTIZED], description("onnx")
+    )
+    assert chains(made) == {(), ("quantize-int8(scheme=s8s8)",), ("fp16",)}
+    (told,) = [note for note in made.notes if "is skipped on every branch" in note]
+    assert told.startswith("'prune-structured'") and "it takes torch" in told
+    assert not any("no pass applies" in note for note in made.notes)
+
+
+def test_beside_none_fields_that_no_format_has_stay_an_error() -> None:
+    with pytest.raises(PlanError, match=r"'quantize-int8' can never run.*scheme"):
+        plan([{"one_of": ["none", {"quantize-int8": {"scheme": "static"}}]}], description("onnx"))
+
+
 def test_a_missing_split_and_too_many_candidates_are_errors() -> None:
     with pytest.raises(PlanError, match="calibration"):
         plan([{"quantize-int8": {"scheme": "s8s8"}}], splits=("validation",))
