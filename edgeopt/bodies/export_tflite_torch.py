@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from edgeopt.formats.tflite import files
+from edgeopt.formats.torch.convertible import convertible
 from edgeopt.formats.torch.module import named_outputs
 from edgeopt.formats.torch.untraced import root_cause
 from edgeopt.passes.export_tflite_torch import ExportTflite, channels_last
@@ -41,7 +42,8 @@ def _converted(step: ExportTflite, model: Any, ctx: PassContext) -> bytes:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            converted = litert_torch.convert(wrapped, sample_kwargs=example)
+            traced = convertible(wrapped, example)
+            converted = litert_torch.convert(traced, sample_kwargs=example)
         rough = ctx.workdir / "rough.tflite"
         converted.export(str(rough))
     except Exception as error:  # the converter raises what torch, JAX and MLIR raise

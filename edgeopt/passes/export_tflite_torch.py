@@ -25,6 +25,7 @@ class ExportTflite(Pass):
     name: ClassVar[str] = "export-tflite"
     takes: ClassVar[str] = "torch"
     gives: ClassVar[str] = "tflite"
+    version: ClassVar[int] = 2
     worker: ClassVar[str] = "litert"
     body: ClassVar[str] = "edgeopt.bodies.export_tflite_torch"
     uses: ClassVar[tuple[str, ...]] = (

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tflite_bench import TOKENS, Held, Make, images, last
+from tflite_bench import IMAGES, TOKENS, Held, Make, images, last
 
 from edgeopt.formats.tflite import files
 from edgeopt.formats.tflite.inspect import inspect
@@ -62,6 +62,18 @@ def test_inputs_and_outputs_keep_names_and_order_and_lose_64_bits(
     got = made.run(tokens=tokens.astype(np.int32), gain=gain)
     for a, b in zip(want, got, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
+
+
+def test_layers_that_the_converter_refuses_or_gets_wrong_are_exported_in_another_form(
+    torch_source: Any, run_tflite: Make
+) -> None:
+    parent = torch_source("Refused", IMAGES)
+    made = run_tflite(ExportTflite(), parent)
+    x = images(1)
+    want, got = parent.run(image=x), made.run(image=last(x))
+    assert len(want) == 8
+    for a, b in zip(want, got, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4)
 
 
 def test_an_operator_without_a_tflite_form_is_named(torch_source: Any, run_tflite: Make) -> None:

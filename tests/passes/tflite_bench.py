@@ -18,6 +18,7 @@ from edgeopt.step import Pass
 NET = """
 import torch
 from torch import nn
+from torch.nn import functional
 
 class Net(nn.Module):
     def __init__(self):
@@ -42,6 +43,30 @@ class Two(nn.Module):
     def forward(self, tokens, gain):
         y = self.line(self.table(tokens)).mean(1) * gain
         return {"second": y.softmax(-1), "first": y}
+
+class Refused(nn.Module):
+    # layers that litert-torch refuses, or converts into something else
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.up = nn.ConvTranspose2d(3, 4, 3, 2, 1, output_padding=1)
+        self.grouped = nn.ConvTranspose2d(4, 4, 3, 2, 1, groups=2)
+        self.line = nn.Conv1d(16, 4, 4, padding="same", dilation=3)
+        self.table = nn.Parameter(torch.randn(20, 16, 5))
+
+    def forward(self, image):
+        up = self.up(image)
+        return {
+            "up": up,
+            "grouped": self.grouped(up),
+            "line": self.line(image[:, 0]),
+            "larger": functional.interpolate(image, scale_factor=1.5),
+            "half": functional.interpolate(image, scale_factor=0.5),
+            "product": torch.einsum("bcij,jid->bcd", image, self.table),
+            "largest": image.flatten(1).topk(5)[0],
+            "ordered": image.sort(-1)[0],
+        }
 
 class Sorts(nn.Module):
     def forward(self, x):
