@@ -23,6 +23,7 @@ import numpy as np
 from . import counting, feeds, files, machine, memory, protocol, sessions, timing
 from .errors import AgentError, one_line
 from .foreign import calling
+from .whole import of_samples
 
 Answer = Tuple[Dict[str, Any], Dict[str, np.ndarray]]
 TIMED_MAX = 1 << 22
@@ -126,17 +127,21 @@ class Agent:
         return {}, {}
 
     def run(self, request: Mapping[str, Any]) -> Answer:
-        """Raw outputs of samples ``start`` to ``stop``, in batches; a short last one is padded."""
+        """Raw outputs of samples ``start`` to ``stop``, in batches; a short last one is padded.
+
+        ``whole`` are the outputs without an axis of samples, with their shapes.
+        """
         opened, feed = self._session(request), self._feed(request)
         batch, pad = int(request["batch"]), bool(request["pad"])
         start, stop = int(request["start"]), int(request["stop"])
         parts: Dict[str, List[np.ndarray]] = {name: [] for name in opened.session.outputs}
+        whole = request.get("whole") or {}
         for first in range(start, stop, batch):
             count = min(batch, stop - first)
             size = batch if pad else count
             arrays = opened.answers(feed.batch(first, count, size))
             for name, array in zip(parts, arrays):  # noqa: B905 - Python 3.8; as many
-                parts[name].append(_of_samples(name, array, size)[:count])
+                parts[name].append(of_samples(name, array, size, whole)[:count])
         return {}, {name: np.concatenate(chunks) for name, chunks in parts.items()}
 
     def time(self, request: Mapping[str, Any]) -> Answer:
@@ -274,15 +279,3 @@ class Feed:
     def _taken(self, index: np.ndarray) -> Dict[str, np.ndarray]:
         rows = {name: array[index] for name, array in self._arrays.items()}
         return feeds.as_fed(rows, self._axes)
-
-
-def _of_samples(name: str, array: np.ndarray, size: int) -> np.ndarray:
-    """The array, if its first axis is the sample. Raises AgentError naming the output."""
-    if array.ndim == 0 or array.shape[0] != size:
-        raise AgentError(
-            "ModelError",
-            "output has shape {} for {} samples".format(list(array.shape), size),
-            name,
-            "the first axis of every output must be the sample",
-        )
-    return array

@@ -11,6 +11,7 @@ from torch.profiler import ProfilerActivity, profile
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from .errors import AgentError
+from .torch_outputs import by_name
 
 COMPILED = "Torch-Compiled Region"  # what torch's profiler calls a run of compiled code
 NO_KERNELS = ("Memcpy", "Memset", COMPILED)  # what a profile has on a GPU beside kernels
@@ -99,10 +100,7 @@ class Runner:
             torch.backends.cudnn.allow_tf32 = self._tf32
         first = [feeds[name] for name in self._names[: self._positional]]
         rest = {name: feeds[name] for name in self._names[self._positional :]}
-        result = run(*first, **rest)
-        if isinstance(result, torch.Tensor):
-            return [result]
-        return list(result.values()) if isinstance(result, dict) else list(result)
+        return list(by_name(run(*first, **rest)).values())
 
     def _counted(self, feeds: Dict[str, Any]) -> Dict[str, int]:
         """Operators of the eager module by the device of their result."""

@@ -161,9 +161,20 @@ class AgentSession:
 
     def run(self, side: str, start: int, stop: int, batch: int, pad: bool) -> protocol.Arrays:
         """Raw outputs of samples ``start`` to ``stop``."""
-        feed = self._task.sides[side].feed
+        what = self._task.sides[side]
+        more: dict[str, Any] = {}
+        if what.whole:
+            more["whole"] = {name: list(shape) for name, shape in what.whole.items()}
         _, arrays = self._channel.ask(
-            "run", Empty, session=side, feed=feed, start=start, stop=stop, batch=batch, pad=pad
+            "run",
+            Empty,
+            session=side,
+            feed=what.feed,
+            start=start,
+            stop=stop,
+            batch=batch,
+            pad=pad,
+            **more,
         )
         return arrays
 

@@ -12,7 +12,7 @@ from edgeopt.bench.peak import memory
 from edgeopt.bench.race import SCHEDULES, race
 from edgeopt.bench.score import score
 from edgeopt.bench.task import Side, Task
-from edgeopt.schema.artifact import Artifact
+from edgeopt.schema.artifact import Artifact, Description
 from edgeopt.schema.errors import DeviceError, UsageError, did_you_mean
 from edgeopt.schema.job import Arrays, Job, Request
 from edgeopt.schema.target import Target, parse_target
@@ -161,7 +161,9 @@ def _side(request: Request, role: str) -> Side:
             where=f"{request.job.id}: {role}",
         )
     samples = Arrays.model_validate(request.inputs[f"samples:{role}"].value)
-    return Side(target, artifact, samples)
+    described = request.inputs[role].value.get("description")
+    whole = Description.model_validate(described).signature.whole if described else {}
+    return Side(target, artifact, samples, whole)
 
 
 def _check_measures(device: Device, protocol: str, where: str) -> None:

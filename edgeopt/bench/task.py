@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
-from edgeopt.schema.artifact import Artifact
+from edgeopt.schema.artifact import Artifact, Dim
 from edgeopt.schema.job import Arrays
 from edgeopt.schema.target import Target
 from edgeopt.store import Store
@@ -19,6 +19,7 @@ class Side:
     target: Target
     artifact: Artifact
     samples: Arrays
+    whole: Mapping[str, Sequence[Dim]] = field(default_factory=dict)  # outputs without samples
 
     @property
     def feed(self) -> str:

@@ -9,6 +9,7 @@ import onnx
 import torch
 
 from edgeopt.formats.onnx import portable
+from edgeopt.formats.torch.module import flat
 from edgeopt.formats.torch.untraced import batch_hint, root_cause
 from edgeopt.passes.export_onnx_torch import ExportOnnx
 from edgeopt.quantization.qdq import qdq_form
@@ -34,7 +35,7 @@ def run(step: ExportOnnx, model: Any, ctx: PassContext) -> Any:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             program = torch.onnx.export(
-                model,
+                flat(model),
                 kwargs=example,
                 dynamo=True,
                 dynamic_shapes=shapes,
@@ -48,6 +49,7 @@ def run(step: ExportOnnx, model: Any, ctx: PassContext) -> Any:
     portable.strip(exported)
     del exported.graph.value_info[:]
     portable.name_outputs(exported, [t.name for t in signature.outputs])
+    portable.name_inputs(exported, [t.name for t in signature.inputs])
     portable.sign(exported, signature)
     exported = onnx.shape_inference.infer_shapes(exported)
     portable.lower_ir(exported)

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from edgeopt.formats.tflite import files
+from edgeopt.formats.tflite.outputs import distinct
 from edgeopt.formats.torch.convertible import convertible
 from edgeopt.formats.torch.module import named_outputs
 from edgeopt.formats.torch.untraced import root_cause
@@ -22,11 +23,11 @@ def run(step: ExportTflite, model: Any, ctx: PassContext) -> bytes:
     """Trace an example batch, convert it, and give its parts stable names."""
     names = [t.name for t in step.effect(ctx.description).signature.outputs]
     if not scheme_trained(ctx.description.facts):
-        return named(_converted(step, model, ctx), names)
+        return distinct(named(_converted(step, model, ctx), names), names)
     marked, points = int8_tflite.marked(model)
     marks = [f"{point.grid}.{index}" for index, point in enumerate(points)]
     converted = named(_converted(step, marked, ctx), [*names, *marks])
-    return int8_tflite.quantized(converted, names, points, model)
+    return distinct(int8_tflite.quantized(converted, names, points, model), names)
 
 
 def _converted(step: ExportTflite, model: Any, ctx: PassContext) -> bytes:

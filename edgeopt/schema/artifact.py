@@ -43,6 +43,16 @@ class Signature(Noun):
         return bool(first) and all(isinstance(n, str) for n in first)
 
     @property
+    def whole(self) -> dict[str, tuple[Dim, ...]]:
+        """Shapes of the outputs that have no axis of samples: one answer for a whole batch."""
+        batch = self.batch
+        return {
+            t.name: t.shape
+            for t in self.outputs
+            if not t.shape or (isinstance(t.shape[0], int) and t.shape[0] != batch)
+        }
+
+    @property
     def batch(self) -> int | None:
         """The fixed batch size, or None where it is free."""
         return self.batch_of({})

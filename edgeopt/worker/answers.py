@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from edgeopt.agent.errors import AgentError
 from edgeopt.agent.feeds import Axes, as_fed, repeated
+from edgeopt.agent.whole import of_samples
 from edgeopt.data.quantized import dequantized
 from edgeopt.formats import format_named
 from edgeopt.schema.artifact import Artifact, Description, Tensor
+from edgeopt.schema.errors import ModelError
 from edgeopt.schema.job import Arrays, Outcome, Request
 from edgeopt.store import Store
 
@@ -61,13 +64,18 @@ class Answering:
         n = min(len(feed) for feed in given.values())
         step = self.batch or size or n
         parts: dict[str, list[np.ndarray]] = {}
+        whole = self.description.signature.whole
         for start in range(0, n, step):
             rows = np.minimum(np.arange(start, start + step), n - 1)
             batch = {name: feed[rows] for name, feed in given.items()}
             for name, output in self.run(as_fed(batch, self.axes)).items():
-                parts.setdefault(name, []).append(output[: n - start])
-        whole = {name: np.concatenate(part) for name, part in parts.items()}
-        return [dequantized(whole[tensor.name], tensor) for tensor in self.tensors]
+                try:
+                    each = of_samples(name, output, len(rows), whole)
+                except AgentError as error:
+                    raise ModelError(error.what, where=name, hint=error.hint) from error
+                parts.setdefault(name, []).append(each[: n - start])
+        joined = {name: np.concatenate(part) for name, part in parts.items()}
+        return [dequantized(joined[tensor.name], tensor) for tensor in self.tensors]
 
 
 def answering(request: Request, role: str, samples: str, store: Store) -> Answering:

@@ -10,6 +10,7 @@ from tflite_bench import IMAGES, TOKENS, Held, Make, images, last
 
 from edgeopt.formats.tflite import files
 from edgeopt.formats.tflite.inspect import inspect
+from edgeopt.passes.export_onnx_torch import ExportOnnx
 from edgeopt.passes.export_tflite_torch import ExportTflite
 from edgeopt.schema.errors import PassError
 
@@ -74,6 +75,25 @@ def test_layers_that_the_converter_refuses_or_gets_wrong_are_exported_in_another
     assert len(want) == 8
     for a, b in zip(want, got, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4)
+
+
+NESTED = {"x": {"shape": [4], "dtype": "float32", "layout": ""}}
+NAMES = ["boxes_0", "boxes_1", "aux_y", "x_output", "data_scores", "data_hidden_0", "anchors",
+         "scale"]  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["onnx", "tflite"])
+def test_outputs_keep_their_names_whatever_they_lie_in(
+    torch_source: Any, run_tflite: Make, kind: str
+) -> None:
+    parent = torch_source("Nested", NESTED)
+    made = run_tflite(ExportTflite() if kind == "tflite" else ExportOnnx(), parent)
+    for held in (parent, made):
+        assert [t.name for t in held.description.signature.outputs] == NAMES
+        assert dict(held.description.signature.whole) == {"anchors": (5, 2), "scale": ()}
+    x = np.random.default_rng(0).normal(size=(1, 4)).astype(np.float32)
+    for a, b in zip(parent.run(x=x), made.run(x=x), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
 
 
 def test_an_operator_without_a_tflite_form_is_named(torch_source: Any, run_tflite: Make) -> None:

@@ -16,6 +16,8 @@ from edgeopt.schema.artifact import Description
 from edgeopt.step import Pass
 
 NET = """
+import dataclasses
+
 import torch
 from torch import nn
 from torch.nn import functional
@@ -66,6 +68,31 @@ class Refused(nn.Module):
             "product": torch.einsum("bcij,jid->bcd", image, self.table),
             "largest": image.flatten(1).topk(5)[0],
             "ordered": image.sort(-1)[0],
+        }
+
+@dataclasses.dataclass
+class Out:
+    scores: torch.Tensor
+    loss: object = None
+    hidden: tuple = ()
+
+class Nested(nn.Module):
+    # outputs in containers, twice, handed through, and without an axis of samples
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.line = nn.Linear(4, 3)
+        self.register_buffer("anchors", torch.arange(10.0).reshape(5, 2))
+
+    def forward(self, x):
+        y = self.line(x).relu()
+        return {
+            "boxes": [y, y * 2],
+            "aux": {"none": None, "y": y},
+            "x": x,
+            "data": Out(y + 1, hidden=(y * 3,)),
+            "anchors": self.anchors,
+            "scale": self.anchors.sum(),
         }
 
 class Sorts(nn.Module):
@@ -127,9 +154,9 @@ def tflite_runner(factory_of: pytest.TempPathFactory) -> Make:
         step.requires(parent.description)
         context = Context(rough, parent.description, arrays)
         loaded = format_named(parent.description.format).load(parent.folder)
-        tflite = format_named("tflite")
-        tflite.save(step.run(loaded, context), out)
-        found = tflite.describe(out)
+        gives = format_named(step.gives)
+        gives.save(step.run(loaded, context), out)
+        found = gives.describe(out)
         assert found.differs(step.effect(parent.description)) == []
         return Held(out, found)
 

@@ -108,3 +108,14 @@ def test_a_constant_is_fed_whole_and_says_nothing_of_the_batch() -> None:
     assert model.batch is None and model.n == 5
     model.outputs(size=3)
     assert seen == [((3, 2), [3.0]), ((3, 2), [3.0])]
+def test_one_answer_for_a_batch_is_that_of_each_sample() -> None:
+    table = np.arange(6, dtype=np.float32).reshape(3, 2)
+    x, y = (Tensor(name=n, dtype="float32", shape=("batch", 2)) for n in "xy")
+    outputs = (y, Tensor(name="table", dtype="float32", shape=(3, 2)))
+    said = Description(format="onnx", signature=Signature(inputs=(x,), outputs=outputs))
+    model = Answering(
+        said, lambda feeds: {"y": feeds["x"], "table": table}, {"x": np.ones((5, 2), np.float32)}
+    )
+    for size in (1, 2, 3, None):
+        _, tables = model.outputs(size=size)
+        np.testing.assert_array_equal(tables, np.repeat(table[np.newaxis], 5, axis=0))

@@ -48,8 +48,8 @@ def describe(model: ModelProto, where: str) -> Description:
     return Description(format="onnx", signature=signature, facts=frozenset(facts))
 
 
-def signature_of(model: ModelProto, where: str) -> Signature:
-    """Inputs (initializers left out) and outputs in the file's order.
+def signature_of(model: ModelProto, where: str, *, outputs: bool = True) -> Signature:
+    """Inputs (initializers left out) and, unless told otherwise, outputs in the file's order.
 
     The symbol that stands for the batch is the first axis of the inputs; it is called
     "batch" wherever it stands, whatever the file calls it.
@@ -63,7 +63,9 @@ def signature_of(model: ModelProto, where: str) -> Signature:
     } - {""}
     return Signature(
         inputs=tuple(_tensor(v, symbols, where, "input") for v in inputs),
-        outputs=tuple(_tensor(v, symbols, where, "output") for v in model.graph.output),
+        outputs=tuple(
+            _tensor(v, symbols, where, "output") for v in (model.graph.output if outputs else ())
+        ),
     )
 
 

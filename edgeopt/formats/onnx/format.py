@@ -10,7 +10,7 @@ import numpy as np
 import onnxruntime
 
 from edgeopt.formats import Runner
-from edgeopt.formats.onnx import conversion, executed, files
+from edgeopt.formats.onnx import conversion, executed, files, shapes
 from edgeopt.formats.onnx.declared import OnnxDeclared
 from edgeopt.formats.onnx.describe import describe
 from edgeopt.formats.onnx.inspect import inspect
@@ -32,9 +32,13 @@ class OnnxFormat(OnnxDeclared):
         into: Path,
         samples: Mapping[str, Mapping[str, Any]],
     ) -> Mapping[str, str]:
-        """Copy the model and its external data, byte for byte, once both are checked."""
+        """Copy the model and its external data, byte for byte, once both are checked.
+
+        Outputs without a shape get theirs.
+        """
         path = root / spec["path"]
         files.copy_model(path, into / MODEL)
+        shapes.declare(into / MODEL, lambda: self.runner(into))
         files.check(into / MODEL, shown=path)
         return {}
 

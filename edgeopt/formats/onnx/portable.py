@@ -98,35 +98,55 @@ def sign(model: ModelProto, signature: Signature) -> None:
 
 
 def name_outputs(model: ModelProto, names: Sequence[str]) -> None:
-    """Call the outputs so, in order; inner values of these names get others.
+    """Call the outputs so, in order; inner values and initializers of these names get others.
 
     An output that is an input, a constant or another output as well is copied first.
     """
     graph = model.graph
     fixed = {v.name for v in graph.input} | {t.name for t in graph.initializer}
-    change: dict[str, str] = {}
-    for value, name in zip(graph.output, names, strict=True):
-        if value.name in fixed or value.name in change:
-            graph.node.append(onnx.helper.make_node("Identity", [value.name], [name]))
-        else:
-            change[value.name] = name
-    value_names = {name for node in graph.node for name in node.output} | fixed
+    taken = {name for node in nodes(model) for name in node.output} | fixed
+
+    def fresh(name: str) -> str:
+        found = next(new for i in count() if (new := f"{name}_{i}") not in taken)
+        taken.add(found)
+        return found
+
+    ends: list[str] = []
+    for value in graph.output:
+        end = value.name
+        if end in fixed or end in ends:
+            end = fresh(end)
+            graph.node.append(onnx.helper.make_node("Identity", [value.name], [end]))
+        ends.append(end)
+    change = dict(zip(ends, names, strict=True))
     for name in names:
-        if name in value_names and name not in change and name not in change.values():
-            continue  # the copy above
-        if name in value_names and name not in change:
-            change[name] = next(
-                new for new in (f"{name}_{i}" for i in count()) if new not in value_names
-            )
+        if name in taken and name not in change:
+            change[name] = fresh(name)
     _rename(model, change, names)
+
+
+def name_inputs(model: ModelProto, names: Sequence[str]) -> None:
+    """Call the inputs so, in order, once the outputs have their names; inner values give way.
+
+    torch's exporter renames an input that is handed through as an output.
+    """
+    values = list(model.graph.input)
+    change = {v.name: name for v, name in zip(values, names, strict=True) if v.name != name}
+    made = {name for node in model.graph.node for name in node.output}
+    for name in made & set(change.values()):
+        change[name] = next(new for i in count() if (new := f"{name}_{i}") not in made)
+    for value, name in zip(values, names, strict=True):
+        value.name = name
+    _rename(model, change, [output.name for output in model.graph.output])
 
 
 def _rename(model: ModelProto, change: Mapping[str, str], names: Sequence[str]) -> None:
     for node in nodes(model):
         node.input[:] = [change.get(name, name) for name in node.input]
         node.output[:] = [change.get(name, name) for name in node.output]
-    for value in model.graph.value_info:
-        value.name = change.get(value.name, value.name)
+    held: Any
+    for held in (*model.graph.value_info, *model.graph.initializer):
+        held.name = change.get(held.name, held.name)
     for value, name in zip(model.graph.output, names, strict=True):
         value.name = name
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import warnings
 from collections.abc import Mapping
+from functools import wraps
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
+from edgeopt.agent.torch_outputs import by_name
 from edgeopt.schema.errors import ModelError
 
 
@@ -52,7 +54,10 @@ def example(inputs: Mapping[str, Mapping[str, Any]], batch: int) -> dict[str, np
 
 
 def run(module: nn.Module, feeds: Mapping[str, np.ndarray], where: str) -> dict[str, np.ndarray]:
-    """Outputs by name in evaluation mode. Raises ModelError with the module's own words."""
+    """Outputs by name in evaluation mode. Raises ModelError with the module's own words.
+
+    One that is called like an input is ``NAME_output``: formats tell tensors apart by names.
+    """
     tensors = {name: torch.from_numpy(np.array(value)) for name, value in feeds.items()}
     try:
         with torch.inference_mode():
@@ -62,7 +67,10 @@ def run(module: nn.Module, feeds: Mapping[str, np.ndarray], where: str) -> dict[
         raise ModelError(
             f"the module cannot run on {shapes}: {type(error).__name__}: {error}", where=where
         ) from error
-    return {name: value.numpy() for name, value in named_outputs(outputs, where).items()}
+    return {
+        f"{name}_output" if name in feeds else name: value.numpy()
+        for name, value in named_outputs(outputs, where).items()
+    }
 
 
 def macs(module: nn.Module, tensors: Mapping[str, torch.Tensor]) -> int:
@@ -90,22 +98,29 @@ def macs(module: nn.Module, tensors: Mapping[str, torch.Tensor]) -> int:
 
 
 def named_outputs(outputs: Any, where: str) -> dict[str, torch.Tensor]:
-    """``output`` for one tensor, the keys of a dict or named tuple, else ``output_0`` ...
+    """Tensors by name, as ``agent.torch_outputs`` calls them.
 
-    Raises ModelError for anything else than tensors.
+    Raises ModelError for anything else than tensors and None, and for no tensor at all.
     """
-    if isinstance(outputs, torch.Tensor):
-        return {"output": outputs}
-    if isinstance(outputs, Mapping):
-        named = {str(name): value for name, value in outputs.items()}
-    elif isinstance(outputs, tuple | list):
-        names = getattr(outputs, "_fields", [f"output_{i}" for i in range(len(outputs))])
-        named = dict(zip(names, outputs, strict=True))
-    else:
-        raise ModelError(f"forward returns a {type(outputs).__name__}, not tensors", where=where)
-    for name, value in named.items():
-        if not isinstance(value, torch.Tensor):
-            raise ModelError(
-                f"output '{name}' is a {type(value).__name__}, not a tensor", where=where
-            )
+    try:
+        named = by_name(outputs)
+    except TypeError as error:
+        raise ModelError(str(error), where=where) from error
+    if not named:
+        raise ModelError("forward returns no tensor", where=where)
     return named
+
+
+def flat(module: nn.Module) -> nn.Module:
+    """The module itself, whose ``forward`` from now on gives a tuple of its tensors.
+
+    What exporters cannot take is gone: dataclasses and None.
+    """
+    forward = module.forward
+
+    @wraps(forward)
+    def flattened(*args: Any, **kwargs: Any) -> tuple[torch.Tensor, ...]:
+        return tuple(named_outputs(forward(*args, **kwargs), "forward").values())
+
+    module.forward = flattened
+    return module

@@ -30,3 +30,24 @@ def test_outputs_are_renamed_and_what_has_their_name_makes_way() -> None:
     assert [o.name for o in session.get_outputs()] == ["y", "again", "third"]
     found = session.run(None, {"x": x})
     np.testing.assert_array_equal(found, [np.abs(x), x, np.abs(x)])
+
+
+def test_an_initializer_and_an_input_make_way_too() -> None:
+    value = helper.make_tensor_value_info
+    held = onnx.numpy_helper.from_array(np.arange(2, dtype=np.float32), "anchors")
+    graph = helper.make_graph(
+        [helper.make_node("Identity", ["x_orig"], ["x"])],
+        "names",
+        [value("x_orig", TensorProto.FLOAT, ["n", 2])],
+        [value("x", TensorProto.FLOAT, ["n", 2]), value("anchors", TensorProto.FLOAT, [2])],
+        [held],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    portable.name_outputs(model, ["x_output", "anchors"])
+    portable.name_inputs(model, ["x"])
+    onnx.checker.check_model(model, full_check=True)
+    session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    x = np.array([[-1.0, 2.0]], np.float32)
+    assert [o.name for o in session.get_outputs()] == ["x_output", "anchors"]
+    for found, wanted in zip(session.run(None, {"x": x}), (x, [0.0, 1.0]), strict=True):
+        np.testing.assert_array_equal(found, wanted)
