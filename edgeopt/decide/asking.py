@@ -16,9 +16,11 @@ from edgeopt.decide.events import (
     RaceEvent,
     ScoreEvent,
     SourceScored,
+    WorkerLost,
 )
 from edgeopt.decide.ledger import Ledger
 from edgeopt.decide.steps import Done, Race, Score, Step
+from edgeopt.schema.errors import EdgeoptError
 
 SOURCE = "source"  # stands among the ids of what was scored
 SKIPPED_WHEN_LATE = ("short", "short, alone", "round", "count", "count, alone")
@@ -46,6 +48,10 @@ class Asking(ABC):
         """What follows a phase all of whose events have come."""
 
     @abstractmethod
+    def _after_loss(self, error: EdgeoptError) -> Decision:
+        """What is decided where the test of the winner was lost."""
+
+    @abstractmethod
     def _is_needless(self, race: Race) -> bool:
         """Whether what a race would show is known by now."""
 
@@ -58,6 +64,10 @@ class Asking(ABC):
             raise ValueError(f"nothing was asked for: the selection is {self.state}")
         self._late = self._late or late
         match event:
+            case WorkerLost() | DeviceLost() | DeviceFailed() if self.state == "testing":
+                return self._done(self._after_loss(event.error))
+            case WorkerLost():
+                raise ValueError(f"no worker tests a winner: the selection is {self.state}")
             case DeviceLost(error=error):
                 return self._done(Decision("unreachable", str(error), error=error))
             case DeviceFailed(error=error):

@@ -11,10 +11,9 @@ from edgeopt.decide.events import Figures
 from edgeopt.decide.proof import Rival, beside, praise
 from edgeopt.decide.standings import Standings
 from edgeopt.schema.base import counted
-from edgeopt.schema.errors import DeviceError, PlacementError, WorkerError
+from edgeopt.schema.errors import PlacementError, UnreachableError, is_loss
 from edgeopt.schema.result import TargetVerdict
 
-LOST = {WorkerError.__name__, DeviceError.__name__, PlacementError.__name__}  # not the model's own
 NOT_RACED = "no race was run and no time was taken"
 NOT_TESTED = "not tested: the data has no test split"
 
@@ -98,12 +97,19 @@ def tested(
 
 def unscored(claim: str, chosen: str, error: dict[str, str]) -> Decision:
     """The winner gave no answers on the test split: its own fault, or that of what ran it."""
-    if error.get("type") in LOST:
-        note = one_line(f"not tested: {error.get('what', 'the worker was lost')}")
+    if is_loss(error) or error.get("type") == PlacementError.__name__:
+        note = one_line(f"not tested: {_how_lost(error)}{error.get('what', 'no reason is known')}")
         test: dict[str, Any] = {"not_tested": note, "error": error}
         return Decision("inconclusive", f"{claim}; {note}", chosen, chosen, test)
     sentence = one_line(f"{claim}, but it failed on the test split: {error.get('what', '')}")
     return Decision("refused-on-test", sentence, chosen, test={"error": error})
+
+
+def _how_lost(error: dict[str, str]) -> str:
+    """What was lost, in front of how."""
+    if error.get("type") == UnreachableError.__name__:
+        return "device lost: "
+    return "worker lost: " if is_loss(error) else ""
 
 
 def nobody(standings: Standings, *, late: bool) -> Decision:

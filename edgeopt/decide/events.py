@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from edgeopt.decide.steps import Race
 from edgeopt.schema.conversion import Conversion
-from edgeopt.schema.errors import DeviceError, UnreachableError
+from edgeopt.schema.errors import DeviceError, UnreachableError, WorkerError
 from edgeopt.schema.measurement import Measurement
 from edgeopt.schema.parity import Parity
 
@@ -93,7 +93,15 @@ class DeviceFailed:
     error: DeviceError
 
 
+@dataclass(frozen=True)
+class WorkerLost:
+    """The worker that tested the winner was lost."""
+
+    error: WorkerError
+
+
 ScoreEvent = SourceScored | Scored | NotScored
 RaceEvent = Raced | NotRaced
 Finding = ScoreEvent | RaceEvent | Compared | Converted
-Event = ScoreEvent | RaceEvent | DeviceLost | DeviceFailed
+Lost = DeviceLost | DeviceFailed | WorkerLost
+Event = ScoreEvent | RaceEvent | Lost

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import ClassVar
 
 from edgeopt.decide.asking import SOURCE, Asking
+from edgeopt.decide.decision import Decision
 from edgeopt.decide.elimination import FIRST, KNOWN
 from edgeopt.decide.ending import failed, nobody, praised, tested, unscored, untested
 from edgeopt.decide.events import Scored, SourceScored
@@ -19,6 +20,7 @@ from edgeopt.decide.proof import is_raced, is_tie
 from edgeopt.decide.standings import FINALISTS, Standings, Terms
 from edgeopt.decide.steps import Announce, Purpose, Race, Step
 from edgeopt.schema.base import counted
+from edgeopt.schema.errors import EdgeoptError
 
 
 class Selection(Asking):
@@ -320,6 +322,9 @@ class Selection(Asking):
             return self._done(unscored(self._claim, self._best, error))
         figures = score.measured, source.measured
         return self._done(tested(self.standings, self._claim, self._best, *figures))
+
+    def _after_loss(self, error: EdgeoptError) -> Decision:
+        return unscored(self._claim, self._best, error.record())
 
     def _nobody(self) -> list[Step]:
         return self._done(nobody(self.standings, late=self._late))

@@ -35,7 +35,7 @@ class CountedBench(Bench):
         entries = list(entries)
         events = super().score([twin(entry) for entry in entries], split)
         jobs = {e.id: self._few_job(e, split) for e in entries if e.plan.eligible}
-        self._ended(jobs.values())
+        self._ended(jobs.values(), split)
         by_id = {entry.id: entry for entry in entries}
         return [
             event

@@ -57,7 +57,7 @@ class RemoteBench(Bench):
             self.notes.append(f"{self.target} was not compared with the host: {error.what}")
             return {}
         jobs = {id: self.jobs.score(entry, split, first=SAMPLES_MAX) for id, entry in twins.items()}
-        self._ended(jobs.values())
+        self._ended(jobs.values(), split)
         parities = {}
         for entry in entries:
             host = self.outcomes[jobs[entry.id].id]

@@ -118,7 +118,7 @@ class SaturationBench(Bench):
         other = self._on_old(entries) if self.vnni else {e.plan.job: _plain(self, e)
                                                          for e in entries}  # fmt: skip
         tensors = self.jobs.all_tensors(entries, "validation")
-        self._ended([*tensors, *mine.values(), *other.values()])
+        self._ended([*tensors, *mine.values(), *other.values()], "validation")
         parities = {}
         for entry in entries:
             job = entry.plan.job

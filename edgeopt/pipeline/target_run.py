@@ -11,7 +11,7 @@ from typing import NamedTuple
 from edgeopt.decide.decision import Decision
 from edgeopt.decide.ending import built
 from edgeopt.decide.entry import Entry
-from edgeopt.decide.events import DeviceFailed, DeviceLost, Event, ScoreEvent
+from edgeopt.decide.events import DeviceFailed, DeviceLost, Event, ScoreEvent, WorkerLost
 from edgeopt.decide.ledger import Ledger
 from edgeopt.decide.selection import Selection
 from edgeopt.decide.standings import Standings, Terms
@@ -21,7 +21,7 @@ from edgeopt.pipeline.dispatch import bench_for
 from edgeopt.pipeline.measure import Bench
 from edgeopt.pipeline.missing_quantities import objective_of
 from edgeopt.pipeline.work import Work
-from edgeopt.schema.errors import DeviceError, UnreachableError
+from edgeopt.schema.errors import DeviceError, UnreachableError, WorkerError
 from edgeopt.schema.event import Event as Told
 from edgeopt.schema.target import TargetGroup
 
@@ -90,6 +90,10 @@ class TargetRun:
             return [DeviceLost(error)]
         except DeviceError as error:  # nothing can be measured there
             return [DeviceFailed(error)]
+        except WorkerError as error:
+            if not (isinstance(step, Score) and step.split == "test"):
+                raise
+            return [WorkerLost(error)]
         return ()
 
     def _score(self, step: Score) -> Sequence[ScoreEvent]:

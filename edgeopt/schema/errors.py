@@ -102,6 +102,15 @@ class UnreachableError(DeviceError):
     """A device that cannot be used at all: no connection, no agent, or held by another."""
 
 
+def is_loss(error: dict[str, str] | None) -> bool:
+    """Whether a recorded error says that a worker, agent or device was lost, and nothing of the
+    model that it worked on."""
+    return error is not None and error.get("type") in _LOSSES
+
+
+_LOSSES = {WorkerError.__name__, DeviceError.__name__, UnreachableError.__name__}
+
+
 def from_record(record: dict[str, Any]) -> EdgeoptError:
     """The error a record was made of; an unknown type becomes its base class."""
     kinds = {kind.__name__: kind for kind in _tree(EdgeoptError)}

@@ -9,10 +9,17 @@ import selection_parts as parts
 
 from edgeopt.decide.asking import Asking
 from edgeopt.decide.decision import Decision
-from edgeopt.decide.events import DeviceFailed, DeviceLost, NotRaced, Scored, SourceScored
+from edgeopt.decide.events import (
+    DeviceFailed,
+    DeviceLost,
+    NotRaced,
+    Scored,
+    SourceScored,
+    WorkerLost,
+)
 from edgeopt.decide.ledger import Ledger
 from edgeopt.decide.steps import Done, Race, Score, Step
-from edgeopt.schema.errors import DeviceError, UnreachableError
+from edgeopt.schema.errors import DeviceError, EdgeoptError, UnreachableError, WorkerError
 
 SOURCE = SourceScored("validation", parts.measurements({"accuracy": (0.9, 0.9, 0.9)}))
 ERROR = {"what": "it broke"}
@@ -42,6 +49,9 @@ class Machine(Asking):
     def _after(self, state: str) -> list[Step]:
         self.ended.append(state)
         return self._done(Decision("built", "done"))
+
+    def _after_loss(self, error: EdgeoptError) -> Decision:
+        return Decision("inconclusive", f"not tested: {error.what}")
 
     def _is_needless(self, race: Race) -> bool:
         return race in self.needless
@@ -121,3 +131,26 @@ def test_a_device_that_is_gone_ends_it(event: Any, verdict: str) -> None:
     (step,) = machine.tell(event)
     assert isinstance(step, Done) and step.decision.verdict == verdict
     assert machine.state == "done" and "\n" not in step.decision.sentence
+
+
+LOSSES = [
+    WorkerLost(WorkerError("killed")),
+    DeviceFailed(DeviceError("killed")),
+    DeviceLost(UnreachableError("killed", where="board")),
+]
+
+
+@pytest.mark.parametrize("event", LOSSES)
+def test_what_is_lost_while_a_winner_is_tested_is_no_loss_of_the_choice(event: Any) -> None:
+    machine = Machine()
+    machine._score(["a"], "test")
+    (step,) = machine.tell(event)
+    assert isinstance(step, Done) and step.decision.verdict == "inconclusive"
+    assert step.decision.error is None and not machine.ended
+
+
+def test_a_worker_lost_while_nothing_is_tested_was_not_asked_for() -> None:
+    machine = Machine()
+    machine.start()
+    with pytest.raises(ValueError, match="no worker tests a winner"):
+        machine.tell(LOSSES[0])

@@ -83,6 +83,8 @@ def test_bounds_that_no_test_figure_concerns_are_no_proof() -> None:
     [
         ("WorkerError", "inconclusive"),
         ("DeviceError", "inconclusive"),
+        ("UnreachableError", "inconclusive"),
+        ("PlacementError", "inconclusive"),
         ("ModelError", "refused-on-test"),
     ],
 )

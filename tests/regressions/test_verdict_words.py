@@ -300,7 +300,7 @@ def test_a_winner_whose_worker_was_lost_on_test_is_not_tested() -> None:
     figures = {"reference": parts.REFERENCE, "good": parts.candidate(0.5, test=lost)}
     decision = selection(figures, {}).run()
     assert (decision.verdict, decision.exit_code) == ("inconclusive", 4)
-    assert "not tested: the worker died of signal 9" in decision.sentence
+    assert "not tested: worker lost: the worker died of signal 9" in decision.sentence
 
 
 # -- devices without time
