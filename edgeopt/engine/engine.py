@@ -7,9 +7,10 @@ import logging
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Self
 
+from edgeopt.engine.claims import LOOK_S, Claims
 from edgeopt.engine.executors import Executor, Told
 from edgeopt.engine.executors.local import Bench, LocalExecutor
 from edgeopt.engine.schedule import Schedule
@@ -43,6 +44,7 @@ class Engine:
         self._slots = max(1, slots or len(os.sched_getaffinity(0)))
         self._deadline = float("inf") if deadline is None else deadline
         self._executor: Executor = executor or LocalExecutor(store, bench)
+        self._claims = Claims(store)
         self._inbox: SimpleQueue[Outcome | Told | None] = SimpleQueue()
         self._closed = False
 
@@ -59,6 +61,7 @@ class Engine:
         """
         self._closed = True
         self._executor.stop()
+        self._claims.close()
         self._inbox.put(None)
         with contextlib.suppress(StoreError):
             self.store.sweep()
@@ -79,17 +82,31 @@ class Engine:
             while not schedule.over:
                 self._advance(schedule)
                 if not schedule.over:
-                    message = self._inbox.get()
-                    if message is None or self._closed:
-                        raise EdgeoptError("the engine was closed")
-                    self._take(schedule, message)
+                    self._listen(schedule)
         except BaseException:
             self.close()
             raise
         return {job.id: schedule.outcomes[job.id] for job in jobs}
 
+    def _listen(self, schedule: Schedule) -> None:
+        """Act on what a lane tells next; look at times at what other processes work on."""
+        try:
+            message = self._inbox.get(timeout=LOOK_S if self._claims.waits else None)
+        except Empty:
+            return
+        if message is None or self._closed:
+            raise EdgeoptError("the engine was closed")
+        self._take(schedule, message)
+
     def _advance(self, schedule: Schedule) -> None:
         """Settle what needs no work, then start what may start."""
+        while True:
+            self._settle(schedule)
+            if not self._start(schedule):
+                return
+
+    def _settle(self, schedule: Schedule) -> None:
+        """End or queue what is released, and end what is late."""
         while True:
             released = schedule.released()
             for job in released:
@@ -102,20 +119,41 @@ class Engine:
             for job in late:
                 self._end(schedule, _cancelled(job))
             if not released and not late:
-                break
-        for job, key in schedule.start():
-            data = {"kind": job.kind, "worker": job.worker}
-            self._emit(Event(what="start", job=job.id, text=job.name, data=data))
-            inputs = {role: schedule.ended(id) for role, id in job.inputs.items()}
-            request = Request(
-                job=job, inputs=inputs, store=str(self.store.root), workdir="", key=key
-            )
-            self._executor.start(request, self._inbox.put)
+                return
+
+    def _start(self, schedule: Schedule) -> bool:
+        """Start what may start; whether another process has ended some of it meanwhile."""
+        elsewhere: dict[str, str] = {}
+        ended = False
+        while started := schedule.start(elsewhere):
+            for job, key in started:
+                if job.cache and not self._claims.take(job.id, key):
+                    schedule.put_back(job)
+                    elsewhere[job.id] = key
+                elif outcome := self._kept(job, key):
+                    self._end(schedule, outcome)
+                    ended = True
+                else:
+                    self._ask(schedule, job, key)
+        for id, note in self._claims.awaited(elsewhere):
+            self._emit(Event(what="note", job=id, text=note))
+        return ended
+
+    def _ask(self, schedule: Schedule, job: Job, key: str) -> None:
+        data = {"kind": job.kind, "worker": job.worker}
+        self._emit(Event(what="start", job=job.id, text=job.name, data=data))
+        inputs = {role: schedule.ended(id) for role, id in job.inputs.items()}
+        request = Request(job=job, inputs=inputs, store=str(self.store.root), workdir="", key=key)
+        self._executor.start(request, self._inbox.put)
 
     def _at_once(self, schedule: Schedule, job: Job, key: str) -> Outcome | None:
         """The outcome of a released job where no work is needed or possible."""
         if cause := schedule.cause(job):
             return _cancelled(job) if cause.status == "cancelled" else _skipped(job, cause)
+        return self._kept(job, key)
+
+    def _kept(self, job: Job, key: str) -> Outcome | None:
+        """The outcome that the store has of a key."""
         if job.cache and (kept := self.store.outcome(key)):
             return kept.model_copy(update={"job": job.id, "cached": True})
         return None
@@ -139,6 +177,7 @@ class Engine:
 
     def _end(self, schedule: Schedule, outcome: Outcome) -> None:
         job = schedule.job(outcome.job)
+        self._claims.release(job.id)
         data = {
             "kind": job.kind,
             "status": outcome.status,

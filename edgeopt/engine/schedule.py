@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
 
 from edgeopt.schema.job import Job, Outcome
@@ -131,16 +131,24 @@ class Schedule:
         """Let a released job wait for its turn."""
         self._queue[job.id] = job, key
 
-    def start(self) -> list[tuple[Job, str]]:
-        """The jobs to start now, with their keys; they count as running from here on."""
+    def start(self, without: Container[str] = ()) -> list[tuple[Job, str]]:
+        """The jobs to start now, with their keys; they count as running from here on.
+
+        Those ``without`` are left where they are, and hold up nobody.
+        """
         started = []
-        for job in self.queued:
+        queued = [job for job in self.queued if job.id not in without]
+        for job in queued:
             if not race_of(job) and self._may_start(job, self._queue[job.id][1]):
                 started.append(self._begin(job))
         if not self._here():
-            race = next((job for job in self.queued if race_of(job)), None)
+            race = next((job for job in queued if race_of(job)), None)
             started += [self._begin(race)] if race else []
         return started
+
+    def put_back(self, job: Job) -> None:
+        """Let a job that was just started wait for its turn again."""
+        self._queue[job.id] = job, self._running.pop(job.id)
 
     def settle(self, outcome: Outcome) -> list[Job]:
         """Take a job's outcome; gives the queued jobs of the same key, which it settles too."""

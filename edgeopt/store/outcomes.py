@@ -58,6 +58,8 @@ class Outcomes:
     def get(self, key: str) -> Outcome | None:
         """The outcome of a key, or None. A record that is corrupt, or that names a blob that
         is missing or corrupt, is removed. A hit counts as a use."""
+        if not self.place(key).exists():
+            return None
         record = self.read(key)
         if record and all(self._blobs.sound(digest) for digest in record[1]):
             with contextlib.suppress(OSError):

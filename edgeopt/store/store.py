@@ -21,6 +21,7 @@ from edgeopt.schema.errors import StoreError
 from edgeopt.schema.job import ArrayRef, Outcome
 from edgeopt.store import upkeep
 from edgeopt.store.blobs import Blobs
+from edgeopt.store.claims import Claim, claim, drop_claims, holder
 from edgeopt.store.disk import writing
 from edgeopt.store.outcomes import Outcomes
 from edgeopt.store.session import Session, sweep
@@ -194,6 +195,14 @@ class Store:
 
     # Outcomes
 
+    def claim(self, key: str) -> Claim | None:
+        """The right to work on a key alone; None while another process or engine has it."""
+        return claim(self.root, key)
+
+    def holder(self, key: str) -> str:
+        """The id of the process that has the claim of a key; nothing where nobody tells."""
+        return holder(self.root, key)
+
     def outcome(self, key: str) -> Outcome | None:
         """The kept outcome of a key; None where there is none whose blobs are all sound."""
         return self._outcomes.get(key)
@@ -231,6 +240,7 @@ class Store:
         Raises StoreError while another process uses the store.
         """
         with self._session.alone():
+            drop_claims(self.root)
             return upkeep.collect(self._blobs, self._outcomes, max_age_s, max_bytes)
 
     def verify(self) -> upkeep.Verified:

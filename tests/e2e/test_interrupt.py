@@ -7,11 +7,13 @@ import random
 import signal
 import subprocess
 import time
+from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 from e2e_project import Project
+from onnx_project import tiny_project
 
 
 @pytest.fixture
@@ -95,3 +97,26 @@ def test_interrupts_at_random_moments(project: Project, count: int) -> None:
     after = project.optimize()
     assert chosen(after) == chosen(whole)
     assert project.left_behind() == []
+
+
+def test_two_equal_runs_at_once_build_everything_once(tmp_path: Path) -> None:
+    project = tiny_project(tmp_path)
+    runs = [
+        project.start("optimize", "recipe.yaml", "--no-bench", "--json", "--out", out)
+        for out in ("one", "two")
+    ]
+    results = []
+    for process in runs:
+        out, err = process.communicate(timeout=300)
+        assert process.returncode == 0, err
+        results.append(json.loads(out))
+    one, two = (set(result["jobs"]["ran"]) for result in results)
+    assert one | two and not one & two
+    assert all(one | two == {*r["jobs"]["ran"], *r["jobs"]["cached"]} for r in results)
+    assert chosen_files(results[0]) == chosen_files(results[1])
+    assert project.left_behind() == []
+    assert not list((project.store / "claims").iterdir())
+
+
+def chosen_files(result: dict[str, Any]) -> list[dict[str, str]]:
+    return [c["artifact"]["files"] for c in result["targets"][0]["candidates"]]
