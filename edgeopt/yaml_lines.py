@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
-from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from edgeopt.schema.errors import UsageError, did_you_mean
+from edgeopt.yaml_values import FaultError, values_and_lines
 
+LARGEST_BYTES = 1 << 18  # of a file
 FORMS = {
     "string_type": "text", "int_type": "an integer", "bool_type": "true or false",
     "float_type": "a number", "list_type": "a list", "tuple_type": "a list",
@@ -24,22 +24,20 @@ Lines = Mapping[str, int]  # "a.b.0" -> the line of that key or item, from 1
 def read_yaml(path: Path, kind: type[UsageError] = UsageError) -> tuple[Any, dict[str, int]]:
     """Plain values and the line of each place. Raises an error of ``kind`` with file and line."""
     try:
-        text = path.read_text(encoding="utf-8")
+        with path.open("rb") as file:
+            read = file.read(LARGEST_BYTES + 1)
+        text = read.decode("utf-8-sig")
     except OSError as error:
         raise kind(error.strerror or str(error), where=str(path)) from None
     except UnicodeDecodeError:
         raise kind("not a text file in UTF-8", where=str(path)) from None
+    if len(read) > LARGEST_BYTES:
+        raise kind(f"a file of more than {LARGEST_BYTES:,} bytes", where=str(path))
     try:
-        loaded = YAML(typ="rt").load(text)
-    except MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        where = f"{path}:{mark.line + 1}" if mark else str(path)
-        problem = str(error.problem or error).splitlines()[0]
-        raise kind(problem, where=where) from None
-    except YAMLError as error:
-        raise kind(str(error).splitlines()[0], where=str(path)) from None
-    lines: dict[str, int] = {}
-    return _plain(loaded, "", lines, path, kind), lines
+        return values_and_lines(text)
+    except FaultError as fault:
+        where = f"{path}:{fault.line}" if fault.line else str(path)
+        raise kind(fault.what, where=where) from None
 
 
 def blame(
@@ -95,29 +93,6 @@ def unknown_key(
 def known_keys(model: type[BaseModel]) -> list[str]:
     """The keys that a user may write."""
     return [name for name, field in model.model_fields.items() if not field.exclude]
-
-
-def _plain(node: Any, place: str, lines: dict[str, int], path: Path, kind: type[UsageError]) -> Any:
-    marks = getattr(node, "lc", None)  # ruamel's line and column of each key or item
-    if isinstance(node, dict) and marks is not None:
-        out = {}
-        for key, value in node.items():
-            at = f"{place}.{key}" if place else str(key)
-            lines[at] = marks.key(key)[0] + 1
-            if not isinstance(key, str):
-                raise kind(f"keys are words, not {key!r}", where=f"{path}:{lines[at]}")
-            out[key] = _plain(value, at, lines, path, kind)
-        return out
-    if isinstance(node, list) and marks is not None:
-        for index in range(len(node)):
-            lines[f"{place}.{index}"] = marks.item(index)[0] + 1
-        return [_plain(item, f"{place}.{i}", lines, path, kind) for i, item in enumerate(node)]
-    if isinstance(node, bool) or node is None:
-        return node
-    for plain in (int, float, str):
-        if isinstance(node, plain):
-            return plain(node)
-    raise kind(f"cannot use a {type(node).__name__} here", where=f"{path}:{lines.get(place, 1)}")
 
 
 def _keys(problem: Any) -> list[str]:
