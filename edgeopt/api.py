@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
+from pydantic_core import from_json
 
 from edgeopt.commands import (
     benchmark_files,
@@ -312,10 +312,9 @@ def load(path: str | Path) -> Result:
     Raises UsageError naming the file where it is missing, damaged or of another version.
     """
     path = Path(path)
-    file = path / RESULT if path.is_dir() else path
+    file = path / RESULT if os.path.isdir(path) else path
     try:
-        raw = json.loads(file.read_text(encoding="utf-8"))
-        result = Result.model_validate(raw)
+        result = Result.model_validate(from_json(file.read_bytes()))
     except OSError as error:
         raise UsageError(error.strerror or str(error), where=str(file)) from None
     except ValidationError as error:
@@ -323,7 +322,7 @@ def load(path: str | Path) -> Result:
         place = ".".join(map(str, first["loc"]))
         what = f"not a result of this version of edgeopt: '{place}': {first['msg']}"
         raise UsageError(what, where=str(file)) from None
-    except ValueError as error:  # also undecodable text
+    except ValueError as error:  # also what is nested too deeply
         raise UsageError(f"not a JSON document: {error}", where=str(file)) from None
     return result.lying_in(file.parent)
 
@@ -335,7 +334,8 @@ def save_text(text: str, path: Path) -> None:
         rough.write_text(text, encoding="utf-8")
         rough.replace(path)
     except OSError as error:
-        rough.unlink(missing_ok=True)
+        with suppress(OSError):
+            rough.unlink(missing_ok=True)
         raise StoreError(error.strerror or str(error), where=str(path)) from None
 
 

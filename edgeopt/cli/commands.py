@@ -8,12 +8,14 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from importlib import import_module
 from typing import Any, NoReturn, TypeVar
 
 import click
 
 from edgeopt.cli import lazy
+from edgeopt.cli.streams import OutputError, guard
 from edgeopt.report import RESULTS, view_names
 
 COMMANDS = (
@@ -46,7 +48,7 @@ class Commands(click.Group):
         """Run a command; an error becomes one message and its exit code."""
         try:
             return super().invoke(ctx)
-        except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
         except Exception as error:
             return _failed(error, bool(ctx.meta.get(AS_JSON)))
@@ -111,34 +113,39 @@ def print_json(value: Any) -> None:
 def run(args: list[str]) -> int:
     """Run a command line; the exit code. Raises KeyboardInterrupt on Ctrl-C and SIGTERM."""
     signal.signal(signal.SIGTERM, _interrupt)
+    guard()
     try:
         code = edgeopt.main(args, prog_name="edgeopt", standalone_mode=False)
         sys.stdout.flush()
+    except OutputError as error:
+        if said := str(error):
+            click.echo(f"edgeopt: error: {said}", err=True)
+        return 1
     except click.ClickException as error:
         error.show()
         return error.exit_code
     except click.Abort:
         raise KeyboardInterrupt from None
-    except BrokenPipeError:  # whoever read standard output has gone
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        return 1
     return code if isinstance(code, int) else 0
 
 
 def _failed(error: Exception, as_json: bool) -> int:
     if os.environ.get("EDGEOPT_DEBUG"):
         traceback.print_exception(error)
+    if isinstance(error, OSError):
+        error = lazy.errors.of_file(error)
     if isinstance(error, lazy.errors.EdgeoptError):
         record, code = error.record(), error.exit_code
         text = str(error)
     else:
-        what = f"{type(error).__name__}: {error}"
+        what = lazy.errors.shortened(f"{type(error).__name__}: {error}", lazy.errors.LONGEST)
         hint = "This is a bug in edgeopt. EDGEOPT_DEBUG=1 shows where it happened."
         record, code = {"type": "InternalError", "what": what, "where": "", "hint": hint}, 1
         text = f"{what}\n  {hint}"
-    if as_json:
-        print_json({"error": record, "exit_code": code})
     click.echo(f"edgeopt: error: {lazy.base.printable(text)}", err=True)
+    if as_json:
+        with suppress(OutputError):
+            print_json({"error": record, "exit_code": code})
     return code
 
 

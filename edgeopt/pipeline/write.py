@@ -9,15 +9,21 @@ import tempfile
 from pathlib import Path
 
 from edgeopt.schema.artifact import Artifact
-from edgeopt.schema.errors import StoreError
+from edgeopt.schema.errors import StoreError, UsageError
 from edgeopt.schema.result import CandidateResult, Result, TargetResult
 from edgeopt.schema.target import parse_target
 from edgeopt.store import Store
 
+LONGEST_NAME = 255  # bytes of a file's or folder's name
+
 
 def check_writable(out: Path) -> None:
     """Raise StoreError, before any work is done, where a result could not be written."""
-    nearest = next(p for p in (out, *out.absolute().parents) if p.exists())
+    nearest = next(p for p in (out, *out.absolute().parents) if os.path.exists(p))
+    if any(len(os.fsencode(part)) > LONGEST_NAME for part in out.absolute().parts):
+        raise UsageError(
+            f"a name of more than {LONGEST_NAME} bytes", where=str(out), hint="shorten --out"
+        )
     if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
         raise StoreError(
             f"cannot write the result: {nearest} is not a writable folder",

@@ -20,8 +20,12 @@ They cross processes as JSON (``record`` and ``from_record``). The tree::
 from __future__ import annotations
 
 import difflib
+import errno
+import os
 from collections.abc import Iterable
 from typing import Any
+
+LONGEST, LONGEST_PLACE = 3000, 600  # characters; libraries put whole models into their messages
 
 
 class EdgeoptError(Exception):
@@ -30,10 +34,10 @@ class EdgeoptError(Exception):
     exit_code = 1
 
     def __init__(self, what: str, *, where: str = "", hint: str = "") -> None:
-        super().__init__(what)
-        self.what = what
-        self.where = where
-        self.hint = hint
+        self.what = shortened(what, LONGEST)
+        self.where = shortened(where, LONGEST_PLACE)
+        self.hint = shortened(hint, LONGEST)
+        super().__init__(self.what)
 
     def __str__(self) -> str:
         text = f"{self.where}: {self.what}" if self.where else self.what
@@ -120,6 +124,24 @@ def from_record(record: dict[str, Any]) -> EdgeoptError:
         where=str(record.get("where", "")),
         hint=str(record.get("hint", "")),
     )
+
+
+def of_file(error: OSError) -> EdgeoptError:
+    """What the system says of a file or folder: a name that cannot be one is a wrong call."""
+    what = error.strerror or str(error) or type(error).__name__
+    names = [os.fsdecode(name) for name in (error.filename, error.filename2) if name is not None]
+    kind = UsageError if error.errno in (errno.ENAMETOOLONG, errno.ELOOP) else EdgeoptError
+    return kind(what, where=" and ".join(map(str, names)))
+
+
+def shortened(text: str, most: int) -> str:
+    """The text, or its first and its last part where it has more than ``most`` characters."""
+    if len(text) <= most:
+        return text
+    room = most - 40  # for what stands in between
+    first, last = room * 2 // 3, room // 3
+    cut = f" [... {len(text) - first - last:,} characters ...] "
+    return f"{text[:first]}{cut}{text[-last:]}"
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

@@ -28,3 +28,19 @@ def test_of_a_result_of_several_targets_the_one_that_is_named_races(tmp_path: Pa
     with pytest.raises(UsageError) as caught:
         edgeopt.compare(both, both, rerace=True, targets=["local/two"], store=tmp_path / "store")
     assert caught.value.where == "local/two", "it was taken, and its files were not written"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[" * 100_000, '{"a":' * 100_000, '{"seconds": ' + "9" * 10_000 + "}", "{1: 2}", "", "null",
+        '{"1": 2}', "\x00", "[" * 100_000 + "]" * 100_000,
+    ],
+    ids=lambda text: repr(text)[:20],
+)  # fmt: skip
+def test_a_document_that_is_no_result_is_refused_in_a_line(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "result.json"
+    path.write_text(text)
+    with pytest.raises(UsageError) as caught:
+        edgeopt.load(path)
+    assert caught.value.where == str(path) and len(str(caught.value)) < 500 + len(str(path))

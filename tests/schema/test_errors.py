@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import json
 import pickle
 
@@ -8,7 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgeopt.schema import errors
-from edgeopt.schema.errors import EdgeoptError, UsageError, did_you_mean, from_record
+from edgeopt.schema.errors import (
+    EdgeoptError,
+    ModelError,
+    UsageError,
+    did_you_mean,
+    from_record,
+    of_file,
+)
 
 KINDS = [
     kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, Exception)
@@ -53,3 +61,23 @@ def test_the_nearest_word_or_all_of_them() -> None:
     assert did_you_mean("imags", ["images", "label"]) == "Did you mean 'images'?"
     assert did_you_mean("zzz", ["images", "label"]) == "Known: images, label."
     assert did_you_mean("zzz", []) == ""
+
+
+def test_a_message_of_megabytes_is_cut_in_the_middle() -> None:
+    text = "first " + "x" * 5_000_000 + " last"
+    error = ModelError(text, where=text, hint=text)
+    raw = from_record({"type": "ModelError", "what": text})
+    assert from_record(error.record()).record() == error.record(), "it is cut once"
+    for kept in (error, raw):
+        assert len(str(kept)) < 8000
+        assert kept.what.startswith("first x") and kept.what.endswith("x last")
+        assert "characters ...]" in kept.what
+    assert ModelError("short").what == "short"
+
+
+def test_what_the_system_says_of_a_name_that_cannot_be_one_is_a_wrong_call() -> None:
+    long = OSError(errno.ENAMETOOLONG, "File name too long", "n" * 300)
+    assert isinstance(of_file(long), UsageError) and of_file(long).where == "n" * 300
+    moved = OSError(errno.EXDEV, "Invalid cross-device link", b"a", None, b"b")
+    assert str(of_file(moved)) == "a and b: Invalid cross-device link"
+    assert of_file(moved).exit_code == 1 and str(of_file(OSError())) == "OSError"
