@@ -122,7 +122,8 @@ class Process:
         model = self._job["models"][index]
         axes = model.get("axes")
         self._ask("feed", feed=side, blobs=model["blobs"], axes=axes, take=take, batch=batch)
-        fields = {"runtime": self._job["runtime"], "accelerator": self._job["accelerator"]}
+        fields = {key: self._job[key] for key in ("runtime", "accelerator", "settings")}
+        fields["fixed"] = model["fixed"]
         return self._ask("open", session=side, files=model["files"], **fields)[0]
 
     def _score(self, index: int) -> Dict[str, Any]:
@@ -131,12 +132,13 @@ class Process:
         placed = [(t["shape"], axes.get(t["name"], 0)) for t in opened["inputs"]]
         sizes = [shape[axis] for shape, axis in placed if axis is not None and shape]
         fixed = [size for size in sizes if isinstance(size, int)]
-        batch = fixed[0] if fixed else BATCH
+        as_raced = bool(self._job["models"][index]["fixed"])
+        batch = fixed[0] if fixed else self._batch if as_raced else BATCH
         n = int(self._job["models"][index]["n"])
         parts: Dict[str, List[np.ndarray]] = {name: [] for name in opened["outputs"]}
         for start in range(0, n, CHUNK // batch * batch or batch):
             stop = min(n, start + (CHUNK // batch * batch or batch))
-            asked = {"session": "a", "feed": "a", "batch": batch, "pad": bool(fixed)}
+            asked = {"session": "a", "feed": "a", "batch": batch, "pad": bool(fixed) or as_raced}
             for name, array in self._ask("run", start=start, stop=stop, **asked)[1].items():
                 parts[name].append(array)
         placed = self._ask("placement", session="a", feed="a")[0]["nodes"]

@@ -105,8 +105,9 @@ class Agent:
             start = time.perf_counter_ns()
             accelerator, settings = str(request["accelerator"]), request.get("settings", {})
             opened.session = sessions.open_session(
-                runtime, module, opened.folder, accelerator, threads, settings
-            )
+                runtime, module, opened.folder, accelerator, threads, settings,
+                request.get("fixed"),
+            )  # fmt: skip
             taken = time.perf_counter_ns() - start
         except BaseException:
             opened.remove()

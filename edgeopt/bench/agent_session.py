@@ -149,6 +149,7 @@ class AgentSession:
                 runtime=what.target.runtime,
                 accelerator=what.target.accelerator,
                 settings=what.target.choices,
+                fixed=what.sizes(one_size=self._task.one_size),
             )
             self._devices[side] = opened.device
             check_inputs(opened, what.samples)

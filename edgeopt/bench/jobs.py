@@ -15,19 +15,25 @@ from edgeopt.bench.task import Side, Task
 from edgeopt.schema.artifact import Artifact, Description
 from edgeopt.schema.errors import DeviceError, UsageError, did_you_mean
 from edgeopt.schema.job import Arrays, Job, Request
+from edgeopt.schema.runtime import runtime_named
 from edgeopt.schema.target import Target, parse_target
 from edgeopt.store import Store
 from edgeopt.transport.kinds import Device, device_named
 
+SIZES, BATCH = "sizes", "batch"  # what a session is made for: all sizes, or the batch alone
 ROLES = {"score": ("model",), "race": ("a", "b")}
 
 
 class Runnable(NamedTuple):
-    """An artifact on a target: the job that makes it, and the one that makes its samples."""
+    """An artifact on a target: the job that makes it, and the one that makes its samples.
+
+    ``one_size``: all samples that it will meet have the sizes of these.
+    """
 
     target: Target
     model: str
     samples: str
+    one_size: bool = True
 
 
 def score_job(
@@ -52,6 +58,7 @@ def score_job(
         params={
             "targets": {"model": str(model.target)},
             **({"first": first} if first else {}),
+            **_shapes(model),
             **_leave(allow_fallback),
         },
         inputs={"model": model.model, "samples:model": model.samples},
@@ -88,6 +95,7 @@ def race_job(
             "targets": {role: str(side.target) for role, side in sides.items()},
             "protocol": protocol,
             **({"processes": processes} if processes else {}),
+            **_shapes(a, b),
             **_leave(allow_fallback),
         },
         inputs={role: side.model for role, side in sides.items()}
@@ -95,6 +103,13 @@ def race_job(
         | before,
         cache=False,
     )
+
+
+def _shapes(*sides: Runnable) -> dict[str, str]:
+    """What sessions are made for, where a runtime makes them for something: scores depend on it."""
+    if not any(runtime_named(side.target.runtime).fixes_shapes for side in sides):
+        return {}
+    return {"fixed": SIZES if all(side.one_size for side in sides) else BATCH}
 
 
 def _leave(allow_fallback: bool) -> dict[str, bool]:
@@ -117,7 +132,11 @@ def run_bench(
         known = did_you_mean(protocol, [*SCHEDULES, "memory", "count"])
         raise UsageError(f"no race '{protocol}'", where=job.id, hint=known)
     sides = {role: _side(request, role) for role in ROLES[job.kind]}
-    task = Task(sides, allow_fallback=bool(job.params.get("allow_fallback", False)))
+    task = Task(
+        sides,
+        allow_fallback=bool(job.params.get("allow_fallback", False)),
+        one_size=job.params.get("fixed", SIZES) == SIZES,
+    )
     _check_fair(request, task)
     device = next(iter(sides.values())).target.device
     workdir = Path(request.workdir)

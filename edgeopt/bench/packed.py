@@ -35,6 +35,7 @@ class PackedModel(Noun):
     size_bytes: int
     outputs: tuple[str, ...]
     axes: dict[str, int | None] = {}  # where inputs take their samples, if not first
+    fixed: dict[str, list[int | None]] = {}  # sizes of each input that its session is made for
 
 
 class Plan(Noun):
@@ -56,6 +57,7 @@ class PackedJob(Noun):
     accelerator: str
     threads: int
     batch: int
+    settings: dict[str, str] = {}  # of the runtime's own
     schedule: Plan
     models: tuple[PackedModel, ...] = Field(min_length=1)
     data: str

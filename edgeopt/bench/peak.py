@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from edgeopt.bench.agent_session import FALLBACK, agent_session
@@ -41,7 +42,7 @@ def memory(
     machines: dict[str, str] = {}
     fell = False
     for done, side in enumerate(SIDES, 1):
-        with agent_session(lease, Task({side: task.sides[side]}, task.allow_fallback)) as agent:
+        with agent_session(lease, replace(task, sides={side: task.sides[side]})) as agent:
             agent.feed(take=SAMPLES, batch=task.batch)
             before = agent.memory(reset=True)
             agent.open(side)

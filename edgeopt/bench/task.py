@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from edgeopt.schema.artifact import Artifact, Dim
 from edgeopt.schema.job import Arrays
+from edgeopt.schema.runtime import runtime_named
 from edgeopt.schema.target import Target
 from edgeopt.store import Store
 from edgeopt.transport.kinds import Lease
@@ -21,6 +22,30 @@ class Side:
     samples: Arrays
     whole: Mapping[str, Sequence[Dim]] = field(default_factory=dict)  # outputs without samples
 
+    def sizes(self, *, one_size: bool) -> dict[str, list[int | None]]:
+        """The shape of each input in an inference: what the target fixes. With ``one_size`` the
+        data's sizes are fixed too, else all but the batch is None. Empty where the runtime's
+        sessions are made for any."""
+        if not self.fixes:
+            return {}
+        axes = self.samples.axes
+        return {
+            name: self._placed(ref.shape, axes.get(name, 0), one_size)
+            for name, ref in self.samples.arrays.items()
+        }
+
+    def _placed(self, shape: Sequence[int], axis: int | None, one_size: bool) -> list[int | None]:
+        """The batch on the axis of the samples, which lie first in the data; a constant's own."""
+        if axis is None:
+            return list(shape)
+        sizes: list[int | None] = [n if one_size else None for n in shape[1:]]
+        return [*sizes[:axis], self.target.batch, *sizes[axis:]]
+
+    @property
+    def fixes(self) -> bool:
+        """Whether the runtime's sessions are made for the target's batch alone."""
+        return runtime_named(self.target.runtime).fixes_shapes
+
     @property
     def feed(self) -> str:
         """The samples' name in the agent: equal ones are sent once."""
@@ -31,11 +56,13 @@ class Side:
 class Task:
     """What is measured, by side. Sides share device, threads and batch.
 
-    ``allow_fallback``: nodes may run elsewhere than on the accelerator asked for.
+    ``allow_fallback``: nodes may run elsewhere than on the accelerator asked for. ``one_size``: all
+    samples that the model will meet have the sizes of these.
     """
 
     sides: Mapping[str, Side]
     allow_fallback: bool = False
+    one_size: bool = True
 
     @property
     def batch(self) -> int:

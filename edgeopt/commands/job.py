@@ -21,6 +21,7 @@ from edgeopt.bench.packed import (
     race_value,
 )
 from edgeopt.bench.race import SCHEDULES
+from edgeopt.bench.task import Side
 from edgeopt.commands.model_files import fed, opened
 from edgeopt.commands.samples import samples_for
 from edgeopt.data.quantized import dequantized
@@ -77,12 +78,14 @@ def export_job(
                 name=path.name, files=artifact.files, blobs=feeds, n=tensors.n,
                 size_bytes=artifact.size_bytes,
                 outputs=tuple(t.name for t in d.signature.outputs), axes=tensors.axes,
+                fixed=Side(place, artifact, tensors).sizes(one_size=True),
             )
         )  # fmt: skip
     full = SCHEDULES["full"]
     job = PackedJob(
         target=str(place),
         **place.model_dump(include={"runtime", "accelerator", "threads", "batch"}),
+        settings=place.choices,
         schedule=Plan(processes=processes, turns=full.turns, turn_ms=full.turn_ms,
                       warm_ms=full.warm_ms, process_s=full.process_s),
         models=tuple(models),

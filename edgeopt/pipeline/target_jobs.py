@@ -94,7 +94,9 @@ class TargetJobs:
         return tensors_job(self.recipe, self.known, split, d, model)
 
     def _runnable(self, model: str, d: Description, target: Target, split: str) -> Runnable:
-        return Runnable(target, model, self._tensors(d, model, split).id)
+        return Runnable(
+            target, model, self._tensors(d, model, split).id, one_size=self.known.one_size
+        )
 
 
 def _score_id(split: str, model: Runnable) -> str:

@@ -44,3 +44,11 @@ class Known:
     code: Callable[[str], UserCode] = lambda named: UserCode({}, "", named)
     unshared: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # split -> others
     notes: tuple[str, ...] = ()
+
+    @property
+    def one_size(self) -> bool:
+        """Whether the samples of all splits have the same sizes."""
+        sizes = [
+            {name: ref.shape[1:] for name, ref in raw.arrays.items()} for raw in self.raw.values()
+        ]
+        return all(each == sizes[0] for each in sizes)

@@ -59,10 +59,15 @@ class Runtime(Noun):
         description="what it can be asked to run on, `cpu` among them, and where nodes may then run"
     )
     settings: dict[str, Setting] = Field({}, description="settings of its own, and their values")
+    fixes_shapes: bool = Field(
+        False,
+        description="whether its sessions take `fixed`, the sizes of each input, and are made for "
+        "these alone: scores and races then run with the target's batch",
+    )
     opened: str = Field(
         "",
         description="how a session on the CPU is opened, for whoever ships a model: options "
-        "in the runtime's own names; THREADS stands for their number",
+        "in the runtime's own names; THREADS and BATCH stand for the target's",
     )
     extra: str = Field("", description="the extra of edgeopt that installs it")
     adds: str = Field("", description="what that extra adds, as `edgeopt doctor` tells it")

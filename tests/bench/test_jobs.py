@@ -44,12 +44,21 @@ def test_a_score_names_its_target_its_check_and_how_much_it_is_of() -> None:
         (),
     )
     assert whole.inputs == {"model": "model-job", "samples:model": "samples-job"}
-    assert whole.params == {"targets": {"model": "local/onnxruntime"}} and whole.cache
+    made = {"targets": {"model": "local/onnxruntime"}, "fixed": "sizes"}
+    assert whole.params == made and whole.cache
     few = score_job("score", HERE, first=8, check="check", key={"isa": "x"}, allow_fallback=True)
     assert (few.id, few.needs, few.key) == ("score (first 8)", ("check",), {"isa": "x"})
     assert (few.params["first"], few.params["allow_fallback"]) == (8, True)
     digests = {"model": "1", "samples:model": "2"}
     assert few.cache_key(digests) != whole.cache_key(digests)
+
+
+def test_scores_of_sessions_that_are_made_for_something_are_kept_apart() -> None:
+    several = score_job("score", HERE._replace(one_size=False))
+    assert several.params["fixed"] == "batch"
+    torch = HERE._replace(target=parse_target("local/torch"))
+    assert "fixed" not in score_job("score", torch).params
+    assert race_job("race", torch, HERE, "full").params["fixed"] == "sizes"
 
 
 def test_a_race_is_never_taken_from_the_cache() -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 import pytest
+from onnx import TensorProto, helper, numpy_helper
 from passes_bench import network, samples
 
 from edgeopt.bench.score import Outputs, score
@@ -87,3 +88,34 @@ def test_outputs_that_change_on_the_way_are_refused(tmp_path: Path) -> None:
         outputs.take(2, 4, {"z": np.ones((2, 3), np.float32)})
     outputs.take(2, 4, {"y": np.zeros((2, 3), np.float32)})
     assert outputs.arrays["y"].tolist() == [[1.0] * 3] * 2 + [[0.0] * 3] * 2
+
+
+def counting(sizes: tuple[Any, ...] = ("batch", 4)) -> onnx.ModelProto:
+    """Each output is the batch that it ran in."""
+    info, kind = helper.make_tensor_value_info, TensorProto.FLOAT
+    held = [numpy_helper.from_array(np.array([0], np.int64), "first"),
+            numpy_helper.from_array(np.array(0, np.float32), "zero")]  # fmt: skip
+    nodes = [
+        helper.make_node("Shape", ["x"], ["s"]),
+        helper.make_node("Gather", ["s", "first"], ["n"]),
+        helper.make_node("Cast", ["n"], ["f"], to=kind),
+        helper.make_node("Mul", ["x", "zero"], ["z"]),
+        helper.make_node("Add", ["z", "f"], ["y"]),
+    ]
+    ends = [info(name, kind, list(sizes)) for name in "xy"]
+    graph = helper.make_graph(nodes, "net", ends[:1], ends[1:], held)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+
+
+@pytest.mark.extras
+@pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
+@pytest.mark.parametrize(("asked", "sizes", "ran"), [
+    ("", ("batch", 4), 1), ("?batch=4", ("batch", 4), 4), ("?batch=4", (None, 4), 4),
+])  # fmt: skip
+def test_samples_are_scored_in_the_batch_that_is_raced(
+    ask: Ask, store: Store, runtime: str, asked: str, sizes: tuple[Any, ...], ran: int
+) -> None:
+    x = np.ones((6, 4), np.float32)
+    value = ask("score", model=counting(sizes), x=x, target=f"local/{runtime}{asked}")
+    found = store.get_array(ArrayRef.model_validate(value["outputs"]["y"]))
+    np.testing.assert_array_equal(found, np.full((6, 4), ran, np.float32))

@@ -61,3 +61,13 @@ def test_a_blob_that_the_store_lost_is_named(
         pytest.raises(StoreError, match=f"blob {digest} is missing"),
     ):
         task.put(lease, store)
+
+
+def test_a_session_is_made_for_the_batch_and_the_sizes_of_the_data(
+    task_of: MakeTask, file: Path
+) -> None:
+    side = task_of({"a": "local/onnxruntime?batch=3"}, file, "x", SAMPLES).sides["a"]
+    assert side.sizes(one_size=True) == {"x": [3, 2]}
+    assert side.sizes(one_size=False) == {"x": [3, None]}
+    torch = task_of({"a": "local/torch?batch=3"}, file, "x", SAMPLES).sides["a"]
+    assert torch.sizes(one_size=True) == {}, "its sessions take any"

@@ -73,6 +73,10 @@ def test_a_job_goes_there_and_back(project: Project) -> None:
     shown = project.run("job", "import", "result.json")
     assert shown.returncode == 0 and "offline:camera/onnxruntime" in shown.stdout
     result = json.loads(ran.stdout)
+    fixed = {
+        tuple(sizes[:1]) for model in result["job"]["models"] for sizes in model["fixed"].values()
+    }
+    assert fixed == {(1,)}, "sessions are made for the target's batch there too"
     spoilt = {
         "digest": changed(result, "job", "models", 1, "files", "model.onnx", to="0" * 64),
         "shape": changed(result, "scores", 1, "outputs", 0, "shape", to=[16, 9]),

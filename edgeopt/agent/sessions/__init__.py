@@ -141,10 +141,17 @@ def load(name: str, threads: int) -> Tuple[Any, str]:
 
 
 def open_session(
-    name: str, module: Any, folder: str, accelerator: str, threads: int, settings: Mapping[str, Any]
+    name: str,
+    module: Any,
+    folder: str,
+    accelerator: str,
+    threads: int,
+    settings: Mapping[str, Any],
+    fixed: Optional[Mapping[str, Sequence[Optional[int]]]] = None,
 ) -> Session:
-    """A session of a runtime, loaded before. Raises AgentError where it lacks something, and for an
-    accelerator that its declaration does not list."""
+    """A session of a runtime, loaded before; ``fixed`` are the sizes of each input (None: any),
+    for a runtime that declares ``fixes_shapes``. Raises AgentError where it lacks something, and
+    for an accelerator that its declaration does not list."""
     known = declared(name)["accelerators"]
     if accelerator not in known:
         raise AgentError(
@@ -152,7 +159,8 @@ def open_session(
             "agent", "it has: {}".format(", ".join(known)),
         )  # fmt: skip
     with calling("Session()", (name, module)):
-        session: Session = module.Session(folder, accelerator, threads, **settings)
+        sizes = {"fixed": fixed} if fixed and declared(name).get("fixes_shapes") else {}
+        session: Session = module.Session(folder, accelerator, threads, **sizes, **settings)
     _check(name, module, session, METHODS, "Session.")
     inputs, outputs = (getattr(session, each, None) for each in ("inputs", "outputs"))
     sound = isinstance(inputs, (list, tuple)) and all(map(_is_input, inputs)) and bool(inputs)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from typing import Any, Dict, List, Mapping, Set, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Set, Tuple
 
 import numpy as np
 
@@ -32,11 +33,29 @@ def accelerators() -> Dict[str, str]:
     return found
 
 
-def Session(folder: str, accelerator: str, threads: int) -> Any:  # noqa: N802 (its loader wants it so)
-    """A session on the CPU by the interpreter, on an accelerator by a compiled model."""
+def Session(  # noqa: N802 (its loader wants it so)
+    folder: str,
+    accelerator: str,
+    threads: int,
+    fixed: Optional[Mapping[str, Sequence[Optional[int]]]] = None,
+) -> Any:
+    """A session on the CPU by the interpreter, on an accelerator by a compiled model.
+
+    ``fixed`` are the sizes that each input will have, None for one that stays free.
+    """
     path = os.path.join(folder, FILE)
-    plain = Interpreted(path, threads)
+    plain = _interpreted(path, threads, fixed or {})
     return plain if accelerator == "cpu" else accelerated.Compiled(path, accelerator, plain)
+
+
+def _interpreted(
+    path: str, threads: int, fixed: Mapping[str, Sequence[Optional[int]]]
+) -> Interpreted:
+    """The interpreter with its sizes fixed, or free where the model does not do with those."""
+    if fixed:
+        with contextlib.suppress(AgentError):
+            return Interpreted(path, threads, fixed)
+    return Interpreted(path, threads)
 
 
 class Interpreted:
@@ -45,9 +64,16 @@ class Interpreted:
     Names are the signature's where there is one, else the tensors' own.
     """
 
-    def __init__(self, path: str, threads: int) -> None:
+    def __init__(
+        self,
+        path: str,
+        threads: int,
+        fixed: Optional[Mapping[str, Sequence[Optional[int]]]] = None,
+    ) -> None:
         try:
             self._model = imported("litert").Interpreter(model_path=path, num_threads=threads)
+            for index, shape in _resized(self._model, fixed or {}).items():
+                self._model.resize_tensor_input(index, shape, strict=True)
             self._model.allocate_tensors()
         except Exception as error:  # ValueError or RuntimeError, with the runtime's own words
             raise AgentError(
@@ -62,7 +88,7 @@ class Interpreted:
             {
                 "name": names[one["index"]],
                 "dtype": str(np.dtype(one["dtype"])),
-                "shape": _shape(one),
+                "shape": _shape(one, (fixed or {}).get(names[one["index"]])),
             }
             for one in details
         ]
@@ -128,11 +154,26 @@ class Interpreted:
         return placed(ops)
 
 
-def _shape(one: Dict[str, Any]) -> List[Any]:
-    """An input's shape; a free dimension is ``?``."""
+def _resized(model: Any, fixed: Mapping[str, Sequence[Optional[int]]]) -> Dict[int, List[int]]:
+    """Tensor index -> shape, of the inputs with free sizes that are to be fixed."""
+    names = border_names(model)
+    shapes: Dict[int, List[int]] = {}
+    for one in model.get_input_details() if fixed else ():
+        shape = _shape(one, fixed.get(names[one["index"]]))
+        if shape != _shape(one):
+            taken = zip(shape, one["shape"])  # noqa: B905 - Python 3.8
+            shapes[int(one["index"])] = [int(old) if n == "?" else n for n, old in taken]
+    return shapes
+
+
+def _shape(one: Dict[str, Any], fixed: Optional[Sequence[Optional[int]]] = None) -> List[Any]:
+    """An input's shape, free sizes as they are to be fixed; one that stays free is ``?``."""
     free = one.get("shape_signature")
-    sizes = one["shape"] if free is None or not len(free) else free
-    return [int(n) if n >= 0 else "?" for n in sizes]
+    sizes = [int(n) for n in (one["shape"] if free is None or not len(free) else free)]
+    if fixed is None or len(fixed) != len(sizes):
+        fixed = [None] * len(sizes)
+    named = ["?" if n is None else n for n in fixed]
+    return [n if n >= 0 else m for n, m in zip(sizes, named)]  # noqa: B905 - Python 3.8
 
 
 def placed(ops: List[Dict[str, Any]]) -> Dict[str, int]:

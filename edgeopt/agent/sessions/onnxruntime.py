@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import tempfile
-from typing import Any, Dict, List, Mapping, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 import onnxruntime
 
 from ..errors import AgentError, one_line
+from ..onnx_inputs import free_sizes
 from ..providers import CPU, Providers, offered
 
 FILE = "model.onnx"
@@ -37,16 +39,24 @@ def accelerators() -> Dict[str, str]:
 class Session:
     """``model.onnx`` of a folder, with its external data beside it.
 
-    The CPU is the last provider of every session: what an accelerator does not take runs there,
-    and ``placement`` tells.
+    ``fixed`` are the sizes that each input will have, None for one that stays free: the runtime
+    is told of those that have a name in the file. The CPU is the last provider of every session:
+    what an accelerator does not take runs there, and ``placement`` tells.
     """
 
-    def __init__(self, folder: str, accelerator: str, threads: int) -> None:
+    def __init__(
+        self,
+        folder: str,
+        accelerator: str,
+        threads: int,
+        fixed: Optional[Mapping[str, Sequence[Optional[int]]]] = None,
+    ) -> None:
         self._path = os.path.join(folder, FILE)
         self._threads = threads
         self._providers = Providers(accelerator, threads)
         self.device = self._providers.device
-        self._session = self._make(self._options())
+        self._sizes = free_sizes(self._path, fixed) if fixed else {}
+        self._session = self._opened()
         self.inputs = [_described(tensor) for tensor in self._session.get_inputs()]
         self.outputs = [str(tensor.name) for tensor in self._session.get_outputs()]
 
@@ -107,6 +117,14 @@ class Session:
             if event.get("cat") == "Node" and str(event.get("name")).endswith(KERNEL)
         ]
 
+    def _opened(self) -> Any:
+        """The session to run, of free sizes where the file does not do with fixed ones."""
+        if self._sizes:
+            with contextlib.suppress(AgentError):
+                return self._make(self._options())
+            self._sizes = {}
+        return self._make(self._options())
+
     def _options(self) -> Any:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = self._threads
@@ -114,6 +132,8 @@ class Session:
         options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = 3
+        for name, size in self._sizes.items():
+            options.add_free_dimension_override_by_name(name, size)
         return options
 
     def _make(self, options: Any) -> Any:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from typing import Any, Dict, List, Mapping, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 import openvino
@@ -33,9 +34,19 @@ def accelerators() -> Dict[str, str]:
 
 
 class Session:
-    """``model.onnx`` of a folder, with its external data beside it."""
+    """``model.onnx`` of a folder, with its external data beside it.
 
-    def __init__(self, folder: str, accelerator: str, threads: int) -> None:
+    ``fixed`` are the sizes that each input will have, None for one that stays free: the model is
+    reshaped to them before it is compiled.
+    """
+
+    def __init__(
+        self,
+        folder: str,
+        accelerator: str,
+        threads: int,
+        fixed: Optional[Mapping[str, Sequence[Optional[int]]]] = None,
+    ) -> None:
         device = DEVICES.get(accelerator)
         core = openvino.Core()
         present = [name.partition(".")[0] for name in core.available_devices]  # GPU.0 -> GPU
@@ -53,9 +64,9 @@ class Session:
         if device == "CPU":
             settings["INFERENCE_NUM_THREADS"] = str(threads)
             settings["ENABLE_CPU_PINNING"] = "NO"  # others in a race are not pinned either
+        path = os.path.join(folder, FILE)
         try:
-            model = core.read_model(os.path.join(folder, FILE))
-            self._compiled = core.compile_model(model, device, settings)
+            self._compiled = _compiled(core, path, device, settings, fixed or {})
         except Exception as error:  # the runtime raises RuntimeError for all that is wrong
             raise AgentError(
                 "ModelError", "OpenVINO cannot load the model: {}".format(one_line(error)),
@@ -100,6 +111,41 @@ class Session:
             }
             for node in self._compiled.get_runtime_model().get_ops()
         ]
+
+
+def _compiled(
+    core: Any,
+    path: str,
+    device: str,
+    settings: Mapping[str, str],
+    fixed: Mapping[str, Sequence[Optional[int]]],
+) -> Any:
+    """The model compiled for sizes that are fixed, or free ones where it does not do with those.
+
+    Raises what the runtime raises.
+    """
+    model = core.read_model(path)
+    if shapes := _fixed(model, fixed):
+        with contextlib.suppress(Exception):  # it raises RuntimeError for all that does not fit
+            model.reshape(shapes)
+            return core.compile_model(model, device, settings)
+        model = core.read_model(path)
+    return core.compile_model(model, device, settings)
+
+
+def _fixed(model: Any, fixed: Mapping[str, Sequence[Optional[int]]]) -> Dict[Any, Any]:
+    """Input -> its shape with numbers in place of free sizes, of inputs that have some."""
+    shapes: Dict[Any, Any] = {}
+    for port in model.inputs:
+        own, wanted = port.get_partial_shape(), fixed.get(_name(port))
+        if wanted is None or own.is_static or own.rank.is_dynamic or len(own) != len(wanted):
+            continue
+        sizes = [
+            d if d.is_static or n is None else openvino.Dimension(n)
+            for d, n in zip(own, wanted)  # noqa: B905 - Python 3.8
+        ]
+        shapes[port] = openvino.PartialShape(sizes)
+    return shapes
 
 
 def _layer(node: Any) -> str:

@@ -111,7 +111,8 @@ class OnnxFormat(OnnxDeclared):
             return conversion.by_file(model, form)
         try:
             given = executed.zeros(described) | dict(feeds or {})
-            steps = list(executed.steps_of(runtime, folder, given))
+            fixed = {name: array.shape for name, array in (feeds or {}).items()}
+            steps = list(executed.steps_of(runtime, folder, given, fixed))
         except Exception as error:  # each runtime raises its own
             return not_asked(conversion.by_file(model, form), runtime, error)
         total, batch = conversion.total_macs(model), described.signature.batch or 1

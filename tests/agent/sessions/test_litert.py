@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 from written_tflite import gathered, written
 
 from edgeopt.agent.sessions.litert import Session, placed
@@ -20,3 +21,22 @@ def test_every_operator_is_placed_once(tmp_path: Path) -> None:
     assert placed(plain) == {"built-in kernels": 3}
     delegate = {"op_name": "DELEGATE", "inputs": [1], "outputs": [2]}
     assert placed([*plain, delegate]) == {"XNNPACK": 1, "built-in kernels": 2}
+
+
+def test_inputs_are_resized_once_to_the_sizes_that_they_are_given(tmp_path: Path) -> None:
+    folder = str(gathered(written(tmp_path / "m.tflite", free=True), tmp_path / "held"))
+    free, x = Session(folder, "cpu", 1), np.ones((5, 4), np.float32)
+    (name,) = (each["name"] for each in free.inputs)
+    assert free.inputs[0]["shape"] == ["?", 4]
+    expected = free.call(free.prepare({name: x}))
+    fixed = Session(folder, "cpu", 1, fixed={name: [5, 4]})
+    assert fixed.inputs[0]["shape"] == [5, 4]
+    for found, wanted in zip(fixed.call(fixed.prepare({name: x})), expected, strict=True):
+        np.testing.assert_array_equal(found, wanted)
+    assert Session(folder, "cpu", 1, fixed={name: [None, 4]}).inputs[0]["shape"] == ["?", 4]
+
+
+def test_a_fixed_size_of_the_file_stays(tmp_path: Path) -> None:
+    folder = str(gathered(written(tmp_path / "m.tflite", batch=2), tmp_path / "held"))
+    session = Session(folder, "cpu", 1, fixed={"features": [5, 4]})
+    assert session.inputs[0]["shape"] == [2, 4]

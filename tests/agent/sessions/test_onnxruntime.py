@@ -62,3 +62,27 @@ def test_an_input_that_is_no_number_is_named(tmp_path: Path) -> None:
 def test_free_sizes_are_names_and_fixed_ones_are_numbers(folder: Path) -> None:
     (told,) = Session(str(folder), "cpu", 1).inputs
     assert told["shape"] == ["batch", 8, 12, 12] and np.dtype(told["dtype"]) == np.float32
+
+
+def test_named_sizes_are_fixed_and_the_answers_stay(folder: Path) -> None:
+    free, x = Session(str(folder), "cpu", 1), samples(4)
+    (expected,) = free.arrays(free.call(free.prepare({"x": x})))
+    fixed = Session(str(folder), "cpu", 1, fixed={"x": [4, 8, 12, 12]})
+    assert [each["shape"] for each in fixed.inputs] == [[4, 8, 12, 12]]
+    prepared = fixed.prepare({"x": x})
+    (found,) = fixed.arrays(fixed.call(prepared))
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+    assert fixed.placement(prepared), "the session that is profiled takes the same sizes"
+
+
+def test_a_file_that_does_not_do_with_the_sizes_stays_free(tmp_path: Path) -> None:
+    """Its Reshape holds the batch: the runtime refuses the graph with any other one."""
+    info, kind = helper.make_tensor_value_info, TensorProto.FLOAT
+    shape = helper.make_tensor("s", TensorProto.INT64, [2], [2, 6])
+    nodes = [helper.make_node("Reshape", ["x", "s"], ["r"]), helper.make_node("Relu", ["r"], ["y"])]
+    ends = [info("x", kind, ["batch", 6]), info("y", kind, [2, 6])]
+    graph = helper.make_graph(nodes, "net", ends[:1], ends[1:], [shape])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.save(model, tmp_path / "model.onnx")
+    (told,) = Session(str(tmp_path), "cpu", 1, fixed={"x": [3, 6]}).inputs
+    assert told["shape"] in ([3, 6], ["batch", 6])

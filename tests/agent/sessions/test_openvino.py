@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import onnx
 import pytest
+from onnx import TensorProto, helper
 from passes_bench import network, samples
 
 from edgeopt.agent.errors import AgentError
@@ -40,3 +42,31 @@ def test_what_is_not_there_or_not_sound_is_an_error(tmp_path: Path) -> None:
         with pytest.raises(AgentError) as caught:
             Session(str(tmp_path), accelerator, 1)
         assert caught.value.kind == kind
+
+
+def test_a_model_is_compiled_for_the_sizes_that_it_is_given(tmp_path: Path) -> None:
+    from edgeopt.agent.sessions.openvino import Session
+
+    onnx.save(network(), tmp_path / "model.onnx")
+    free, x = Session(str(tmp_path), "cpu", 1), samples(4)
+    (expected,) = free.arrays(free.call(free.prepare({"x": x})))
+    for wanted, shape in (([4, 8, 12, 12], [4, 8, 12, 12]), ([None, 8, 12, 12], ["?", 8, 12, 12])):
+        fixed = Session(str(tmp_path), "cpu", 1, fixed={"x": wanted})
+        assert [each["shape"] for each in fixed.inputs] == [shape]
+        (found,) = fixed.arrays(fixed.call(fixed.prepare({"x": x})))
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_a_model_that_does_not_do_with_the_sizes_stays_free(tmp_path: Path) -> None:
+    """Its Reshape holds the batch: it cannot be reshaped to any other one."""
+    from edgeopt.agent.sessions.openvino import Session
+
+    info, kind = helper.make_tensor_value_info, TensorProto.FLOAT
+    shape = helper.make_tensor("s", TensorProto.INT64, [2], [2, 6])
+    nodes = [helper.make_node("Reshape", ["x", "s"], ["r"]), helper.make_node("Relu", ["r"], ["y"])]
+    ends = [info("x", kind, ["batch", 6]), info("y", kind, [2, 6])]
+    graph = helper.make_graph(nodes, "net", ends[:1], ends[1:], [shape])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.save(model, tmp_path / "model.onnx")
+    (told,) = Session(str(tmp_path), "cpu", 1, fixed={"x": [3, 6]}).inputs
+    assert told["shape"] == ["?", 6]
