@@ -76,11 +76,16 @@ class Format(Declared, Protocol):
         ...
 
     def conversion(
-        self, folder: Path, runtime: str = "", feeds: Mapping[str, np.ndarray] | None = None
+        self,
+        folder: Path,
+        runtime: str = "",
+        feeds: Mapping[str, np.ndarray] | None = None,
+        settings: Mapping[str, str] | None = None,
     ) -> Conversion | None:
         """How much of a quantized or float16 model is held and computed so; None for another.
 
-        By what ``runtime`` executes here of one batch, ``feeds`` or zeros; without a runtime, or
+        By what ``runtime``, under ``settings`` of its own where there are some, executes here of
+        one batch, ``feeds`` or zeros; without a runtime, or
         where it fails (``note`` says why), by the file.
         """
         ...

@@ -92,10 +92,15 @@ class Checked:
         return self._of_kind("inspect", Inspection, folder)
 
     def conversion(
-        self, folder: Path, runtime: str = "", feeds: Mapping[str, np.ndarray] | None = None
+        self,
+        folder: Path,
+        runtime: str = "",
+        feeds: Mapping[str, np.ndarray] | None = None,
+        settings: Mapping[str, str] | None = None,
     ) -> Conversion | None:
         """A conversion, or None."""
-        given = self._called("conversion", folder, runtime, feeds)
+        pinned = (settings,) if settings else ()  # a format may know of none
+        given = self._called("conversion", folder, runtime, feeds, *pinned)
         if given is not None and not isinstance(given, Conversion):
             raise self._odd("conversion()", given, "a Conversion or None")
         return given

@@ -60,24 +60,37 @@ def conversions_of(engine: Engine, opened: Outcome) -> tuple[Conversion, ...]:
 
 def job_for(model: str, d: Description, target: Target, facts: TargetFacts) -> Job:
     """The job that asks the target's runtime, or the file where it does not run here."""
-    here = target.model_copy(update={"threads": 1, "batch": 1})
+    here = target.model_copy(update={"threads": 1, "batch": 1, "settings": ()})
     if str(here) != f"local/{target.runtime}":
         return _by_file(model, d, ELSEWHERE)
     by = f"{target.runtime} {facts.runtime_version} on {facts.isa}"
-    return _analysis(model, d, target.runtime, by, "")
+    return _analysis(model, d, target.runtime, by, "", target.choices)
 
 
 def _by_file(model: str, d: Description, note: str) -> Job:
     return _analysis(model, d, "", "", note)
 
 
-def _analysis(model: str, d: Description, runtime: str, by: str, note: str) -> Job:
+def _analysis(
+    model: str,
+    d: Description,
+    runtime: str,
+    by: str,
+    note: str,
+    settings: Mapping[str, str] | None = None,
+) -> Job:
+    under = "".join(f"&{name}={value}" for name, value in (settings or {}).items())
     return Job(
-        id=f"conversion:{runtime or 'file'}:{model}",
+        id=f"conversion:{runtime or 'file'}{under}:{model}",
         kind="analysis",
         name="conversion",
         worker=model_format(d.format).worker,
-        params={"runtime": runtime, "by": by, "note": note},
+        params={
+            "runtime": runtime,
+            "by": by,
+            "note": note,
+            **({"settings": dict(settings)} if settings else {}),
+        },
         inputs={"model": model},
         limits=Limits(time_s=LIMIT_S),
     )

@@ -9,7 +9,7 @@ from edgeopt.decide.entry import Entry
 from edgeopt.decide.events import NotScored, Scored, ScoreEvent, SourceScored
 from edgeopt.pipeline.measure import Bench
 from edgeopt.pipeline.parity import compared, labelled
-from edgeopt.pipeline.remote import named, twin
+from edgeopt.pipeline.remote import host_in_parity, in_parity, named, twin
 from edgeopt.schema.job import ArrayRef, Job, Outcome
 from edgeopt.schema.parity import Parity
 from edgeopt.schema.result import SliceFigure
@@ -35,7 +35,7 @@ class CountedBench(Bench):
         entries = list(entries)
         events = super().score([twin(entry) for entry in entries], split)
         jobs = {e.id: self._few_job(e, split) for e in entries if e.plan.eligible}
-        self._ended(jobs.values(), split)
+        self._ended([*jobs.values(), *self._parity_jobs(entries, split)], split)
         by_id = {entry.id: entry for entry in entries}
         return [
             event
@@ -70,13 +70,21 @@ class CountedBench(Bench):
         if not few.ok or not host.ok or isinstance(on_host, NotScored):
             error = few.error or host.error or {"what": "it could not be scored on the host"}
             return NotScored(split, entry.id, error)
-        return self._compared(entry, on_host, few, host)
+        several = [self.outcomes[each.id] for each in self._parity_jobs([entry], split)]
+        for side in several:
+            if not side.ok:
+                return NotScored(split, entry.id, side.error)
+        return self._compared(entry, on_host, few, several or [host, few])
 
-    def _compared(self, entry: Entry, on_host: Scored, few: Outcome, host: Outcome) -> Scored:
-        """Figures of one entry that answered on both."""
+    def _compared(
+        self, entry: Entry, on_host: Scored, few: Outcome, sides: list[Outcome]
+    ) -> Scored:
+        """Figures of one entry that answered on both; ``sides``, the host's and the device's
+        scores, are what is compared."""
         device, split = named(entry.target), on_host.split
         outputs = self.figures.outputs(few, entry.described)
-        parity = compared(self.figures.outputs(host, entry.described), outputs, device)
+        answers = [self.figures.outputs(side, entry.described) for side in sides]
+        parity = compared(answers[0], answers[1], device)
         self._parities[entry.id, split] = parity
         if parity.holds:
             measured = labelled(on_host.measured, parity.agreeing)
@@ -97,6 +105,16 @@ class CountedBench(Bench):
             placement=dict(few.value.get("placement", {})),
             parity=parity if split == "validation" else None,
         )
+
+    def _parity_jobs(self, entries: Iterable[Entry], split: str) -> list[Job]:
+        """Host's and device's scores of a few samples, for entries whose answers are compared
+        under other settings than their targets'."""
+        return [
+            self.jobs.score(side, split, first=entry.facts.samples_max)
+            for entry in entries
+            if entry.plan.eligible and in_parity(entry).target != entry.target
+            for side in (host_in_parity(entry), in_parity(entry))
+        ]
 
     def _few_job(self, entry: Entry, split: str) -> Job:
         """The score of a few samples on the device itself."""

@@ -11,10 +11,9 @@ from edgeopt.pipeline.measure import Bench
 from edgeopt.pipeline.parity import SAMPLES_MAX, compared
 from edgeopt.schema.errors import EdgeoptError
 from edgeopt.schema.parity import Parity
+from edgeopt.schema.runtime import runtime_named
 from edgeopt.schema.target import Target, TargetFacts, TargetGroup
 from edgeopt.transport.kinds import device_named
-
-SETTINGS = {"device": "local", "accelerator": "cpu", "settings": ()}  # eager, in float32
 
 
 def is_remote(group: TargetGroup) -> bool:
@@ -24,13 +23,30 @@ def is_remote(group: TargetGroup) -> bool:
 
 def twin(entry: Entry) -> Entry:
     """The same artifact on the host's CPU, in the same runtime. Raises DeviceError without it."""
-    target = _host_target(entry.target)
+    return _on(entry, _host_target(entry.target))
+
+
+def host_in_parity(entry: Entry) -> Entry:
+    """The same under the settings that answers are compared with. Raises DeviceError."""
+    return _on(entry, _host_target(entry.target.in_parity(host=True)))
+
+
+def in_parity(entry: Entry) -> Entry:
+    """The same artifact on its device, under the settings that answers are compared with."""
+    return replace(entry, target=entry.target.in_parity())
+
+
+def _on(entry: Entry, target: Target) -> Entry:
     facts: TargetFacts = device_named("local").facts(target)
     return replace(entry, target=target, facts=facts)
 
 
 def _host_target(target: Target) -> Target:
-    return target.model_copy(update=SETTINGS)
+    """The host's CPU in place of a device; settings that are an accelerator's matter are left."""
+    own = runtime_named(target.runtime).settings
+    kept = tuple((name, value) for name, value in target.settings if not own[name].on_host)
+    update = {"device": "local", "accelerator": "cpu", "settings": kept}
+    return target.model_copy(update=update)
 
 
 class RemoteBench(Bench):
@@ -52,12 +68,13 @@ class RemoteBench(Bench):
     def _parities(self, entries: list[Entry], split: str) -> dict[str, Parity]:
         """By candidate id. Where the host lacks the runtime, a note says so."""
         try:
-            twins = {entry.id: twin(entry) for entry in entries}
+            twins = {entry.id: host_in_parity(entry) for entry in entries}
         except EdgeoptError as error:
             self.notes.append(f"{self.target} was not compared with the host: {error.what}")
             return {}
         jobs = {id: self.jobs.score(entry, split, first=SAMPLES_MAX) for id, entry in twins.items()}
-        self._ended(jobs.values(), split)
+        theirs = {e.id: self.jobs.score(in_parity(e), split) for e in entries}
+        self._ended([*jobs.values(), *theirs.values()], split)
         parities = {}
         for entry in entries:
             host = self.outcomes[jobs[entry.id].id]
@@ -65,7 +82,9 @@ class RemoteBench(Bench):
                 why = (host.error or {}).get("what", host.status)
                 self.notes.append(f"{entry.plan.label} was not compared with the host: {why}")
                 continue
-            there = self.outcomes[self.jobs.score(entry, split).id]
+            there = self.outcomes[theirs[entry.id].id]
+            if not there.ok:
+                continue
             parity = compared(
                 self.figures.outputs(host, entry.described),
                 self.figures.outputs(there, entry.described),

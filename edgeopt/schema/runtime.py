@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
@@ -29,6 +30,21 @@ class Accelerator(Noun):
     plugin: str = Field("", description="module of the distribution that adds it to the runtime")
 
 
+class Worth(Noun):
+    """Where a value of a setting is worth a race beside the default."""
+
+    value: str = Field(description="the value that is tried")
+    arch: str = Field(description="prefix of the ISA's name; empty: any")
+    any_of: tuple[str, ...] = Field((), description="CPU features, of which one must be there")
+    facts: tuple[str, ...] = Field((), description="facts of the model's file that must all hold")
+
+    def fits(self, isa: str, features: Iterable[str], facts: Iterable[str]) -> bool:
+        """Whether a machine and a file are of that kind."""
+        has = {*features, *isa.split("-")[1:]}
+        there = not self.any_of or bool(has & set(self.any_of))
+        return isa.startswith(self.arch) and there and set(self.facts) <= set(facts)
+
+
 class Setting(Noun):
     """A setting of a runtime's own, written behind the ``?`` of a target."""
 
@@ -36,6 +52,29 @@ class Setting(Noun):
         min_length=1, description="words that it takes; the first is the default"
     )
     only_on: dict[str, str] = Field({}, description="value: the one accelerator that has it")
+    does: str = Field("", description="what it changes, in a sentence")
+    opened: dict[str, str] = Field(
+        {},
+        description="value: how it is set, in the runtime's own names, for whoever ships a model",
+    )
+    worth: tuple[Worth, ...] = Field(
+        (), description="values worth a race where a target leaves the setting out"
+    )
+    in_parity: str = Field("", description="value that answers of two machines are compared under")
+    on_host: str = Field(
+        "", description="value under which the host answers for an accelerator; empty: the same"
+    )
+
+    @property
+    def default(self) -> str:
+        """The value where nothing is said."""
+        return self.values[0]
+
+    @property
+    def named(self) -> frozenset[str]:
+        """Every value that something is said of."""
+        others = {self.in_parity, self.on_host} - {""}
+        return frozenset({*self.only_on, *self.opened, *(w.value for w in self.worth), *others})
 
 
 class Runtime(Noun):
@@ -78,7 +117,7 @@ class Runtime(Noun):
         for name, setting in settings.items():
             if not WORD.fullmatch(name) or name in COUNTS:
                 raise ValueError(f"'{name}' is not a valid name for a setting of a runtime")
-            for value in {*setting.values, *setting.only_on}:
+            for value in {*setting.values, *setting.named}:
                 if not VALUE.fullmatch(value) or value not in setting.values:
                     raise ValueError(f"'{value}' is not a value of '{name}'")
         return settings

@@ -253,7 +253,9 @@ def settings(target: TargetResult, candidate: CandidateResult) -> str:
     known = runtimes().get(asked.runtime)
     if known is None or asked.runtime not in versions or asked.accelerator != "cpu":
         return ""
-    opened = known.opened.replace("THREADS", str(asked.threads)).replace("BATCH", str(asked.batch))
+    own = (known.settings[name].opened.get(value, "") for name, value in asked.settings)
+    opened = "; ".join(filter(None, (known.opened, *own)))
+    opened = opened.replace("THREADS", str(asked.threads)).replace("BATCH", str(asked.batch))
     return f"{asked.runtime} {versions[asked.runtime]}" + (f": {opened}" if opened else "")
 
 

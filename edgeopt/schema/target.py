@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import Field
@@ -34,7 +35,7 @@ class Target(Noun):
     accelerator: str = "cpu"
     threads: int = 1
     batch: int = 1
-    settings: tuple[tuple[str, str], ...] = ()  # of the runtime's own, not as without saying
+    settings: tuple[tuple[str, str], ...] = ()  # of the runtime's own, those that are pinned
 
     @property
     def format(self) -> str:
@@ -60,8 +61,37 @@ class Target(Noun):
 
     @property
     def choices(self) -> dict[str, str]:
-        """The runtime's own settings that are not as without saying: what a session is told."""
+        """The runtime's own settings that are pinned: what a session is told."""
         return dict(self.settings)
+
+    def under(self, settings: Mapping[str, str]) -> Target:
+        """The same target with these settings in place of its own of their names.
+
+        Raises UsageError for one that the runtime does not have.
+        """
+        if not settings:
+            return self
+        bare, merged = self.model_copy(update={"settings": ()}), {**self.choices, **settings}
+        counts = {name: str(n) for name in COUNTS if (n := getattr(self, name)) != 1}
+        written = [f"{name}={value}" for name, value in {**counts, **merged}.items()]
+        return parse_target(f"{str(bare).partition('?')[0]}?{'&'.join(written)}")
+
+    @property
+    def open_settings(self) -> dict[str, Setting]:
+        """What may be raced for it: settings with values worth it, of those that it leaves out."""
+        if self.every:
+            return {}
+        own = runtime_named(self.runtime).settings
+        return {name: s for name, s in own.items() if s.worth and name not in self.choices}
+
+    def in_parity(self, *, host: bool = False) -> Target:
+        """The target under the settings that answers of two machines are compared with."""
+        own = runtime_named(self.runtime).settings
+        held = {name: s.in_parity or (s.on_host if host else "") for name, s in own.items()}
+        return self.under({
+            name: value for name, value in held.items()
+            if value and self.choices.get(name, own[name].default) != value
+        })  # fmt: skip
 
     def __str__(self) -> str:
         text = f"{self.device}/{self.runtime}"
@@ -124,8 +154,8 @@ def parse_target(text: str) -> Target:
     for name, setting in own.items():
         only = setting.only_on.get(given.get(name, ""), accelerator)
         if only != accelerator:
-            mismatch = f"a {name} of {only.upper()}, not of the {accelerator.upper()}"
-            raise UsageError(f"'{given[name]}' is {mismatch}, in '{text}'")
+            mismatch = f"is there on {only.upper()} only, not on {accelerator.upper()}"
+            raise UsageError(f"'{name}={given[name]}' {mismatch}, in '{text}'")
     return Target(
         device=match["device"],
         runtime=runtime,
@@ -133,7 +163,7 @@ def parse_target(text: str) -> Target:
         settings=tuple(
             (name, given[name])
             for name, setting in own.items()
-            if given.get(name, setting.values[0]) != setting.values[0]
+            if name in given and (setting.worth or given[name] != setting.default)
         ),
         **{name: int(given[name]) for name in COUNTS if name in given},
     )

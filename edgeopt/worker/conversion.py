@@ -31,7 +31,8 @@ def conversion(request: Request, store: Store, progress: Any) -> tuple[str, dict
         rows = {name: array[:n] for name, array in samples_of(arrays, store).items()}
         feeds = as_fed(rows, arrays.axes)
     runtime = str(params["runtime"])
-    converted = format_named(description.format).conversion(folder, runtime, feeds)
+    kind, settings = format_named(description.format), params.get("settings", {})
+    converted = kind.conversion(folder, runtime, feeds, settings)
     if converted is not None and converted.by == runtime:
         converted = converted.model_copy(update={"by": params["by"]})
     if converted is not None and params["note"]:

@@ -11,7 +11,14 @@ import pytest
 
 from edgeopt.decide.entry import Entry
 from edgeopt.decide.events import NotScored, Scored
-from edgeopt.pipeline.remote import RemoteBench, is_remote, named, twin
+from edgeopt.pipeline.remote import (
+    RemoteBench,
+    host_in_parity,
+    in_parity,
+    is_remote,
+    named,
+    twin,
+)
 from edgeopt.pipeline.targets import target_group
 from edgeopt.pipeline.work import Work
 from edgeopt.schema.job import Outcome
@@ -124,3 +131,27 @@ def test_any_member_elsewhere_makes_a_target_remote() -> None:
     assert is_remote(group("local/onnxruntime", "local/litert:gpu"))
     assert is_remote(group("local/torch?precision=bf16"))
     assert is_remote(group("exec:lab/onnxruntime"))
+
+
+@pytest.mark.extras
+@pytest.mark.parametrize(
+    ("target", "on_host", "compared"),
+    [
+        ("exec:lab/onnxruntime?int8=allowed", "local/onnxruntime?int8=allowed", ""),
+        ("exec:lab/openvino", "local/openvino", "?dynamic_quant=0"),
+        ("local/torch:cuda?precision=bf16", "local/torch", ""),
+    ],
+)
+def test_the_host_answers_under_the_settings_that_mean_the_same(
+    entries: list[Entry], target: str, on_host: str, compared: str
+) -> None:
+    entry = replace(entries[0], target=parse_target(target))
+    assert str(twin(entry).target) == on_host
+    assert str(host_in_parity(entry).target) == on_host + compared
+    assert str(in_parity(entry).target) == target + compared
+
+
+def test_a_setting_of_a_runtime_leaves_a_target_on_this_machine() -> None:
+    place = parse_target("local/onnxruntime?int8=allowed&opt=extended")
+    group = TargetGroup(asked=place, members=((place, TargetFacts(target=str(place), isa="i")),))
+    assert not is_remote(group)

@@ -51,6 +51,8 @@ def plug_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callabl
         ({"settings": {"mode": {"values": ["a&b"]}}}, "'a&b' is not a value of 'mode'"),
         ({"settings": {"mode": {"values": ["a"], "only_on": {"b": "cpu"}}}},
          "'b' is not a value of 'mode'"),
+        ({"settings": {"mode": {"values": ["a"], "worth": [{"value": "b", "arch": ""}]}}},
+         "'b' is not a value of 'mode'"),
     ],
 )  # fmt: skip
 def test_what_no_target_could_be_written_with_is_refused(
@@ -102,3 +104,21 @@ def test_a_runtime_of_edgeopt_cannot_be_taken(plug_in: Callable[..., None]) -> N
     plug_in(name="onnxruntime")
     with pytest.raises(UsageError, match="there is already a runtime 'onnxruntime'"):
         runtimes()
+
+
+def test_every_setting_is_told_in_the_docs_as_it_is_declared() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "recipe.md").read_text(encoding="utf-8")
+    for runtime, declared in runtimes().items():
+        for name, setting in declared.settings.items():
+            values = ", ".join(f"`{value}`" for value in setting.values)
+            assert setting.does
+            assert f"| `{runtime}` | `{name}` | {values} | {setting.does} |" in page
+
+
+def test_where_a_value_is_worth_a_race_depends_on_the_machine_and_the_file() -> None:
+    (worth,) = runtime_named("openvino").settings["dynamic_quant"].worth
+    vnni, int8 = "x86_64-avx512_vnni", {"int8", "qdq"}
+    assert worth.fits(vnni, (), int8) and worth.fits("x86_64-avx2", ["avx_vnni"], int8)
+    assert not worth.fits("x86_64-avx2", (), int8)
+    assert not worth.fits("aarch64-asimd", ["amx_int8"], int8)
+    assert not worth.fits(vnni, (), {"float32"})

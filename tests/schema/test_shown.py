@@ -254,9 +254,27 @@ def opened(target: str, runtimes: dict[str, str]) -> str:
     return shown.settings(made, made.candidates[1])
 
 
+@pytest.mark.parametrize(
+    ("target", "told"),
+    [
+        ("local/onnxruntime?int8=allowed&opt=extended",
+         ["session.qdqisint8allowed=1", "graph_optimization_level=ORT_ENABLE_EXTENDED"]),
+        ("local/openvino?dynamic_quant=0&batch=4",
+         ["DYNAMIC_QUANTIZATION_GROUP_SIZE=0", "batch 4"]),
+        ("local/litert?api=compiled&threads=3", ["CompiledModel", "CpuOptions(num_threads=3)"]),
+    ],
+)  # fmt: skip
+def test_the_settings_to_ship_with_are_told_in_the_runtimes_own_names(
+    target: str, told: list[str]
+) -> None:
+    text = opened(target, dict.fromkeys(("onnxruntime", "openvino", "litert"), "1.2.3"))
+    assert all(each in text for each in told), text
+
+
 def test_the_way_a_session_was_opened_is_told_with_its_threads() -> None:
     text = opened("local/onnxruntime?threads=2", {"onnxruntime": "1.32.0"})
     assert text.startswith("onnxruntime 1.32.0: ") and "intra_op_num_threads=2" in text
+    assert "(batch 1)" in text
     assert opened("local/onnxruntime", {}) == "", "a version that nobody knows"
     assert opened("local/onnxruntime:cuda", {"onnxruntime": "1.32.0"}) == ""
 

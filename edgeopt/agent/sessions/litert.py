@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Set, Tuple
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Set, Tuple
 
 import numpy as np
 
@@ -38,24 +38,30 @@ def Session(  # noqa: N802 (its loader wants it so)
     accelerator: str,
     threads: int,
     fixed: Optional[Mapping[str, Sequence[Optional[int]]]] = None,
+    api: str = "interpreter",
 ) -> Any:
-    """A session on the CPU by the interpreter, on an accelerator by a compiled model.
+    """A session on the CPU by the interpreter, or by a compiled model where ``api`` says so, as
+    always on an accelerator.
 
     ``fixed`` are the sizes that each input will have, None for one that stays free.
     """
     path = os.path.join(folder, FILE)
-    plain = _interpreted(path, threads, fixed or {})
-    return plain if accelerator == "cpu" else accelerated.Compiled(path, accelerator, plain)
+    if accelerator == "cpu" and api == "interpreter":
+        return _opened(lambda sizes: Interpreted(path, threads, sizes), fixed)
+
+    def compiled(sizes: Any) -> Any:
+        plain = Interpreted(path, threads, sizes, runs=False)  # tells of the file, no more
+        return accelerated.Compiled(path, accelerator, plain, threads)
+
+    return _opened(compiled, fixed)
 
 
-def _interpreted(
-    path: str, threads: int, fixed: Mapping[str, Sequence[Optional[int]]]
-) -> Interpreted:
-    """The interpreter with its sizes fixed, or free where the model does not do with those."""
+def _opened(make: Callable[[Any], Any], fixed: Any) -> Any:
+    """What is made for fixed sizes, or for free ones where the model does not do with those."""
     if fixed:
-        with contextlib.suppress(AgentError):
-            return Interpreted(path, threads, fixed)
-    return Interpreted(path, threads)
+        with contextlib.suppress(Exception):  # RuntimeError or ValueError, as the runtime likes
+            return make(fixed)
+    return make(None)
 
 
 class Interpreted:
@@ -69,12 +75,14 @@ class Interpreted:
         path: str,
         threads: int,
         fixed: Optional[Mapping[str, Sequence[Optional[int]]]] = None,
+        runs: bool = True,
     ) -> None:
         try:
             self._model = imported("litert").Interpreter(model_path=path, num_threads=threads)
             for index, shape in _resized(self._model, fixed or {}).items():
                 self._model.resize_tensor_input(index, shape, strict=True)
-            self._model.allocate_tensors()
+            if runs:
+                self._model.allocate_tensors()
         except Exception as error:  # ValueError or RuntimeError, with the runtime's own words
             raise AgentError(
                 "ModelError", "LiteRT cannot load the model: {}".format(one_line(error)), FILE,

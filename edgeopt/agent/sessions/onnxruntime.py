@@ -41,7 +41,8 @@ class Session:
 
     ``fixed`` are the sizes that each input will have, None for one that stays free: the runtime
     is told of those that have a name in the file. The CPU is the last provider of every session:
-    what an accelerator does not take runs there, and ``placement`` tells.
+    what an accelerator does not take runs there, and ``placement`` tells. ``int8`` and ``opt`` are
+    settings of its declaration.
     """
 
     def __init__(
@@ -50,7 +51,10 @@ class Session:
         accelerator: str,
         threads: int,
         fixed: Optional[Mapping[str, Sequence[Optional[int]]]] = None,
+        int8: str = "auto",
+        opt: str = "all",
     ) -> None:
+        self._int8, self._opt = int8, opt
         self._path = os.path.join(folder, FILE)
         self._threads = threads
         self._providers = Providers(accelerator, threads)
@@ -132,6 +136,11 @@ class Session:
         options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = 3
+        options.graph_optimization_level = getattr(
+            onnxruntime.GraphOptimizationLevel, "ORT_ENABLE_{}".format(self._opt.upper())
+        )
+        if self._int8 == "allowed":
+            options.add_session_config_entry("session.qdqisint8allowed", "1")
         for name, size in self._sizes.items():
             options.add_free_dimension_override_by_name(name, size)
         return options

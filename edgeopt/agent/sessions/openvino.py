@@ -37,7 +37,7 @@ class Session:
     """``model.onnx`` of a folder, with its external data beside it.
 
     ``fixed`` are the sizes that each input will have, None for one that stays free: the model is
-    reshaped to them before it is compiled.
+    reshaped to them before it is compiled. ``dynamic_quant`` is a setting of its declaration.
     """
 
     def __init__(
@@ -46,6 +46,7 @@ class Session:
         accelerator: str,
         threads: int,
         fixed: Optional[Mapping[str, Sequence[Optional[int]]]] = None,
+        dynamic_quant: str = "auto",
     ) -> None:
         device = DEVICES.get(accelerator)
         core = openvino.Core()
@@ -61,6 +62,8 @@ class Session:
             "NUM_STREAMS": "1",
             "INFERENCE_PRECISION_HINT": "f32",  # else 16 bits, unasked, where the device has them
         }
+        if dynamic_quant != "auto":
+            settings["DYNAMIC_QUANTIZATION_GROUP_SIZE"] = dynamic_quant
         if device == "CPU":
             settings["INFERENCE_NUM_THREADS"] = str(threads)
             settings["ENABLE_CPU_PINNING"] = "NO"  # others in a race are not pinned either

@@ -21,6 +21,7 @@ from edgeopt.schema.artifact import Description
 
 Feeds = Mapping[str, np.ndarray]
 Sizes = Mapping[str, Sequence[int]]  # by input
+Opening = Mapping[str, Any]  # of a session: fixed sizes, settings
 MODEL = "model.onnx"
 CONVOLUTIONS = ("Conv", "FusedConv", "NhwcFusedConv", "QLinearConv", "ConvInteger")
 TRANSPOSED = ("ConvTranspose", "QLinearConvTranspose")
@@ -49,12 +50,12 @@ def zeros(description: Description) -> dict[str, np.ndarray]:
     }
 
 
-def by_onnxruntime(folder: Path, feeds: Feeds, fixed: Sizes) -> list[Step]:
+def by_onnxruntime(folder: Path, feeds: Feeds, opening: Opening) -> list[Step]:
     """The kernels of one run in the agent's session. Raises AgentError, ModelError."""
     with tempfile.TemporaryDirectory(prefix="executed-") as rough:
         graph = Path(rough) / "optimized.onnx"
         named = _named(folder, Path(rough) / "named")
-        session = Session(str(named), "cpu", 1, fixed)
+        session = Session(str(named), "cpu", 1, **opening)
         executed = session.executed(session.prepare(feeds), str(graph))
         optimized = onnx.load(graph, load_external_data=False)
     held = {node.name: node for node in nodes(optimized)}
@@ -141,11 +142,11 @@ def _dims(model: ModelProto) -> Dims:
     return sizes
 
 
-def by_openvino(folder: Path, feeds: Feeds, fixed: Sizes) -> list[Step]:
+def by_openvino(folder: Path, feeds: Feeds, opening: Opening) -> list[Step]:
     """The layers of OpenVINO's executed graph. Raises AgentError."""
     from edgeopt.agent.sessions.openvino import Session  # of an extra
 
-    layers = Session(str(folder), "cpu", 1, fixed).executed()
+    layers = Session(str(folder), "cpu", 1, **opening).executed()
     return [
         Step(each["op"], _layer_precision(each), _layer_macs(each))
         for each in layers
@@ -189,19 +190,24 @@ def _sizes(shape: Sequence[Any]) -> list[int] | None:
     return None if "?" in sizes else [int(n) for n in sizes]
 
 
-TELLING: dict[str, Callable[[Path, Feeds, Sizes], list[Step]]] = {
+TELLING: dict[str, Callable[[Path, Feeds, Opening], list[Step]]] = {
     "onnxruntime": by_onnxruntime,
     "openvino": by_openvino,
 }
 
 
 def steps_of(
-    runtime: str, folder: Path, feeds: Feeds, fixed: Sizes | None = None
+    runtime: str,
+    folder: Path,
+    feeds: Feeds,
+    fixed: Sizes | None = None,
+    settings: Mapping[str, str] | None = None,
 ) -> Iterator[Step]:
-    """What a runtime of this machine executes, its session made for the ``fixed`` sizes of inputs.
+    """What a runtime of this machine executes, its session made for the ``fixed`` sizes of inputs
+    and under ``settings`` of the runtime's own.
 
     Raises AgentError, ModelError.
     """
     if runtime not in TELLING:
         raise untold(runtime)
-    yield from TELLING[runtime](folder, feeds, fixed or {})
+    yield from TELLING[runtime](folder, feeds, {"fixed": fixed, **(settings or {})})

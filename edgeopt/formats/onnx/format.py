@@ -99,7 +99,11 @@ class OnnxFormat(OnnxDeclared):
         return inspect(files.read(folder / MODEL, small_data=True), str(folder / MODEL), size)
 
     def conversion(
-        self, folder: Path, runtime: str = "", feeds: Mapping[str, np.ndarray] | None = None
+        self,
+        folder: Path,
+        runtime: str = "",
+        feeds: Mapping[str, np.ndarray] | None = None,
+        settings: Mapping[str, str] | None = None,
     ) -> Conversion | None:
         """By ONNX Runtime's or OpenVINO's own graph of one batch: zeros, unless given."""
         described = self.describe(folder)
@@ -112,7 +116,7 @@ class OnnxFormat(OnnxDeclared):
         try:
             given = executed.zeros(described) | dict(feeds or {})
             fixed = {name: array.shape for name, array in (feeds or {}).items()}
-            steps = list(executed.steps_of(runtime, folder, given, fixed))
+            steps = list(executed.steps_of(runtime, folder, given, fixed, settings))
         except Exception as error:  # each runtime raises its own
             return not_asked(conversion.by_file(model, form), runtime, error)
         total, batch = conversion.total_macs(model), described.signature.batch or 1

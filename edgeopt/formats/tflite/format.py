@@ -78,7 +78,11 @@ class TfliteFormat(TfliteDeclared):
         return inspect(folder / MODEL)
 
     def conversion(
-        self, folder: Path, runtime: str = "", feeds: Mapping[str, np.ndarray] | None = None
+        self,
+        folder: Path,
+        runtime: str = "",
+        feeds: Mapping[str, np.ndarray] | None = None,
+        settings: Mapping[str, str] | None = None,
     ) -> Conversion | None:
         """By LiteRT's interpreter, which executes the file's operators as they stand."""
         form = form_of(self.describe(folder))

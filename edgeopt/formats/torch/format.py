@@ -150,7 +150,11 @@ class TorchFormat(TorchDeclared):
         )
 
     def conversion(
-        self, folder: Path, runtime: str = "", feeds: Mapping[str, np.ndarray] | None = None
+        self,
+        folder: Path,
+        runtime: str = "",
+        feeds: Mapping[str, np.ndarray] | None = None,
+        settings: Mapping[str, str] | None = None,
     ) -> Conversion | None:
         """None: a module computes in float32, also where its values lie on integer grids."""
         return None

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pytest
 from written_tflite import gathered, written
 
 from edgeopt.agent.sessions.litert import Session, placed
@@ -40,3 +42,20 @@ def test_a_fixed_size_of_the_file_stays(tmp_path: Path) -> None:
     folder = str(gathered(written(tmp_path / "m.tflite", batch=2), tmp_path / "held"))
     session = Session(folder, "cpu", 1, fixed={"features": [5, 4]})
     assert session.inputs[0]["shape"] == [2, 4]
+
+
+@pytest.mark.extras
+@pytest.mark.parametrize("form", [{"free": True}, {"batch": 2}, {"signature": False, "batch": 2}])
+def test_a_compiled_model_answers_as_the_interpreter_does(
+    tmp_path: Path, form: dict[str, Any]
+) -> None:
+    folder = str(gathered(written(tmp_path / "m.tflite", **form), tmp_path / "held"))
+    plain, x = Session(folder, "cpu", 1), np.arange(8, dtype=np.float32).reshape(2, 4)
+    (name,) = (each["name"] for each in plain.inputs)
+    expected = plain.call(plain.prepare({name: x}))
+    for fixed in (None, {name: [2, 4]}):
+        made = Session(folder, "cpu", 1, fixed=fixed, api="compiled")
+        assert made.outputs == plain.outputs
+        (found,) = made.arrays(made.call(made.prepare({name: x})))
+        np.testing.assert_allclose(found, expected[0], rtol=1e-6)
+        assert made.placement([]) == {"XNNPACK": 1}

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import platform
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper
+from onnxruntime.quantization import (
+    CalibrationDataReader,
+    QuantFormat,
+    QuantType,
+    quantize_static,
+)
 from passes_bench import network, samples
 
 from edgeopt.agent.errors import AgentError
@@ -86,3 +94,41 @@ def test_a_file_that_does_not_do_with_the_sizes_stays_free(tmp_path: Path) -> No
     onnx.save(model, tmp_path / "model.onnx")
     (told,) = Session(str(tmp_path), "cpu", 1, fixed={"x": [3, 6]}).inputs
     assert told["shape"] in ([3, 6], ["batch", 6])
+
+
+@pytest.fixture(scope="module")
+def s8s8(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The network with int8 activations and weights."""
+    given = tmp_path_factory.mktemp("float") / "model.onnx"
+    onnx.save(network(), given)
+    feeds = iter([{"x": samples(4)}])
+
+    class Reader(CalibrationDataReader):
+        def get_next(self) -> Any:
+            return next(feeds, None)
+
+    folder = tmp_path_factory.mktemp("s8s8")
+    kinds = {"activation_type": QuantType.QInt8, "weight_type": QuantType.QInt8}
+    quantize_static(given, folder / "model.onnx", Reader(), quant_format=QuantFormat.QDQ, **kinds)
+    return folder
+
+
+def ran(folder: Path, tmp_path: Path, **settings: str) -> list[str]:
+    session = Session(str(folder), "cpu", 1, **settings)
+    told = session.executed(session.prepare({"x": samples(1)}), str(tmp_path / "o.onnx"))
+    return [each["op"] for each in told]
+
+
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="allowed on ARM as it is")
+def test_int8_activations_run_on_integers_where_they_are_allowed(
+    s8s8: Path, tmp_path: Path
+) -> None:
+    plain, allowed = ran(s8s8, tmp_path), ran(s8s8, tmp_path, int8="allowed")
+    integer = [sum(op.startswith("QLinear") for op in ops) for ops in (plain, allowed)]
+    assert integer[1] > integer[0], f"{plain} against {allowed}"
+
+
+def test_the_graph_is_optimized_as_far_as_it_is_told(folder: Path, tmp_path: Path) -> None:
+    assert "FusedConv" in ran(folder, tmp_path, opt="extended")
+    assert "FusedConv" not in ran(folder, tmp_path, opt="basic")
+    assert ran(folder, tmp_path, opt="all") == ran(folder, tmp_path)

@@ -70,3 +70,15 @@ def test_a_model_that_does_not_do_with_the_sizes_stays_free(tmp_path: Path) -> N
     onnx.save(model, tmp_path / "model.onnx")
     (told,) = Session(str(tmp_path), "cpu", 1, fixed={"x": [3, 6]}).inputs
     assert told["shape"] == ["?", 6]
+
+
+def test_activations_are_quantized_as_it_runs_unless_that_is_off(tmp_path: Path) -> None:
+    from edgeopt.agent.sessions.openvino import Session
+
+    onnx.save(network(), tmp_path / "model.onnx")
+    sessions = [
+        Session(str(tmp_path), "cpu", 1),
+        Session(str(tmp_path), "cpu", 1, dynamic_quant="0"),
+    ]
+    groups = [s._compiled.get_property("DYNAMIC_QUANTIZATION_GROUP_SIZE") for s in sessions]
+    assert groups[0] > 0 and groups[1] == 0
