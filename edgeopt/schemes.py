@@ -38,12 +38,15 @@ class Scheme:
 class IsaRule:
     """Schemes worth trying, best guess first, for a machine that has ``any_of`` its features.
 
-    ``arch`` is a prefix of the ISA's name; empty ``any_of`` asks for no feature.
+    ``arch`` is a prefix of the ISA's name; empty ``any_of`` asks for no feature. ``stems`` are the
+    runtimes whose integer kernels take first convolutions with short sums, too, so that float32 may
+    be the slower there.
     """
 
     arch: str
     any_of: frozenset[str]
     schemes: tuple[str, ...]
+    stems: frozenset[str] = frozenset()
 
 
 SCHEMES: dict[str, Scheme] = {
@@ -54,7 +57,7 @@ SCHEMES: dict[str, Scheme] = {
 }
 VNNI = frozenset({"avx512_vnni", "avx_vnni", "avx_vnni_int8", "amx_int8"})
 BY_ISA: tuple[IsaRule, ...] = (  # the first that fits
-    IsaRule("x86_64", VNNI, ("u8s8", "u8s8-safe")),
+    IsaRule("x86_64", VNNI, ("u8s8", "u8s8-safe"), stems=frozenset({"openvino"})),
     IsaRule("x86_64", frozenset(), ("u8s8-safe", "u8s8-reduced", "u8s8")),
     IsaRule("aarch64", frozenset(), ("s8s8", "u8s8")),
     IsaRule("arm", frozenset(), ("s8s8", "u8s8")),
@@ -71,13 +74,30 @@ LITERT: tuple[str, ...] = ("static", "dynamic")  # what `auto` stands for in TFL
 
 def schemes_for(facts: TargetFacts) -> tuple[str, ...]:
     """Names of the schemes that ``auto`` stands for on a target."""
+    return _rule_for(facts).schemes
+
+
+def float_stems_for(facts: TargetFacts) -> tuple[bool, ...]:
+    """What ``float_stem`` is worth trying as on a target, best guess first."""
+    return (True, False) if _runtime_of(facts) in _rule_for(facts).stems else (True,)
+
+
+def _rule_for(facts: TargetFacts) -> IsaRule:
     has = {*facts.features, *facts.isa.split("-")[1:]}
     fitting = (
         rule
         for rule in BY_ISA
         if facts.isa.startswith(rule.arch) and (not rule.any_of or rule.any_of & has)
     )
-    return next(fitting).schemes
+    return next(fitting)
+
+
+def _runtime_of(facts: TargetFacts) -> str:
+    """The runtime of a target; empty where it is none that can be read."""
+    try:
+        return parse_target(facts.target).runtime
+    except UsageError:
+        return ""
 
 
 def scheme_trained(facts: Iterable[str]) -> str:
@@ -87,10 +107,6 @@ def scheme_trained(facts: Iterable[str]) -> str:
 
 def trained_scheme_for(facts: TargetFacts) -> str:
     """The one scheme worth training for a target: training costs too much to try several."""
-    try:
-        runtime = parse_target(facts.target).runtime
-    except UsageError:
-        runtime = ""
-    if runtime == "litert":
+    if _runtime_of(facts) == "litert":
         return "int8"
     return next(name for name in (*schemes_for(facts), "u8s8") if name in TRAINED)

@@ -9,7 +9,7 @@ from pydantic import Field
 from edgeopt.schema.artifact import Description
 from edgeopt.schema.errors import PassError
 from edgeopt.schema.target import TargetFacts
-from edgeopt.schemes import schemes_for
+from edgeopt.schemes import float_stems_for, schemes_for
 from edgeopt.step import APPROXIMATE, Pass, Promise
 
 SHORT_SUM = 32  # products a sum of a first convolution; below, integer kernels gain nothing
@@ -42,14 +42,24 @@ class QuantizeInt8(Pass):
     float_stem: bool = Field(
         True,
         description=f"keep first convolutions with sums of fewer than {SHORT_SUM} products "
-        "(3x3 over grey or colour images) in float32: faster, and closer to the source",
+        "(3x3 over grey or colour images) in float32: closer to the source, and faster unless the "
+        "runtime has integer kernels for them; where it has, 'scheme: auto' tries both forms "
+        "unless this is said",
     )
 
     def variants(self, d: Description, t: TargetFacts) -> tuple[Self, ...]:
-        """``auto`` becomes one pass for each scheme that suits the target."""
+        """``auto`` becomes one pass for each scheme that suits the target, and where
+        ``float_stem`` is left out, for each form of it that does.
+        """
         if self.scheme != "auto":
             return (self,)
-        return tuple(self.model_copy(update={"scheme": name}) for name in schemes_for(t))
+        pinned = "float_stem" in self.model_fields_set
+        stems = (self.float_stem,) if pinned else float_stems_for(t)
+        return tuple(
+            self.model_copy(update={"scheme": name, "float_stem": stem})
+            for stem in stems
+            for name in schemes_for(t)
+        )
 
     def fallbacks(self) -> tuple[Self, ...]:
         """What keeps sums of 8-bit products from overflowing: weights of 7 bits, larger scales

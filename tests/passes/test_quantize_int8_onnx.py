@@ -34,6 +34,26 @@ def test_auto_becomes_what_suits_the_isa() -> None:
         QuantizeInt8().run(network(), None)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(
+    ("target", "isa", "fields", "stems"),
+    [
+        ("local/openvino", "x86_64-avx512_vnni", {}, [True, True, False, False]),
+        ("local/openvino?threads=2", "x86_64-avx_vnni", {}, [True, True, False, False]),
+        ("local/openvino", "x86_64-avx512_vnni", {"float_stem": True}, [True, True]),
+        ("local/openvino", "x86_64-avx512_vnni", {"float_stem": False}, [False, False]),
+        ("local/openvino", "x86_64-avx512_vnni", {"scheme": "u8s8"}, [True]),
+        ("local/openvino", "x86_64-avx2", {}, [True, True, True]),
+        ("local/onnxruntime", "x86_64-avx512_vnni", {}, [True, True]),
+    ],
+)
+def test_first_convolutions_are_tried_both_ways_where_a_runtime_has_kernels_for_them(
+    target: str, isa: str, fields: dict[str, object], stems: list[bool]
+) -> None:
+    facts = TargetFacts(target=target, isa=isa)
+    variants = QuantizeInt8.model_validate(fields).variants(described("float32"), facts)
+    assert [v.float_stem for v in variants] == stems
+
+
 def test_a_scheme_that_may_saturate_has_others_to_fall_back_to() -> None:
     forms = [(p.scheme, p.float_stem) for p in QuantizeInt8(scheme="u8s8").fallbacks()]
     assert forms == [("u8s8-reduced", True), ("u8s8-safe", True)]
