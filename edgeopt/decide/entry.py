@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
 from edgeopt.schema.artifact import Artifact, Description
 from edgeopt.schema.plan import Candidate
-from edgeopt.schema.target import Target, TargetFacts
+from edgeopt.schema.target import Target, TargetFacts, parse_target
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,16 @@ class Entry:
     def id(self) -> str:
         """The candidate's id, by which it is known from now on."""
         return self.plan.id
+
+    def under(self, settings: Iterable[tuple[str, str]]) -> Entry:
+        """The same under other settings of its target. Raises UsageError for unknown ones."""
+        return replace(self, target=self.target.under(dict(settings)))
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """Settings of its target that were found by measuring: the plan does not name them."""
+        planned = parse_target(self.plan.target).choices
+        return {n: v for n, v in self.target.choices.items() if planned.get(n) != v}
 
     @property
     def described(self) -> Description:

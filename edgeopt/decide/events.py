@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from edgeopt.decide.steps import Race
+from edgeopt.decide.steps import Race, Settings
 from edgeopt.schema.conversion import Conversion
 from edgeopt.schema.errors import DeviceError, UnreachableError, WorkerError
 from edgeopt.schema.measurement import Measurement
@@ -31,6 +31,7 @@ class Scored:
     measured: Figures
     placement: Mapping[str, int] | None = None
     parity: Parity | None = None
+    settings: Settings = ()  # it was scored under
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,7 @@ class NotScored:
     error: dict[str, str] | None
     placement: Mapping[str, int] | None = None
     measured: Figures = field(default_factory=dict)  # of answers that it was refused for
+    settings: Settings = ()  # it was scored under
 
 
 @dataclass(frozen=True)

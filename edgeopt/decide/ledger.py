@@ -22,9 +22,11 @@ from edgeopt.decide.events import (
     SourceScored,
 )
 from edgeopt.decide.proof import inverse
+from edgeopt.decide.steps import Settings
 from edgeopt.schema.conversion import Conversion
 from edgeopt.schema.measurement import Measurement
 from edgeopt.schema.parity import Parity
+from edgeopt.schema.result import SettingsTrial
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,7 @@ class Record:
     parity: Mapping[tuple[str, str], Parity] = field(default_factory=dict)  # device, yardstick
     conversion: Conversion | None = None  # what passes did to its number format
     raced: str = ""  # the last race: short, full, final, count
+    tried: tuple[SettingsTrial, ...] = ()  # other settings of its target
 
 
 class Ledger:
@@ -70,8 +73,13 @@ class Ledger:
         return None if turned is None else inverse(turned)
 
     def fold(self, finding: Finding) -> None:
-        """Take a finding into the records that it concerns."""
+        """Take a finding into the records that it concerns; what was found under other settings is
+        no figure of any candidate, until ``ship`` has taken them."""
         match finding:
+            case Raced(race=race) | NotRaced(race=race) if race.settings:
+                return
+            case Scored(settings=settings) | NotScored(settings=settings) if settings:
+                return
             case SourceScored(split="validation"):
                 self.source = finding.measured
             case Scored() | NotScored():
@@ -84,6 +92,21 @@ class Ledger:
                 self._keep_parity(id, parity)
             case Converted(id=id):
                 self._update(id, conversion=finding.conversion)
+
+    def note_trials(self, id: str, tried: Iterable[SettingsTrial]) -> None:
+        """Keep what came of other settings of a candidate's target."""
+        self._update(id, tried=(*self[id].tried, *tried))
+
+    def ship(self, id: str, settings: Settings, scored: Scored | None = None) -> None:
+        """Have a candidate run under settings from now on, and take what it ``scored`` there.
+
+        Times are still those without: race it afresh.
+        """
+        entry = self.entries[id].under(settings)
+        self.entries[id] = entry
+        self._update(id, entry=entry)
+        if scored is not None:
+            self._fold_score(scored)
 
     def seat_reference(self, protocol: str) -> None:
         """Let the reference count as raced: at exactly 1.00x it needs no race against itself."""

@@ -7,8 +7,9 @@ from typing import Literal
 
 from edgeopt.decide.decision import Decision
 
-Purpose = Literal["reference", "final", "alone", "head-to-head", "memory"]
-NAMED = ("final", "alone", "head-to-head")  # purposes that a race's job is called by
+Purpose = Literal["reference", "final", "alone", "head-to-head", "memory", "settings"]
+Settings = tuple[tuple[str, str], ...]  # of a target, in place of its own of their names
+NAMED = ("final", "alone", "head-to-head", "settings")  # purposes that a race's job is called by
 
 
 @dataclass(frozen=True)
@@ -21,10 +22,14 @@ class Announce:
 
 @dataclass(frozen=True)
 class Score:
-    """Score the source and these candidates on a split; each is an event of its own."""
+    """Score the source and these candidates on a split; each is an event of its own.
+
+    Under ``settings`` of the candidates' targets, where there are some.
+    """
 
     ids: tuple[str, ...]
     split: str
+    settings: Settings = ()
 
 
 @dataclass(frozen=True)
@@ -34,7 +39,8 @@ class Race:
     ``processes``: exactly so many in all, the first ``earlier`` of them taken before; 0: as many
     as the protocol takes. Against the reference as a first look or in full (``reference``), or
     afresh (``final``); the reference in both seats (``alone``); two finalists
-    (``head-to-head``); for peak ``memory``.
+    (``head-to-head``); for peak ``memory``; or under other ``settings`` over itself without them
+    (``settings``). Settings are those of the first; the second runs as it is.
     """
 
     first: str
@@ -43,6 +49,7 @@ class Race:
     purpose: Purpose = "reference"
     processes: int = 0
     earlier: int = 0
+    settings: Settings = ()
 
     @property
     def name(self) -> str:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from edgeopt.decide.decision import one_line
 from edgeopt.decide.entry import Entry
 from edgeopt.decide.events import NotRaced, NotScored, Raced, Scored, ScoreEvent, SourceScored
-from edgeopt.decide.steps import Race
+from edgeopt.decide.steps import Race, Settings
 from edgeopt.engine import Engine
 from edgeopt.evaluation import aligned
 from edgeopt.evaluation.chance import Lead
@@ -215,12 +216,26 @@ class Bench:
 
     # -- races
 
+    def score_under(
+        self, settings: Settings, entries: Iterable[Entry], split: str
+    ) -> list[ScoreEvent]:
+        """As ``score``, under settings of the entries' targets.
+
+        Raises UsageError for settings that a runtime does not have.
+        """
+        events = self.score([entry.under(settings) for entry in entries], split)
+        return [
+            event if isinstance(event, SourceScored) else replace(event, settings=settings)
+            for event in events
+        ]
+
     def race(self, race: Race, first: Entry, second: Entry) -> Raced | NotRaced:
         """What a race of two entries showed, or that it failed or time ran out.
 
-        Raises UnreachableError where the device was lost.
+        The first runs under the race's settings. Raises UnreachableError where the device was
+        lost, UsageError for settings that the runtime does not have.
         """
-        job = self.jobs.race(race, first, second)
+        job = self.jobs.race(race, first.under(race.settings), second)
         outcome = self.engine.run([job], self.outcomes)[job.id]
         self.outcomes[job.id] = outcome
         if not outcome.ok:

@@ -60,7 +60,9 @@ def target_result(
                     for step, label in zip(entry.plan.steps, entry.plan.chain, strict=True)
                 ),
                 label=entry.plan.label,
-                target=entry.plan.target,
+                target=str(entry.target),
+                settings=entry.settings,
+                tried=record.tried,
                 status=status,
                 reason=reason,
                 reference=id == standings.reference,

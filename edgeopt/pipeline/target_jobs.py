@@ -67,7 +67,7 @@ class TargetJobs:
             self._runnable(entry.plan.job, entry.described, entry.target, "validation")
             for entry in (first, second)
         ]
-        name = f"race:{race.name}:{first.id} against {second.id}"
+        name = f"race:{race.name}:{_seated(first, race)} against {second.id}"
         return race_job(
             _of_processes(name, race.processes),
             sides[0],
@@ -97,6 +97,12 @@ class TargetJobs:
         return Runnable(
             target, model, self._tensors(d, model, split).id, one_size=self.known.one_size
         )
+
+
+def _seated(entry: Entry, race: Race) -> str:
+    """A candidate's id, and the settings that it races under where these are not its target's."""
+    under = "&".join(f"{name}={value}" for name, value in race.settings)
+    return f"{entry.id} ({under})" if under else entry.id
 
 
 def _score_id(split: str, model: Runnable) -> str:

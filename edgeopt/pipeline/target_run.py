@@ -97,7 +97,10 @@ class TargetRun:
         return ()
 
     def _score(self, step: Score) -> Sequence[ScoreEvent]:
-        scored = self.bench.score([self.ledger.entries[id] for id in step.ids], step.split)
+        entries = [self.ledger.entries[id] for id in step.ids]
+        if step.settings:
+            return self.bench.score_under(step.settings, entries, step.split)
+        scored = self.bench.score(entries, step.split)
         if step.split == "validation":
             for note in self.bench.notes:
                 self.on_event(Told(what="note", text=note))

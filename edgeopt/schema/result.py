@@ -64,6 +64,21 @@ class PassRecord(Noun):
     error: dict[str, str] | None = None
 
 
+class SettingsTrial(Noun):
+    """What came of one candidate under other settings of its target than it was chosen with."""
+
+    settings: dict[str, str]
+    ratio: Measurement | None = None  # of its time under them over that without
+    verdicts: tuple[Verdict, ...] = ()  # on the constraints, by its answers under them
+    taken: bool = False
+    reason: str  # why they were taken, or were not
+
+    @property
+    def name(self) -> str:
+        """``int8=allowed&opt=extended``."""
+        return "&".join(f"{name}={value}" for name, value in self.settings.items())
+
+
 class CandidateResult(Noun):
     """One candidate with all that was measured of it and why it stands where it stands."""
 
@@ -71,6 +86,8 @@ class CandidateResult(Noun):
     chain: tuple[PassRecord, ...]
     label: str
     target: str = ""  # where it runs: one of those that a target such as local/* stands for
+    settings: dict[str, str] = {}  # of the target: those found by measuring, to be shipped with
+    tried: tuple[SettingsTrial, ...] = ()  # settings that were raced for it
     status: CandidateStatus
     reason: str
     reference: bool = False

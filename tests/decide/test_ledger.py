@@ -141,3 +141,23 @@ def test_records_that_were_given_out_do_not_change(ledger: Ledger) -> None:
 def test_at_one_is_exact() -> None:
     (made,) = at_one([RATIO]).values()
     assert made.interval == (1.0, 1.0) and made.unit == "x"
+
+
+def test_what_is_found_under_other_settings_is_taken_when_they_are_shipped(ledger: Ledger) -> None:
+    under = (("int8", "allowed"),)
+    ledger.fold(Scored("validation", "a", parts.measurements(parts.accurate(0))))
+    before = ledger["a"]
+    there = Scored("validation", "a", parts.measurements(parts.accurate(-0.5)), settings=under)
+    for event in (
+        raced(race("a", "a", purpose="settings", settings=under), 0.5),
+        NotRaced(race("a", "a", purpose="settings", settings=under), {"what": "it broke"}),
+        NotScored("validation", "a", {"what": "guesses"}, settings=under),
+        there,
+    ):
+        ledger.fold(event)
+        assert ledger["a"] == before
+    ledger.ship("a", under, there)
+    assert ledger["a"].measured["accuracy"].value == pytest.approx(0.895)
+    assert ledger["a"].entry is ledger.entries["a"]
+    assert str(ledger.entries["a"].target) == "local/onnxruntime?int8=allowed"
+    assert ledger.entries["a"].settings == dict(under) and ledger.entries["b"].settings == {}

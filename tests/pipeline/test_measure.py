@@ -173,3 +173,20 @@ def test_a_race_that_fails_is_the_candidates_unless_the_device_is_lost(
         event = bench.race(race, entries[1], entries[0])
         assert isinstance(event, NotRaced) and event.error is not None
         assert "it broke" in event.error["what"]
+
+
+def test_a_candidate_is_scored_and_raced_under_other_settings(
+    bench: Bench, entries: list[Entry]
+) -> None:
+    under = (("opt", "basic"),)
+    (entry,) = entries[:1]
+    plain = bench.score([entry], "validation")
+    source, scored = bench.score_under(under, [entry], "validation")
+    assert isinstance(source, SourceScored) and isinstance(scored, Scored)
+    assert (scored.id, scored.settings) == (entry.id, under) and plain[1] != scored
+    asked = [job for job in bench.outcomes if job.startswith("score:validation:local")]
+    assert any("?opt=basic" in job for job in asked) and any("?" not in job for job in asked)
+    raced = bench.race(Race(entry.id, entry.id, "short", "settings", under), entry, entry)
+    assert isinstance(raced, Raced) and raced.race.settings == under
+    machine = raced.ratios["ratio.latency.p50"].machine
+    assert "local/onnxruntime?opt=basic" in machine and "against local/onnxruntime " in machine
