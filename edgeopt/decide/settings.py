@@ -22,6 +22,7 @@ from edgeopt.schema.result import SettingsTrial
 from edgeopt.schema.shown import whole
 
 MOST = 3  # settings that a finalist races under
+PROCESSES = 5  # of a short race under settings
 SPLIT = "validation"
 
 Judge = Callable[[Mapping[str, Measurement]], tuple[Verdict, ...]]
@@ -86,7 +87,7 @@ class Tuning:
         ratio: str,
         constraints: Sequence[Constraint],
         judge: Judge,
-        protocol: str = "full",
+        protocol: str = "short",
     ) -> None:
         self.id, self.ratio, self.constraints, self.judge = id, ratio, constraints, judge
         self.protocol = protocol
@@ -170,7 +171,10 @@ class Tuning:
     def _next(self) -> Race | Score | Tuned:
         if self._left:
             settings = self._left.pop(0)
-            self._asked = Race(self.id, self.id, self.protocol, "settings", settings)
+            self._asked = Race(
+                self.id, self.id, self.protocol, "settings",
+                processes=PROCESSES if self.protocol == "short" else 0, settings=settings,
+            )  # fmt: skip
             return self._asked
         self._asked = None
         return self._tuned()
@@ -191,3 +195,48 @@ class Tuning:
         ]
         settings, scored = (best.settings, best.scored) if best else ((), None)
         return Tuned(self.id, settings, scored, (*held, *self._refused))
+
+
+class Tunings:
+    """The settings of several finalists, one finalist after the other."""
+
+    def __init__(self, each: Sequence[Tuning]) -> None:
+        self._left = list(each)
+        self._now: Tuning | None = None
+        self.tuned: list[Tuned] = []
+
+    def start(self) -> Race | Score | None:
+        """The first step; None where there is none."""
+        while self._left:
+            self._now = self._left.pop(0)
+            if (step := self._taken(self._now.start())) is not None:
+                return step
+        self._now = None
+        return None
+
+    def tell(
+        self, event: Raced | NotRaced | ScoreEvent, *, late: bool = False
+    ) -> Race | Score | None:
+        """What is to be done after an event; None where nothing is, or another is to come first.
+
+        It is over when ``is_over``. Raises ValueError for an event that no step asked for.
+        """
+        if self._now is None:
+            raise ValueError("no settings are raced")
+        if late:
+            self._left = []
+        told = self._now.tell(event, late=late)
+        if told is None:
+            return None
+        return self._taken(told) or self.start()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether all has been told."""
+        return self._now is None
+
+    def _taken(self, step: Race | Score | Tuned) -> Race | Score | None:
+        if isinstance(step, Tuned):
+            self.tuned.append(step)
+            return None
+        return step

@@ -32,6 +32,7 @@ class Terms:
     metrics: tuple[str, ...] = ()  # that the recipe lists
     test_samples: int = 0  # of the test split; 0 without one
     quick: bool = False  # one short race each, and none afresh
+    settings: int = 0  # of targets that leave them open: how many each finalist races under
     raced: bool = True  # False: scores and sizes decide, and nothing is raced or counted
     counted: bool = False  # the device has no time: instructions are counted
 

@@ -101,7 +101,8 @@ class TargetJobs:
 
 def _seated(entry: Entry, race: Race) -> str:
     """A candidate's id, and the settings that it races under where these are not its target's."""
-    under = "&".join(f"{name}={value}" for name, value in race.settings)
+    settings = {**entry.settings, **dict(race.settings)}
+    under = "&".join(f"{name}={value}" for name, value in settings.items())
     return f"{entry.id} ({under})" if under else entry.id
 
 

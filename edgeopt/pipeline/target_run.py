@@ -127,6 +127,7 @@ def target_run(
         metrics=tuple(recipe.metric_names),
         test_samples=known.raw["test"].n if "test" in known.raw else 0,
         quick=quick,
+        settings=recipe.limits.settings,
         raced=raced,
         counted=not is_timed(group),
     )

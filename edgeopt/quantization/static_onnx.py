@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from onnx import ModelProto, numpy_helper
@@ -13,12 +13,14 @@ from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, 
 from edgeopt.agent.errors import one_line
 from edgeopt.formats.onnx import files
 from edgeopt.formats.onnx.format import FORMAT, MODEL
-from edgeopt.passes.quantize_int8_onnx import QuantizeInt8
 from edgeopt.quantization.calibration import batches
 from edgeopt.quantization.refused import refused
 from edgeopt.schema.errors import DataError, PassError
 from edgeopt.schemes import SCHEMES
 from edgeopt.step import PassContext
+
+if TYPE_CHECKING:
+    from edgeopt.passes.quantize_int8_onnx import QuantizeInt8
 
 MASK = 1e8  # a value beyond is none of a network's own: it masks others
 SAID = 300  # characters of an error

@@ -30,6 +30,9 @@ class LimitSpec(Noun):
     """Bounds on the whole run."""
 
     candidates: StrictInt = Field(200, ge=1, description="maximum number of candidates")
+    settings: StrictInt = Field(
+        3, ge=0, le=3, description="settings of its target that a finalist is raced under, at most"
+    )
     time: StrictStr | None = Field(None, description="time limit of the run, such as '30 min'")
 
     @field_validator("time")

@@ -74,7 +74,8 @@ def _means(drawn: Array, table: Array) -> Array:
         sums: Array = drawn.astype(np.float64) @ table
         return sums
     drawn = drawn[:, :, None]
-    return np.where(drawn > 0, drawn * table, 0.0).sum(axis=1)
+    present: Array = np.where(drawn > 0, drawn * table, 0.0).sum(axis=1)
+    return present
 
 
 def _times_drawn(n: int) -> Iterator[Array]:

@@ -94,12 +94,16 @@ class Given:
             SourceScored(step.split, measurements({"accuracy": (0.9, 0.89, 0.91)}))
         ]
         for id in step.ids:
-            self.done.append((step.split, id))
-            given = self.figures[id].get(step.split, {"what": "it broke", "where": id})
+            under = dict(step.settings)
+            name = f"{step.split} {under}" if under else step.split
+            self.done.append((name, id))
+            given = self.figures[id].get(name, self.figures[id].get(step.split))
+            given = given or {"what": "it broke", "where": id}
             if "what" in given:
-                events.append(NotScored(step.split, id, given))
+                events.append(NotScored(step.split, id, given, settings=step.settings))
             else:
-                events.append(Scored(step.split, id, measurements(given)))
+                found = measurements(given)
+                events.append(Scored(step.split, id, found, settings=step.settings))
         return events
 
     def raced(self, race: Race) -> RaceEvent:
@@ -112,6 +116,9 @@ class Given:
                 if (value := self.figures[id].get("memory")) is not None
             }
             return Raced(race, figures.get(race.first, {}), figures.get(race.second, {}), {})
+        if race.purpose == "settings":
+            level = {"ratio.latency.p50": (1.0, 0.98, 1.02)}
+            return Raced(race, {}, {}, measurements(given.get("settings", level), race.processes))
         if race.purpose == "head-to-head":
             level = {"ratio.latency.p50": (1.0, 0.98, 1.02)}
             return Raced(race, {}, {}, measurements(given.get("head-to-head", level)))

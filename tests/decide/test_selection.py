@@ -17,6 +17,7 @@ from selection_parts import (
     candidate,
     entries_for,
     fast,
+    measurements,
     terms,
 )
 
@@ -309,6 +310,56 @@ def test_of_several_runtimes_one_is_chosen_and_named_and_bounds_may_name_one() -
     decision = play.run()
     assert decision.chosen == "in openvino"
     assert play.status("in litert", decision) == "infeasible"
+
+
+# -- settings that targets leave open
+
+
+def test_finalists_race_under_settings_and_ship_with_those_that_win() -> None:
+    """A finalist that is faster under a setting wins by it, its answers judged under it."""
+    faster = {"ratio.latency.p50": (0.5, 0.49, 0.51)}
+    figures = {
+        "reference": REFERENCE,
+        "first": candidate(0.50, short=fast(0.50, 0.05)),
+        "second": candidate(0.51, short=fast(0.51, 0.05), settings=faster, test=accurate(0)),
+        "slow": candidate(0.9, settings=faster),
+    }
+    play = Play(figures, terms(settings=3))
+    found = play.given.raced
+
+    def raced(race: Race) -> Any:
+        tuned = bool(play.ledger.entries[race.first].settings)
+        event = found(race)
+        if not tuned or not isinstance(event, Raced) or race.purpose == "settings":
+            return event
+        return Raced(race, *(measurements(fast(0.25), race.processes or 5) for _ in "ab"),
+                     ratios=measurements({"ratio.latency.p50": (0.25, 0.24, 0.26)}, 5))  # fmt: skip
+
+    play.given.raced = raced  # type: ignore[method-assign]
+    decision = play.run()
+    assert decision.chosen == "second"
+    assert play.ledger.entries["second"].settings == {"opt": "extended"}
+    assert play.done("settings") == ["first", "second"], "the beaten race under none"
+    trials = {id: play.ledger[id].tried for id in figures}
+    assert [t.taken for t in trials["second"]] == [True]
+    assert [t.taken for t in trials["first"]] == [False] and not trials["slow"]
+    assert ("validation {'opt': 'extended'}", "second") in play.given.done
+
+
+def test_settings_whose_answers_fail_are_not_taken_and_none_are_raced_where_none_are_asked() -> (
+    None
+):
+    faster = {"ratio.latency.p50": (0.5, 0.49, 0.51)}
+    wrong = {"validation {'opt': 'extended'}": accurate(-9)}
+    figures = {"reference": REFERENCE, "a": candidate(0.5, settings=faster) | wrong}
+    play = Play(figures, terms(settings=3))
+    assert play.run().chosen == "a"
+    assert play.ledger.entries["a"].settings == {}
+    assert "misses" in play.ledger["a"].tried[0].reason
+    for asked in (terms(settings=0), terms(settings=3, quick=True)):
+        play = Play(figures, asked)
+        play.run()
+        assert not play.done("settings")
 
 
 # -- races that fail

@@ -108,6 +108,8 @@ def test_a_constant_is_fed_whole_and_says_nothing_of_the_batch() -> None:
     assert model.batch is None and model.n == 5
     model.outputs(size=3)
     assert seen == [((3, 2), [3.0]), ((3, 2), [3.0])]
+
+
 def test_one_answer_for_a_batch_is_that_of_each_sample() -> None:
     table = np.arange(6, dtype=np.float32).reshape(3, 2)
     x, y = (Tensor(name=n, dtype="float32", shape=("batch", 2)) for n in "xy")
