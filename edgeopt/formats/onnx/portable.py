@@ -90,7 +90,14 @@ def sign(model: ModelProto, signature: Signature) -> None:
             dims = value.type.tensor_type.shape.dim
             if len(dims) != len(tensor.shape):
                 raise PassError(f"'{value.name}' has {len(dims)} axes, not {len(tensor.shape)}")
-            for dim, said in zip(dims, tensor.shape, strict=True):
+            for axis, (dim, said) in enumerate(zip(dims, tensor.shape, strict=True)):
+                if role == "input" and dim.HasField("dim_value") and dim.dim_value != said:
+                    raise PassError(
+                        f"axis {axis} of input '{value.name}' is fixed to {dim.dim_value}, and was "
+                        f"to be {said if isinstance(said, int) else 'free'}",
+                        hint="The exporter fixed it: a size that forward() computes with, or that "
+                        "a layer does not leave free.",
+                    )
                 if isinstance(said, str):
                     dim.dim_param = said
                 else:
