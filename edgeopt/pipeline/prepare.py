@@ -26,6 +26,7 @@ from edgeopt.planner import Known, UserCode
 from edgeopt.recipe import Recipe
 from edgeopt.schema import plugged
 from edgeopt.schema.artifact import Description
+from edgeopt.schema.base import counted as told_count
 from edgeopt.schema.errors import (
     DataError,
     PlanError,
@@ -179,6 +180,7 @@ def open_job(recipe: Recipe, samples: Mapping[str, Any]) -> Job:
         key={
             "files": {name: digest_or_error(path) for name, path in files.items()},
             "versions": {name: installed_version(name) for name in known.uses},
+            **({"version": known.version} if known.version > 1 else {}),
         },
         where={"root": str(root.resolve())},
     )
@@ -224,6 +226,8 @@ def prepare(recipe: Recipe, engine: Engine) -> tuple[Known, dict[str, Outcome]]:
     if recipe.data.layout is None:
         also = outcomes[OPEN].value.get("also", {})
         notes += doubts(raw["validation"], source.signature, recipe.data.inputs, also)
+    if batch := source.signature.batch:
+        notes.append(f"the source takes {told_count(batch, 'sample')} at a time")
     if jobs[0].name == "npz" and is_plain(Npz(jobs[0].where["path"]).members):
         chosen = ", ".join(f"{role} is {rows}" for role, rows in recipe.data.selections.items())
         notes.append(f"{recipe.data.source} has plain arrays, which are one split: {chosen}")

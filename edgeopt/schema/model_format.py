@@ -39,6 +39,10 @@ class ModelFormat(Noun):
         False, description="whether its files do not tell their inputs, and the data must"
     )
 
+    version: int = Field(
+        1, ge=1, description="raised when the same files open as another artifact than before"
+    )
+
     @field_validator("suffixes")
     @classmethod
     def _with_dots(cls, suffixes: tuple[str, ...]) -> tuple[str, ...]:

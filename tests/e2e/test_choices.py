@@ -187,3 +187,19 @@ def test_a_quantized_model_alone_is_measured_as_it_is(tmp_path: Path) -> None:
         (only,) = result["targets"][0]["candidates"]
         assert (only["status"], only["label"], only["reference"]) == (status, "source", True)
         assert "no pass applies to the source: it is measured as it is" in result["notes"]
+
+
+def test_a_source_that_takes_one_sample_works_and_says_so(tmp_path: Path) -> None:
+    head = '<ir_version: 8, opset_import: ["" : 17]> g (float[batch,4,4] x) => (float[batch,3] y)'
+    model = onnx.parser.parse_model(f"{head} {{ f = Reshape(x, s)\n y = MatMul(f, w) }}")
+    rng = np.random.default_rng(0)
+    held = {"w": rng.normal(size=(16, 3)).astype(np.float32), "s": np.array([1, -1])}
+    model.graph.initializer.extend(onnx.numpy_helper.from_array(v, n) for n, v in held.items())
+    onnx.save(model, tmp_path / "net.onnx")
+    np.savez(tmp_path / "samples.npz", x=rng.normal(size=(64, 4, 4)).astype(np.float32))
+    (tmp_path / "recipe.yaml").write_text(
+        "model: net.onnx\ndata: {source: samples.npz, splits: {validation: samples}}\npasses: []\n"
+    )
+    target = Project(tmp_path, tmp_path / "store").optimize()
+    assert "the source takes 1 sample at a time" in target["notes"]
+    assert target["targets"][0]["verdict"] == "chosen"

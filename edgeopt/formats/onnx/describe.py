@@ -69,6 +69,20 @@ def signature_of(model: ModelProto, where: str, *, outputs: bool = True) -> Sign
     )
 
 
+def fix_batch(model: ModelProto, size: int) -> None:
+    """Write a number in the place of the symbol that stands for the batch, or of no symbol."""
+    held = {tensor.name for tensor in model.graph.initializer}
+    inputs = [value for value in model.graph.input if value.name not in held]
+    firsts = [v.type.tensor_type.shape.dim[0] for v in inputs if v.type.tensor_type.shape.dim]
+    symbols = {dim.dim_param for dim in firsts} - {""}
+    ends = {value.name for value in (*inputs, *model.graph.output)}
+    for value in (*inputs, *model.graph.output, *model.graph.value_info):
+        for axis, dim in enumerate(value.type.tensor_type.shape.dim):
+            unnamed = axis == 0 and value.name in ends and dim.WhichOneof("value") is None
+            if dim.dim_param in symbols or unnamed:
+                dim.dim_value = size
+
+
 def nodes(model: ModelProto) -> Iterator[NodeProto]:
     """All nodes: subgraphs' and functions' too."""
     for graph in graphs(model.graph):

@@ -12,7 +12,7 @@ import onnxruntime
 from edgeopt.formats import Runner
 from edgeopt.formats.onnx import conversion, executed, files, shapes
 from edgeopt.formats.onnx.declared import OnnxDeclared
-from edgeopt.formats.onnx.describe import describe
+from edgeopt.formats.onnx.describe import describe, fix_batch
 from edgeopt.formats.onnx.inspect import inspect
 from edgeopt.models.conversion import form_of, not_asked, summed
 from edgeopt.schema.artifact import Description, Inspection
@@ -20,6 +20,7 @@ from edgeopt.schema.conversion import Conversion
 from edgeopt.schema.errors import ModelError
 
 MODEL = "model.onnx"
+TRIED = (1, 32, 224)  # sizes of free dimensions, until a model runs with one of them
 
 
 class OnnxFormat(OnnxDeclared):
@@ -34,13 +35,30 @@ class OnnxFormat(OnnxDeclared):
     ) -> Mapping[str, str]:
         """Copy the model and its external data, byte for byte, once both are checked.
 
-        Outputs without a shape get theirs.
+        Outputs without a shape get theirs. A batch that the file calls free and that can only be 1
+        is written as 1.
         """
         path = root / spec["path"]
         files.copy_model(path, into / MODEL)
         shapes.declare(into / MODEL, lambda: self.runner(into))
         files.check(into / MODEL, shown=path)
+        if self._takes_one_only(into):
+            model = files.read(into / MODEL)
+            fix_batch(model, 1)
+            files.write(model, into / MODEL)
         return {}
+
+    def _takes_one_only(self, folder: Path) -> bool:
+        """Whether a model with a free batch answers one sample and not two."""
+        described = self.describe(folder)
+        if not described.signature.dynamic_batch:
+            return False
+        try:
+            run = self.runner(folder)
+        except ModelError:
+            return False  # its check will tell
+        sizes = next((n for n in TRIED if _answers(run, described, 1, n)), None)
+        return sizes is not None and not _answers(run, described, 2, sizes)
 
     def describe(self, folder: Path) -> Description:
         """Signature and facts; weights in external files are not read."""
@@ -123,6 +141,24 @@ class OnnxFormat(OnnxDeclared):
         total = None if total is None else total * batch
         held, free = conversion.held_weights(model), conversion.FREE
         return summed(form, held, steps, total, free).model_copy(update={"by": runtime})
+
+
+def _answers(run: Runner, described: Description, batch: int, size: int) -> bool:
+    """Whether a model answers so many samples of zeros; other free dimensions have ``size``."""
+    feeds = {
+        t.name: np.zeros([batch if n == "batch" else size if isinstance(n, str) else n
+                          for n in t.shape], t.dtype)
+        for t in described.signature.inputs
+    }  # fmt: skip
+    try:
+        outputs = run(feeds)
+    except ModelError:
+        return False
+    return all(
+        outputs[t.name].shape[:1] == (batch,)
+        for t in described.signature.outputs
+        if t.shape[:1] == ("batch",)
+    )
 
 
 FORMAT = OnnxFormat()
