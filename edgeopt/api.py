@@ -113,13 +113,16 @@ def benchmark(
     *files: str | Path,
     targets: Sequence[str] = ("local/*",),
     data: str | Path | None = None,
+    shapes: Mapping[str, int] | None = None,
     allow_fallback: bool = False,
     store: Store | str | Path | None = None,
     on_event: OnEvent | None = None,
 ) -> dict[str, Any]:
     """Race model files, each in every runtime that reads it, against the first; plain JSON types.
 
-    ``data`` is an .npz with an array for each input of the first; random samples otherwise.
+    ``data`` is an .npz with an array for each input of the first; random samples otherwise, for
+    which ``shapes`` gives the sizes of free dimensions other than the batch, by their names or as
+    INPUT:AXIS.
     ``allow_fallback`` measures and marks also what runs elsewhere than on the accelerator asked
     for, which is a PlacementError otherwise.
     """
@@ -128,6 +131,7 @@ def benchmark(
             [Path(file) for file in files],
             targets=targets,
             data=None if data is None else Path(data),
+            shapes=shapes,
             allow_fallback=allow_fallback,
             store=opened,
             on_event=on_event or _ignore,

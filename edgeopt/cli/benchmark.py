@@ -16,6 +16,19 @@ SHOWN = (
 COUNTED = ("ratio.instructions", "instructions", "bytes.loaded", "bytes.stored")  # without time
 
 
+def _sizes(_context: Any, _option: Any, given: tuple[str, ...]) -> dict[str, int]:
+    """``DIM=SIZE`` by dimension. Raises click's own error for what cannot be read."""
+    sizes: dict[str, int] = {}
+    for text in given:
+        name, _, size = text.rpartition("=")
+        if not name or not (size.isascii() and size.isdigit() and int(size) > 0):
+            raise click.BadParameter(f"'{text}': write DIM=SIZE, such as time=16000")
+        if name in sizes:
+            raise click.BadParameter(f"'{name}' is given twice")
+        sizes[name] = int(size)
+    return sizes
+
+
 @click.command("benchmark")
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
@@ -26,6 +39,10 @@ COUNTED = ("ratio.instructions", "instructions", "bytes.loaded", "bytes.stored")
     "--data", type=click.Path(path_type=Path),
     help="An .npz with an array for each model input, named ARRAY or SPLIT.ARRAY "
     "[default: random samples]",
+)  # fmt: skip
+@click.option(
+    "--shape", "shapes", multiple=True, metavar="DIM=SIZE", callback=_sizes,
+    help="The size of a free dimension of random samples: by its name, or INPUT:AXIS=SIZE.",
 )  # fmt: skip
 @devices_option
 @click.option(
@@ -38,6 +55,7 @@ def command(
     files: tuple[Path, ...],
     targets: tuple[str, ...],
     data: Path | None,
+    shapes: dict[str, int],
     allow_fallback: bool,
     as_json: bool,
     quiet: bool,
@@ -51,7 +69,12 @@ def command(
     """
     with lazy.listeners.listening(*([] if quiet else [lazy.progress.progress()])) as on_event:
         report = lazy.api.benchmark(
-            *files, targets=targets, data=data, allow_fallback=allow_fallback, on_event=on_event
+            *files,
+            targets=targets,
+            data=data,
+            shapes=shapes,
+            allow_fallback=allow_fallback,
+            on_event=on_event,
         )
     if as_json:
         print_json(report)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,7 @@ def benchmark_files(
     *,
     targets: Sequence[str] = ("local/*",),
     data: Path | None = None,
+    shapes: Mapping[str, int] | None = None,
     allow_fallback: bool = False,
     store: Store,
     on_event: OnEvent = lambda _event: None,
@@ -43,7 +44,9 @@ def benchmark_files(
     file in the first of them is what all race against. A runtime that fails with a file is told
     of under ``lost``, as long as another one ran it. Inputs are matched by name, or else by
     position; images may be NCHW in one file and NHWC in another. ``data`` is an .npz with an
-    array for each input of the first file, as ``samples_for`` reads it; random samples otherwise.
+    array for each input of the first file, as ``samples_for`` reads it; random samples otherwise,
+    whose free dimensions other than the batch are as large as ``shapes`` says, by dimension or by
+    INPUT:AXIS.
     Targets out of reach are named under ``unreachable`` and the others go on.
     Raises UsageError, ModelError, DeviceError.
     """
@@ -57,7 +60,7 @@ def benchmark_files(
         sources = [opened(engine, path, index) for index, path in enumerate(paths)]
         descriptions = [Description.model_validate(o.value["description"]) for o in sources]
         outcomes = {o.job: o for o in sources}
-        raw = samples_for(descriptions[0], data, store)
+        raw = samples_for(descriptions[0], data, store, sizes=shapes or {})
         first = descriptions[0].signature
         for path, outcome, description in zip(paths, sources, descriptions, strict=True):
             ready = fed_with(outcome, fed(path, paths[0], raw, first, description, store))

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from edgeopt.commands.sizes import sized
 from edgeopt.data.load import check_finite
 from edgeopt.data.sources.npz import Npz
 from edgeopt.data.splits import by_split
@@ -27,6 +28,7 @@ def samples_for(
     store: Store,
     split: str | None = None,
     labels: Sequence[str] = (),
+    sizes: Mapping[str, int] | None = None,
 ) -> Arrays:
     """Samples for a model's inputs, (n, ...) each, put into the store.
 
@@ -36,9 +38,17 @@ def samples_for(
     number takes an array that is one, the same for all samples. Without ``data``, random
     samples: normal, or zeros and ones for integers, and one for a single number. Raises
     DataError, naming file and array, and UsageError where random samples would have free sizes.
+    ``sizes`` gives those of free dimensions, by their names or as INPUT:AXIS; None: the caller
+    has no way to ask for them.
     """
     if data is None:
-        return _random(d, store)
+        return _random(d, store, sizes)
+    if sizes:
+        raise UsageError(
+            "sizes are for random samples; real ones have their own",
+            where="--shape",
+            hint="leave out --shape or --data",
+        )
     names = [tensor.name for tensor in d.signature.inputs]
     single = {tensor.name for tensor in d.signature.inputs if not tensor.shape}
     with Npz(data) as archive:
@@ -112,23 +122,15 @@ def _labels(archive: Npz, members: Mapping[str, str], label: str) -> Any:
     return labels
 
 
-def _random(d: Description, store: Store) -> Arrays:
+def _random(d: Description, store: Store, sizes: Mapping[str, int] | None) -> Arrays:
     rng = np.random.default_rng(0)
     refs: dict[str, ArrayRef] = {}
+    shapes = sized(d, sizes)
     for tensor in d.signature.inputs:
-        fixed = [dim for dim in tensor.shape[1:] if isinstance(dim, int)]
-        if len(fixed) < len(tensor.shape[1:]):
-            raise UsageError(
-                f"input '{tensor.name}' has free dimensions {list(tensor.shape)}",
-                hint="give real samples with --data FILE.npz",
-            )
-        shape = (RANDOM_SAMPLES, *fixed)
         dtype = np.dtype("float32" if tensor.name in d.codes else tensor.dtype)
-        if not tensor.shape:
-            refs[tensor.name] = store.put_array(np.ones((), dtype))
-            continue
+        shape = (RANDOM_SAMPLES, *shapes[tensor.name])
         values = rng.standard_normal(shape) if dtype.kind == "f" else rng.integers(0, 2, shape)
-        refs[tensor.name] = store.put_array(values.astype(dtype))
-    constants = [tensor.name for tensor in d.signature.inputs if not tensor.shape]
-    axes = dict.fromkeys(constants)
+        drawn = values if tensor.shape else np.ones(())
+        refs[tensor.name] = store.put_array(drawn.astype(dtype))
+    axes = dict.fromkeys(tensor.name for tensor in d.signature.inputs if not tensor.shape)
     return Arrays(split="benchmark", n=RANDOM_SAMPLES, arrays=refs, axes=axes)
