@@ -79,7 +79,8 @@ def _analysis(
     note: str,
     settings: Mapping[str, str] | None = None,
 ) -> Job:
-    under = "".join(f"&{name}={value}" for name, value in (settings or {}).items())
+    pinned = "&".join(f"{name}={value}" for name, value in (settings or {}).items())
+    under = f"?{pinned}" if pinned else ""
     return Job(
         id=f"conversion:{runtime or 'file'}{under}:{model}",
         kind="analysis",

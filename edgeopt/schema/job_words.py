@@ -24,6 +24,7 @@ _RACES = {
     "memory": "peak memory: {} and {}",
     "alone": "times of the reference: {}",
     "head-to-head": "head to head: {} against {}",
+    "settings": "under other settings: {} against {}",
 }
 
 

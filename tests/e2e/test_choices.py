@@ -48,7 +48,13 @@ def optimized(project: Project, code: int, *args: str) -> dict[str, Any]:
 
 
 def test_the_chosen_file_is_what_the_result_says(project: Project) -> None:
+    """Under settings of the runtime that the recipe pins, which whoever ships it is told of."""
+    place = "local/onnxruntime?int8=allowed&opt=extended"
+    project.write(f'{ONNX}targets: "{place}"\n')
     target = optimized(project, 0)
+    assert {target["target"], *(c["target"] for c in target["candidates"])} == {place}
+    page = (project.folder / "out" / "report.html").read_text()
+    assert "session.qdqisint8allowed=1" in page and "ORT_ENABLE_EXTENDED" in page
     assert (
         target["verdict"] == "chosen"
         and "meets the constraints on the test split" in target["sentence"]
@@ -59,7 +65,7 @@ def test_the_chosen_file_is_what_the_result_says(project: Project) -> None:
     onnx.checker.check_model(onnx.load(path))
     assert path.stat().st_size == chosen["measurements"]["size"]["value"]
     result = edgeopt.load(project.folder / "out")
-    assert result.best("local/onnxruntime").path == path
+    assert result.best(place).path == path
     with np.load(project.folder / "samples.npz") as archive:
         images, labels = archive["test.images"], archive["test.label"]
     x = ((images[:, np.newaxis].astype(np.float32) / 255) - np.float32(0.286)) / np.float32(0.353)

@@ -36,6 +36,10 @@ from edgeopt.schema.job_words import job_in_words, place_in_words
             "race:head-to-head:local/litert#a/b against local/onnxruntime#c",
             "head to head: litert: a > b against onnxruntime: c",
         ),
+        (
+            "race:settings:local/litert#a/b (api=compiled) against local/litert#a/b",
+            "under other settings: litert: a > b (api=compiled) against litert: a > b",
+        ),
     ],
 )
 def test_a_job_is_told_in_the_notation_of_the_tables(id: str, text: str) -> None:
