@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from typing import Any, Self
 
 import numpy as np
 from pydantic import Field
@@ -244,6 +245,46 @@ def agent_session(lease: Lease, task: Task) -> Iterator[AgentSession]:
     """A fresh agent process, its runtime imported; it ends with the context."""
     with lease.start_agent() as channel:
         yield AgentSession(channel, task)
+
+
+class FreshAgents:
+    """Fresh agent processes, one after the other; the next few get ready together.
+
+    Starting Python and importing a runtime takes longer than many a process's turns. Those that
+    wait are idle: nothing starts while another is timed. Used as a context, it ends them all.
+    """
+
+    def __init__(self, lease: Lease, task: Task) -> None:
+        self._lease, self._task = lease, task
+        self._ready: list[tuple[ExitStack, AgentSession]] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for stack, _agent in self._ready:
+            stack.close()
+        self._ready = []
+
+    @contextmanager
+    def one(self, wanted: int) -> Iterator[AgentSession]:
+        """The next one, which ends with this context; about ``wanted`` are to come, it included."""
+        if not self._ready:
+            self._start(max(1, min(wanted, self._lease.at_once)))
+        stack, agent = self._ready.pop(0)
+        with stack:
+            yield agent
+
+    def _start(self, count: int) -> None:
+        """Processes belong to this thread: they end with it. Only their imports are awaited in
+        others."""
+        with ExitStack() as cleared:
+            stacks = [cleared.enter_context(ExitStack()) for _ in range(count)]
+            channels = [stack.enter_context(self._lease.start_agent()) for stack in stacks]
+            with ThreadPoolExecutor(count) as pool:
+                agents = list(pool.map(lambda channel: AgentSession(channel, self._task), channels))
+            cleared.pop_all()
+            self._ready = list(zip(stacks, agents, strict=True))
 
 
 def check_inputs(opened: Opened, samples: Arrays) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from edgeopt.bench.agent_session import FALLBACK, AgentSession, StateReply, agent_session
+from edgeopt.bench.agent_session import FALLBACK, AgentSession, FreshAgents, StateReply
 from edgeopt.bench.heat import REPEATS, cool, heat_figures, throttled
 from edgeopt.bench.task import Task
 from edgeopt.schema.errors import ModelError
@@ -171,32 +171,39 @@ def race(
     """
     task.put(lease, store)
     taken = Taken.from_json(json.loads(store.get_bytes(earlier))) if earlier else Taken()
-    runs, hot, marks = taken.runs, taken.hot, taken.marks
-    while not _enough(runs, schedule):
-        with agent_session(lease, task) as agent:
-            run = Run(_order(len(runs)))
-            _open(agent, task, run)
-            taken.pace = pace = taken.pace or _calibrate(agent, schedule)
-            _take_turns(agent, run, pace)
-            if not taken.placed:  # last in its process: the proof makes sessions of its own
-                taken.placed = {side: agent.placement(side) for side in SIDES}
-                marks += [FALLBACK] if agent.fallbacks else []
-            taken.machines = {side: agent.machine(side) for side in SIDES}
-            if agent.contended and "contended" not in marks:
-                marks.append("contended")
-            if run.throttled and len(hot) < REPEATS and run.before:
-                hot.append(run)
-                progress(len(runs), schedule.processes, note=HOT.format(device=task.device))
-                cool(agent, hot[0].before or run.before)
-                continue
-        runs.append(run)
-        ratio = geometric_interval([run.ratio(50.0) for run in runs]).value
-        progress(len(runs), max(schedule.processes, len(runs)), ratio=ratio)
+    runs, hot = taken.runs, taken.hot
+    with FreshAgents(lease, task) as agents:
+        while not _enough(runs, schedule):
+            with agents.one(schedule.processes - len(runs)) as agent:
+                run = _process(agent, task, taken, schedule)
+                if run.throttled and len(hot) < REPEATS and run.before:
+                    hot.append(run)
+                    progress(len(runs), schedule.processes, note=HOT.format(device=task.device))
+                    cool(agent, hot[0].before or run.before)
+                    continue
+            runs.append(run)
+            ratio = geometric_interval([run.ratio(50.0) for run in runs]).value
+            progress(len(runs), max(schedule.processes, len(runs)), ratio=ratio)
     assert taken.pace is not None
     samples = store.put_json(taken.to_json(schedule.name))
     how = f"{schedule.name} race: {taken.pace.turns} turns a side in each process, {METHOD}"
     frame = {"n": len(runs), "protocol": how, "samples": samples}
-    return samples, value_of(runs, frame, taken.machines, taken.placed, sorted(marks))
+    return samples, value_of(runs, frame, taken.machines, taken.placed, sorted(taken.marks))
+
+
+def _process(agent: AgentSession, task: Task, taken: Taken, schedule: Schedule) -> Run:
+    """The turns of one fresh process; the first one's pace and placement are those of all."""
+    run, marks = Run(_order(len(taken.runs))), taken.marks
+    _open(agent, task, run)
+    taken.pace = pace = taken.pace or _calibrate(agent, schedule)
+    _take_turns(agent, run, pace)
+    if not taken.placed:  # last in its process: the proof makes sessions of its own
+        taken.placed = {side: agent.placement(side) for side in SIDES}
+        marks += [FALLBACK] if agent.fallbacks else []
+    taken.machines = {side: agent.machine(side) for side in SIDES}
+    if agent.contended and "contended" not in marks:
+        marks.append("contended")
+    return run
 
 
 def _order(index: int) -> str:

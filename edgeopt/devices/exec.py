@@ -104,6 +104,8 @@ class ExecDevice:
 class ExecLease:
     """A folder on this machine that the command reads from."""
 
+    at_once = 1
+
     def __init__(self, device: ExecDevice, folder: Path, cancelled: threading.Event | None) -> None:
         self._device, self._folder, self._cancelled = device, folder, cancelled
         self._started = 0

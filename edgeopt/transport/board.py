@@ -170,6 +170,8 @@ class BoardDevice:
 class BoardLease:
     """A connection whose supervisor holds the board, and a folder there."""
 
+    at_once = 1
+
     def __init__(
         self, device: BoardDevice, folder: Path, cancelled: threading.Event | None, note: Note
     ) -> None:

@@ -30,7 +30,12 @@ def _silent(_text: str) -> None:
 
 
 class Lease(Protocol):
-    """The use of a device for one measurement; what was put there goes when it ends."""
+    """The use of a device for one measurement; what was put there goes when it ends.
+
+    ``at_once``: how many agents may get ready together.
+    """
+
+    at_once: int
 
     def put(self, files: Mapping[str, Path]) -> None:
         """Bring files (digest -> path on the host) to the device. Raises DeviceError."""

@@ -21,6 +21,8 @@ AGENT = (sys.executable, "-P", "-m", "edgeopt.agent")
 class LocalLease:
     """A folder that agents read from; ``python`` runs them from the agent's archive there."""
 
+    at_once = 3
+
     def __init__(
         self,
         name: str,

@@ -10,11 +10,18 @@ from typing import Any
 import numpy as np
 import onnx
 import onnxruntime as ort
+import psutil
 import pytest
 from passes_bench import network, samples
 
 from edgeopt.bench.accelerators import accelerators
-from edgeopt.bench.agent_session import Opened, TensorSpec, agent_session, check_inputs
+from edgeopt.bench.agent_session import (
+    FreshAgents,
+    Opened,
+    TensorSpec,
+    agent_session,
+    check_inputs,
+)
 from edgeopt.bench.peak import memory
 from edgeopt.bench.race import SCHEDULES, race
 from edgeopt.bench.score import score
@@ -25,6 +32,7 @@ from edgeopt.schema.job import ArrayRef, Arrays
 from edgeopt.schema.measurement import Measurement
 from edgeopt.schema.target import parse_target
 from edgeopt.store import Store
+from edgeopt.transport.lease import LocalLease
 
 Ask = Callable[..., dict[str, Any]]
 
@@ -175,21 +183,21 @@ def test_an_agent_times_each_turn_and_names_what_it_cannot_open(
     task_of: MakeTask, store: Store, tmp_path: Path
 ) -> None:
     onnx.save(network(), tmp_path / "m.onnx")
-    task = task_of({"a": "local/onnxruntime"}, tmp_path / "m.onnx", "x", samples(5))
+    task = task_of({"a": "local/onnxruntime?batch=2"}, tmp_path / "m.onnx", "x", samples(5))
     digest = task.sides["a"].artifact.digest
     with LocalDevice().lease(tmp_path, exclusive=False) as lease:
         task.put(lease, store)
         with agent_session(lease, task) as agent:
-            agent.feed(take=5, batch=1)
+            agent.feed(take=4, batch=2)
             assert agent.open("a").inputs[0].shape[1:] == [8, 12, 12]
             taken = agent.time([("a", 3), ("a", 2)], timeout_s=60)
             assert [len(ns) for ns in taken] == [3, 2] and min(map(min, taken)) > 0
             first, rest = agent.run("a", 0, 2, 2, pad=False), agent.run("a", 2, 5, 2, pad=True)
             assert (len(first["y"]), len(rest["y"])) == (2, 3), "what was padded is cut off"
-            assert agent.machine("a").startswith("local/onnxruntime ")
+            assert agent.machine("a").startswith("local/onnxruntime?batch=2 ")
             agent.close("a")
             with pytest.raises(DeviceError, match="no such session is open"):
-                agent.run("a", 0, 1, 1, pad=False)
+                agent.run("a", 0, 2, 2, pad=False)
         odd = Task({"a": replace(task.sides["a"], samples=fed((5, 8, 12, 12)))})
         with (
             agent_session(lease, odd) as agent,
@@ -207,3 +215,47 @@ def test_threads_on_every_core_are_told(
     task = task_of({"a": target}, odd_model, "x", np.zeros((1, 16), np.float32))
     with LocalDevice().lease(tmp_path, exclusive=False) as lease, agent_session(lease, task) as it:
         assert it.contended is (contended or it.hello.machine.cores == 1)
+
+
+def agents_of(folder: Path) -> list[psutil.Process]:
+    """Agents that work in a folder."""
+    return [
+        each
+        for each in psutil.Process().children()
+        if each.status() != psutil.STATUS_ZOMBIE and str(folder) in each.cmdline()
+    ]
+
+
+@pytest.mark.parametrize(("at_once", "wanted", "started"), [(3, 2, 2), (1, 5, 1), (3, 0, 1)])
+def test_agents_that_get_ready_together_are_processes_of_their_own_and_all_end(
+    at_once: int, wanted: int, started: int, task_of: MakeTask, store: Store, tmp_path: Path
+) -> None:
+    """Guards against two measurements in one process, and a process that stays behind."""
+    task = task_of({"model": "local/onnxruntime"}, MODEL, "image", images(2))
+    lease = LocalLease("local", tmp_path, None)
+    lease.at_once = at_once
+    task.put(lease, store)
+    with FreshAgents(lease, task) as agents:
+        with agents.one(wanted) as agent:
+            assert len(agents_of(tmp_path)) == started
+            agent.feed(take=2, batch=1)
+            agent.open("model")
+        assert len(agents_of(tmp_path)) == started - 1, "each ends with its own turn"
+        with agents.one(1) as second:
+            assert second is not agent
+    assert not agents_of(tmp_path)
+
+
+def test_agents_that_cannot_get_ready_leave_none_behind(
+    task_of: MakeTask, store: Store, tmp_path: Path
+) -> None:
+    task = task_of({"model": "local/onnxruntime"}, MODEL, "image", images(2))
+    side = replace(task.sides["model"], target=parse_target("local/torch"))
+    lease = LocalLease("local", tmp_path, None, Path("/usr/bin/false"))
+    with (
+        pytest.raises(DeviceError),
+        FreshAgents(lease, replace(task, sides={"model": side})) as agents,
+        agents.one(2),
+    ):
+        raise AssertionError("no agent is ready")
+    assert not agents_of(tmp_path)

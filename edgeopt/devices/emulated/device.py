@@ -101,6 +101,8 @@ class EmulatedDevice:
 class EmulatedLease(LocalLease):
     """A folder that agents under QEMU read from; guests see the host's files."""
 
+    at_once = 1
+
     def __init__(
         self, name: str, folder: Path, cancelled: threading.Event | None, core: Core
     ) -> None:
