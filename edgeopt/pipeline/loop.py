@@ -86,6 +86,8 @@ def run_recipe(
         recipe = search.closed(measuring=bench, racing=race)
         work = replace(work, recipe=recipe)
         plan = _announced_plan(work)
+        known = known.planned(plan.failed)
+        work = replace(work, known=known)
         outcomes.update(engine.run(plan.jobs, outcomes))
         of_source = _notes_of_source(outcomes, on_event)
         checked = check_saturation(work, plan) if bench and not quick else Checked(plan)
@@ -106,7 +108,7 @@ def run_recipe(
             target_result(run.bench, each, checked.plan, outcomes)
             for run, each in zip(runs, decided, strict=True)
         ]
-    results = in_order(recipe, results, known.unreachable)
+    results = in_order(recipe, results, known)
     notes += [note for each in results for note in (slower(each), fell_back(each)) if note]
     result = Result(
         edgeopt=installed_version("edgeopt"),
@@ -139,6 +141,7 @@ def _announced_plan(work: Work) -> Plan:
     """The plan of a recipe; listeners are told of it, and of what is out of reach."""
     plan = plan_jobs(work.recipe, work.known)
     lost = [str(error) for error in work.known.unreachable.values()]
+    lost += [f"{target}: {what}" for target, what in plan.failed.items()]
     for note in [*work.known.notes, *plan.notes, *lost]:
         work.tell("note", note)
     count = sum(c.eligible for c in plan.candidates)
@@ -208,6 +211,7 @@ def make_plan(
         known, outcomes = prepare(recipe, engine)
     plan = plan_jobs(recipe, known)
     lost = [f"out of reach: {error}" for error in known.unreachable.values()]
+    lost += [f"failed: {target}: {what}" for target, what in plan.failed.items()]
     plan = plan.model_copy(update={"notes": (*known.notes, *plan.notes, *lost)})
     ended: dict[str, Outcome] = dict(outcomes)
     seconds = 0.0
@@ -224,7 +228,7 @@ def make_plan(
         plan = plan.model_copy(update={"notes": (*plan.notes, note)})
     leaves = sum(c.eligible for c in plan.candidates)
     samples = known.raw["validation"].n
-    targets = len(known.groups)
+    targets = len(known.groups) - len(plan.failed)
     estimate = {
         "jobs": len(plan.jobs),
         "cached": sum(job.id in ended for job in plan.jobs),

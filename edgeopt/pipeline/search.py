@@ -20,7 +20,7 @@ from edgeopt.pipeline.target_run import TargetRun, target_run
 from edgeopt.pipeline.work import Work
 from edgeopt.planner import make_plan, needed
 from edgeopt.recipe import Recipe
-from edgeopt.schema.errors import EdgeoptError, UsageError, from_record
+from edgeopt.schema.errors import EdgeoptError, PlanError, UsageError, from_record
 from edgeopt.schema.measurement import figure
 from edgeopt.schema.plan import Plan
 from edgeopt.schema.result import CurvePoint
@@ -226,6 +226,8 @@ class Search:
     ) -> TargetRun:
         """The run of a recipe's candidates on a target, built; ``only`` one form of them."""
         plan: Plan = make_plan(recipe, self.work.known)
+        if str(group) in plan.failed:
+            raise BrokenReferenceError(PlanError(plan.failed[str(group)]))
         wanted = [
             c
             for c in plan.candidates

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 from edgeopt.bench.accelerators import with_accelerator
 from edgeopt.decide.decision import EXIT
+from edgeopt.planner import Known
 from edgeopt.recipe import Recipe
 from edgeopt.schema.errors import DeviceError, UnreachableError
-from edgeopt.schema.result import TargetResult
+from edgeopt.schema.result import TargetResult, TargetVerdict
 from edgeopt.schema.runtime import every_runtime
 from edgeopt.schema.target import Target, TargetGroup
 from edgeopt.transport.kinds import device_named
@@ -51,19 +52,23 @@ def target_group(asked: Target) -> TargetGroup:
     return TargetGroup(asked=asked, members=tuple(members))
 
 
-def in_order(
-    recipe: Recipe, results: Sequence[TargetResult], lost: Mapping[str, UnreachableError]
-) -> list[TargetResult]:
-    """One result a target, in the recipe's order; what was never reached has no candidates."""
+def in_order(recipe: Recipe, results: Sequence[TargetResult], known: Known) -> list[TargetResult]:
+    """One result a target, in the recipe's order; what was never reached, or has no chain, has no
+    candidates."""
     by_target = {result.target: result for result in results}
+    lost: dict[str, tuple[TargetVerdict, str]] = {
+        target: ("unreachable", str(error)) for target, error in known.unreachable.items()
+    }
+    lost |= {target: ("failed", what) for target, what in known.failed.items()}
     for target in recipe.parsed_targets():
-        if error := lost.get(str(target)):
+        if str(target) in lost:
+            verdict, sentence = lost[str(target)]
             by_target[str(target)] = TargetResult(
                 target=str(target),
                 objective=recipe.objective_for(target),
                 machine={},
-                verdict="unreachable",
-                sentence=str(error),
-                exit_code=EXIT["unreachable"],
+                verdict=verdict,
+                sentence=sentence,
+                exit_code=EXIT[verdict],
             )
     return [by_target[str(target)] for target in recipe.parsed_targets()]

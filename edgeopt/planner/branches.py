@@ -26,11 +26,15 @@ class Usage:
     misread: list[str] = field(default_factory=list)  # fields that the pass of a format has not
 
 
+class NoChainError(PlanError):
+    """A target that no chain ends for."""
+
+
 def make_plan(recipe: Recipe, known: Known) -> Plan:
     """The DAG of jobs and the candidates per target.
 
-    Raises PlanError for a pass that no branch can take and that has no ``none`` beside it, for a
-    target that no leaf fits, and for more candidates than ``limits.candidates``.
+    Raises PlanError for a pass that no branch can take and that has no ``none`` beside it, where
+    no leaf fits any target, and for more candidates than ``limits.candidates``.
     """
     return _Planner(recipe, known).plan()
 
@@ -44,7 +48,15 @@ class _Planner:
         self.notes: list[str] = []
 
     def plan(self) -> Plan:
-        candidates = [c for group in self.known.groups for c in self._for_group(group)]
+        candidates: list[Candidate] = []
+        failed: dict[str, NoChainError] = {}
+        for group in self.known.groups:
+            try:
+                candidates += self._for_group(group)
+            except NoChainError as error:
+                failed[str(group)] = error
+        if failed and not candidates:
+            raise next(iter(failed.values()))
         self._blame_unused()
         limit = self.recipe.limits.candidates
         count = sum(c.eligible for c in candidates)
@@ -58,6 +70,7 @@ class _Planner:
             jobs=tuple(needed(self.jobs.by_id.values(), candidates)),
             candidates=tuple(candidates),
             notes=tuple(dict.fromkeys(self.notes)),
+            failed={name: f"{error.what}: {error.hint}" for name, error in failed.items()},
         )
 
     def _for_group(self, group: TargetGroup) -> list[Candidate]:
@@ -97,7 +110,7 @@ class _Planner:
         reference = self._converted(root, target)
         if not leaves or reference is None:
             formats = ", ".join(sorted({b.description.format for b in branches})) or "nothing"
-            raise PlanError(
+            raise NoChainError(
                 f"no chain of the recipe ends in {target.format}, the only format {target} runs",
                 where=self.recipe.line("targets"),
                 hint=f"the chains end in: {formats}",

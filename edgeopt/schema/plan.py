@@ -40,11 +40,15 @@ class Candidate(Noun):
 
 
 class Plan(Noun):
-    """Jobs in an order in which they can run, and the candidates per target."""
+    """Jobs in an order in which they can run, and the candidates per target.
+
+    ``failed`` tells of each target that no chain ends for, where others have one.
+    """
 
     jobs: tuple[Job, ...]
     candidates: tuple[Candidate, ...]
     notes: tuple[str, ...] = ()
+    failed: dict[str, str] = {}
 
     def job(self, id: str) -> Job:
         """The job of that id. Raises KeyError."""

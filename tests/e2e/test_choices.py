@@ -209,3 +209,23 @@ def test_a_source_that_takes_one_sample_works_and_says_so(tmp_path: Path) -> Non
     target = Project(tmp_path, tmp_path / "store").optimize()
     assert "the source takes 1 sample at a time" in target["notes"]
     assert target["targets"][0]["verdict"] == "chosen"
+
+
+def test_a_target_that_no_chain_ends_for_fails_and_the_others_are_built(tmp_path: Path) -> None:
+    head = '<ir_version: 8, opset_import: ["" : 17]> g (float[batch,6] x) => (float[batch,6] y)'
+    onnx.save(onnx.parser.parse_model(f"{head} {{ y = Tanh(x) }}"), tmp_path / "net.onnx")
+    np.savez(tmp_path / "samples.npz", x=np.random.default_rng(0).normal(size=(32, 6)))
+    (tmp_path / "recipe.yaml").write_text(
+        "model: net.onnx\n"
+        "data: {source: samples.npz, splits: {validation: samples}}\n"
+        "targets: [local/torch, local/onnxruntime]\n"
+        "passes: []\n"
+    )
+    project = Project(tmp_path, tmp_path / "store")
+    done = project.run("optimize", "recipe.yaml", "--no-bench", "--json", "--out", "out")
+    assert done.returncode == 5, done.stderr
+    lost, made = json.loads(done.stdout)["targets"]
+    assert (lost["verdict"], made["verdict"]) == ("failed", "built") and not lost["candidates"]
+    assert lost["sentence"].startswith("no chain of the recipe ends in torch")
+    planned = project.run("plan", "recipe.yaml")
+    assert planned.returncode == 0 and "failed: local/torch" in planned.stdout

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from plans import asked, description
 
 from edgeopt.pipeline.targets import in_order, target_group, target_groups
 from edgeopt.recipe import make_recipe
@@ -58,14 +60,19 @@ def test_all_out_of_reach_is_an_error_also_for_every_runtime() -> None:
 def test_results_come_in_the_recipes_order_and_the_lost_have_a_verdict() -> None:
     recipe = make_recipe(
         {"model": "m.onnx", "objective": "size",
-         "targets": ["local/litert", LOST, "local/onnxruntime"]}
+         "targets": ["local/litert", LOST, "local/onnxruntime", "local/torch"]}
     )  # fmt: skip
     made = [
         TargetResult(target=target, objective="size", machine={}, verdict="built", sentence="")
         for target in ("local/onnxruntime", "local/litert")
     ]
-    found = in_order(recipe, made, {LOST: UnreachableError("no answer", where="exec:lost")})
-    assert [result.target for result in found] == ["local/litert", LOST, "local/onnxruntime"]
+    lost = {LOST: UnreachableError("no answer", where="exec:lost")}
+    _, known = asked([], description("onnx"))
+    known = replace(known, unreachable=lost).planned({"local/torch": "no chain"})
+    found = in_order(recipe, made, known)
+    names = ["local/litert", LOST, "local/onnxruntime", "local/torch"]
+    assert [result.target for result in found] == names
+    assert (found[3].verdict, found[3].sentence, found[3].exit_code) == ("failed", "no chain", 5)
     assert found[1].verdict == "unreachable" and not found[1].candidates
     assert found[1].sentence == "exec:lost: no answer" and found[1].exit_code != 0
     assert found[0] is made[1]

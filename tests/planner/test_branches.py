@@ -149,6 +149,17 @@ def test_a_device_races_every_runtime_that_a_chain_ends_in() -> None:
     assert len(passes) == len(set(passes)) == 5, "runtimes of one format share every job"
 
 
+def test_a_target_that_no_chain_ends_for_fails_beside_others_and_alone_is_an_error() -> None:
+    source, targets = description("onnx"), ["local/litert", "local/onnxruntime"]
+    made = plan([QUANTIZED], source, targets=targets)
+    assert {c.target for c in made.candidates} == {"local/onnxruntime"}
+    assert list(made.failed) == ["local/litert"]
+    assert made.failed["local/litert"].startswith("no chain of the recipe ends in tflite")
+    with pytest.raises(PlanError, match="no chain of the recipe ends in tflite") as caught:
+        plan([QUANTIZED], source, targets=targets[:1])
+    assert caught.value.exit_code == 2
+
+
 def test_a_branch_that_ends_for_no_target_is_not_built() -> None:
     made = plan([BOTH, {"one_of": ["none", "fp16"]}], targets=["local/litert"])
     assert {job.name for job in made.jobs if job.kind == "pass"} == {"export-tflite", "fp16"}
