@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from edgeopt.commands import (
     diagnose,
     inspect_model,
     job,
+    laid_out,
     prunable_layers,
 )
 from edgeopt.live import is_live
@@ -67,8 +69,8 @@ def optimize(
     one takes a DataLoader, a Dataset, arrays or a callable too, read once and on copies: the
     module, its gradients and mode, and all random states stay as they were, to the bit. Live
     data is read in this process, without a limit of time. With ``out``, the result, its report
-    and the chosen files are written there. Raises EdgeoptError for what stops the whole run; a
-    candidate that fails only loses.
+    and the chosen files are written there; without, ``Result.best`` lays them out of the store.
+    Raises EdgeoptError for what stops the whole run; a candidate that fails only loses.
 
     ``quick`` makes every race a short one, for trying a recipe out: no times to quote. With
     ``race=False`` all is scored and nothing raced: where the objective is a time, the smallest
@@ -89,10 +91,11 @@ def optimize(
             quick=quick,
             race=race,
         )
+        kept = partial(laid_out, opened.root)
     if folder is not None:
         (folder / REPORT).unlink(missing_ok=True)  # of an earlier result, which is gone
         save_text(draw(result, "html"), folder / REPORT)
-    return result.lying_in(folder)
+    return result.lying_in(folder) if folder is not None else result.kept_by(kept)
 
 
 def plan(

@@ -1,6 +1,7 @@
 """What edgeopt does besides an optimize run: benchmark, compare, inspect, doctor and more."""
 
 from edgeopt.commands.benchmark import benchmark_files
+from edgeopt.commands.chosen import laid_out
 from edgeopt.commands.compare.files import compare_files
 from edgeopt.commands.compare.results import compare_results
 from edgeopt.commands.doctor import diagnose
@@ -17,5 +18,6 @@ __all__ = [
     "export_job",
     "import_job",
     "inspect_model",
+    "laid_out",
     "prunable_layers",
 ]

@@ -47,6 +47,16 @@ def race_of(job: Job) -> bool:
     return job.kind == "race" and not board_of(job)
 
 
+def gives_way(job: Job) -> bool:
+    """Whether a job waits while another run times on this machine.
+
+    What only reads does not: models, data, and what a runtime makes of one file. A race takes the
+    machine's lock itself, and what another machine works on disturbs nobody here.
+    """
+    reads = job.kind in ("open", "data") or (job.kind, job.name) == ("analysis", "conversion")
+    return not (reads or race_of(job) or board_of(job))
+
+
 class Schedule:
     """The state of one ``Engine.run``.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -269,6 +270,7 @@ class Result(Noun):
     exit_code: int = 0
 
     _folder: Path | None = PrivateAttr(None)  # where it lies; no part of the document
+    _kept: Callable[[Artifact], Path] | None = PrivateAttr(None)  # where it was written nowhere
 
     def lying_in(self, folder: Path | None) -> Self:
         """The same result, whose chosen files are looked for below ``folder``."""
@@ -276,25 +278,37 @@ class Result(Noun):
         placed._folder = folder
         return placed
 
+    def kept_by(self, files: Callable[[Artifact], Path]) -> Self:
+        """The same result, written nowhere: ``files`` lays a chosen artifact out."""
+        placed = self.model_copy()
+        placed._kept = files
+        return placed
+
     def best(self, target: str | None = None) -> Best:
         """What was chosen for a target, or for the only one.
 
-        Raises UsageError where nothing was chosen or written, KeyError for an unknown target.
+        Of a run without ``out`` the files are laid out of the store into a folder that goes with
+        the process. Raises UsageError where nothing was chosen or kept, KeyError for an unknown
+        target, StoreError where the store has lost the files.
         """
         target_result = self.target(target)
         if target_result.chosen is None or target_result.verdict != "chosen":
             raise UsageError(
                 f"nothing was chosen: {target_result.sentence}", where=target_result.target
             )
-        if target_result.path is None or self._folder is None:
+        candidate = target_result.candidate(target_result.chosen)
+        if target_result.path is not None and self._folder is not None:
+            path = self._folder / target_result.path
+        elif self._kept is not None and candidate.artifact is not None:
+            path = self._kept(candidate.artifact)
+        else:
             raise UsageError(
                 "the chosen files were not written",
                 where=target_result.target,
                 hint="pass out=FOLDER",
             )
-        candidate = target_result.candidate(target_result.chosen)
         return Best(
-            path=self._folder / target_result.path,
+            path=path,
             target=candidate.target or target_result.target,
             candidate=candidate,
         )

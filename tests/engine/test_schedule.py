@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeopt.engine.schedule import Schedule, lane_of
+from edgeopt.engine.schedule import Schedule, gives_way, lane_of
 from edgeopt.schema.job import Job, Outcome
 
 
@@ -183,3 +183,22 @@ def test_boards_work_beside_this_machine_one_job_each() -> None:
     assert started(schedule) == ["next"]
     lanes = {lane_of(each) for each in jobs}
     assert lanes == {"bench", "bench ssh:one", "bench ssh:two", "onnx"}
+
+
+@pytest.mark.parametrize(
+    ("job", "waits"),
+    [
+        (job("source", kind="open"), False),
+        (job("data:validation", kind="data"), False),
+        (job("conversion", kind="analysis").model_copy(update={"name": "conversion"}), False),
+        (job("prunable", kind="analysis").model_copy(update={"name": "prunable"}), True),
+        (job("simplify-onnx"), True),
+        (job("check:source", kind="check"), True),
+        (measured("here", "local", "score"), True),
+        (measured("there", "ssh:board", "score"), False),
+        (measured("here", "local"), False),
+    ],
+    ids=lambda value: value.id if isinstance(value, Job) else "",
+)
+def test_what_only_reads_does_not_wait_for_another_runs_race(job: Job, waits: bool) -> None:
+    assert gives_way(job) is waits

@@ -22,7 +22,7 @@ import psutil
 from edgeopt.engine.executors import Tell, Told
 from edgeopt.engine.executors.breaks import shared_lock
 from edgeopt.engine.executors.process import WORKER, LostWorkerError, WorkerProcess
-from edgeopt.engine.schedule import BENCH, board_of, lane_of, race_of
+from edgeopt.engine.schedule import BENCH, gives_way, lane_of
 from edgeopt.schema.errors import DeviceError, EdgeoptError, WorkerError
 from edgeopt.schema.job import Limits, Outcome, Request, Status
 from edgeopt.store import Store
@@ -134,7 +134,7 @@ class Lane(ABC):
         try:
             with ExitStack() as stack:
                 workdir = stack.enter_context(self.store.workdir())
-                if not (race_of(job) or board_of(job)):  # races take it themselves, exclusively
+                if gives_way(job):
                     long = (limits.time_s or 0.0) > TIME_S
                     stack.enter_context(
                         shared_lock(
