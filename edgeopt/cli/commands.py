@@ -132,7 +132,9 @@ def run(args: list[str]) -> int:
 def _failed(error: Exception, as_json: bool) -> int:
     if os.environ.get("EDGEOPT_DEBUG"):
         traceback.print_exception(error)
-    if isinstance(error, OSError):
+    if not isinstance(error, lazy.errors.EdgeoptError) and lazy.errors.is_out_of_memory(error):
+        error = lazy.errors.EdgeoptError("ran out of memory", hint=lazy.errors.MORE_MEMORY)
+    elif isinstance(error, OSError):
         error = lazy.errors.of_file(error)
     if isinstance(error, lazy.errors.EdgeoptError):
         record, code = error.record(), error.exit_code

@@ -134,6 +134,27 @@ def of_file(error: OSError) -> EdgeoptError:
     return kind(what, where=" and ".join(map(str, names)))
 
 
+def is_out_of_memory(raised: BaseException | None) -> bool:
+    """Whether memory, or the address space that ``ulimit -v`` leaves, was what was lacking.
+
+    Libraries with a core in another language, and the loader of such a core, say it in words.
+    """
+    while raised is not None:
+        if isinstance(raised, MemoryError) or getattr(raised, "errno", 0) == errno.ENOMEM:
+            return True
+        if any(words in str(raised)[:LONGEST] for words in _NO_MEMORY):
+            return True
+        raised = raised.__cause__ or raised.__context__
+    return False
+
+
+_NO_MEMORY = (
+    os.strerror(errno.ENOMEM), "failed to map segment from shared object", "std::bad_alloc",
+    "can't start new thread",
+)  # fmt: skip
+MORE_MEMORY = "free some memory, or raise the limit of the address space (ulimit -v)"
+
+
 def shortened(text: str, most: int) -> str:
     """The text, or its first and its last part where it has more than ``most`` characters."""
     if len(text) <= most:

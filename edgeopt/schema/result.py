@@ -5,9 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import PrivateAttr, model_validator
+from pydantic import (
+    BaseModel,
+    PrivateAttr,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    model_validator,
+)
 
 from edgeopt.schema.artifact import Artifact, Description
 from edgeopt.schema.base import Noun
@@ -150,6 +156,39 @@ class StageFigure(Noun):
         return "faster" if self.ratio.interval[1] < 1.0 else "as fast"
 
 
+class Tested(BaseModel):
+    """What a result says of the test split, and views read; there may be more."""
+
+    n: int = 0
+    measurements: dict[str, Measurement] = {}
+    source: dict[str, Measurement] = {}
+    verdicts: tuple[Verdict, ...] = ()
+    not_tested: str = ""
+    error: dict[str, Any] = {}
+
+
+class SplitData(BaseModel):
+    """What a result says of the samples of a split, and views read; there may be more."""
+
+    n: int = 0
+    digest: str = ""
+    unshared: tuple[str, ...] = ()
+
+
+def _as_written(kind: type[BaseModel]) -> WrapValidator:
+    """A part of a document that stays as it is written, if it has the form of ``kind``."""
+
+    def checked(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
+        kind.model_validate(value)
+        return handler(value)
+
+    return WrapValidator(checked)
+
+
+TestFacts = Annotated[dict[str, Any], _as_written(Tested)]
+SplitFacts = Annotated[dict[str, Any], _as_written(SplitData)]
+
+
 class TargetResult(Noun):
     """What was decided for one target."""
 
@@ -165,7 +204,7 @@ class TargetResult(Noun):
     verdict: TargetVerdict
     sentence: str
     nearest_miss: str | None = None  # candidate id
-    test: dict[str, Any] = {}  # split "test": measurements, verdicts, or why not tested
+    test: TestFacts = {}  # split "test": measurements, verdicts, or why not tested
     slices: dict[str, tuple[SliceFigure, ...]] = {}  # split -> of the chosen, or nearest miss
     stages: tuple[StageFigure, ...] = ()  # what each stage did to speed
     inputs: tuple[Input, ...] = ()  # how the chosen, or nearest miss, is fed
@@ -260,7 +299,7 @@ class Result(Noun):
     recipe: dict[str, Any]
     recipe_path: str = ""
     source: dict[str, Any]  # artifact, description, user code digests
-    data: dict[str, Any] = {}  # split -> n, digest, labels
+    data: dict[str, SplitFacts] = {}  # split -> n, digest, labels
     classes: dict[str, tuple[str, ...]] = {}  # output -> the name of each class, from 0
     versions: dict[str, str] = {}
     jobs: JobLists = JobLists()

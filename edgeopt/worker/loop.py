@@ -15,7 +15,15 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from edgeopt.schema.base import canonical
-from edgeopt.schema.errors import DataError, EdgeoptError, ModelError, PassError, WorkerError
+from edgeopt.schema.errors import (
+    MORE_MEMORY,
+    DataError,
+    EdgeoptError,
+    ModelError,
+    PassError,
+    WorkerError,
+    is_out_of_memory,
+)
 from edgeopt.schema.job import Job, Outcome, Request
 from edgeopt.schema.plugged import one_line
 from edgeopt.store import Store
@@ -66,14 +74,15 @@ def answer(request: Request, stores: dict[str, Store], progress: Progress) -> Ou
         digest, value = HANDLERS[job.kind](request, store, progress)
         canonical(value)
         status = "ok"
-    except MemoryError:
-        traceback.print_exc()
-        status, error = "memory", WorkerError("ran out of memory", where=job.id)
-    except EdgeoptError as raised:
-        error = no_room(Path(request.store), raised) or _placed(raised, job)
     except (Exception, SystemExit) as raised:
         error = no_room(Path(request.store), raised)
-        if error is None:
+        if error is None and is_out_of_memory(raised):
+            traceback.print_exc()
+            status = "memory"
+            error = WorkerError("ran out of memory", where=job.id, hint=MORE_MEMORY)
+        elif error is None and isinstance(raised, EdgeoptError):
+            error = _placed(raised, job)
+        elif error is None:
             traceback.print_exc()
             error = _blamed(raised, job)
     finally:

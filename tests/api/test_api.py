@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -44,3 +45,32 @@ def test_a_document_that_is_no_result_is_refused_in_a_line(tmp_path: Path, text:
     with pytest.raises(UsageError) as caught:
         edgeopt.load(path)
     assert caught.value.where == str(path) and len(str(caught.value)) < 500 + len(str(path))
+
+
+BROKEN = [
+    ("targets.0.test", {"measurements": {"accuracy": {"value": "<b>"}}}),
+    ("targets.0.test", {"measurements": "<script>"}),
+    ("targets.0.test", {"verdicts": [{"marks": 3}]}),
+    ("targets.0.test", {"source": {"accuracy": None}}),
+    ("targets.0.test", {"not_tested": ["a"]}),
+    ("targets.0.test", {"n": "many"}),
+    ("data", {"validation": {"n": "many"}}),
+    ("data", {"validation": {"unshared": [True]}}),
+    ("data", {"validation": []}),
+]
+
+
+@pytest.mark.parametrize(("place", "value"), BROKEN)
+def test_a_result_that_views_cannot_show_is_the_files_fault(
+    tmp_path: Path, place: str, value: object
+) -> None:
+    document = sample_result().to_json()
+    *above, last = place.split(".")
+    part = document
+    for name in above:
+        part = part[int(name) if name.isdigit() else name]
+    part[last] = value
+    (tmp_path / "result.json").write_text(json.dumps(document))
+    with pytest.raises(UsageError, match="not a result of this version") as caught:
+        edgeopt.load(tmp_path)
+    assert f"'{place}" in caught.value.what

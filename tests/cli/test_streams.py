@@ -7,7 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import onnx
 import pytest
+from onnx import TensorProto, helper
 
 EDGEOPT = Path(sys.executable).with_name("edgeopt")
 FULL = "edgeopt: error: cannot write to standard output: No space left on device\n  make room"
@@ -59,3 +61,14 @@ def test_nothing_is_written_into_what_took_the_place_of_a_closed_stream(tmp_path
     done = shell("$E cache ls >&- 2>&- <&-", tmp_path)
     assert done.returncode == 0
     assert (tmp_path / "store" / "lock").read_bytes() == b""
+
+
+def test_an_address_space_that_is_too_small_is_no_fault_of_the_model(tmp_path: Path) -> None:
+    info = helper.make_tensor_value_info
+    nodes = [helper.make_node("Relu", ["x"], ["y"])]
+    sides = ([info(name, TensorProto.FLOAT, ["batch", 2])] for name in "xy")
+    onnx.save(helper.make_model(helper.make_graph(nodes, "g", *sides)), tmp_path / "m.onnx")
+    done = shell("ulimit -v 200000; $E inspect m.onnx", tmp_path)
+    assert done.returncode == 1
+    assert "ran out of memory\n  free some memory, or raise the limit" in done.stderr
+    assert "Traceback" not in done.stderr and "bug" not in done.stderr

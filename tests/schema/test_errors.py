@@ -15,6 +15,7 @@ from edgeopt.schema.errors import (
     UsageError,
     did_you_mean,
     from_record,
+    is_out_of_memory,
     of_file,
 )
 
@@ -81,3 +82,18 @@ def test_what_the_system_says_of_a_name_that_cannot_be_one_is_a_wrong_call() -> 
     moved = OSError(errno.EXDEV, "Invalid cross-device link", b"a", None, b"b")
     assert str(of_file(moved)) == "a and b: Invalid cross-device link"
     assert of_file(moved).exit_code == 1 and str(of_file(OSError())) == "OSError"
+
+
+def test_a_lack_of_memory_is_found_whoever_says_it() -> None:
+    said = ImportError("/lib/x.so: failed to map segment from shared object")
+    wrapped = EdgeoptError("the format onnx failed")
+    wrapped.__cause__ = said
+    lacks = [
+        MemoryError(),
+        OSError(errno.ENOMEM, "x"),
+        RuntimeError("std::bad_alloc"),
+        said,
+        wrapped,
+    ]
+    assert all(map(is_out_of_memory, lacks))
+    assert not any(map(is_out_of_memory, [None, ValueError("no"), OSError(errno.ENOENT, "x")]))
