@@ -36,6 +36,7 @@ SCALES: dict[str, tuple[int, ...]] = {
     "ConvInteger": (2, 3),
     "MatMulInteger": (2, 3),
 }
+MOST_MACS = 2**63  # of a node: more comes of sizes that no tensor has
 UNCOUNTED = ("Einsum", "Attention", "MultiHeadAttention", "DeformConv")
 SHAPES = ("Reshape", "Resize", "Slice", "Pad", "Clip", "Expand", "Tile", "Squeeze", "Unsqueeze")
 
@@ -108,9 +109,10 @@ def macs_by_node(model: ModelProto) -> Iterator[tuple[NodeProto, int | None]]:
     for node in model.graph.node:
         if rule := MACS.get(node.op_type):
             try:
-                yield node, rule(node, lambda name: shapes[name])
+                count = rule(node, lambda name: shapes[name])
             except (KeyError, IndexError):
-                yield node, None
+                count = -1
+            yield node, count if 0 <= count < MOST_MACS else None
 
 
 def _shapes(model: ModelProto) -> dict[str, list[int]]:

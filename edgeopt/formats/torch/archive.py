@@ -8,7 +8,6 @@ Layout of the archive: ``torch/export/pt2_archive/constants.py`` of PyTorch 2.8 
 
 from __future__ import annotations
 
-import ast
 import io
 import json
 import re
@@ -18,6 +17,7 @@ from typing import Any
 
 import torch
 
+from edgeopt.formats.torch.symbolic import is_arithmetic
 from edgeopt.schema.errors import ModelError
 
 MODEL = "models/model.json"
@@ -32,7 +32,6 @@ PLAIN = (
     ".data/serialization_id",
 )
 KEPT = re.compile(r"data/(weights/weight_[0-9]+|constants/tensor_[0-9]+)")
-SYMBOL = re.compile(r"[A-Za-z0-9_]+")
 WORD = re.compile(r"[A-Za-z0-9_.+<=-]*")
 OPERATORS = re.compile(
     r"torch\.ops\.(aten|prims|quantized_decomposed)\.[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)?"
@@ -41,10 +40,6 @@ OPERATORS = re.compile(
     r"|_operator\.(add|sub|mul|floordiv|truediv|mod|neg|pow|eq|ne|lt|le|gt|ge|and_|or_|not_|getitem)"
 )
 FILES = re.compile(r"torch\.ops\.aten\.(from_file|_print)(\..*)?")  # operators that reach outside
-SYMBOLIC = (
-    ast.Expression, ast.BinOp, ast.UnaryOp, ast.BoolOp, ast.Compare, ast.Call, ast.Name, ast.Load,
-    ast.Constant, ast.keyword, ast.operator, ast.unaryop, ast.boolop, ast.cmpop,
-)  # fmt: skip
 TREES = {
     None, "builtins.tuple", "builtins.list", "builtins.dict", "collections.OrderedDict",
     "collections.namedtuple",
@@ -190,18 +185,8 @@ def _check_word(text: str, path: Path, member: str) -> None:
 
 
 def _check_expression(text: str, path: Path, member: str) -> None:
-    """Sizes are arithmetic over symbols: nothing else is evaluated."""
-    nodes: list[ast.AST]
-    try:
-        nodes = list(ast.walk(ast.parse(text, mode="eval")))
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        nodes = [ast.Pass()]  # nothing that a size may hold
-    calls_names = all(isinstance(n.func, ast.Name) for n in nodes if isinstance(n, ast.Call))
-    plain = all(isinstance(n, SYMBOLIC) for n in nodes) and calls_names and "__" not in text
-    constants = [n.value for n in nodes if isinstance(n, ast.Constant)]
-    numbers = all(isinstance(v, int | float) or (SYMBOL.fullmatch(str(v))) for v in constants)
-    called = {n.func.id for n in nodes if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)}
-    if not plain or not numbers or not all(name[:1].isupper() for name in called):
+    """Sizes are arithmetic over symbols, within bounds: nothing else is evaluated."""
+    if not is_arithmetic(text):
         raise ModelError(
             f"{member} has a size that is not arithmetic: {text[:60]!r}", where=str(path)
         )

@@ -5,9 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import onnx
+import pytest
+from onnx import TensorProto, helper
 from passes_bench import MODEL, network
 
 from edgeopt.formats import format_named
+from edgeopt.formats.onnx.inspect import count_macs
 
 ONNX = format_named("onnx")
 
@@ -31,3 +34,19 @@ def test_inspection_counts_what_is_there(tmp_path: Path) -> None:
 def test_the_shipped_model_has_the_macs_that_its_card_states(tmp_path: Path) -> None:
     found = ONNX.inspect(gathered(MODEL, tmp_path / "artifact"))
     assert found.macs == 37_156_608
+
+
+@pytest.mark.parametrize(
+    ("size", "known"), [(8, True), (2**40, False), (2**62, False), (-5, False)]
+)
+def test_sizes_that_no_tensor_has_give_no_macs(size: int, known: bool) -> None:
+    info = helper.make_tensor_value_info
+    graph = helper.make_graph(
+        [helper.make_node("MatMul", ["x", "x"], ["y"])],
+        "g",
+        [info("x", TensorProto.FLOAT, ["batch", size, size])],
+        [info("y", TensorProto.FLOAT, ["batch", size, size])],
+    )
+    macs, notes = count_macs(helper.make_model(graph))
+    assert macs == (8**3 if known else None)
+    assert bool(notes) == (not known)
