@@ -47,6 +47,7 @@ class Engine:
         self._claims = Claims(store)
         self._inbox: SimpleQueue[Outcome | Told | None] = SimpleQueue()
         self._closed = False
+        self._further: Callable[[Outcome], Sequence[Job]] | None = None  # of the run now
 
     def __enter__(self) -> Self:
         return self
@@ -66,8 +67,16 @@ class Engine:
         with contextlib.suppress(StoreError):
             self.store.sweep()
 
-    def run(self, jobs: Sequence[Job], known: Mapping[str, Outcome]) -> dict[str, Outcome]:
+    def run(
+        self,
+        jobs: Sequence[Job],
+        known: Mapping[str, Outcome],
+        further: Callable[[Outcome], Sequence[Job]] | None = None,
+    ) -> dict[str, Outcome]:
         """One outcome a job, in the order given; ``known`` holds those of earlier jobs.
+
+        ``further`` is told each outcome and gives the jobs that it makes possible; these come
+        after all others, and wait for no job that is not known by then.
 
         A job's failure is an outcome: what depends on it is ``skipped``, naming the cause,
         and the rest goes on. Raises StoreError when the store fails (a candidate must not
@@ -77,6 +86,7 @@ class Engine:
         if self._closed:
             raise EdgeoptError("the engine is closed")
         schedule = Schedule(jobs, known, self._slots)
+        self._further = further
         try:
             self._emit(Event(what="plan", total=len(jobs) - len(schedule.outcomes)))
             while not schedule.over:
@@ -86,7 +96,7 @@ class Engine:
         except BaseException:
             self.close()
             raise
-        return {job.id: schedule.outcomes[job.id] for job in jobs}
+        return schedule.in_order()
 
     def _listen(self, schedule: Schedule) -> None:
         """Act on what a lane tells next; look at times at what other processes work on."""
@@ -187,6 +197,8 @@ class Engine:
         }
         twins = schedule.settle(outcome)
         self._emit(Event(what="end", job=job.id, text=job.name, data=data))
+        if self._further and (more := schedule.add(self._further(outcome))):
+            self._emit(Event(what="plan", total=more))
         for twin in twins:
             self._end(schedule, outcome.model_copy(update={"job": twin.id, "cached": outcome.ok}))
 

@@ -80,20 +80,47 @@ class Schedule:
         self._queue: dict[str, tuple[Job, str]] = {}  # id -> job and key
         self._running: dict[str, str] = {}  # id -> key
         self._order = {job.id: number for number, job in enumerate(jobs)}
+        self._planned = frozenset(self._jobs)  # what the graph knows
+        self._added: dict[str, Job] = {}  # what came later and is not released
         self._graph = self._checked_graph(jobs)
 
     def _checked_graph(self, jobs: Sequence[Job]) -> TopologicalSorter[str]:
         graph: TopologicalSorter[str] = TopologicalSorter()
         for job in jobs:
-            waits = set(_waits_for(job))
-            if unknown := sorted(waits - set(self._jobs) - set(self._known)):
-                raise ValueError(f"job '{job.id}' waits for the unknown job '{unknown[0]}'")
-            graph.add(job.id, *sorted(waits & set(self._jobs)))
+            self._check_known(job)
+            graph.add(job.id, *sorted(set(_waits_for(job)) & set(self._jobs)))
         try:
             graph.prepare()
         except CycleError as error:
             raise ValueError(f"jobs wait for each other: {' -> '.join(error.args[1])}") from error
         return graph
+
+    def add(self, jobs: Sequence[Job]) -> int:
+        """Take jobs in that became possible; how many of them have no outcome yet.
+
+        Raises ValueError for an id that stands already, and for a wait for an unknown job.
+        """
+        for job in jobs:
+            if job.id in self._jobs:
+                raise ValueError(f"jobs of the same id: {[job.id]}")
+            self._order[job.id] = len(self._order)
+            self._jobs[job.id] = job
+        for job in jobs:
+            self._check_known(job)
+            if job.cache and job.id in self._known:
+                self.outcomes[job.id] = self._known[job.id]
+            else:
+                self._added[job.id] = job
+        return sum(job.id in self._added for job in jobs)
+
+    def in_order(self) -> dict[str, Outcome]:
+        """The outcomes, in the order in which jobs were given."""
+        return {id: self.outcomes[id] for id in self._order}
+
+    def _check_known(self, job: Job) -> None:
+        unknown = sorted(set(_waits_for(job)) - set(self._jobs) - set(self._known))
+        if unknown:
+            raise ValueError(f"job '{job.id}' waits for the unknown job '{unknown[0]}'")
 
     @property
     def over(self) -> bool:
@@ -119,6 +146,9 @@ class Schedule:
                     self._graph.done(id)
                 else:
                     found.append(self._jobs[id])
+        for job in list(self._added.values()):
+            if all(id in self.outcomes or id not in self._jobs for id in _waits_for(job)):
+                found.append(self._added.pop(job.id))
         return sorted(found, key=lambda job: self._order[job.id])
 
     def job(self, id: str) -> Job:
@@ -166,7 +196,8 @@ class Schedule:
         key = self._running.pop(id, None)
         self._queue.pop(id, None)
         self.outcomes[id] = outcome
-        self._graph.done(id)
+        if id in self._planned:
+            self._graph.done(id)
         if key is None or not self._jobs[id].cache:
             return []
         return [job for job in self.queued if self._queue[job.id][1] == key and job.cache]

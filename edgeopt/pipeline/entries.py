@@ -27,7 +27,7 @@ def entries_of(
     for candidate in plan.candidates:
         if candidate.group != str(group):
             continue
-        entry = _built(Entry(candidate, *members[candidate.target]), outcomes)
+        entry = built(Entry(candidate, *members[candidate.target]), outcomes)
         id = entry.id
         if entry.artifact is not None:
             id = first_of.setdefault((candidate.target, entry.artifact.digest), id)
@@ -43,7 +43,7 @@ def entries_of(
     return list(entries.values()), reference, notes
 
 
-def _built(entry: Entry, outcomes: Mapping[str, Outcome]) -> Entry:
+def built(entry: Entry, outcomes: Mapping[str, Outcome]) -> Entry:
     """The entry with what its job made, or with the error of it or of its check."""
     ended = outcomes[entry.plan.job]
     checked = outcomes[entry.plan.check] if entry.plan.check else ended

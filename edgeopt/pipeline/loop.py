@@ -17,6 +17,7 @@ from edgeopt.decide.stages import dropped
 from edgeopt.engine import Engine
 from edgeopt.pipeline.conversion import conversions
 from edgeopt.pipeline.counted import is_timed
+from edgeopt.pipeline.early import EarlyScores
 from edgeopt.pipeline.entries import entries_of
 from edgeopt.pipeline.missing_quantities import check_unraced, unraced_notes
 from edgeopt.pipeline.prepare import installed_version, prepare
@@ -88,7 +89,8 @@ def run_recipe(
         plan = _announced_plan(work)
         known = known.planned(plan.failed)
         work = replace(work, known=known)
-        outcomes.update(engine.run(plan.jobs, outcomes))
+        early = EarlyScores(work, plan) if bench else None
+        outcomes.update(engine.run(plan.jobs, outcomes, further=early))
         of_source = _notes_of_source(outcomes, on_event)
         checked = check_saturation(work, plan) if bench and not quick else Checked(plan)
         of_passes = told_by_passes(checked.plan, outcomes)

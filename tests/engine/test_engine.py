@@ -199,3 +199,21 @@ def test_outcomes_of_a_cut_record_are_computed_again(
     again = make_engine().run([make_job("a")], {})["a"]
     assert again.ok and not again.cached
     assert store.get_bytes(again.digest) == b"a"
+
+
+def test_jobs_that_an_outcome_makes_possible_run_beside_the_others(
+    make_engine: MakeEngine, make_job: MakeJob
+) -> None:
+    told: list[str] = []
+
+    def further(outcome: Outcome) -> list[Job]:
+        told.append(outcome.job)
+        return [make_job("score", "echo", "a")] if outcome.job == "a" else []
+
+    heard: list[Event] = []
+    engine = make_engine(on_event=heard.append)
+    outcomes = engine.run([make_job("a"), make_job("b", "echo", "a")], {}, further=further)
+    assert list(outcomes) == ["a", "b", "score"] == sorted(told, key=list(outcomes).index)
+    assert all(outcome.ok for outcome in outcomes.values())
+    assert [event.total for event in heard if event.what == "plan"] == [2, 1]
+    assert list(engine.run([make_job("c")], {})) == ["c"], "it is of one run"

@@ -202,3 +202,38 @@ def test_boards_work_beside_this_machine_one_job_each() -> None:
 )
 def test_what_only_reads_does_not_wait_for_another_runs_race(job: Job, waits: bool) -> None:
     assert gives_way(job) is waits
+
+
+# -- jobs that become possible on the way
+
+
+def test_jobs_that_come_later_wait_as_all_others_and_end_the_run() -> None:
+    schedule = Schedule([job("a"), job("b", "a")], {"old": ok("old")}, slots=4)
+    enqueue_all(schedule)
+    assert started(schedule) == ["a"]
+    schedule.settle(ok("a"))
+    assert schedule.add([job("tensors", "old"), job("score", "b", "tensors")]) == 2
+    assert [j.id for j in schedule.released()] == ["b", "tensors"], "the planned ones come first"
+    for id in ("b", "tensors"):
+        schedule.settle(ok(id))
+    assert not schedule.over
+    assert [j.id for j in schedule.released()] == ["score"]
+    schedule.settle(ok("score"))
+    assert schedule.over
+    assert list(schedule.in_order()) == ["a", "b", "tensors", "score"]
+
+
+def test_what_is_known_of_a_later_job_is_not_run_again() -> None:
+    schedule = Schedule([job("a")], {"t": ok("t")}, slots=1)
+    assert schedule.add([job("t"), job("s", "t")]) == 1
+    assert [j.id for j in schedule.released()] == ["a", "s"]
+    assert schedule.outcomes == {"t": ok("t")}
+
+
+@pytest.mark.parametrize(
+    ("later", "said"), [(job("a"), "same id"), (job("s", "nobody"), "unknown job 'nobody'")]
+)
+def test_a_later_job_that_fits_nowhere_is_refused(later: Job, said: str) -> None:
+    schedule = Schedule([job("a")], {}, slots=1)
+    with pytest.raises(ValueError, match=said):
+        schedule.add([later])
