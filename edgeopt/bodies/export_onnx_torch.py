@@ -10,12 +10,14 @@ import torch
 
 from edgeopt.formats.onnx import portable
 from edgeopt.formats.torch.module import flat
-from edgeopt.formats.torch.untraced import batch_hint, root_cause
+from edgeopt.formats.torch.untraced import batch_hint, layer_of, root_cause
 from edgeopt.passes.export_onnx_torch import ExportOnnx
 from edgeopt.quantization.qdq import qdq_form
 from edgeopt.schema.errors import PassError
 from edgeopt.schemes import SCHEMES, scheme_trained
 from edgeopt.step import PassContext
+
+MOST_SAID = 300  # characters of the exporter's own words
 
 
 def run(step: ExportOnnx, model: Any, ctx: PassContext) -> Any:
@@ -43,7 +45,7 @@ def run(step: ExportOnnx, model: Any, ctx: PassContext) -> Any:
                 verbose=False,
             )
     except Exception as error:
-        raise _explained(error) from error
+        raise _explained(error, model) from error
     assert program is not None
     exported = program.model_proto
     portable.strip(exported)
@@ -56,11 +58,13 @@ def run(step: ExportOnnx, model: Any, ctx: PassContext) -> Any:
     return exported
 
 
-def _explained(error: Exception) -> PassError:
-    """torch's error in one line; what to do where a module fixes its batch."""
+def _explained(error: Exception, model: Any) -> PassError:
+    """torch's error in one line, with the layer and its operator, and what to do."""
     cause = root_cause(error)
     lines = [line for line in str(cause).splitlines() if line.strip()] or [type(cause).__name__]
     hint = batch_hint(cause) or (
         "torch.export must be able to trace forward(); see its documentation."
     )
-    return PassError(f"torch.onnx.export failed: {lines[0].strip()}", hint=hint)
+    layer = layer_of(error, model)
+    where = f" at {layer}" if layer else ""
+    return PassError(f"torch.onnx.export failed{where}: {lines[0].strip()[:MOST_SAID]}", hint=hint)

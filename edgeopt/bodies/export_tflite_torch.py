@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from contextlib import suppress
 from typing import Any
 
 import torch
@@ -11,12 +12,15 @@ from edgeopt.formats.tflite import files
 from edgeopt.formats.tflite.outputs import distinct
 from edgeopt.formats.torch.convertible import convertible
 from edgeopt.formats.torch.module import named_outputs
-from edgeopt.formats.torch.untraced import root_cause
+from edgeopt.formats.torch.untraced import layer_of, named_line, root_cause
 from edgeopt.passes.export_tflite_torch import ExportTflite, channels_last
 from edgeopt.quantization import int8_tflite
 from edgeopt.schema.errors import PassError
 from edgeopt.schemes import scheme_trained
 from edgeopt.step import PassContext
+
+PREFIX = "inner."  # of the module's path in what is traced
+COMPILER = "Failed to run converter passes"
 
 
 def run(step: ExportTflite, model: Any, ctx: PassContext) -> bytes:
@@ -48,7 +52,7 @@ def _converted(step: ExportTflite, model: Any, ctx: PassContext) -> bytes:
         rough = ctx.workdir / "rough.tflite"
         converted.export(str(rough))
     except Exception as error:  # the converter raises what torch, JAX and MLIR raise
-        raise _explained(error) from error
+        raise _explained(error, wrapped, example) from error
     return rough.read_bytes()
 
 
@@ -113,11 +117,20 @@ class _ChannelsLast:
         return Wrapped()
 
 
-def _explained(error: Exception) -> PassError:
-    """The converter's error in one line; which operator, or what to do."""
+def _explained(error: Exception, wrapped: Any, example: Any) -> PassError:
+    """The converter's error in one line: the layer, its operator, and what to do."""
     cause = root_cause(error)
     lines = [line for line in str(cause).splitlines() if line.strip()] or [type(cause).__name__]
+    layer = layer_of(error, wrapped, PREFIX)
+    if not layer and COMPILER in lines[0]:
+        with suppress(Exception), torch.no_grad():  # it was exported before
+            program = torch.export.export(wrapped, (), example, strict=False)
+            layer = named_line(cause, program.graph.nodes, PREFIX)
+    said = lines[0].strip()
+    if COMPILER in said:
+        said = said.rpartition("error: ")[2].partition(":")[0]
+    where = f" at {layer}" if layer else ""
     hint = "torch.export must be able to trace forward(); see its documentation."
-    if "Lowering not found" in lines[0]:
+    if "(" in where:
         hint = "litert-torch cannot convert this operator of torch; write it differently."
-    return PassError(f"litert-torch failed: {lines[0].strip()}", hint=hint)
+    return PassError(f"litert-torch failed{where}: {said}", hint=hint)

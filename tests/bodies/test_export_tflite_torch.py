@@ -96,8 +96,15 @@ def test_outputs_keep_their_names_whatever_they_lie_in(
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
 
 
-def test_an_operator_without_a_tflite_form_is_named(torch_source: Any, run_tflite: Make) -> None:
-    samples = {"x": {"shape": [4, 4], "dtype": "float32", "layout": ""}}
-    with pytest.raises(PassError, match="svd") as caught:
-        run_tflite(ExportTflite(), torch_source("Sorts", samples))
+@pytest.mark.parametrize(
+    ("factory", "shape", "operator"),
+    [("Sorts", [4, 4], "linalg_svdvals"), ("Listens", [64], "stft")],
+)
+def test_a_layer_without_a_tflite_form_is_named_with_its_operator(
+    torch_source: Any, run_tflite: Make, factory: str, shape: list[int], operator: str
+) -> None:
+    samples = {"x": {"shape": shape, "dtype": "float32", "layout": ""}}
+    with pytest.raises(PassError, match=rf"at 'encoder\.layer' \(aten\.{operator}\): ") as caught:
+        run_tflite(ExportTflite(), torch_source(factory, samples))
     assert "write it differently" in caught.value.hint
+    assert len(caught.value.what) < 200 and "\n" not in caught.value.what

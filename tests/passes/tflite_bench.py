@@ -95,9 +95,31 @@ class Nested(nn.Module):
             "scale": self.anchors.sum(),
         }
 
-class Sorts(nn.Module):
+class Values(nn.Module):
     def forward(self, x):
         return torch.linalg.svdvals(x)
+
+class Spectrum(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("window", torch.hann_window(16))
+
+    def forward(self, x):
+        return torch.stft(x, 16, 4, window=self.window, return_complex=True).abs()
+
+class Encoder(nn.Module):
+    def __init__(self, layer):
+        super().__init__()
+        self.encoder = nn.ModuleDict({"layer": layer})
+
+    def forward(self, x):
+        return self.encoder["layer"](x * 2)
+
+def Sorts():
+    return Encoder(Values())
+
+def Listens():
+    return Encoder(Spectrum())
 """
 IMAGES = {"image": {"shape": [3, 16, 20], "dtype": "float32", "layout": "NCHW"}}
 TOKENS = {
