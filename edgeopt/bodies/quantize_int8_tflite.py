@@ -8,6 +8,7 @@ from typing import Any
 from ai_edge_quantizer import qtyping, quantizer
 from ai_edge_quantizer.algorithm_manager import AlgorithmName
 
+from edgeopt.agent.errors import one_line
 from edgeopt.formats.tflite import files
 from edgeopt.formats.tflite.conversion import unquantized
 from edgeopt.formats.tflite.describe import quantization_form
@@ -17,6 +18,8 @@ from edgeopt.quantization.calibration import batches
 from edgeopt.quantization.ranges_tflite import extremes
 from edgeopt.schema.errors import DataError, PassError
 from edgeopt.step import PassContext
+
+ENTERED = ("IF", "WHILE")  # their bodies are graphs of their own, which no calibration enters
 
 
 def run(step: QuantizeInt8, model: Any, ctx: PassContext) -> bytes:
@@ -36,6 +39,14 @@ def run(step: QuantizeInt8, model: Any, ctx: PassContext) -> bytes:
     except (DataError, PassError):
         raise
     except Exception as error:  # the quantizer raises ValueErrors, KeyErrors, its runtime's own
+        graph = files.unpack(model, "the parent")
+        inner = sorted({name for name, _ in files.operators(graph)} & set(ENTERED))
+        if inner and step.scheme.startswith("static"):
+            raise PassError(
+                f"'scheme: {step.scheme}' cannot calibrate inside loops and branches "
+                f"({', '.join(inner)}): {one_line(error, 200)}",
+                hint="use 'scheme: dynamic', which needs no calibration, or 'weight-only'",
+            ) from error
         raise PassError(f"ai-edge-quantizer failed: {type(error).__name__}: {error}") from error
     if not quantization_form(files.unpack(content, "the quantized model")):
         raise unquantized(content, step.scheme)

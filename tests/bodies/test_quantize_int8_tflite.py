@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import numpy as np
 import pytest
 from passes_bench import close_enough
 from tflite_bench import Held, Make, images, last
+from tflite_loop import looped
 
 from edgeopt.data.quantized import dequantized, quantized
+from edgeopt.formats import format_named
 from edgeopt.formats.tflite.inspect import inspect
 from edgeopt.passes.quantize_int8_tflite import QuantizeInt8
-from edgeopt.schema.errors import DataError
+from edgeopt.schema.errors import DataError, PassError
 from edgeopt.schema.target import TargetFacts
 from edgeopt.schemes import LITERT
 
@@ -48,3 +53,18 @@ def test_auto_stands_for_the_schemes_worth_trying(exported: Held) -> None:
 def test_too_few_samples_are_told(exported: Held, run_tflite: Make) -> None:
     with pytest.raises(DataError, match="too few calibration samples"):
         run_tflite(QuantizeInt8(scheme="static"), exported, image=last(images(1))[:0])
+
+
+def test_loops_cannot_be_calibrated_and_the_schemes_that_need_no_ranges_are_named(
+    run_tflite: Make, tmp_path: Path
+) -> None:
+    (tmp_path / "model.tflite").write_bytes(looped())
+    loop = Held(tmp_path, format_named("tflite").describe(tmp_path))
+    x = np.random.default_rng(1).normal(size=(8, 8)).astype(np.float32)
+    for scheme in ("static", "static-int8-io"):
+        with pytest.raises(PassError, match=f"'scheme: {scheme}' cannot calibrate.*WHILE") as told:
+            run_tflite(QuantizeInt8(scheme=scheme), loop, x=x)
+        assert "'scheme: dynamic'" in told.value.hint
+    made = run_tflite(QuantizeInt8(scheme="dynamic"), loop, x=x)
+    (want,), (given,) = loop.run(x=x[:1]), made.run(x=x[:1])
+    assert close_enough(want, given, 30.0)
