@@ -23,6 +23,11 @@ def as_fed(rows: Mapping[str, Any], axes: Axes) -> Dict[str, np.ndarray]:
     return {name: _placed(np.asarray(each), axes.get(name, 0)) for name, each in rows.items()}
 
 
+def samples_first(output: np.ndarray, axis: int) -> np.ndarray:
+    """An output whose samples lie on an axis, with them before all other axes."""
+    return np.ascontiguousarray(np.moveaxis(output, axis, 0)) if 0 < axis < output.ndim else output
+
+
 def _placed(rows: np.ndarray, axis: Optional[int]) -> np.ndarray:
     if axis is None:
         return np.array(rows[0], order="C")

@@ -135,6 +135,7 @@ class Agent:
         opened, feed = self._session(request), self._feed(request)
         batch, pad = int(request["batch"]), bool(request["pad"])
         start, stop = int(request["start"]), int(request["stop"])
+        outputs = dict(request.get("outputs") or {})  # where they have their samples, if not first
         parts: Dict[str, List[np.ndarray]] = {name: [] for name in opened.session.outputs}
         whole = request.get("whole") or {}
         for first in range(start, stop, batch):
@@ -142,7 +143,8 @@ class Agent:
             size = batch if pad else count
             arrays = opened.answers(feed.batch(first, count, size))
             for name, array in zip(parts, arrays):  # noqa: B905 - Python 3.8; as many
-                parts[name].append(of_samples(name, array, size, whole)[:count])
+                placed = feeds.samples_first(array, outputs.get(name, 0))
+                parts[name].append(of_samples(name, placed, size, whole)[:count])
         return {}, {name: np.concatenate(chunks) for name, chunks in parts.items()}
 
     def time(self, request: Mapping[str, Any]) -> Answer:

@@ -52,7 +52,9 @@ def form_of_tensor(tensor: Tensor) -> Form:
     """The form of a model's output; codes of 8 bits stand for real values."""
     real = "float" in tensor.dtype or tensor.dtype in ("int8", "uint8")
     kind = "f" if real else {"int": "i", "uin": "u", "boo": "b"}.get(tensor.dtype[:3], "?")
-    return Form(kind, tuple(n if isinstance(n, int) else None for n in tensor.shape[1:]))
+    return Form(
+        kind, tuple(n if isinstance(n, int) else None for n in tensor.batch_first.shape[1:])
+    )
 
 
 def given(name: str, arrays: Iterable[Array]) -> Given:

@@ -38,13 +38,14 @@ class Opened(Reply):
     outputs: list[str] = Field(min_length=1)
     device: str = Field("", max_length=200)  # of an accelerator, in its own words
 
-    constants: frozenset[str] = frozenset()  # inputs that take no samples, as they are fed
+    axes: dict[str, int | None] = {}  # of the samples in inputs, as they are fed, if not first
 
     @property
     def batch(self) -> int | None:
         """The fixed batch, or None where it is free."""
-        sampled = [t.shape for t in self.inputs if t.shape and t.name not in self.constants]
-        return next((shape[0] for shape in sampled if isinstance(shape[0], int)), None)
+        placed = [(t.shape, self.axes.get(t.name, 0)) for t in self.inputs if t.shape]
+        sizes = [shape[axis] for shape, axis in placed if axis is not None]
+        return next((size for size in sizes if isinstance(size, int)), None)
 
 
 class RuntimeReply(Reply):
@@ -154,8 +155,7 @@ class AgentSession:
             )
             self._devices[side] = opened.device
             check_inputs(opened, what.samples)
-        constants = (name for name, axis in what.samples.axes.items() if axis is None)
-        return opened.model_copy(update={"constants": frozenset(constants)})
+        return opened.model_copy(update={"axes": what.samples.axes})
 
     def close(self, side: str) -> None:
         """Drop a session."""
@@ -164,7 +164,7 @@ class AgentSession:
     def run(self, side: str, start: int, stop: int, batch: int, pad: bool) -> protocol.Arrays:
         """Raw outputs of samples ``start`` to ``stop``."""
         what = self._task.sides[side]
-        more: dict[str, Any] = {}
+        more: dict[str, Any] = {"outputs": what.samples.outputs} if what.samples.outputs else {}
         if what.whole:
             more["whole"] = {name: list(shape) for name, shape in what.whole.items()}
         _, arrays = self._channel.ask(
@@ -297,10 +297,11 @@ def check_inputs(opened: Opened, samples: Arrays) -> None:
         )
     for tensor in opened.inputs:
         ref = samples.arrays[tensor.name]
-        at = 0 if samples.axes.get(tensor.name, 0) is None else 1  # where one sample's shape begins
+        axis, wanted, held = samples.axes.get(tensor.name, 0), list(tensor.shape), list(ref.shape)
+        if axis is not None:  # the shapes of one sample
+            wanted, held = wanted[:axis] + wanted[axis + 1 :], held[1:]
         fits = len(ref.shape) == len(tensor.shape) and all(
-            isinstance(want, str) or want == have
-            for want, have in zip(tensor.shape[at:], ref.shape[at:], strict=False)
+            isinstance(want, str) or want == have for want, have in zip(wanted, held, strict=True)
         )
         if ref.dtype != tensor.dtype or not fits:
             raise ModelError(

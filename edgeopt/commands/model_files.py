@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from edgeopt.bench.jobs import Runnable
-from edgeopt.data.tensors import bind, layouts_read, make_tensors
+from edgeopt.data.tensors import axes_of, bind, layouts_read, make_tensors
 from edgeopt.engine import Engine
 from edgeopt.pipeline.prepare import open_job, run_or_raise
 from edgeopt.recipe import make_recipe
@@ -42,7 +42,7 @@ def fed(
         if len(names) != len(own):
             raise DataError(f"{len(own)} inputs against {len(names)}")
         binding = bind(raw, [], d.signature, inputs, layouts, d.codes)
-        return make_tensors(raw, {"bind": binding}, store, d.signature)
+        return make_tensors(raw, {"bind": binding, **axes_of(d.signature)}, store, d.signature)
     except DataError as error:
         raise UsageError(
             f"its inputs differ from those of {first_path}, so the two cannot race",

@@ -42,11 +42,13 @@ class Binding(Noun):
     quantized: bool = False
     value: Constant | None = None
     whole: bool = False
+    axis: int = 0  # on which the model takes its samples
 
     def to_json(self) -> dict[str, Any]:
         """Without what only constants say."""
         json, constant = super().to_json(), self.whole or self.value is not None
-        return {k: json[k] for k in json if constant or k not in ONLY_CONSTANTS}
+        left_out = (() if constant else ONLY_CONSTANTS) + (() if self.axis else ("axis",))
+        return {k: json[k] for k in json if k not in left_out}
 
 
 ONLY_CONSTANTS = ("value", "whole")
@@ -106,7 +108,7 @@ def layouts_read(
     """
     chosen = _arrays_of(raw, [tensor.name for tensor in signature.inputs], inputs)
     return {
-        t.name: reading_of(chosen[t.name], raw.arrays[chosen[t.name]], t, layout).raw
+        t.name: reading_of(chosen[t.name], raw.arrays[chosen[t.name]], t.batch_first, layout).raw
         for t in signature.inputs
         if t.name in chosen and t.shape and chosen[t.name] not in raw.axes
     }
@@ -124,7 +126,7 @@ def doubts(
     """
     chosen = _arrays_of(raw, [tensor.name for tensor in signature.inputs], inputs)
     messages = [
-        doubt(chosen[t.name], raw.arrays[chosen[t.name]], t, also.get(t.name, ""))
+        doubt(chosen[t.name], raw.arrays[chosen[t.name]], t.batch_first, also.get(t.name, ""))
         for t in signature.inputs
         if t.name in chosen
     ]
@@ -170,14 +172,23 @@ def make_tensors(
             prepared = _cast(store.get_array(raw.arrays[binding.array]), binding)
         else:
             prepared = _made(store.get_array(raw.arrays[binding.array]), binding)
-        if binding.whole:
-            axes[binding.input] = None
+        if binding.whole or binding.axis:
+            axes[binding.input] = None if binding.whole else binding.axis
         if binding.quantized:
             assert signature is not None, "quantized inputs come with their model"
             tensors = {tensor.name: tensor for tensor in signature.inputs}
             prepared = quantized(prepared, tensors[binding.input])
         refs[binding.input] = store.put_array(prepared)
-    return Arrays(split=raw.split, n=raw.n, arrays=refs, axes=axes)
+    return Arrays(
+        split=raw.split, n=raw.n, arrays=refs, axes=axes, outputs=dict(params.get("outputs", {}))
+    )
+
+
+def axes_of(signature: Signature) -> dict[str, Any]:
+    """``{"outputs": ...}`` for ``make_tensors``: the axis of the samples in each output that has
+    them on another than the first; empty where none has."""
+    axes = {tensor.name: tensor.batch_axis for tensor in signature.outputs if tensor.batch_axis}
+    return {"outputs": axes} if axes else {}
 
 
 def _arrays_of(raw: Arrays, names: list[str], given: Inputs) -> Mapping[str, str]:
@@ -253,7 +264,7 @@ def _bound(
             f"input '{tensor.name}' is a single number; it takes no samples",
             hint=f"give it a constant under data.inputs, such as {{{tensor.name}: 1}}",
         )
-    reading = reading_of(array, ref, tensor, layout)
+    reading = reading_of(array, ref, tensor.batch_first, layout)
     codes = codes and (bool(steps) or ref.dtype != tensor.dtype)
     if not codes:
         _check_dtypes(tensor, array, ref, steps)
@@ -274,6 +285,7 @@ def _bound(
         raw_layout=reading.raw,
         steps=steps,
         quantized=codes,
+        axis=tensor.batch_axis,
     )
 
 

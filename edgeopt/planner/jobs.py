@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from edgeopt import step_calls
-from edgeopt.data.tensors import bind, layouts_read
+from edgeopt.data.tensors import axes_of, bind, layouts_read
 from edgeopt.planner.known import Known, UserCode
 from edgeopt.recipe import Recipe
 from edgeopt.schema.artifact import Description
@@ -201,7 +201,7 @@ def tensors_job(recipe: Recipe, known: Known, split: str, d: Description, model:
         signature=d.signature,
         codes=d.codes,
     )
-    params = {"preprocess": preprocess, "bind": binding}
+    params = {"preprocess": preprocess, "bind": binding, **axes_of(d.signature)}
     named = {**params, "model": model} if d.codes else params
     return Job(
         id=f"tensors:{split}:{digest_of(named)[:8]}",

@@ -11,13 +11,15 @@ from pydantic import Field
 from edgeopt.schema.base import Noun, digest_of
 from edgeopt.schema.conversion import Conversion
 
+BATCH = "batch"
 Dim = int | str  # a symbolic dimension is its name, "batch" for the first one
 
 
 class Tensor(Noun):
     """One input or output of a model.
 
-    ``dtype`` is numpy's name; ``shape`` starts with the batch; ``layout`` is ``NCHW``,
+    ``dtype`` is numpy's name; ``shape`` starts with the batch, or has it where a free dimension is
+    called ``batch``; ``layout`` is ``NCHW``,
     ``NHWC`` or empty where the tensor is no image; ``scale`` and ``zero_point`` are set
     where the tensor is quantized at the model's border: real = scale * (code - zero_point).
     """
@@ -29,6 +31,18 @@ class Tensor(Noun):
     scale: float | None = None
     zero_point: int | None = None
 
+    @property
+    def batch_axis(self) -> int:
+        """The axis that counts samples: the first, unless another one is called ``batch``."""
+        return self.shape.index(BATCH) if BATCH in self.shape else 0
+
+    @property
+    def batch_first(self) -> Tensor:
+        """The tensor as its samples are kept: the batch before all other axes."""
+        axis = self.batch_axis
+        shape = (self.shape[axis], *self.shape[:axis], *self.shape[axis + 1 :]) if axis else ()
+        return self.model_copy(update={"shape": shape}) if axis else self
+
 
 class Signature(Noun):
     """Inputs and outputs, in the model's own order."""
@@ -39,7 +53,7 @@ class Signature(Noun):
     @property
     def dynamic_batch(self) -> bool:
         """Whether every input takes any number of samples, but for single numbers."""
-        first = [t.shape[0] for t in self.inputs if t.shape]
+        first = [t.shape[t.batch_axis] for t in self.inputs if t.shape]
         return bool(first) and all(isinstance(n, str) for n in first)
 
     @property
@@ -47,9 +61,7 @@ class Signature(Noun):
         """Shapes of the outputs that have no axis of samples: one answer for a whole batch."""
         batch = self.batch
         return {
-            t.name: t.shape
-            for t in self.outputs
-            if not t.shape or (isinstance(t.shape[0], int) and t.shape[0] != batch)
+            t.name: t.shape for t in self.outputs if not t.shape or _counts_no_samples(t, batch)
         }
 
     @property
@@ -62,9 +74,14 @@ class Signature(Noun):
 
         None for one that takes no samples, a constant: its shape says nothing of the batch.
         """
-        placed = [(t.shape, axes.get(t.name, 0)) for t in self.inputs]
+        placed = [(t.shape, axes.get(t.name, t.batch_axis)) for t in self.inputs]
         sizes = [shape[axis] for shape, axis in placed if axis is not None and axis < len(shape)]
         return next((size for size in sizes if isinstance(size, int)), None)
+
+
+def _counts_no_samples(output: Tensor, batch: int | None) -> bool:
+    size = output.shape[output.batch_axis]
+    return isinstance(size, int) and size != batch
 
 
 class Description(Noun):

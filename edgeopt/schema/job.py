@@ -100,7 +100,7 @@ class Arrays(Noun):
     changed label reruns no score. ``hashes`` is a ``.npy`` blob of (n,) uint64: the first eight
     bytes of each raw sample's SHA-256, big-endian. ``axes`` says of an input on which axis the
     model takes samples, where that is not the first: None for a constant, whose array is what
-    every batch is fed.
+    every batch is fed. ``outputs`` says the same of the model's outputs.
     """
 
     split: str
@@ -110,6 +110,7 @@ class Arrays(Noun):
     hashes: str = ""
     slices: dict[str, ArrayRef] = {}  # metadata columns, (n,) each
     axes: dict[str, int | None] = {}
+    outputs: dict[str, int] = {}
 
     @field_validator("labels", mode="before")
     @classmethod
@@ -121,4 +122,5 @@ class Arrays(Noun):
     def digest(self) -> str:
         """Digest of the arrays and how they are fed, labels left out."""
         blobs: dict[str, Any] = {name: ref.blob for name, ref in self.arrays.items()}
-        return digest_of({"blobs": blobs, "axes": self.axes} if self.axes else blobs)
+        fed = {"axes": self.axes, "outputs": self.outputs}
+        return digest_of({"blobs": blobs, **fed} if any(fed.values()) else blobs)

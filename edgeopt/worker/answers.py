@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgeopt.agent.errors import AgentError
-from edgeopt.agent.feeds import Axes, as_fed, repeated
+from edgeopt.agent.feeds import Axes, as_fed, repeated, samples_first
 from edgeopt.agent.whole import of_samples
 from edgeopt.data.quantized import dequantized
 from edgeopt.formats import format_named
@@ -65,12 +65,14 @@ class Answering:
         step = self.batch or size or n
         parts: dict[str, list[np.ndarray]] = {}
         whole = self.description.signature.whole
+        axes = {tensor.name: tensor.batch_axis for tensor in self.tensors}
         for start in range(0, n, step):
             rows = np.minimum(np.arange(start, start + step), n - 1)
             batch = {name: feed[rows] for name, feed in given.items()}
             for name, output in self.run(as_fed(batch, self.axes)).items():
+                placed = samples_first(output, axes.get(name, 0))
                 try:
-                    each = of_samples(name, output, len(rows), whole)
+                    each = of_samples(name, placed, len(rows), whole)
                 except AgentError as error:
                     raise ModelError(error.what, where=name, hint=error.hint) from error
                 parts.setdefault(name, []).append(each[: n - start])

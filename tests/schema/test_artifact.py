@@ -94,3 +94,27 @@ def test_an_artifact_is_named_by_format_paths_and_contents() -> None:
 def test_an_artifact_without_files_is_none() -> None:
     with pytest.raises(ValidationError, match="at least 1 item"):
         Artifact(format="onnx", files={}, size_bytes=0)
+
+
+def test_the_batch_is_the_first_axis_unless_another_is_called_so() -> None:
+    def tensor(*shape: int | str) -> Tensor:
+        return Tensor(name="x", dtype="float32", shape=shape)
+
+    assert tensor("time", "batch", 8).batch_axis == 1
+    assert tensor("time", "batch", 8).batch_first.shape == ("batch", "time", 8)
+    assert tensor(4, 8).batch_axis == 0 and tensor(4, 8).batch_first.shape == (4, 8)
+    fixed = Signature(inputs=(tensor(5, "batch", 8),), outputs=())
+    assert fixed.dynamic_batch and fixed.batch is None
+    single = Signature(inputs=(tensor(), tensor("batch", 8)), outputs=())
+    assert single.dynamic_batch and single.batch is None
+    constant = Signature(inputs=(Tensor(name="r", dtype="int64", shape=(1,)), tensor(8, 2)),
+                         outputs=())  # fmt: skip
+    assert constant.batch_of({"r": None}) == 8
+
+
+def test_an_output_whose_batch_lies_on_a_later_axis_has_samples() -> None:
+    """Guards against (time, batch, values) taken for one answer to a whole batch."""
+    x = Tensor(name="x", dtype="float32", shape=(7, "batch", 3))
+    later = Tensor(name="y", dtype="float32", shape=(7, "batch", 2))
+    table = Tensor(name="table", dtype="float32", shape=(7, 2))
+    assert Signature(inputs=(x,), outputs=(later, table)).whole == {"table": (7, 2)}

@@ -11,7 +11,7 @@ from edgeopt.bench.jobs import race_job, run_bench, score_job
 from edgeopt.commands.model_files import fed, fed_with, opened, runnable
 from edgeopt.commands.samples import samples_for
 from edgeopt.data.outputs import kept_labels, kept_outputs
-from edgeopt.data.tensors import bind, layouts_read, make_tensors
+from edgeopt.data.tensors import axes_of, bind, layouts_read, make_tensors
 from edgeopt.decide.choose import judge_all
 from edgeopt.engine import Engine
 from edgeopt.evaluation import default_metrics, figures
@@ -275,4 +275,4 @@ def _tensors(
         binding = bind(samples.raw, spec.preprocess, d.signature, spec.inputs, layouts, d.codes)
     except DataError as error:
         raise UsageError(error.what, where=str(path), hint=error.hint) from None
-    return make_tensors(samples.raw, {"bind": binding}, store, d.signature)
+    return make_tensors(samples.raw, {"bind": binding, **axes_of(d.signature)}, store, d.signature)

@@ -26,6 +26,7 @@ QUANTIZED: dict[str, tuple[int, ...]] = {
     "DynamicQuantizeMatMul": (1,),
     "MatMulIntegerToFloat": (0, 1),
 }
+BATCHES = {"batch", "batch_size", "batchsize", "Batch", "BATCH", "N"}  # names that say so
 
 
 @dataclass(frozen=True)
@@ -51,16 +52,16 @@ def describe(model: ModelProto, where: str) -> Description:
 def signature_of(model: ModelProto, where: str, *, outputs: bool = True) -> Signature:
     """Inputs (initializers left out) and, unless told otherwise, outputs in the file's order.
 
-    The symbol that stands for the batch is the first axis of the inputs; it is called
-    "batch" wherever it stands, whatever the file calls it.
+    The symbol that stands for the batch is the first axis of the inputs, or one of another axis
+    that is named after the batch where none of the first is; it is called "batch" wherever it
+    stands, whatever the file calls it.
     """
     held = {tensor.name for tensor in model.graph.initializer}
     inputs = [value for value in model.graph.input if value.name not in held]
-    symbols = {
-        value.type.tensor_type.shape.dim[0].dim_param
-        for value in inputs
-        if value.type.tensor_type.shape.dim
-    } - {""}
+    named = [[dim.dim_param for dim in value.type.tensor_type.shape.dim] for value in inputs]
+    symbols = {names[0] for names in named if names} - {""}
+    if not symbols & BATCHES:
+        symbols = {name for names in named for name in names if name in BATCHES} or symbols
     return Signature(
         inputs=tuple(_tensor(v, symbols, where, "input") for v in inputs),
         outputs=tuple(
@@ -147,10 +148,11 @@ def _tensor(value: ValueInfoProto, batch: set[str], where: str, role: str) -> Te
     if role == "input" and not tensor_type.HasField("shape"):
         raise ModelError(f"input '{value.name}' has no shape, not even a rank", where=where)
     shape: list[Dim] = []
+    elsewhere = any(dim.dim_param in batch for dim in tensor_type.shape.dim)
     for axis, dim in enumerate(tensor_type.shape.dim):
         if dim.HasField("dim_value") and dim.dim_value >= 0:
             shape.append(dim.dim_value)
-        elif dim.dim_param in batch or (axis == 0 and not dim.dim_param):
+        elif dim.dim_param in batch or (axis == 0 and not dim.dim_param and not elsewhere):
             shape.append("batch")
         else:
             shape.append(dim.dim_param or f"{value.name}.{axis}")
