@@ -11,7 +11,8 @@ from pydantic import Field
 
 from edgeopt.agent.protocol import DTYPES, RANK_MAX
 from edgeopt.bench.agent_session import LONGEST_NS, StateReply
-from edgeopt.bench.race import FEWEST_TURNS, Run, value_of
+from edgeopt.bench.race import FEWEST_TURNS, value_of
+from edgeopt.bench.runs import Run
 from edgeopt.schema.base import Noun
 from edgeopt.schema.errors import DataError, PlacementError
 from edgeopt.schema.target import Target, parse_target

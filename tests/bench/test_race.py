@@ -13,7 +13,8 @@ import pytest
 from passes_bench import network, samples
 
 from edgeopt.bench.agent_session import StateReply
-from edgeopt.bench.race import Run, value_of
+from edgeopt.bench.race import value_of
+from edgeopt.bench.runs import Run
 from edgeopt.schema.errors import DeviceError, ModelError
 from edgeopt.schema.measurement import Measurement
 from edgeopt.store import Store
