@@ -101,7 +101,10 @@ class Selection(Racing):
         return known and fresh.value <= (1 + KNOWN) * figures[runner_up].value
 
     def _after_head_to_head(self) -> list[Step]:
-        """Of a clear direct race the faster wins, of a tie the smaller file."""
+        """Of a clear direct race the faster wins, of a tie the smaller file.
+
+        No tie is one that leaves open whether the smaller file takes more than 2% longer.
+        """
         runner_up = self._contenders[1]
         if not self._overtakes(runner_up, self._best):
             return self._choose_finalist(self._best)
@@ -111,9 +114,10 @@ class Selection(Racing):
         race = self.standings.direct(runner_up, best)
         if race is None:
             return False
-        if is_tie(race):
+        high = race.interval[1]
+        if is_tie(race) and high <= 1 + KNOWN:
             return self.standings.size(runner_up) < self.standings.size(best)
-        return race.interval[1] < 1.0
+        return high < 1.0
 
     def _after_runner_up(self) -> list[Step]:
         runner_up = self._contenders[1]
