@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from edgeopt.answers.masks import common
 from edgeopt.answers.outputs import Array
 from edgeopt.answers.profile import Profile
 from edgeopt.answers.sums import joined
@@ -103,32 +104,49 @@ def choices(mine: Array, theirs: Array, source: Profile) -> Iterator[Choices]:
     if source.whole or not source.axes:
         return
     a, b = (np.asarray(each).reshape(len(each), *source.mean.shape) for each in (mine, theirs))
-    axis = source.class_axis
+    axis, hidden = source.class_axis, source.hidden
     odd = source.axes[axis].odd
     main = np.flatnonzero(~odd)
     alone = [np.array([index]) for index in np.flatnonzero(odd)]
     for kept in [main, *alone]:
-        one, two = (np.take(each, kept, axis) for each in (a, b))
+        one, two, mask = (each if each is None else np.take(each, kept, axis)
+                          for each in (a, b, hidden))  # fmt: skip
         name = "" if kept is main else source.channel(axis, int(kept[0])).name
         if len(kept) > 1 and not (two.ndim == 2 and _are_several(two)):
-            yield _highest(one, two, axis, _clear_lead(two, axis, source.step))
+            yield _highest(one, two, axis, _clear_lead(two, axis, source.step, mask), mask)
         limit = _threshold(two)
         if limit is not None:
-            yield _sided(name, one, two, limit, axis)
+            yield _sided(name, one, two, limit, axis, mask)
     if source.low < 0 or source.high > 1:
-        yield from _scores_beside(a, b)
+        yield from _scores_beside(a, b, hidden)
 
 
-def _clear_lead(theirs: Array, axis: int, step: float) -> float:
+def _clear_lead(theirs: Array, axis: int, step: float, hidden: Array | None) -> float:
     """Leads are held against what values vary by beside what they share, and a step of 8 bits."""
-    apart = theirs - theirs.mean(axis=axis, keepdims=True)
-    return max(step, LEAD * float(np.sqrt(apart.var(axis=0).mean())))
+    apart = theirs - common(theirs, axis, hidden)
+    return max(step, LEAD * float(np.sqrt(_variance(apart, hidden).mean())))
 
 
-def _highest(mine: Array, theirs: Array, axis: int, least: float) -> Choices:
-    """Which value is highest, where it leads the next by more than ``least``."""
+def _variance(values: Array, hidden: Array | None) -> Array:
+    """The variance of each value over the samples that do not mask it, (1, ...)."""
+    if hidden is None:
+        found: Array = values.var(axis=0, keepdims=True)
+        return found
+    off = np.where(hidden, 0.0, values - common(values, 0, hidden))
+    return np.square(off).sum(axis=0, keepdims=True) / np.maximum(
+        (~hidden).sum(axis=0, keepdims=True), 1
+    )
+
+
+def _highest(mine: Array, theirs: Array, axis: int, least: float, hidden: Array | None) -> Choices:
+    """Which value is highest, where it leads the next by more than ``least``; masked ones are
+    left out, and the only one that is not masked is no choice."""
+    if hidden is not None:
+        mine, theirs = (np.where(hidden, -np.inf, each) for each in (mine, theirs))
     best = np.partition(theirs, -2, axis=axis)
-    lead = np.take(best, -1, axis) - np.take(best, -2, axis)
+    second = np.take(best, -2, axis)
+    with np.errstate(invalid="ignore"):
+        lead = np.where(np.isfinite(second), np.take(best, -1, axis) - second, 0.0)
     tops = theirs.argmax(axis=axis)
     clear = lead > least
     chosen, instead = (np.where(clear, x, UNCLEAR) for x in (tops, mine.argmax(axis=axis)))
@@ -147,26 +165,31 @@ def tops(mine: Array, theirs: Array, source: Profile) -> Choices | None:
     kept = np.flatnonzero(~source.axes[axis].odd)
     if len(kept) < 2:
         return None
-    one, two = (np.take(each, kept, axis) for each in (a, b))
-    return _highest(one, two, axis, FEW_STEPS * source.step)
+    one, two, hidden = (each if each is None else np.take(each, kept, axis)
+                        for each in (a, b, source.hidden))  # fmt: skip
+    return _highest(one, two, axis, FEW_STEPS * source.step, hidden)
 
 
-def _sided(name: str, mine: Array, theirs: Array, limit: float, axis: int) -> Choices:
+def _sided(
+    name: str, mine: Array, theirs: Array, limit: float, axis: int, hidden: Array | None
+) -> Choices:
     """Distances are held against what the values of a channel vary by, between half of what all
     do and that."""
-    variance = theirs.var(axis=0, keepdims=True)
+    variance = _variance(theirs, hidden)
     usual = float(np.sqrt(variance.mean()))
     others = tuple(each for each in range(theirs.ndim) if each != axis)
     own = np.sqrt(variance.mean(axis=others, keepdims=True))
     least = LEAD * np.clip(own, usual / 2, usual)
     off = np.abs(theirs - limit)
+    if hidden is not None:
+        off = np.where(hidden, 0.0, off)
     chosen, instead = (np.where(off > least, x > limit, UNCLEAR) for x in (theirs, mine))
     return Choices(
         joined(name, f"the side of {limit:g}"), chosen, instead, off > SURE * least, True
     )
 
 
-def _scores_beside(mine: Array, theirs: Array) -> Iterator[Choices]:
+def _scores_beside(mine: Array, theirs: Array, hidden: Array | None) -> Iterator[Choices]:
     """The channels that hold scores from 0 to 1 beside other values, along the first axis that
     has some."""
     for axis in range(theirs.ndim - 1, 0, -1):
@@ -174,8 +197,9 @@ def _scores_beside(mine: Array, theirs: Array) -> Iterator[Choices]:
         low, high = theirs.min(axis=others), theirs.max(axis=others)
         scores = np.flatnonzero((low >= 0) & (high <= 1) & (low < 0.5) & (high > 0.5))
         if len(scores):
-            one, two = (np.take(each, scores, axis) for each in (mine, theirs))
-            yield _sided("scores from 0 to 1", one, two, 0.5, axis)
+            one, two, mask = (each if each is None else np.take(each, scores, axis)
+                              for each in (mine, theirs, hidden))  # fmt: skip
+            yield _sided("scores from 0 to 1", one, two, 0.5, axis, mask)
             return
 
 

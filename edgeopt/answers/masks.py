@@ -144,11 +144,18 @@ def _range(values: Array) -> tuple[float, float]:
     return float(values.min()), float(values.max())
 
 
+def common(values: Array, axes: int | tuple[int, ...], hidden: Array | None) -> Array:
+    """The mean of (n, ...) values along some axes, which stay with size 1, but for hidden ones."""
+    if hidden is None:
+        plain: Array = values.mean(axis=axes, keepdims=True)
+        return plain
+    total = np.where(hidden, 0.0, values).sum(axis=axes, keepdims=True)
+    count = (~hidden).sum(axis=axes, keepdims=True)
+    return np.divide(total, count, out=np.zeros(total.shape), where=count > 0)
+
+
 def filled(values: Array, at: Array, source: Array) -> Array:
     """Masked values replaced by the source's mean over the samples that are not masked there."""
-    kept_ones = ~at
-    count = kept_ones.sum(axis=0)
-    total = np.where(at, 0.0, np.asarray(source, np.float64)).sum(axis=0)
-    mean = np.divide(total, count, out=np.zeros(count.shape), where=count > 0)
+    mean = common(np.asarray(source, np.float64), 0, at)
     values_there: Array = np.where(at, mean, np.asarray(values, np.float64))
     return values_there

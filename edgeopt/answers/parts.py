@@ -10,7 +10,7 @@ import numpy as np
 from edgeopt.answers import decisions, names
 from edgeopt.answers.decisions import Choices
 from edgeopt.answers.ends import flattened
-from edgeopt.answers.masks import side_of
+from edgeopt.answers.masks import common, side_of
 from edgeopt.answers.outputs import Array, blocks
 from edgeopt.answers.profile import CELLS, Group, Profile
 from edgeopt.answers.structure import EVENTS, RARE, STRAY, gathered
@@ -93,8 +93,9 @@ def _offset(choices: Choices, mine: Array, theirs: Array, source: Profile) -> It
     made, wrong = choices.counts()
     if not _often(made, wrong, TURNED):
         return
-    b = np.asarray(theirs, np.float64)
-    rest = decisions.tops(mine - (mine - b).mean(axis=0), b, source)
+    a, b = (np.asarray(each, np.float64).reshape(len(each), *source.mean.shape)
+            for each in (mine, theirs))  # fmt: skip
+    rest = decisions.tops(a - common(a - b, 0, source.hidden), b, source)
     if rest is not None and rest.other.sum() < wrong.sum() / 2:
         yield names.counted("decisions that a constant error turns", made.astype(np.float64), wrong)
 

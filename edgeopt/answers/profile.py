@@ -8,7 +8,7 @@ each cell is looked at like a slice, though it makes no group.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -78,6 +78,7 @@ class Profile:
     axes: dict[int, Slices]  # and of cells
     whole: bool = False  # numbers that name something, and are right or wrong
     least: float = 0.0  # what no step of 8 bits is less than
+    hidden: Array | None = None  # where samples, (n, ...), are masked: no value is there
 
     @cached_property
     def groups(self) -> list[Group]:
@@ -168,11 +169,12 @@ def sliced(values: Array, axis: int) -> tuple[Array, int, tuple[int, ...]]:
 def profile(theirs: Array) -> Profile:
     """The profile of (n, ...) answers but for what they mask; kept for as long as the array lives,
     as many ask for it. Names have none: they are right or wrong."""
-    values = masked(theirs).values
+    at, values, *_ = masked(theirs)
     if names_something(values):
         flat = np.zeros(_shaped(values).shape[1:])
         return Profile(flat, np.ones_like(flat), *_extremes(values), {}, whole=True)
-    return profiled(values)
+    found = profiled(values)
+    return found if at is None else replace(found, hidden=_shaped(at))
 
 
 def profiled(theirs: Array, least: float = 0.0) -> Profile:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from edgeopt.answers.masks import filled, side_of
+from edgeopt.answers.masks import common, filled, side_of
 from edgeopt.answers.outputs import Array
 from edgeopt.answers.profile import Profile, profiled
 
@@ -41,10 +41,11 @@ def views(mine: Array, theirs: Array, source: Profile) -> Iterator[View]:
     for axes in dict.fromkeys([*((axis,) for axis in range(1, b.ndim)), tuple(range(1, b.ndim))]):
         if max(shape[axis] for axis in axes) == 1:
             continue
-        common = b.mean(axis=axes, keepdims=True)
-        apart = b - common
-        if _variance(common) > LARGER * _variance(apart) > 0:
-            other = a - a.mean(axis=axes, keepdims=True)
+        shared = common(b, axes, source.hidden)
+        other, apart = (each - common(each, axes, source.hidden) for each in (a, b))
+        if source.hidden is not None:
+            other, apart = (filled(each, source.hidden, apart) for each in (other, apart))
+        if _variance(shared) > LARGER * _variance(apart) > 0:
             along = f" along axis {axes[0]}" if len(axes) < b.ndim - 1 else ""
             name = f"the differences between its values{along}"
             yield View(name, other, apart, profiled(apart, source.step))
