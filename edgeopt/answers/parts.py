@@ -7,7 +7,7 @@ from functools import partial
 
 import numpy as np
 
-from edgeopt.answers import decisions, names
+from edgeopt.answers import decisions, names, systematic
 from edgeopt.answers.decisions import Choices
 from edgeopt.answers.ends import flattened
 from edgeopt.answers.masks import common, side_of
@@ -15,7 +15,7 @@ from edgeopt.answers.outputs import Array, blocks
 from edgeopt.answers.profile import CELLS, Group, Profile
 from edgeopt.answers.structure import EVENTS, RARE, STRAY, gathered
 from edgeopt.answers.sums import Judged, Sums, joined
-from edgeopt.answers.views import View, views
+from edgeopt.answers.views import SIZES, View, views
 from edgeopt.stats.proportions import wilson
 
 ODD = 100.0  # times the median error of samples: that of one that is lost, where others are not
@@ -52,7 +52,11 @@ def judged(mine: Array, theirs: Array, source: Profile) -> Iterator[Judged]:
             yield every
         yield from _lost(every.name, every.rows())
         yield from _slices(view, groups=False)
+        if view.name == SIZES:
+            yield from systematic.judged(view.name, view.mine, view.theirs, view.source)
     if source.axes:
+        yield from systematic.judged("", mine, theirs, source)
+        yield from systematic.moved(mine, theirs, source)
         yield from gathered(mine, theirs, source)
         yield from flattened(mine, theirs, source)
     yield from _decided(mine, theirs, source)
@@ -156,7 +160,7 @@ def _kind(name: str, rows: Sums, explained: Array) -> Iterator[Judged]:
 
 def _slices(view: View, *, groups: bool) -> Iterator[Judged]:
     """The groups of their own, if asked for, and channels and cells whose error is more than half
-    of what the source's vary by; unless 8 bits explain the error.
+    of what the source's vary by; unless a step of 8 bits, or as many as the view has, explains it.
 
     A place, along the sides of a map or a cell, that hardly varies is none of them for an error
     that is usual elsewhere: it must be at least twice the median one, as it is.
@@ -173,7 +177,7 @@ def _slices(view: View, *, groups: bool) -> Iterator[Judged]:
         strays = slices.events & (noise > STRAY * energy)
         if groups:
             strays |= slices.odd
-        strays &= noise > source.along(_explained(view), axis)
+        strays &= noise > view.steps**2 * source.along(_explained(view), axis)
         places = source.mean.ndim > 1 and axis != source.class_axis
         if axis == CELLS or places or len(slices.spread) > MANY:
             strays &= raw > USUAL * np.median(raw)
