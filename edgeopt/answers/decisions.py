@@ -109,8 +109,8 @@ def choices(mine: Array, theirs: Array, source: Profile) -> Iterator[Choices]:
     main = np.flatnonzero(~odd)
     alone = [np.array([index]) for index in np.flatnonzero(odd)]
     for kept in [main, *alone]:
-        one, two, mask = (each if each is None else np.take(each, kept, axis)
-                          for each in (a, b, hidden))  # fmt: skip
+        one, two = (np.take(each, kept, axis) for each in (a, b))
+        mask = None if hidden is None else np.take(hidden, kept, axis)
         name = "" if kept is main else source.channel(axis, int(kept[0])).name
         if len(kept) > 1 and not (two.ndim == 2 and _are_several(two)):
             yield _highest(one, two, axis, _clear_lead(two, axis, source.step, mask), mask)
@@ -133,9 +133,9 @@ def _variance(values: Array, hidden: Array | None) -> Array:
         found: Array = values.var(axis=0, keepdims=True)
         return found
     off = np.where(hidden, 0.0, values - common(values, 0, hidden))
-    return np.square(off).sum(axis=0, keepdims=True) / np.maximum(
-        (~hidden).sum(axis=0, keepdims=True), 1
-    )
+    count = np.maximum((~hidden).sum(axis=0, keepdims=True), 1)
+    shown: Array = np.square(off).sum(axis=0, keepdims=True) / count
+    return shown
 
 
 def _highest(mine: Array, theirs: Array, axis: int, least: float, hidden: Array | None) -> Choices:
@@ -165,8 +165,8 @@ def tops(mine: Array, theirs: Array, source: Profile) -> Choices | None:
     kept = np.flatnonzero(~source.axes[axis].odd)
     if len(kept) < 2:
         return None
-    one, two, hidden = (each if each is None else np.take(each, kept, axis)
-                        for each in (a, b, source.hidden))  # fmt: skip
+    one, two = (np.take(each, kept, axis) for each in (a, b))
+    hidden = None if source.hidden is None else np.take(source.hidden, kept, axis)
     return _highest(one, two, axis, FEW_STEPS * source.step, hidden)
 
 
@@ -197,8 +197,8 @@ def _scores_beside(mine: Array, theirs: Array, hidden: Array | None) -> Iterator
         low, high = theirs.min(axis=others), theirs.max(axis=others)
         scores = np.flatnonzero((low >= 0) & (high <= 1) & (low < 0.5) & (high > 0.5))
         if len(scores):
-            one, two, mask = (each if each is None else np.take(each, scores, axis)
-                              for each in (mine, theirs, hidden))  # fmt: skip
+            one, two = (np.take(each, scores, axis) for each in (mine, theirs))
+            mask = None if hidden is None else np.take(hidden, scores, axis)
             yield _sided("scores from 0 to 1", one, two, 0.5, axis, mask)
             return
 

@@ -151,7 +151,8 @@ def common(values: Array, axes: int | tuple[int, ...], hidden: Array | None) -> 
         return plain
     total = np.where(hidden, 0.0, values).sum(axis=axes, keepdims=True)
     count = (~hidden).sum(axis=axes, keepdims=True)
-    return np.divide(total, count, out=np.zeros(total.shape), where=count > 0)
+    mean: Array = np.divide(total, count, out=np.zeros(total.shape), where=count > 0)
+    return mean
 
 
 def filled(values: Array, at: Array, source: Array) -> Array:
