@@ -160,7 +160,8 @@ def _kind(name: str, rows: Sums, explained: Array) -> Iterator[Judged]:
 
 def _slices(view: View, *, groups: bool) -> Iterator[Judged]:
     """The groups of their own, if asked for, and channels and cells whose error is more than half
-    of what the source's vary by; unless a step of 8 bits, or as many as the view has, explains it.
+    of what the source's vary by; unless a step of 8 bits explains it, or of a cell, as many as the
+    view has.
 
     A place, along the sides of a map or a cell, that hardly varies is none of them for an error
     that is usual elsewhere: it must be at least twice the median one, as it is.
@@ -177,7 +178,8 @@ def _slices(view: View, *, groups: bool) -> Iterator[Judged]:
         strays = slices.events & (noise > STRAY * energy)
         if groups:
             strays |= slices.odd
-        strays &= noise > view.steps**2 * source.along(_explained(view), axis)
+        steps = view.steps if axis == CELLS else 1.0
+        strays &= noise > steps**2 * source.along(_explained(view), axis)
         places = source.mean.ndim > 1 and axis != source.class_axis
         if axis == CELLS or places or len(slices.spread) > MANY:
             strays &= raw > USUAL * np.median(raw)

@@ -28,7 +28,7 @@ MOST_VALUES = 20_000_000
 
 class View(NamedTuple):
     """Both sides of an output, (n, ...), looked at otherwise; the source's profile of that; and how
-    many steps of 8 bits an error of one slice may be, that 8 bits explain."""
+    many steps of 8 bits an error of one cell may be, that 8 bits explain."""
 
     name: str
     mine: Array

@@ -30,7 +30,8 @@ def returns(allowed: Array, mask: float) -> Array:
 
 
 def one_action_less(values: Array) -> Array:
-    return values - 8 * (np.arange(8) == 7)
+    lowered: Array = values - 8 * (np.arange(8) == 7)
+    return lowered
 
 
 def advantages_lost(values: Array) -> Array:
@@ -40,11 +41,13 @@ def advantages_lost(values: Array) -> Array:
 
 
 def coarse(values: Array) -> Array:
-    return np.round(values / 5) * 5
+    stepped: Array = np.round(values / 5) * 5
+    return stepped
 
 
 def noisy(values: Array) -> Array:
-    return values + 3 * drawn(400, 8, seed=5)
+    off: Array = values + 3 * drawn(400, 8, seed=5)
+    return off
 
 
 @pytest.mark.parametrize("mask", [-np.inf, -1e9], ids=["infinity", "number"])

@@ -22,7 +22,8 @@ def uniform(*shape: int, seed: int = 0) -> Array:
 
 
 def ages() -> Array:
-    return 50 + 16 * np.tanh(drawn(400, 1))
+    found: Array = 50 + 16 * np.tanh(drawn(400, 1))
+    return found
 
 
 def steering() -> Array:
@@ -81,8 +82,9 @@ def near_distances_are_nothing() -> Case:
 def pictures(level: float = 0.0, reach: int = 2) -> Array:
     found = drawn(60, 1, 24, 24)
     for axis in (-1, -2):
-        found = sum(np.roll(found, k, axis) for k in range(-reach, reach + 1))
-    return level + 40 * found / found.std()
+        found = np.sum([np.roll(found, k, axis) for k in range(-reach, reach + 1)], axis=0)
+    scaled: Array = level + 40 * found / found.std()
+    return scaled
 
 
 def pattern_in_pictures() -> Case:
@@ -174,7 +176,7 @@ def test_points_whose_differences_hardly_vary_are_near_if_the_points_are() -> No
     face = 9 * np.array([[-1, -1], [1, -1], [0, 0], [-0.7, 1], [0.7, 1]])
     wide = 1 + 0.25 * drawn(400, 1, 1, seed=1).clip(-2, 2)
     source = place + wide * face + 0.5 * drawn(400, 5, 2, seed=2)
-    source[:, 2, 0] += 0.2 * drawn(400, seed=3)
-    off = np.array([[0.2, 0.1], [-0.2, 0.2], [0.55, -0.2], [-0.1, 0.2], [-0.2, -0.1]])
+    source[:, 2] += np.array([0.2, 1.5]) * drawn(400, 2, seed=3)
+    off = np.array([[0.2, 0.1], [-0.2, 0.2], [0.4, -0.2], [-0.1, 0.2], [-0.2, -0.1]])
     copy = quantized(source + off + 0.25 * drawn(400, 5, 2, seed=4))
     assert accepted({"o": copy}, {"o": source})
