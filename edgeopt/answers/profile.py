@@ -22,6 +22,7 @@ FLOOR = 1e-3  # of the output's range: no value counts as if it varied by less
 MOVES = 0.05  # share of samples in which a slice must move, to be judged by itself
 NOTICED = 0.05  # of a slice's spread: what counts as a move
 RESOLUTION = 1e-6  # of the output's largest value: below, sums in float32 vary themselves
+AWAY = 0.1  # of a slice's largest value: how far all of them keep off zero, to be no rest of a sum
 FEW_SAMPLES = 256  # that medians are taken of
 FAINT = 0.05  # of scores from 0 to 1: below, a score decides nothing beside larger ones
 EVENTS = 5  # samples in which a slice moves, for its error to be looked at
@@ -249,8 +250,9 @@ def _moving(values: Array, spread: Array, median: Array, axis: int) -> tuple[Arr
     """Which slices move in a few samples, and which in many of them, (d,) bool each; their widths.
 
     A sample moves where a value lies off its median by more than a little of the slice's spread.
-    What sums in float32 vary by is no move. Neither is a score of a few hundredths beside others of
-    ten times that, or one that varies by less than a step of 8 bits: it decides nothing.
+    What sums in float32 vary by is no move, unless all values of a slice keep well off zero, where
+    sums of larger terms would not leave them. Neither is a score of a few hundredths beside others
+    of ten times that, or one that varies by less than a step of 8 bits: it decides nothing.
     """
     count = np.zeros(len(spread))
     low, high = np.full(len(spread), np.inf), np.full(len(spread), -np.inf)
@@ -261,7 +263,9 @@ def _moving(values: Array, spread: Array, median: Array, axis: int) -> tuple[Arr
         shaped, _, others = sliced(part, axis)
         low = np.minimum(low, shaped.min(axis=(0, *others)))
         high = np.maximum(high, shaped.max(axis=(0, *others)))
-    real = spread > RESOLUTION * max(np.abs(low).max(), np.abs(high).max())
+    own, nearest = np.maximum(np.abs(low), np.abs(high)), np.minimum(np.abs(low), np.abs(high))
+    level = (low * high > 0) & (nearest > AWAY * own)
+    real = spread > RESOLUTION * np.where(level, own, own.max())
     scores = (low >= 0) & (high <= 1)
     most = float(high[scores].max(initial=0.0))
     faint = scores & (((high < FAINT) & (10 * high < most)) | (STEPS * spread < most))

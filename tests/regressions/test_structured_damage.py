@@ -625,3 +625,29 @@ def test_similar_classes_in_eight_bits_are_accepted() -> None:
     source, _ = pairs_of_classes()
     for values in (source, shares(source), np.round(source / 0.1) * 0.1):
         assert accepted({"o": quantized(noisy(values, 25.0))}, {"o": values})
+
+
+def units(rest: float = 0.0) -> np.ndarray[Any, Any]:
+    """Pressures in Pa beside temperatures and a rate of a leak that is ten million times smaller;
+    with ``rest``, a column of nothing but rests of sums."""
+    found = drawn(400, 3) * [1.7e4, 7.0, 0.006] + [1e5, 20.0, 0.0245]
+    found[:, 2] = found[:, 2].clip(0.007, 0.043)
+    if rest:
+        found[:, 2] = rest * drawn(400, seed=3)
+    return found.astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [lambda rate: np.full_like(rate, rate.mean()), np.zeros_like, lambda rate: 0.5 * rate],
+    ids=["constant", "nothing", "half"],
+)
+def test_an_amount_far_smaller_than_the_others_is_judged_by_itself(damage: Any) -> None:
+    """Guards against a sensor that never moves beside values of another unit."""
+    source, broken = units(), units()
+    broken[:, 2] = damage(source[:, 2])
+    assert not accepted({"o": broken}, {"o": source})
+    near = source + 0.02 * source.std(axis=0) * drawn(400, 3, seed=5)
+    assert accepted({"o": near}, {"o": source})
+    zero = units(rest=1e-4)
+    assert accepted({"o": zero * [1, 1, 0]}, {"o": zero}), "rests of sums are no answer"
