@@ -32,7 +32,7 @@ def worth_racing(entry: Entry) -> tuple[Settings, ...]:
     """The settings worth a race for a candidate: three at most, none that its target pins.
 
     Each by itself, as its runtime declares for the machine and the file; then the first values of
-    all at once.
+    all at once, which are raced only if each held by itself.
     """
     facts, accelerator = entry.facts, entry.target.accelerator
     fitting = {
@@ -169,8 +169,10 @@ class Tuning:
         return self._next()
 
     def _next(self) -> Race | Score | Tuned:
-        if self._left:
+        while self._left:
             settings = self._left.pop(0)
+            if len(settings) > 1 and not self._are_held(settings):
+                continue
             self._asked = Race(
                 self.id, self.id, self.protocol, "settings",
                 processes=PROCESSES if self.protocol == "short" else 0, settings=settings,
@@ -178,6 +180,11 @@ class Tuning:
             return self._asked
         self._asked = None
         return self._tuned()
+
+    def _are_held(self, settings: Settings) -> bool:
+        """Whether each of several settings held by itself."""
+        alone = {each.settings[0] for each in self._held if len(each.settings) == 1}
+        return set(settings) <= alone
 
     def _tuned(self) -> Tuned:
         """The lowest ratio of what held is taken."""

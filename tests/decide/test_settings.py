@@ -106,6 +106,15 @@ def test_what_is_not_proven_faster_is_not_even_scored() -> None:
     assert "not proven faster" in tuned.tried[0].reason and "it broke" in tuned.tried[1].reason
 
 
+def test_several_at_once_are_raced_only_where_each_won_by_itself() -> None:
+    machine = tuning(INT8, OPT, INT8 + OPT)
+    step = machine.tell(raced(machine.start(), 0.8))
+    step = machine.tell(scored(step, 0.0))
+    tuned = ended(machine.tell(raced(step, 1.1)))
+    assert tuned.settings == INT8
+    assert [trial.name for trial in tuned.tried] == ["int8=allowed", "opt=extended"]
+
+
 def test_answers_that_fail_are_not_taken() -> None:
     machine = tuning(INT8)
     step = machine.tell(raced(machine.start(), 0.5))
