@@ -135,6 +135,7 @@ class Context:
     arrays: dict[str, Array]
     workdir: Path
     found: dict[str, Any] = field(default_factory=dict)
+    axes: dict[str, int | None] = field(default_factory=dict)
 
     def data(self, split: str) -> dict[str, Array]:
         return self.arrays

@@ -67,7 +67,8 @@ def proof(
         return "tie" if is_tie(direct) else "proven" if direct.interval[1] < 1.0 else "open"
     if mine is None or theirs is None:
         return "open"
-    if mine.value == theirs.value:
+    apart = abs(mine.value - theirs.value)
+    if apart == 0 or (is_raced(objective) and apart < TIE * abs(theirs.value)):
         return "tie"
     if is_raced(objective):
         most = excess(mine, theirs)

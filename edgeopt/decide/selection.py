@@ -92,11 +92,15 @@ class Selection(Racing):
         return self._race("head-to-head", [] if met else [Race(*sides, "full", "head-to-head")])
 
     def _is_ahead(self, runner_up: str) -> bool:
-        """Whether nothing speaks for the runner-up: neither the rounds nor the fresh figure."""
+        """Whether nothing speaks for the runner-up: neither the rounds, nor the fresh figure, nor a
+        smaller file that may be as fast."""
         if not is_raced(self.terms.objective):
             return True
         elimination = self.standings.elimination(self._finalists)
         fresh, figures = self.ledger[self._best].measured[self.terms.ratio], elimination.ratios
+        smaller = self.standings.size(runner_up) < self.standings.size(self._best)
+        if smaller and runner_up in elimination.alive():
+            return False
         known = self._best in elimination.known()
         return known and fresh.value <= (1 + KNOWN) * figures[runner_up].value
 

@@ -135,7 +135,7 @@ def test_what_nobody_asked_for_is_refused() -> None:
     machine = tuning(INT8)
     asked = machine.start()
     for event in (
-        raced(Race("a", "a", "full", "settings", OPT), 0.5),
+        raced(Race("a", "a", "short", "settings", settings=OPT), 0.5),
         Scored("validation", "a", {}, settings=INT8),
         SourceScored("validation", {}),
     ):

@@ -186,7 +186,7 @@ def test_a_candidate_is_scored_and_raced_under_other_settings(
     assert (scored.id, scored.settings) == (entry.id, under) and plain[1] != scored
     asked = [job for job in bench.outcomes if job.startswith("score:validation:local")]
     assert any("?opt=basic" in job for job in asked) and any("?" not in job for job in asked)
-    raced = bench.race(Race(entry.id, entry.id, "short", "settings", under), entry, entry)
+    raced = bench.race(Race(entry.id, entry.id, "short", "settings", settings=under), entry, entry)
     assert isinstance(raced, Raced) and raced.race.settings == under
     machine = raced.ratios["ratio.latency.p50"].machine
     assert "local/onnxruntime?opt=basic" in machine and "against local/onnxruntime " in machine

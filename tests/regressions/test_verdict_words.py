@@ -206,14 +206,14 @@ def test_short_races_whose_intervals_overlap_prove_nothing() -> None:
     """Guards against a quick run that claims what only direct races can show."""
     figures = {
         "reference": parts.REFERENCE,
-        "first": parts.candidate(0.50),
-        "second": parts.candidate(0.51),
+        "first": parts.candidate(0.50, short=parts.fast(0.50, 0.02)),
+        "second": parts.candidate(0.51, short=parts.fast(0.51, 0.02)),
     }
     decision = selection(figures, {}, quick=True).run()
     assert decision.chosen == "first"
     assert "best measured" not in decision.sentence
     assert "not proven better than second" in decision.sentence
-    told = "(0.50x (0.49 to 0.51x) against 0.51x (0.50 to 0.52x) the reference's p50 latency)"
+    told = "(0.50x (0.48 to 0.52x) against 0.51x (0.49 to 0.53x) the reference's p50 latency)"
     assert told in decision.sentence, "the figures that decided"
 
 

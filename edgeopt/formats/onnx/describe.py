@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import onnx
-from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto
+from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto, numpy_helper
 
 from edgeopt.formats.onnx.files import elements, graphs
 from edgeopt.models.layout import image_layout
@@ -27,6 +27,8 @@ QUANTIZED: dict[str, tuple[int, ...]] = {
     "MatMulIntegerToFloat": (0, 1),
 }
 BATCHES = {"batch", "batch_size", "batchsize", "Batch", "BATCH", "N"}  # names that say so
+
+RECURRENT = ("RNN", "GRU", "LSTM")
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,28 @@ def fix_batch(model: ModelProto, size: int) -> None:
             unnamed = axis == 0 and value.name in ends and dim.WhichOneof("value") is None
             if dim.dim_param in symbols or unnamed:
                 dim.dim_value = size
+
+
+def holds_one(model: ModelProto) -> bool:
+    """Whether a graph may hold a batch of 1 within: a Reshape to constants of which the first is 1,
+    or a recurrent layer whose first state is a constant."""
+    constants = {t.name: t for t in model.graph.initializer}
+    for node in model.graph.node:
+        for held in node.attribute if node.op_type == "Constant" else ():
+            if held.name == "value":
+                constants[node.output[0]] = held.t
+    return any(
+        (node.op_type == "Reshape" and _starts_with_one(constants.get(node.input[1])))
+        or (node.op_type in RECURRENT and any(name in constants for name in node.input[5:6]))
+        for node in model.graph.node
+    )
+
+
+def _starts_with_one(shape: TensorProto | None) -> bool:
+    if shape is None or shape.data_location == TensorProto.EXTERNAL:
+        return False
+    first: list[int] = numpy_helper.to_array(shape).ravel()[:1].tolist()
+    return first == [1]
 
 
 def nodes(model: ModelProto) -> Iterator[NodeProto]:

@@ -12,7 +12,7 @@ import onnxruntime
 from edgeopt.formats import Runner
 from edgeopt.formats.onnx import conversion, executed, files, shapes
 from edgeopt.formats.onnx.declared import OnnxDeclared
-from edgeopt.formats.onnx.describe import describe, fix_batch
+from edgeopt.formats.onnx.describe import describe, fix_batch, holds_one
 from edgeopt.formats.onnx.inspect import inspect
 from edgeopt.models.conversion import form_of, not_asked, summed
 from edgeopt.schema.artifact import Description, Inspection
@@ -49,9 +49,10 @@ class OnnxFormat(OnnxDeclared):
         return {}
 
     def _takes_one_only(self, folder: Path) -> bool:
-        """Whether a model with a free batch answers one sample and not two."""
+        """Whether a model with a free batch answers one sample and not two: run, where its graph
+        says that this may be so."""
         described = self.describe(folder)
-        if not described.signature.dynamic_batch:
+        if not described.signature.dynamic_batch or not holds_one(files.read(folder / MODEL)):
             return False
         try:
             run = self.runner(folder)
