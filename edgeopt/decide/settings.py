@@ -23,6 +23,7 @@ from edgeopt.schema.shown import whole
 
 MOST = 3  # settings that a finalist races under
 PROCESSES = 5  # of a short race under settings
+WORTH = 0.98  # of the time without: settings whose interval lies above are not taken
 SPLIT = "validation"
 
 Judge = Callable[[Mapping[str, Measurement]], tuple[Verdict, ...]]
@@ -135,7 +136,7 @@ class Tuning:
         ratio = event.ratios.get(self.ratio)
         if ratio is None:
             return self._refuse(settings, f"its race showed no {self.ratio}")
-        if ratio.interval[1] >= 1.0:
+        if ratio.interval[1] >= WORTH:
             return self._refuse(settings, f"not proven faster: {whole(ratio)}", ratio)
         self._faster = ratio
         self._asked = Score((self.id,), SPLIT, settings)

@@ -115,6 +115,13 @@ def test_several_at_once_are_raced_only_where_each_won_by_itself() -> None:
     assert [trial.name for trial in tuned.tried] == ["int8=allowed", "opt=extended"]
 
 
+def test_a_gain_that_may_be_less_than_two_percent_is_not_taken() -> None:
+    """Guards against a setting that wins one of many races by noise."""
+    machine = tuning(INT8)
+    tuned = ended(machine.tell(raced(machine.start(), 0.975)))  # up to 0.985
+    assert tuned.settings == () and "not proven faster" in tuned.tried[0].reason
+
+
 def test_answers_that_fail_are_not_taken() -> None:
     machine = tuning(INT8)
     step = machine.tell(raced(machine.start(), 0.5))
