@@ -167,7 +167,7 @@ class Racing(Asking):
 
     def _pool(self) -> None:
         raced = self.standings.raced(self.ledger.entries, self.terms.protocol)
-        self.ledger.pool(raced, self.terms.protocol, self.terms.ratio)
+        self.ledger.pool(raced, self.terms.protocol, self.terms.ranking)
         self.standings.judge(raced)
 
     def _running(self) -> list[str]:

@@ -97,7 +97,7 @@ class Selection(Racing):
         if not is_raced(self.terms.objective):
             return True
         elimination = self.standings.elimination(self._finalists)
-        fresh, figures = self.ledger[self._best].measured[self.terms.ratio], elimination.ratios
+        fresh, figures = self.ledger[self._best].measured[self.terms.ranking], elimination.ratios
         smaller = self.standings.size(runner_up) < self.standings.size(self._best)
         if smaller and runner_up in elimination.alive():
             return False

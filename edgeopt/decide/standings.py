@@ -42,6 +42,11 @@ class Terms:
         return "ratio.instructions" if self.counted else "ratio.latency.p50"
 
     @property
+    def ranking(self) -> str:
+        """The ratio that candidates are told apart by: the objective's, where a race gives one."""
+        return f"ratio.{self.objective}" if is_raced(self.objective) else self.ratio
+
+    @property
     def protocol(self) -> str:
         """The cheapest race that gives the ratio."""
         return "count" if self.counted else "short"
@@ -136,7 +141,7 @@ class Standings:
 
     def elimination(self, ids: Iterable[str]) -> Elimination:
         """Who of the candidates is still in the running, by races of one kind."""
-        ratio, known = self.terms.ratio, {}
+        ratio, known = self.terms.ranking, {}
         for id in ids:
             record = self.ledger[id]
             found = record.ratios.get(self.terms.protocol, {}).get(ratio)

@@ -579,3 +579,17 @@ def test_who_went_no_further_is_told_by_what(objective: str, reason: str) -> Non
     speed = objective == "latency.p50"
     assert play.status(screened, decision) == ("screened" if speed else "lost")
     assert play.reason(screened, decision).startswith(reason)
+
+
+def test_another_percentile_than_the_median_is_raced_for_by_its_own_ratio() -> None:
+    """Guards against candidates that go by their median where the slowest inferences count."""
+
+    def shown(p50: float, p99: float) -> dict[str, Any]:
+        return fast(p50) | {"ratio.latency.p99": (p99, p99 - 0.01, p99 + 0.01)}
+
+    figures = {
+        "reference": REFERENCE,
+        "even": candidate(0.6, short=shown(0.6, 0.6)),
+        "uneven": candidate(0.5, short=shown(0.5, 0.9)),
+    }
+    assert Play(figures, terms(objective="latency.p99")).run().chosen == "even"
