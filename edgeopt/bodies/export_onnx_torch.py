@@ -13,6 +13,7 @@ from edgeopt.formats.torch.module import flat
 from edgeopt.formats.torch.untraced import batch_hint, layer_of, root_cause
 from edgeopt.passes.export_onnx_torch import ExportOnnx
 from edgeopt.quantization.qdq import qdq_form
+from edgeopt.schema.artifact import BATCH
 from edgeopt.schema.errors import PassError
 from edgeopt.schemes import SCHEMES, scheme_trained
 from edgeopt.step import PassContext
@@ -26,13 +27,16 @@ def run(step: ExportOnnx, model: Any, ctx: PassContext) -> Any:
     if scheme := scheme_trained(ctx.description.facts):
         model = qdq_form(model, SCHEMES[scheme].activation)
     example = {
-        t.name: torch.zeros((signature.batch or 2, *t.shape[1:]), dtype=getattr(torch, t.dtype))  # type: ignore[arg-type]
+        t.name: torch.zeros(t.sized(signature.batch or 2), dtype=getattr(torch, t.dtype))
         if t.shape
         else torch.ones((), dtype=getattr(torch, t.dtype))
         for t in signature.inputs
     }
-    free = {0: torch.export.Dim("batch", min=1)} if signature.dynamic_batch else {}
-    shapes = {t.name: free if t.shape else {} for t in signature.inputs}
+    batch = torch.export.Dim(BATCH, min=1)
+    shapes = {
+        t.name: {t.batch_axis: batch} if signature.dynamic_batch and t.shape else {}
+        for t in signature.inputs
+    }
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -15,6 +15,7 @@ from edgeopt.formats.torch.module import named_outputs
 from edgeopt.formats.torch.untraced import layer_of, named_line, root_cause
 from edgeopt.passes.export_tflite_torch import ExportTflite, channels_last
 from edgeopt.quantization import int8_tflite
+from edgeopt.schema.artifact import Signature
 from edgeopt.schema.errors import PassError
 from edgeopt.schemes import scheme_trained
 from edgeopt.step import PassContext
@@ -42,8 +43,7 @@ def _converted(step: ExportTflite, model: Any, ctx: PassContext) -> bytes:
         new.name: torch.full(new.shape, 0 if new.shape else 1, dtype=getattr(torch, old.dtype))  # type: ignore[arg-type]
         for old, new in zip(signature.inputs, predicted.inputs, strict=True)
     }
-    permuted = {t.name for t in signature.inputs if channels_last(t)}
-    wrapped = _ChannelsLast.around(model, permuted).eval()
+    wrapped = _rearranged(model, signature).eval()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -95,26 +95,31 @@ def _converter() -> Any:
     return litert_torch
 
 
-class _ChannelsLast:
-    """Makes the module that the converter traces."""
+def _rearranged(model: Any, signature: Signature) -> Any:
+    """A module that takes inputs by name, images as NHWC and samples first, and gives a tuple."""
+    permuted = {t.name for t in signature.inputs if channels_last(t)}
+    axes = {t.name: t.batch_axis for t in signature.inputs if t.batch_axis}
+    moved = {place: t.batch_axis for place, t in enumerate(signature.outputs) if t.batch_axis}
 
-    @staticmethod
-    def around(model: Any, permuted: set[str]) -> Any:
-        """A module that takes inputs by name, images as NHWC, and gives a tuple."""
+    def given(name: str, tensor: torch.Tensor) -> torch.Tensor:
+        if name in permuted:
+            return tensor.permute(0, 3, 1, 2)
+        return tensor.movedim(0, axes[name]) if name in axes else tensor
 
-        class Wrapped(torch.nn.Module):
-            def __init__(self) -> None:
-                super().__init__()
-                self.inner = model
+    class Wrapped(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = model
 
-            def forward(self, **inputs: torch.Tensor) -> tuple[torch.Tensor, ...]:
-                given = {
-                    name: tensor.permute(0, 3, 1, 2) if name in permuted else tensor
-                    for name, tensor in inputs.items()
-                }
-                return tuple(named_outputs(self.inner(**given), "forward").values())
+        def forward(self, **inputs: torch.Tensor) -> tuple[torch.Tensor, ...]:
+            outputs = self.inner(**{name: given(name, tensor) for name, tensor in inputs.items()})
+            flat = named_outputs(outputs, "forward").values()
+            return tuple(
+                tensor.movedim(moved[place], 0) if place in moved else tensor
+                for place, tensor in enumerate(flat)
+            )
 
-        return Wrapped()
+    return Wrapped()
 
 
 def _explained(error: Exception, wrapped: Any, example: Any) -> PassError:

@@ -7,7 +7,7 @@ from typing import ClassVar
 from pydantic import Field
 
 from edgeopt.models.layout import image_layout
-from edgeopt.schema.artifact import Description, Dim, Signature, Tensor
+from edgeopt.schema.artifact import BATCH, Description, Dim, Signature, Tensor
 from edgeopt.schema.errors import PassError
 from edgeopt.schemes import FAKE_QUANTIZED, scheme_trained
 from edgeopt.step import Pass, Promise, close
@@ -16,7 +16,7 @@ NARROWED = {"int64": "int32", "float64": "float32", "uint64": "uint32"}  # by th
 
 
 class ExportTflite(Pass):
-    """Export the module to TFLite with a fixed batch; image inputs become NHWC.
+    """Export the module to TFLite with a fixed batch on the first axis; image inputs become NHWC.
 
     64-bit inputs and outputs become 32-bit. A module that was trained with quantization
     becomes INT8 with the ranges it was trained with.
@@ -52,14 +52,14 @@ class ExportTflite(Pass):
                 hint=f"say 'batch: {d.signature.batch}'",
             )
         for tensor in d.signature.inputs:
-            free = [dim for dim in tensor.shape[1:] if isinstance(dim, str)]
+            free = [dim for dim in tensor.batch_first.shape[1:] if isinstance(dim, str)]
             if free:
                 raise PassError(
                     f"{self.name} needs fixed sizes; input '{tensor.name}' has {list(tensor.shape)}"
                 )
 
     def effect(self, d: Description) -> Description:
-        """The batch fixed, image inputs NHWC, 64 bits narrowed."""
+        """The batch fixed and first, image inputs NHWC, 64 bits narrowed."""
         facts = {"int8", "int8-activations"} if scheme_trained(d.facts) else d.facts
         return Description(
             format="tflite",
@@ -82,7 +82,9 @@ class ExportTflite(Pass):
         return tensor.model_copy(update={"shape": shape, "layout": "NHWC"})
 
     def _output(self, tensor: Tensor) -> Tensor:
-        shape: tuple[Dim, ...] = tuple(self.batch if n == "batch" else n for n in tensor.shape)
+        shape: tuple[Dim, ...] = tuple(
+            self.batch if n == BATCH else n for n in tensor.batch_first.shape
+        )
         dtype = NARROWED.get(tensor.dtype, tensor.dtype)
         return tensor.model_copy(update={"shape": shape, "dtype": dtype})
 

@@ -226,6 +226,11 @@ def prepare(recipe: Recipe, engine: Engine) -> tuple[Known, dict[str, Outcome]]:
     if recipe.data.layout is None:
         also = outcomes[OPEN].value.get("also", {})
         notes += doubts(raw["validation"], source.signature, recipe.data.inputs, also)
+    notes += [
+        f"samples are fed to input '{tensor.name}' {list(tensor.shape)} on axis {tensor.batch_axis}"
+        for tensor in source.signature.inputs
+        if tensor.batch_axis
+    ]
     if batch := source.signature.batch:
         notes.append(f"the source takes {told_count(batch, 'sample')} at a time")
     if jobs[0].name == "npz" and is_plain(Npz(jobs[0].where["path"]).members):

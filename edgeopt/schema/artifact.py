@@ -36,6 +36,12 @@ class Tensor(Noun):
         """The axis that counts samples: the first, unless another one is called ``batch``."""
         return self.shape.index(BATCH) if BATCH in self.shape else 0
 
+    def sized(self, batch: int) -> tuple[int, ...]:
+        """The shape for so many samples. Raises ValueError where another size is free."""
+        if others := {n for n in self.shape if isinstance(n, str)} - {BATCH}:
+            raise ValueError(f"'{self.name}' has free sizes: {', '.join(sorted(others))}")
+        return tuple(batch if isinstance(n, str) else n for n in self.shape)
+
     @property
     def batch_first(self) -> Tensor:
         """The tensor as its samples are kept: the batch before all other axes."""

@@ -10,7 +10,7 @@ from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto, numpy_helpe
 
 from edgeopt.formats.onnx.files import elements, graphs
 from edgeopt.models.layout import image_layout
-from edgeopt.schema.artifact import Description, Dim, Signature, Tensor
+from edgeopt.schema.artifact import BATCH, Description, Dim, Signature, Tensor
 from edgeopt.schema.errors import ModelError
 
 FLOATS: dict[int, str] = {TensorProto.FLOAT: "float32", TensorProto.FLOAT16: "float16"}
@@ -84,6 +84,21 @@ def fix_batch(model: ModelProto, size: int) -> None:
             unnamed = axis == 0 and value.name in ends and dim.WhichOneof("value") is None
             if dim.dim_param in symbols or unnamed:
                 dim.dim_value = size
+
+
+def free_names(model: ModelProto) -> set[str]:
+    """What the file calls the free sizes of its inputs."""
+    held = {tensor.name for tensor in model.graph.initializer}
+    inputs = [value for value in model.graph.input if value.name not in held]
+    return {d.dim_param for v in inputs for d in v.type.tensor_type.shape.dim} - {""}
+
+
+def call_batch(model: ModelProto, symbol: str) -> None:
+    """Call a symbol ``batch`` in the inputs, the outputs and all that lies between."""
+    for value in (*model.graph.input, *model.graph.output, *model.graph.value_info):
+        for dim in value.type.tensor_type.shape.dim:
+            if dim.dim_param == symbol:
+                dim.dim_param = BATCH
 
 
 def holds_one(model: ModelProto) -> bool:
@@ -177,7 +192,7 @@ def _tensor(value: ValueInfoProto, batch: set[str], where: str, role: str) -> Te
         if dim.HasField("dim_value") and dim.dim_value >= 0:
             shape.append(dim.dim_value)
         elif dim.dim_param in batch or (axis == 0 and not dim.dim_param and not elsewhere):
-            shape.append("batch")
+            shape.append(BATCH)
         else:
             shape.append(dim.dim_param or f"{value.name}.{axis}")
     layout = image_layout(shape)

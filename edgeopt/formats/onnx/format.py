@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +13,24 @@ import onnxruntime
 from edgeopt.formats import Runner
 from edgeopt.formats.onnx import conversion, executed, files, shapes
 from edgeopt.formats.onnx.declared import OnnxDeclared
-from edgeopt.formats.onnx.describe import describe, fix_batch, holds_one
+from edgeopt.formats.onnx.describe import (
+    BATCHES,
+    call_batch,
+    describe,
+    fix_batch,
+    free_names,
+    holds_one,
+)
 from edgeopt.formats.onnx.inspect import inspect
 from edgeopt.models.conversion import form_of, not_asked, summed
-from edgeopt.schema.artifact import Description, Inspection
+from edgeopt.models.samples import COUNT, touching
+from edgeopt.schema.artifact import Description, Inspection, Tensor
 from edgeopt.schema.conversion import Conversion
 from edgeopt.schema.errors import ModelError
 
 MODEL = "model.onnx"
 TRIED = (1, 32, 224)  # sizes of free dimensions, until a model runs with one of them
+LENGTHS = (4, *TRIED[1:], 1)  # the same where 1 would hide what goes on along them
 
 
 class OnnxFormat(OnnxDeclared):
@@ -36,7 +46,8 @@ class OnnxFormat(OnnxDeclared):
         """Copy the model and its external data, byte for byte, once both are checked.
 
         Outputs without a shape get theirs. A batch that the file calls free and that can only be 1
-        is written as 1.
+        is written as 1. A free size on another axis than the first is called ``batch`` where runs
+        show that samples lie there.
         """
         path = root / spec["path"]
         files.copy_model(path, into / MODEL)
@@ -46,7 +57,35 @@ class OnnxFormat(OnnxDeclared):
             model = files.read(into / MODEL)
             fix_batch(model, 1)
             files.write(model, into / MODEL)
+        elif symbol := self._batch_elsewhere(into):
+            model = files.read(into / MODEL)
+            call_batch(model, symbol)
+            files.write(model, into / MODEL)
         return {}
+
+    def _batch_elsewhere(self, folder: Path) -> str:
+        """The free size that samples lie along, where it is not the first axis; else empty.
+
+        It is asked where no name tells the batch, entries of the first axis change each other's
+        answers, and those of the other do not.
+        """
+        inputs = self.describe(folder).signature.inputs
+        named = not free_names(files.read(folder / MODEL)).isdisjoint(BATCHES)
+        symbols = dict.fromkeys(n for t in inputs for n in t.shape[1:] if isinstance(n, str))
+        if named or not symbols or any(t.batch_axis for t in inputs):
+            return ""
+        first = {t.name: 0 for t in inputs if t.shape}
+        try:
+            run = self.runner(folder)
+        except ModelError:
+            return ""  # its check will tell
+        if not _touching(run, inputs, first):
+            return ""
+        for symbol in symbols:
+            axes = {t.name: t.shape.index(symbol) for t in inputs if symbol in t.shape}
+            if _touching(run, inputs, axes) is False:
+                return symbol
+        return ""
 
     def _takes_one_only(self, folder: Path) -> bool:
         """Whether a model with a free batch answers one sample and not two: run, where its graph
@@ -142,6 +181,26 @@ class OnnxFormat(OnnxDeclared):
         total = None if total is None else total * batch
         held, free = conversion.held_weights(model), conversion.FREE
         return summed(form, held, steps, total, free).model_copy(update={"by": runtime})
+
+
+def _touching(run: Runner, inputs: Sequence[Tensor], axes: Mapping[str, int]) -> bool | None:
+    """Whether entries along these axes change each other's answers; None where none can tell."""
+    fixed = {t.shape[axes[t.name]] for t in inputs if t.name in axes} - {1}
+    counts = {n for n in fixed if isinstance(n, int)} or {COUNT}
+    if len(counts) != 1 or 1 in (t.shape[axes[t.name]] for t in inputs if t.name in axes):
+        return None
+    (count,) = counts
+    for size in LENGTHS:
+        shapes = {
+            t.name: [
+                count if axis == axes.get(t.name) else n if isinstance(n, int) else size
+                for axis, n in enumerate(t.shape)
+            ]
+            for t in inputs
+        }
+        with suppress(ModelError):
+            return touching(run, shapes, {t.name: t.dtype for t in inputs}, axes)
+    return None
 
 
 def _answers(run: Runner, described: Description, batch: int, size: int) -> bool:

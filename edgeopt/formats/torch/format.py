@@ -19,7 +19,7 @@ from edgeopt.formats.torch.declared import TorchDeclared
 from edgeopt.formats.torch.readings import first_that_runs
 from edgeopt.formats.torch.sources import factory_of, program_file, source_files
 from edgeopt.models.layout import image_layout
-from edgeopt.schema.artifact import Description, Inspection, Signature, Tensor
+from edgeopt.schema.artifact import BATCH, Description, Inspection, Signature, Tensor
 from edgeopt.schema.conversion import Conversion
 from edgeopt.schema.errors import ModelError
 
@@ -91,7 +91,8 @@ class TorchFormat(TorchDeclared):
             Tensor(name=name, dtype=i["dtype"], shape=tuple(i["shape"]), layout=i["layout"])
             for name, i in said["inputs"].items()
         )
-        outputs = tuple(_output(name, two[name], three[name]) for name in two)
+        first = all(tensor.batch_axis == 0 for tensor in inputs)
+        outputs = tuple(_output(name, two[name], three[name], first) for name in two)
         signature = Signature(inputs=inputs, outputs=outputs)
         facts = {"float32"} | (set() if signature.dynamic_batch else {"static-batch"})
         for record in edits.read(folder):
@@ -185,11 +186,16 @@ def _refuse_other_floats(made: Any, where: str) -> None:
             )
 
 
-def _output(name: str, two: np.ndarray, three: np.ndarray) -> Tensor:
-    """An output by its shapes for 2 and 3 samples: the axis that grows is the batch."""
+def _output(name: str, two: np.ndarray, three: np.ndarray, first: bool) -> Tensor:
+    """An output by its shapes for 2 and 3 samples: the axis that grows is the batch.
+
+    ``first``: whether the inputs have theirs first, so that nothing else is a batch.
+    """
+    grown = [axis for axis, (a, b) in enumerate(zip(two.shape, three.shape, strict=True)) if a != b]
+    batch = 0 if first or 0 in grown else min(grown, default=0)
     shape = [
-        (a if a == b else "batch" if axis == 0 else f"{name}.{axis}")
-        for axis, (a, b) in enumerate(zip(two.shape, three.shape, strict=True))
+        (n if axis not in grown else BATCH if axis == batch else f"{name}.{axis}")
+        for axis, n in enumerate(two.shape)
     ]
     return Tensor(name=name, dtype=str(two.dtype), shape=tuple(shape), layout=image_layout(shape))
 

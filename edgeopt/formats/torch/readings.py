@@ -11,6 +11,8 @@ from torch import nn
 
 from edgeopt.formats.torch import module
 from edgeopt.models.layout import image_layout
+from edgeopt.models.samples import COUNT, touching
+from edgeopt.schema.artifact import BATCH
 from edgeopt.schema.errors import ModelError
 
 Said = Mapping[str, Any]
@@ -38,6 +40,9 @@ class Found(NamedTuple):
 def first_that_runs(network: nn.Module, samples: Mapping[str, Said], where: str) -> Found:
     """The first reading of the samples with which a network runs, for 2 samples and for 3.
 
+    Samples lie on the first axis, or on another one where they touch each other on the first, or
+    nothing runs, and on that other axis they do not.
+
     ``samples`` by input: ``{"shape", "dtype", "layout"}``, the shape without the batch, and under
     ``else`` further ones with ``read``, the array's layout. Raises ModelError with the network's
     own words for what was tried where none runs.
@@ -46,20 +51,68 @@ def first_that_runs(network: nn.Module, samples: Mapping[str, Said], where: str)
     for choice in islice(_choices(samples), MOST_TRIED):
         inputs = {name: _with_batch(said) for name, said in choice.items()}
         try:
-            outputs = [module.run(network, module.example(inputs, n), where) for n in BATCHES]
+            outputs = _outputs(network, inputs, where)
         except ModelError as error:
             failed.append(error)
             continue
-        kept = {
-            name: {key: said[key] for key in said if key != "constant"}
-            for name, said in inputs.items()
-        }
-        return Found(kept, list(outputs[0]), _also(network, samples, choice, where))
+        if _touching(network, inputs, where) and (moved := _elsewhere(network, samples, where)):
+            return moved
+        return Found(_kept(inputs), outputs, _also(network, samples, choice, where))
+    if moved := _elsewhere(network, samples, where):
+        return moved
     messages = list(dict.fromkeys(error.what for error in failed))
     if len(failed) == 1:
         raise failed[0]
     what = "; ".join(messages[:MOST_TOLD]) + ("; ..." if len(messages) > MOST_TOLD else "")
     raise ModelError(what, where=where, hint=HINT)
+
+
+def _outputs(network: nn.Module, inputs: Mapping[str, Said], where: str) -> list[str]:
+    """Names of the outputs of both counts of samples. Raises ModelError."""
+    ran = [module.run(network, module.example(inputs, n), where) for n in BATCHES]
+    return list(ran[0])
+
+
+def _kept(inputs: Mapping[str, Said]) -> dict[str, dict[str, Any]]:
+    return {
+        name: {key: said[key] for key in said if key != "constant"} for name, said in inputs.items()
+    }
+
+
+def _elsewhere(network: nn.Module, samples: Mapping[str, Said], where: str) -> Found | None:
+    """The arrays as they are, with the samples on another axis than the first of each input."""
+    most = max(len(said["shape"]) for said in samples.values())
+    for axis in range(1, most):
+        inputs = {name: _with_batch(said, axis) for name, said in samples.items()}
+        try:
+            outputs = _outputs(network, inputs, where)
+        except ModelError:
+            continue
+        if not _touching(network, inputs, where):
+            return Found(_kept(inputs), outputs, {})
+    return None
+
+
+def _touching(network: nn.Module, inputs: Mapping[str, Said], where: str) -> bool:
+    """Whether samples change each other's answers; False where that cannot be tried."""
+    fed = module.example(inputs, COUNT)
+    axes = {
+        name: said["shape"].index(BATCH) for name, said in inputs.items() if BATCH in said["shape"]
+    }
+    moving = {name: array for name, array in fed.items() if name in axes}
+
+    def run(feeds: Mapping[str, Any]) -> Mapping[str, Any]:
+        return module.run(network, {**fed, **feeds}, where)
+
+    try:
+        return touching(
+            run,
+            {n: a.shape for n, a in moving.items()},
+            {n: str(a.dtype) for n, a in moving.items()},
+            axes,
+        )
+    except ModelError:  # of numbers that were drawn
+        return False
 
 
 def _choices(samples: Mapping[str, Said]) -> Iterator[dict[str, Said]]:
@@ -97,9 +150,10 @@ def _alike(a: np.ndarray[Any, Any], b: np.ndarray[Any, Any]) -> bool:
     return a.shape == b.shape and np.allclose(a, b, rtol=1e-3, atol=1e-5, equal_nan=True)
 
 
-def _with_batch(said: Said) -> dict[str, Any]:
+def _with_batch(said: Said, axis: int = 0) -> dict[str, Any]:
     if "constant" in said:
         return {key: said[key] for key in ("shape", "dtype", "layout", "constant")}
-    shape = ["batch", *said["shape"]]
-    layout = said.get("layout") or image_layout(shape)
+    axis = min(axis, len(said["shape"]))
+    shape = [*said["shape"][:axis], BATCH, *said["shape"][axis:]]
+    layout = "" if axis else said.get("layout") or image_layout(shape)
     return {"shape": shape, "dtype": said["dtype"], "layout": layout}
