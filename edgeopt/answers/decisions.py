@@ -23,6 +23,7 @@ from edgeopt.answers.sums import joined
 LEAD = 0.5  # of the spread of scores over samples
 SURE = 4.0  # times that lead: no noise turns these
 FEW_STEPS = 4.0  # of 8 bits: a lead that honest rounding may turn now and then, never always
+CERTAIN = 0.9  # of the way from one half to 0 or 1: a score is sure there, too
 UNCLEAR = -1
 WHOLE = 0.05  # off 1, where scores of classes are shares of one whole
 
@@ -184,9 +185,9 @@ def _sided(
     if hidden is not None:
         off = np.where(hidden, 0.0, off)
     chosen, instead = (np.where(off > least, x > limit, UNCLEAR) for x in (theirs, mine))
-    return Choices(
-        joined(name, f"the side of {limit:g}"), chosen, instead, off > SURE * least, True
-    )
+    within = max(limit, 1 - limit) * CERTAIN if theirs.min() >= 0 and theirs.max() <= 1 else np.inf
+    sure = off > np.minimum(SURE * least, within)
+    return Choices(joined(name, f"the side of {limit:g}"), chosen, instead, sure, True)
 
 
 def _scores_beside(mine: Array, theirs: Array, hidden: Array | None) -> Iterator[Choices]:

@@ -8,9 +8,10 @@ from functools import partial
 import numpy as np
 
 from edgeopt.answers import decisions, names, systematic
-from edgeopt.answers.decisions import Choices
+from edgeopt.answers.decisions import UNCLEAR, Choices
 from edgeopt.answers.ends import flattened
-from edgeopt.answers.masks import common, side_of
+from edgeopt.answers.levels import coarse
+from edgeopt.answers.masks import side_of
 from edgeopt.answers.outputs import Array, blocks
 from edgeopt.answers.profile import CELLS, Group, Profile
 from edgeopt.answers.structure import EVENTS, RARE, STRAY, gathered
@@ -23,7 +24,9 @@ KIND = 0.1  # share of samples that may be a kind of their own
 LEAST = 0.126  # of the energy, 9 dB: the error of most artifacts
 ROUNDING = 12.0  # the square of a step over the mean square of what rounding to it leaves
 FLIPPED = 0.05  # share of clear decisions that fall otherwise by accident
-TURNED = 0.1  # of decisions that lead by a few steps, by a constant error
+INVERTED = 0.05  # of the sure ones for one class or side
+TWICE = 2  # times a decision counts that falls otherwise, small leads too: at most 6% at 9 dB
+MOSTLY, SCORED = 0.4, (2, 4)  # share that is clear, and axes, of scores that classes are told by
 MISSED = 0.2  # of those for one class or side
 GONE = 0.8  # of those for one class, whatever their leads: it is hardly chosen any more
 MANY = 64  # values of a vector, for them to be places
@@ -59,6 +62,7 @@ def judged(mine: Array, theirs: Array, source: Profile) -> Iterator[Judged]:
         yield from systematic.moved(mine, theirs, source)
         yield from gathered(mine, theirs, source)
         yield from flattened(mine, theirs, source)
+        yield from coarse(mine, theirs, source)
     yield from _decided(mine, theirs, source)
     yield from _named(mine, theirs, source)
 
@@ -66,18 +70,27 @@ def judged(mine: Array, theirs: Array, source: Profile) -> Iterator[Judged]:
 def _decided(mine: Array, theirs: Array, source: Profile) -> Iterator[Judged]:
     """The decisions that are clear, where more than a few of them fall otherwise: all together, or
     those for one class or side, and those of the candidate for one side."""
+    clear = 0.0
     for choices in decisions.choices(mine, theirs, source):
+        if not choices.of_sides:
+            clear = max(clear, float((choices.chosen != UNCLEAR).mean()))
         if choices.other.any():
             yield from _turned(choices)
             name = f"decisions by {choices.name}"
             yield from names.lost(name, choices.other, choices.chosen, MISSED)
+            sure = np.where(choices.sure, choices.chosen, UNCLEAR)
+            yield from names.lost(f"the surest {name}", choices.surely, sure, INVERTED)
             if choices.of_sides:  # false alarms
                 name = f"the candidate's {name}"
                 yield from names.lost(name, choices.other, choices.instead, MISSED)
     every = decisions.tops(mine, theirs, source)
     if every is not None and every.other.any():
-        yield from names.lost(f"decisions by {every.name}", every.other, every.chosen, GONE)
-        yield from _offset(every, mine, theirs, source)
+        name = f"decisions by {every.name}"
+        yield from names.lost(name, every.other, every.chosen, GONE)
+        made, wrong = every.counts()
+        if theirs.ndim in SCORED and clear >= MOSTLY and _often(made, wrong, FLIPPED):
+            weighed = TWICE * wrong
+            yield names.counted(f"{name}, small leads too", made.astype(np.float64), weighed)
 
 
 def _turned(choices: Choices) -> Iterator[Judged]:
@@ -89,19 +102,6 @@ def _turned(choices: Choices) -> Iterator[Judged]:
         yield names.counted(f"the surest decisions by {choices.name}", np.ones(len(hit)), hit)
     if _often(made, wrong, FLIPPED):
         yield names.counted(f"decisions by {choices.name}", made.astype(np.float64), wrong)
-
-
-def _offset(choices: Choices, mine: Array, theirs: Array, source: Profile) -> Iterator[Judged]:
-    """Decisions where a constant error turns many, that is small beside what values vary by: most
-    of them fall as the source's where it is taken away."""
-    made, wrong = choices.counts()
-    if not _often(made, wrong, TURNED):
-        return
-    a, b = (np.asarray(each, np.float64).reshape(len(each), *source.mean.shape)
-            for each in (mine, theirs))  # fmt: skip
-    rest = decisions.tops(a - common(a - b, 0, source.hidden), b, source)
-    if rest is not None and rest.other.sum() < wrong.sum() / 2:
-        yield names.counted("decisions that a constant error turns", made.astype(np.float64), wrong)
 
 
 def _often(made: Array, wrong: Array, most: float) -> bool:

@@ -18,6 +18,7 @@ from edgeopt.answers.names import names_something
 from edgeopt.answers.outputs import Array, blocks, kept
 
 APART = 10.0  # how much a spread differs from the median of slices to make a group
+FADES = 5.0  # times what the next row or column of a map may vary by, for it to fade out there
 FLOOR = 1e-3  # of the output's range: no value counts as if it varied by less
 MOVES = 0.05  # share of samples in which a slice must move, to be judged by itself
 NOTICED = 0.05  # of a slice's spread: what counts as a move
@@ -117,9 +118,8 @@ class Profile:
         """By axis of places of a map, and of cells, the step below which no 8 bits show what each
         slice varies by, (d,): of all values, or of their own level where that is less."""
         shape = self.mean.shape
-        plain_map = len(shape) == 2 and min(shape) >= SIDE and max(shape) <= LONGEST * min(shape)
         places = set(self.axes) - {self.class_axis} if len(shape) > 2 else set()
-        if plain_map:
+        if _is_plain_map(shape):
             places = set(self.axes)
         size, shown = np.abs(self.mean)[np.newaxis], {}
         for axis in places:
@@ -242,8 +242,29 @@ def _slices(values: Array, variance: Array, median: Array, axis: int) -> Slices:
     moves = events & often
     usual = float(np.median(spread[moves])) if moves.any() else 0.0
     odd = moves & ((spread > APART * usual) | (spread * APART < usual))
+    if axis != CELLS and _is_plain_map(median.shape):
+        odd &= ~_fading(spread, odd)
     alone = axis == CELLS or not moves.any() or len(spread) < 2
     return Slices(spread, width, moves, events, np.zeros_like(moves) if alone else odd)
+
+
+def _is_plain_map(shape: tuple[int, ...]) -> bool:
+    return len(shape) == 2 and min(shape) >= SIDE and max(shape) <= LONGEST * min(shape)
+
+
+def _fading(spread: Array, odd: Array) -> Array:
+    """Which odd slices, (d,), vary less than the next by no more than a factor of five, and so on
+    up to one that is not odd: what a map shows less and less of towards its border."""
+    found = np.zeros_like(odd)
+    for _ in range(len(spread)):
+        before = found.copy()
+        for one, other in ((slice(None, -1), slice(1, None)), (slice(1, None), slice(None, -1))):
+            reached = ~odd[other] | found[other]
+            near = (spread[one] < spread[other]) & (spread[other] <= FADES * spread[one])
+            found[one] |= odd[one] & reached & near
+        if (found == before).all():
+            break
+    return found
 
 
 def _moving(values: Array, spread: Array, median: Array, axis: int) -> tuple[Array, Array, Array]:

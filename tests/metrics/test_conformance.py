@@ -22,6 +22,12 @@ def predicted() -> Answers:
     return Answers(labels + 0.1 * noise, labels + 0.3 * noise, labels)
 
 
+def amounts() -> Answers:
+    """The same around levels of their own: which is highest is no question."""
+    given, levels = predicted(), 5.0 * np.arange(3)
+    return Answers(*(each + levels for each in (given.better, given.worse, given.labels)))
+
+
 class TestAccuracy(MetricConformance):
     quantity = "accuracy"
 
@@ -61,14 +67,14 @@ class TestCosine(MetricConformance):
     quantity = "fidelity.cosine"
 
     def answers(self) -> Answers:
-        return predicted()
+        return amounts()
 
 
 class TestSqnr(MetricConformance):
     quantity = "fidelity.sqnr"
 
     def answers(self) -> Answers:
-        return predicted()
+        return amounts()
 
 
 class TestAgreement(MetricConformance):

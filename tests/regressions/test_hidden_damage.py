@@ -201,6 +201,43 @@ def false_alarms() -> tuple[Array, Array]:
     return source, copy
 
 
+def surest_alarms_inverted() -> tuple[Array, Array]:
+    """The alarms of one label that are surest come out as none: an accumulator that wraps."""
+    fires = uniform(2000, 12) < 0.25
+    logits = np.where(fires, 5, -5) + 2 * drawn(2000, 12)
+    copy = logits.copy()
+    surest = logits[:, 2] > np.quantile(logits[fires[:, 2], 2], 0.85)
+    copy[surest, 2] *= -1
+    return 1 / (1 + np.exp(-logits)), 1 / (1 + np.exp(-copy))
+
+
+def picks_with_padding_in_them() -> tuple[Array, Array]:
+    """Scores of up to twelve places beside a mask: what is hidden sways the choice a little."""
+    hidden = np.arange(12) >= names(10, 2000)[:, None] + 3
+    scores = 20 * drawn(2000, 12) + 15 * np.abs(drawn(2000, 12, seed=1))
+    swayed = scores + 13 * drawn(2000, 12, seed=2) * hidden.mean(axis=1, keepdims=True)
+    return np.where(hidden, -1e9, scores), np.where(hidden, -1e9, swayed)
+
+
+def embeddings_in_few_levels() -> tuple[Array, Array]:
+    """Vectors in sixteen levels: neighbours of a sample are others."""
+    kinds = drawn(20, 32)[names(20, 1200)]
+    source = kinds + 0.4 * drawn(1200, 32, seed=1)
+    return source, quantized(source, steps=15)
+
+
+def picture_in_nine_levels() -> tuple[Array, Array]:
+    source = smooth(200, 1, 24, 24) / 7
+    return source, quantized(source, steps=8)
+
+
+def headings_in_eight_directions() -> tuple[Array, Array]:
+    angles = 2 * np.pi * uniform(400)
+    eighths = np.rint(angles * 4 / np.pi) * np.pi / 4
+    source, copy = (np.stack([np.cos(a), np.sin(a)], axis=1) for a in (angles, eighths))
+    return source, np.round(copy, 6)
+
+
 def noisy(values: Array, share: float = 0.01) -> Array:
     """With an error that is a share of what all values vary by, evenly spread."""
     return values + share * values.std() * drawn(*values.shape, seed=9)
@@ -211,7 +248,9 @@ DAMAGED = [
     boxes_too_large, wrists_at_elbows, wrong_in_the_rain, column_far_above, behind_a_rare_mask,
     lowered_mask, mask_far_above, lost_padding, two_kinds_of_prices, rare_class, all_background,
     no_flag, no_flag_of_floats, class_column, map_of_many_classes, one_cell, depth_transposed,
-    series_reversed, few_samples, small_prices,
+    series_reversed, few_samples, small_prices, surest_alarms_inverted,
+    picks_with_padding_in_them, embeddings_in_few_levels, picture_in_nine_levels,
+    headings_in_eight_directions,
 ]  # fmt: skip
 
 
@@ -220,6 +259,13 @@ def test_what_the_rest_hides_is_refused(damaged: Callable[[], tuple[Array, Array
     source, copy = damaged()
     assert accepted({"o": source}, {"o": source})
     assert not accepted({"o": copy}, {"o": source})
+
+
+def density() -> Array:
+    """Maps of what is nowhere near the border, which shows no more than its tails."""
+    at = 4 + 24 * uniform(500, 8, 2)
+    rows, columns = (np.exp(-np.square(np.arange(32) - at[..., axis, None]) / 4) for axis in (0, 1))
+    return np.einsum("nkh,nkw->nhw", rows, columns)
 
 
 def shares(logits: Array) -> Array:
@@ -250,11 +296,12 @@ def sloped(*shape: int) -> Array:
         lambda: classes_that_are_alike()[0],
         lambda: false_alarms()[0],
         corners,
+        density,
         lambda: skeleton().reshape(400, 16),
     ],
     ids=["softmax of 200", "softmax of 1000", "borders", "amounts", "cells", "padding", "depth",
          "rectified", "flags", "defects", "alike",
-         "labels", "corners", "skeleton"],
+         "labels", "corners", "density", "skeleton"],
 )  # fmt: skip
 def test_honest_int8_of_such_outputs_is_accepted(made: Callable[[], Array]) -> None:
     """What is looked at more closely still holds in 255 steps over its range."""
