@@ -20,11 +20,14 @@ from edgeopt.step import PassContext
 def run(step: Fp16, model: Any, ctx: PassContext) -> Any:
     """Convert and sort: the converter appends its casts at the end of the graph.
 
+    Outputs that are inputs, which it would cast in a circle, are kept away from it.
+
     Raises PassError where the bulk of the weights stays float32.
     """
     before = onnx.ModelProto()
     before.CopyFrom(model)
     portable.modern(model)
+    handed = portable.take_handed_through(model)
     try:
         converted = ONNXModel(convert_float_to_float16(model, keep_io_types=True))
         converted.topological_sort()
@@ -34,4 +37,6 @@ def run(step: Fp16, model: Any, ctx: PassContext) -> Any:
     if "float16" not in weights_fact(converted.model):
         why = left_in_float(held_weights(converted.model), "ONNX Runtime's float16 converter")
         raise PassError(f"the weights could not be converted to float16: {why}")
+    for place, value in handed:
+        converted.model.graph.output.insert(place, value)
     return portable.finished(converted.model, before)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import numpy as np
+import onnx
 import pytest
 from onnx import TensorProto, numpy_helper
 from passes_bench import RunPass, network
@@ -31,3 +32,13 @@ def test_a_float16_model_is_refused_with_the_reason(run_pass: RunPass) -> None:
     for step in (Fp16(), QuantizeInt8(scheme="u8s8")):
         with pytest.raises(PassError, match="float16"):
             step.requires(made.description)
+
+
+def test_an_input_that_is_handed_through_stays_an_output(run_pass: RunPass) -> None:
+    given = network()
+    value = onnx.helper.make_tensor_value_info("id", TensorProto.FLOAT, ["batch", 4])
+    given.graph.input.append(value)
+    given.graph.output.insert(0, value)
+    made = run_pass(Fp16(), given)
+    assert [v.name for v in made.model.graph.output] == [v.name for v in given.graph.output]
+    assert "float16" in made.description.facts

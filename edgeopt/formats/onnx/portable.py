@@ -7,7 +7,7 @@ from itertools import count
 from typing import Any
 
 import onnx
-from onnx import ModelProto, TensorProto
+from onnx import ModelProto, TensorProto, ValueInfoProto
 
 from edgeopt.formats.onnx.describe import constants, nodes
 from edgeopt.formats.onnx.files import graphs
@@ -197,6 +197,16 @@ def modern(model: ModelProto) -> None:
     del model.graph.input[:]
     model.graph.input.extend(inputs)
     model.ir_version = max(model.ir_version, OLDEST_IR)
+
+
+def take_handed_through(model: ModelProto) -> list[tuple[int, ValueInfoProto]]:
+    """Take away the outputs that are inputs, each with its place among all outputs, in order."""
+    given = {value.name for value in model.graph.input}
+    handed = [(i, v) for i, v in enumerate(model.graph.output) if v.name in given]
+    kept = [value for value in model.graph.output if value.name not in given]
+    del model.graph.output[:]
+    model.graph.output.extend(kept)
+    return handed
 
 
 def finished(model: ModelProto, before: ModelProto) -> ModelProto:
