@@ -128,17 +128,19 @@ class Process:
 
     def _score(self, index: int) -> Dict[str, Any]:
         opened = self._open("a", index, self._batch, self._batch)
-        axes = self._job["models"][index].get("axes", {})
+        model = self._job["models"][index]
+        axes = model.get("axes", {})
         placed = [(t["shape"], axes.get(t["name"], 0)) for t in opened["inputs"]]
         sizes = [shape[axis] for shape, axis in placed if axis is not None and shape]
         fixed = [size for size in sizes if isinstance(size, int)]
-        as_raced = bool(self._job["models"][index]["fixed"])
+        as_raced = bool(model["fixed"])
         batch = fixed[0] if fixed else self._batch if as_raced else BATCH
-        n = int(self._job["models"][index]["n"])
+        n = int(model["n"])
         parts: Dict[str, List[np.ndarray]] = {name: [] for name in opened["outputs"]}
         for start in range(0, n, CHUNK // batch * batch or batch):
             stop = min(n, start + (CHUNK // batch * batch or batch))
             asked = {"session": "a", "feed": "a", "batch": batch, "pad": bool(fixed) or as_raced}
+            asked.update(outputs=model.get("sampled"), whole=model.get("whole"))
             for name, array in self._ask("run", start=start, stop=stop, **asked)[1].items():
                 parts[name].append(array)
         placed = self._ask("placement", session="a", feed="a")[0]["nodes"]

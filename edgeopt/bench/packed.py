@@ -13,6 +13,7 @@ from edgeopt.agent.protocol import DTYPES, RANK_MAX
 from edgeopt.bench.agent_session import LONGEST_NS, StateReply
 from edgeopt.bench.race import FEWEST_TURNS, value_of
 from edgeopt.bench.runs import Run
+from edgeopt.schema.artifact import Dim
 from edgeopt.schema.base import Noun
 from edgeopt.schema.errors import DataError, PlacementError
 from edgeopt.schema.target import Target, parse_target
@@ -36,6 +37,8 @@ class PackedModel(Noun):
     size_bytes: int
     outputs: tuple[str, ...]
     axes: dict[str, int | None] = {}  # where inputs take their samples, if not first
+    sampled: dict[str, int] = {}  # where outputs have theirs, if not first
+    whole: dict[str, tuple[Dim, ...]] = {}  # shapes of the outputs that have none
     fixed: dict[str, list[int | None]] = {}  # sizes of each input that its session is made for
 
 

@@ -27,7 +27,7 @@ from edgeopt.commands.samples import samples_for
 from edgeopt.data.quantized import dequantized
 from edgeopt.engine import Engine
 from edgeopt.evaluation import compute, default_metrics
-from edgeopt.schema.artifact import Artifact, Description, Tensor
+from edgeopt.schema.artifact import BATCH, Artifact, Description, Tensor
 from edgeopt.schema.base import digest_of
 from edgeopt.schema.errors import DataError, UsageError
 from edgeopt.schema.event import Event
@@ -78,6 +78,7 @@ def export_job(
                 name=path.name, files=artifact.files, blobs=feeds, n=tensors.n,
                 size_bytes=artifact.size_bytes,
                 outputs=tuple(t.name for t in d.signature.outputs), axes=tensors.axes,
+                sampled=tensors.outputs, whole=d.signature.whole,
                 fixed=Side(place, artifact, tensors).sizes(one_size=True),
             )
         )  # fmt: skip
@@ -194,12 +195,21 @@ def _read(path: Path) -> PackedResult:
 
 
 def _tensors(d: Description) -> list[dict[str, Any]]:
-    return [tensor.to_json() for tensor in d.signature.outputs]
+    """The outputs as samples are kept: one that has none is the same for each."""
+    whole, batch = d.signature.whole, (BATCH,)
+    return [
+        (
+            t.model_copy(update={"shape": batch + t.shape[t.shape[:1] == (1,) :]})
+            if t.name in whole
+            else t
+        ).to_json()
+        for t in d.signature.outputs
+    ]
 
 
 def _named(arrays: dict[str, Any], tensors: list[dict[str, Any]], where: str) -> dict[str, Any]:
     """Outputs by their position, as real values. Raises DataError for what is none of them."""
-    signed = [Tensor.model_validate(tensor) for tensor in tensors]
+    signed = [Tensor.model_validate(tensor).batch_first for tensor in tensors]
     for (name, array), tensor in zip(arrays.items(), signed, strict=True):
         fixed = [(a, b) for a, b in zip(array.shape, tensor.shape, strict=False)
                  if isinstance(b, int)]  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import shutil
@@ -11,8 +12,12 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import onnx
+import onnxruntime
 import pytest
 from e2e_project import MODEL, Project
+from onnx import TensorProto, helper, numpy_helper
 
 from edgeopt.api import import_job
 from edgeopt.schema.errors import DataError, DeviceError, UsageError
@@ -141,3 +146,43 @@ def test_the_chosen_of_a_result_races_its_reference(project: Project) -> None:
     files = json.loads(back.stdout)["targets"][0]["files"]
     assert [f["path"] for f in files] == ["reference.onnx", "chosen.onnx"]
     assert 0.9 < files[1]["measurements"]["fidelity.cosine"]["value"] <= 1.001
+
+
+def test_outputs_come_back_with_their_samples_first_wherever_they_are(project: Project) -> None:
+    """States of (time, batch, 4), and a gain that is one for the whole batch."""
+
+    def value(name: str, *shape: int | str) -> Any:
+        return helper.make_tensor_value_info(name, TensorProto.FLOAT, list(shape))
+
+    rng = np.random.default_rng(0)
+    held = {"w": rng.normal(size=(1, 4, 3)), "r": rng.normal(size=(1, 4, 4)), "g": np.ones(2)}
+    tensors = [numpy_helper.from_array(a.astype(np.float32), name) for name, a in held.items()]
+    tensors.append(numpy_helper.from_array(np.array([1], np.int64), "one"))
+    nodes = [
+        helper.make_node("RNN", ["x", "w", "r"], ["all"], hidden_size=4),
+        helper.make_node("Squeeze", ["all", "one"], ["states"]),
+        helper.make_node("Identity", ["g"], ["gain"]),
+    ]
+    outputs = [value("states", 5, "batch", 4), value("gain", 2)]
+    graph = helper.make_graph(nodes, "g", [value("x", 5, "batch", 3)], outputs, tensors)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.save(model, project.folder / "rnn.onnx")
+    x = rng.normal(size=(12, 5, 3)).astype(np.float32)
+    np.savez(project.folder / "clips.npz", x=x)
+    words = ("rnn.onnx", *TARGET, "--data", "clips.npz", "--processes", "3", "--out", "job.pyz")
+    done = project.run("job", "export", *words)
+    assert done.returncode == 0, done.stderr
+    ran = on_the_board(project, project.folder / "job.pyz")
+    assert ran.returncode == 0, ran.stderr
+    (score,) = json.loads(ran.stdout)["scores"]
+    states, gain = (
+        np.frombuffer(base64.b64decode(each["data"]), np.float32).reshape(each["shape"])
+        for each in score["outputs"]
+    )
+    session = onnxruntime.InferenceSession(str(project.folder / "rnn.onnx"))
+    (right,) = session.run(["states"], {"x": np.ascontiguousarray(x.transpose(1, 0, 2))})
+    np.testing.assert_allclose(states, right.transpose(1, 0, 2), rtol=1e-5, atol=1e-6)
+    assert gain.shape == (12, 2)
+    (project.folder / "result.json").write_text(ran.stdout)
+    back = project.run("job", "import", "result.json", "--json")
+    assert back.returncode == 0, back.stderr
