@@ -23,6 +23,7 @@ FLOOR = 1e-3  # of the output's range: no value counts as if it varied by less
 MOVES = 0.05  # share of samples in which a slice must move, to be judged by itself
 NOTICED = 0.05  # of a slice's spread: what counts as a move
 RESOLUTION = 1e-6  # of the output's largest value: below, sums in float32 vary themselves
+TINY = 1e-300  # of a spread
 AWAY = 0.1  # of a slice's largest value: how far all of them keep off zero, to be no rest of a sum
 FEW_SAMPLES = 256  # that medians are taken of
 FAINT = 0.05  # of scores from 0 to 1: below, a score decides nothing beside larger ones
@@ -30,6 +31,7 @@ EVENTS = 5  # samples in which a slice moves, for its error to be looked at
 STEADY = 1e-2  # of the output's range: what counts as the spread of a value that has none
 FLAT = 0.1  # of the largest value: what counts as the spread of an output that has none
 STEPS = 255  # of 8 bits over a range
+FAINTEST = 2 / STEPS  # of the range: as little as the values of a map count as varying by
 CELLS = 0  # in place of an axis: each value of a sample by itself
 MOST_CELLS = 1024
 SIDE, LONGEST = 16, 4  # of (n, h, w) for it to be a map: its shorter side, and times the other
@@ -183,6 +185,7 @@ def profiled(theirs: Array, least: float = 0.0) -> Profile:
 
     Where the output as a whole does not vary, a tenth of its largest value stands for its spread.
     What does not vary beside what does, counts as if it varied by a hundredth of the range.
+    Scores count as if they varied by a step of 8 bits at least, values of maps by two.
     No value counts as if it varied by less than ``least``.
     """
     shaped = _shaped(theirs)
@@ -193,7 +196,7 @@ def profiled(theirs: Array, least: float = 0.0) -> Profile:
         scale = np.full_like(mean, largest * FLAT or 1.0)
         return Profile(mean - scale * bool(largest), scale, low, high, {})
     spread = np.sqrt(variance)
-    share = 1 / STEPS if low >= 0 and high <= 1 else FLOOR
+    share = FAINTEST if _sides(mean.shape) else 1 / STEPS if low >= 0 and high <= 1 else FLOOR
     floor = np.where(spread > RESOLUTION * largest, share, STEADY) * (high - low)
     few = shaped[:: -(-len(shaped) // FEW_SAMPLES)]
     median = np.median(np.asarray(few, np.float64), axis=0)
@@ -242,8 +245,8 @@ def _slices(values: Array, variance: Array, median: Array, axis: int) -> Slices:
     moves = events & often
     usual = float(np.median(spread[moves])) if moves.any() else 0.0
     odd = moves & ((spread > APART * usual) | (spread * APART < usual))
-    if axis != CELLS and _is_plain_map(median.shape):
-        odd &= ~_fading(spread, odd)
+    if axis in _sides(median.shape):
+        odd &= ~_fading(spread, odd) & ~_fading(1 / np.maximum(spread, TINY), odd)
     alone = axis == CELLS or not moves.any() or len(spread) < 2
     return Slices(spread, width, moves, events, np.zeros_like(moves) if alone else odd)
 
@@ -252,9 +255,16 @@ def _is_plain_map(shape: tuple[int, ...]) -> bool:
     return len(shape) == 2 and min(shape) >= SIDE and max(shape) <= LONGEST * min(shape)
 
 
+def _sides(shape: tuple[int, ...]) -> list[int]:
+    """The axes of (n, ...) answers that are sides of a map: (h, w), (c, h, w) or (h, w, c)."""
+    places = {2: [(0, 1)], 3: [(1, 2), (0, 1)]}.get(len(shape), [])
+    maps = (at for at in places if _is_plain_map(tuple(shape[each] for each in at)))
+    return [each + 1 for each in next(maps, ())]
+
+
 def _fading(spread: Array, odd: Array) -> Array:
-    """Which odd slices, (d,), vary less than the next by no more than a factor of five, and so on
-    up to one that is not odd: what a map shows less and less of towards its border."""
+    """Which odd slices, (d,), lie below the next by no more than a factor of five, and so on up to
+    one that is not odd: what a map shows less and less of towards its border."""
     found = np.zeros_like(odd)
     for _ in range(len(spread)):
         before = found.copy()

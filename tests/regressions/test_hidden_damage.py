@@ -268,6 +268,13 @@ def density() -> Array:
     return np.einsum("nkh,nkw->nhw", rows, columns)
 
 
+def peaks() -> Array:
+    """Heatmaps of five points, and of little more than nothing beside them."""
+    at = 12 + 8 * uniform(400, 5, 2)
+    rows, columns = (np.exp(-np.square(np.arange(32) - at[..., axis, None]) / 8) for axis in (0, 1))
+    return rows[..., :, None] * columns[..., None, :] + 0.0012 * smooth(400, 5, 32, 32) / 7
+
+
 def shares(logits: Array) -> Array:
     """Softmax along axis 1."""
     found = np.exp(logits)
@@ -297,11 +304,12 @@ def sloped(*shape: int) -> Array:
         lambda: false_alarms()[0],
         corners,
         density,
+        peaks,
         lambda: skeleton().reshape(400, 16),
     ],
     ids=["softmax of 200", "softmax of 1000", "borders", "amounts", "cells", "padding", "depth",
          "rectified", "flags", "defects", "alike",
-         "labels", "corners", "density", "skeleton"],
+         "labels", "corners", "density", "peaks", "skeleton"],
 )  # fmt: skip
 def test_honest_int8_of_such_outputs_is_accepted(made: Callable[[], Array]) -> None:
     """What is looked at more closely still holds in 255 steps over its range."""
