@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -12,6 +13,18 @@ from passes_bench import RunPass, onnx_runner
 from tflite_bench import IMAGES, Held, Make, tflite_runner, torch_sources
 
 
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """torch has one thread, as in a worker: two wait for each other where others compute, too."""
+    torch = sys.modules.get("torch")
+    before = torch.get_num_threads() if torch else 0
+    if torch:
+        torch.set_num_threads(1)
+    yield
+    if torch:
+        torch.set_num_threads(before)
+
+
 @pytest.fixture
 def run_pass(tmp_path: Path) -> RunPass:
     """``run_pass(step, model, **arrays)``: what a worker does, checks included."""
@@ -19,16 +32,11 @@ def run_pass(tmp_path: Path) -> RunPass:
 
 
 @pytest.fixture
-def opened(tmp_path: Path) -> Iterator[Callable[[str], Any]]:
-    """``opened(NAME)``: an artifact of a network of ``pruned_nets.py`` or a shipped model; torch
-    has one thread meanwhile, as in a worker."""
-    import torch
+def opened(tmp_path: Path) -> Callable[[str], Any]:
+    """``opened(NAME)``: an artifact of a network of ``pruned_nets.py`` or a shipped model."""
     from pruning_bench import opened_in
 
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield partial(opened_in, tmp_path)
-    torch.set_num_threads(before)
+    return partial(opened_in, tmp_path)
 
 
 @pytest.fixture

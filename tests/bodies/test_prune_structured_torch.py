@@ -201,9 +201,23 @@ def test_samples_are_needed(opened: Open) -> None:
         source.run(PruneStructured(macs=0.5))
 
 
+class Small(nn.Module):
+    """One inverted block between a stem and a head."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(nn.Conv2d(1, 16, 3, 2, 1), nn.ReLU6())
+        self.block = pruned_nets.Inverted(16, 16, 1)
+        self.head = nn.Sequential(nn.Flatten(), nn.Dropout(0.2), nn.Linear(16 * 4 * 4, 10))
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        return self.head(self.block(self.stem(image)))
+
+
 def test_by_hand_the_callers_module_and_random_states_stay() -> None:
-    module = pruned_nets.mobile().train()
-    images = torch.rand(16, 1, 28, 28)
+    torch.manual_seed(0)
+    module = pruned_nets.settled(Small()).train()
+    images = torch.rand(16, 1, 8, 8)
     weights = {k: v.clone() for k, v in module.state_dict().items()}
     states = torch.get_rng_state(), np.random.get_state()[1].copy(), random.getstate()
     step = edgeopt.passes.PruneStructured(ratio=0.5)
@@ -212,7 +226,7 @@ def test_by_hand_the_callers_module_and_random_states_stay() -> None:
     assert all(torch.equal(v, weights[k]) for k, v in module.state_dict().items())
     assert torch.equal(states[0], torch.get_rng_state())
     assert (states[1] == np.random.get_state()[1]).all() and states[2] == random.getstate()
-    assert smaller.blocks[0].layers[3].groups == 32 and module.blocks[0].layers[3].groups == 64
+    assert smaller.block.layers[3].groups == 32 and module.block.layers[3].groups == 64
     smaller(images).sum().backward()
     batches = torch.utils.data.DataLoader(
         torch.utils.data.TensorDataset(images, torch.arange(16) % 10), batch_size=8
@@ -220,7 +234,7 @@ def test_by_hand_the_callers_module_and_random_states_stay() -> None:
     taylor = edgeopt.passes.PruneStructured(ratio=0.5, importance="taylor")
     for data in (batches, {"image": images}, (images, torch.arange(16) % 10),
                  {"calibration": {"image": images}}):  # fmt: skip
-        assert taylor(module, data).blocks[0].layers[3].groups == 32
+        assert taylor(module, data).block.layers[3].groups == 32
     with pytest.raises(DataError, match="no input 'x'"):
         step(module, {"x": images})
     with pytest.raises(PassError, match="needs samples"):

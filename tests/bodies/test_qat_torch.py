@@ -116,9 +116,9 @@ def test_training_makes_good_what_quantization_lost(
     samples, labels = imu["validation"]
     signal = torch.from_numpy(samples)
     figures = []
-    for steps, lr in ((40, 1e-3), (1, 1e-9)):
-        step = Qat(steps=steps, lr=lr, batch=32, soft=1.0, ranges=ranges, scheme="u8s8-reduced")
-        made = step(uneven, imu)
+    said = {"batch": 32, "observe": 160, "soft": 1.0, "scheme": "u8s8-reduced"}
+    for steps, lr in ((20, 1e-3), (1, 1e-9)):
+        made = Qat(steps=steps, lr=lr, ranges=ranges, **said)(uneven, imu)
         with torch.inference_mode():
             answers, exact = made(signal=signal), uneven(signal=signal)
         apart = float((answers - exact).square().mean())
