@@ -40,26 +40,35 @@ def shipped(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     return observed(module, INPUTS[request.param][0], samples, outputs=outputs)
 
 
-def test_onnx_runtime_answers_within_one_step(shipped: Quantized, tmp_path: Path) -> None:
-    answers, ran = run_onnx(to_onnx(shipped, tmp_path / "onnx"), shipped.samples)
+@pytest.fixture(scope="module")
+def onnx_file(shipped: Quantized, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return to_onnx(shipped, tmp_path_factory.mktemp("exported") / "onnx")
+
+
+@pytest.fixture(scope="module")
+def tflite(shipped: Quantized, tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    return to_tflite(shipped, tmp_path_factory.mktemp("exported") / "tflite")
+
+
+def test_onnx_runtime_answers_within_one_step(shipped: Quantized, onnx_file: Path) -> None:
+    answers, ran = run_onnx(onnx_file, shipped.samples)
     assert shipped.steps_apart(answers) < 1.01
     assert np.mean(np.abs(answers - shipped.outputs()) > shipped.step / 2) < 0.05
     assert ran["QLinearConv"] == 9 and ran["QLinearAdd"] == 3 and ran["QGemm"] == 1
     assert not ran["Conv"] and not ran["FusedConv"], "all in integers"
 
 
-def test_litert_answers_within_one_step(shipped: Quantized, tmp_path: Path) -> None:
-    content = to_tflite(shipped, tmp_path / "tflite")
-    answers = run_tflite(content, shipped.samples)
+def test_litert_answers_within_one_step(shipped: Quantized, tflite: bytes) -> None:
+    answers = run_tflite(tflite, shipped.samples)
     assert shipped.steps_apart(answers) < 1.01
     assert np.mean(np.abs(answers - shipped.outputs()) > shipped.step / 2) < 0.05
-    model = files.unpack(content, "")
+    model = files.unpack(tflite, "")
     ran = Counter(name for name, _ in files.operators(model))
     assert ran["QUANTIZE"] == ran["DEQUANTIZE"] == 1, "no float in between"
 
 
-def test_onnx_holds_the_numbers_of_the_module(shipped: Quantized, tmp_path: Path) -> None:
-    graph = onnx.load(to_onnx(shipped, tmp_path / "onnx")).graph
+def test_onnx_holds_the_numbers_of_the_module(shipped: Quantized, onnx_file: Path) -> None:
+    graph = onnx.load(onnx_file).graph
     held = {t.name: onnx.numpy_helper.to_array(t) for t in graph.initializer}
     written = [
         (held[n.input[1]].item(), held[n.input[2]].item())
@@ -76,8 +85,8 @@ def test_onnx_holds_the_numbers_of_the_module(shipped: Quantized, tmp_path: Path
     )
 
 
-def test_tflite_holds_the_numbers_of_the_module(shipped: Quantized, tmp_path: Path) -> None:
-    model = files.unpack(to_tflite(shipped, tmp_path / "tflite"), "")
+def test_tflite_holds_the_numbers_of_the_module(shipped: Quantized, tflite: bytes) -> None:
+    model = files.unpack(tflite, "")
     tensors, types = model.subgraphs[0].tensors, files.schema().TensorType
     flowing = {
         (float(t.quantization.scale[0]), int(t.quantization.zeroPoint[0]) + 128)
