@@ -166,15 +166,16 @@ class Bed:
 class Cancel:
     """Closes an engine, as Ctrl-C does: at the first progress, or at last after a while."""
 
-    def __init__(self, after_s: float) -> None:
-        self._timer = threading.Timer(after_s, self.strike)
+    def __init__(self, after_s: float | None = None) -> None:
+        self._timer = None if after_s is None else threading.Timer(after_s, self.strike)
         self._engine: Engine | None = None
         self.struck = False
 
     def arm(self, engine: Engine) -> None:
         """From now on it strikes."""
         self._engine = engine
-        self._timer.start()
+        if self._timer is not None:
+            self._timer.start()
 
     def strike(self) -> None:
         """Cancel what runs."""
@@ -184,9 +185,10 @@ class Cancel:
 
     def disarm(self) -> None:
         """It is over, and so is what it began."""
-        self._timer.cancel()
-        if self._timer.is_alive():
-            self._timer.join()
+        if self._timer is not None:
+            self._timer.cancel()
+            if self._timer.is_alive():
+                self._timer.join()
 
 
 def _silent(done: float, total: float | None = None, **figures: float) -> None:
