@@ -112,20 +112,20 @@ def uneven() -> torch.nn.Module:
 def test_training_makes_good_what_quantization_lost(
     ranges: str, uneven: torch.nn.Module, imu: dict[str, Split]
 ) -> None:
-    """Against the same network on the same first ranges that has not trained (a rate of 1e-9)."""
+    """Against the same network that saw as much and has not trained (a rate of 1e-9)."""
     samples, labels = imu["validation"]
     signal = torch.from_numpy(samples)
     figures = []
     said = {"batch": 32, "observe": 160, "soft": 1.0, "scheme": "u8s8-reduced"}
-    for steps, lr in ((20, 1e-3), (1, 1e-9)):
-        made = Qat(steps=steps, lr=lr, ranges=ranges, **said)(uneven, imu)
+    for lr in (1e-2, 1e-9):
+        made = Qat(steps=30, lr=lr, ranges=ranges, **said)(uneven, imu)
         with torch.inference_mode():
             answers, exact = made(signal=signal), uneven(signal=signal)
         apart = float((answers - exact).square().mean())
         figures.append((apart, float(np.mean(answers.argmax(1).numpy() == labels))))
     (apart, right), (apart_still, right_still) = figures
-    assert apart < 0.9 * apart_still
-    assert right > right_still
+    assert apart < 0.85 * apart_still
+    assert right >= right_still - 0.01
 
 
 @pytest.mark.long
