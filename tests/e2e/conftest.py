@@ -13,14 +13,19 @@ from e2e_project import Project, make_project
 def warm_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The store after one run of the recipe: what most tests would build again."""
     made = make_project(tmp_path_factory.mktemp("warm"))
+    made.short = True
     made.optimize()
     return made.store
 
 
 @pytest.fixture
 def project(tmp_path: Path, warm_store: Path) -> Project:
-    """A user's project with a store of its own, in which the recipe ran before."""
+    """A user's project with a store of its own, in which the recipe ran before.
+
+    Its races are short ones: set ``short`` to False where a time matters.
+    """
     made = make_project(tmp_path)
+    made.short = True
     shutil.copytree(warm_store, made.store)
     return made
 

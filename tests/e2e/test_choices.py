@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 import pytest
-from e2e_project import MODEL, Project
+from e2e_project import MODEL, Project, make_project
 
 import edgeopt
 
@@ -30,11 +30,28 @@ passes:
 """
 
 
-@pytest.fixture
-def project(project: Project) -> Project:
-    """The same project starting from ONNX."""
+def from_onnx(folder: Path) -> Project:
+    """The project starting from ONNX, with no store yet."""
+    project = make_project(folder)
+    project.short = True
     shutil.copy(MODEL / "source.onnx", project.folder)
     project.write(ONNX)
+    return project
+
+
+@pytest.fixture(scope="module")
+def before(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    """The store after one run of the recipe, and what came of it."""
+    project = from_onnx(tmp_path_factory.mktemp("before"))
+    optimized(project, 0)
+    return project.store, json.loads((project.folder / "out" / "result.json").read_text())
+
+
+@pytest.fixture
+def project(tmp_path: Path, before: tuple[Path, dict[str, Any]]) -> Project:
+    """A project of one's own, in whose store the recipe ran before."""
+    project = from_onnx(tmp_path)
+    shutil.copytree(before[0], project.store)
     return project
 
 
@@ -84,9 +101,10 @@ def test_bounds_that_none_keeps_exit_3_and_save_the_nearest_miss(project: Projec
     assert {c["status"] for c in target["candidates"]} == {"infeasible"}
 
 
-def test_a_bound_inside_the_interval_exits_4(project: Project) -> None:
-    result = optimized(project, 0)
-    value = result["source"]["accuracy"]["value"]
+def test_a_bound_inside_the_interval_exits_4(
+    project: Project, before: tuple[Path, dict[str, Any]]
+) -> None:
+    value = before[1]["targets"][0]["source"]["accuracy"]["value"]
     target = optimized(project, 4, "--constraint", f"accuracy >= {100 * value:.2f} %")
     assert target["verdict"] == "inconclusive"
     assert "accuracy" in target["sentence"]
@@ -184,7 +202,7 @@ def test_a_quantized_model_alone_is_measured_as_it_is(tmp_path: Path) -> None:
         tensors = [onnx.numpy_helper.from_array(np.asarray(v), n) for n, v in held.items()]
         model.graph.initializer.extend(t for t in tensors if t.name in nodes.replace("=", " "))
         onnx.save(model, tmp_path / f"{name}.onnx")
-        project = Project(tmp_path, tmp_path / "store")
+        project = Project(tmp_path, tmp_path / "store", short=True)
         how, status = ("--quick", "chosen") if name == "dynamic" else ("--no-bench", "unmeasured")
         given = ("--data", "samples.npz", "--json", "--out", name)
         done = project.run("optimize", f"{name}.onnx", *given, how)
@@ -206,7 +224,7 @@ def test_a_source_that_takes_one_sample_works_and_says_so(tmp_path: Path) -> Non
     (tmp_path / "recipe.yaml").write_text(
         "model: net.onnx\ndata: {source: samples.npz, splits: {validation: samples}}\npasses: []\n"
     )
-    target = Project(tmp_path, tmp_path / "store").optimize()
+    target = Project(tmp_path, tmp_path / "store", short=True).optimize()
     assert "the source takes 1 sample at a time" in target["notes"]
     assert target["targets"][0]["verdict"] == "chosen"
 
