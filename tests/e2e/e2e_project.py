@@ -41,6 +41,19 @@ passes:
   - one_of: [none, {simplify-onnx: {}}]
   - one_of: [none, {quantize-int8: {scheme: s8s8}}]
 """
+ONNX = """\
+model: source.onnx
+data:
+  source: samples.npz
+  inputs: {image: images}
+  label: label
+  splits: {calibration: train, validation: validation, test: test}
+  preprocess: [{scale: 255}, {normalize: {mean: 0.286, std: 0.353}}]
+objective: size
+constraints: ["accuracy >= source - 10pt"]
+passes:
+  - one_of: [none, {quantize-int8: {scheme: u8s8-reduced}}]
+"""
 
 
 @dataclass
@@ -136,4 +149,13 @@ def make_project(folder: Path) -> Project:
     save_samples(place / "samples.npz")
     made = Project(place, folder / "store")
     made.write(RECIPE)
+    return made
+
+
+def from_onnx(folder: Path) -> Project:
+    """The project starting from ONNX, its races short ones."""
+    made = make_project(folder)
+    made.short = True
+    shutil.copy(MODEL / "source.onnx", made.folder)
+    made.write(ONNX)
     return made

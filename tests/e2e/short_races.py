@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from unittest.mock import patch
 
@@ -13,21 +13,23 @@ RACING = ("optimize", "benchmark", "compare")
 
 
 @contextmanager
-def shortened() -> Iterator[None]:
-    """Every race takes two processes with the fewest turns, and none goes on."""
+def shortened(*, few: bool = True) -> Iterator[None]:
+    """Every race takes the fewest turns and, if ``few``, two processes, and none goes on."""
     from edgeopt.bench.race import SCHEDULES
-    from edgeopt.decide import elimination, racing, settings
+    from edgeopt.decide import racing, settings
+    from edgeopt.decide.elimination import Elimination
 
-    few = {"processes": PROCESSES, "most_processes": PROCESSES, "turns": 6}
+    counts = {"processes": PROCESSES, "most_processes": PROCESSES} if few else {}
     least = {
-        name: replace(full, **few, turn_ms=1.0, warm_ms=1.0) for name, full in SCHEDULES.items()
+        name: replace(full, **counts, turns=6, turn_ms=1.0, warm_ms=1.0)
+        for name, full in SCHEDULES.items()
     }
-    with (
-        patch.dict(SCHEDULES, least),
-        patch.object(racing, "FIRST", PROCESSES),
-        patch.object(elimination, "MOST", PROCESSES),
-        patch.object(settings, "PROCESSES", PROCESSES),
-    ):
+    with ExitStack() as stack:
+        stack.enter_context(patch.dict(SCHEDULES, least))
+        if few:
+            stack.enter_context(patch.object(racing, "FIRST", PROCESSES))
+            stack.enter_context(patch.object(settings, "PROCESSES", PROCESSES))
+            stack.enter_context(patch.object(Elimination, "_further", lambda self, ids: {}))
         yield
 
 

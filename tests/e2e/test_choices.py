@@ -11,48 +11,16 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 import pytest
-from e2e_project import MODEL, Project, make_project
+from e2e_project import MODEL, ONNX, Project
+from onnx_project import tiny_project
 
 import edgeopt
 
-ONNX = """\
-model: source.onnx
-data:
-  source: samples.npz
-  inputs: {image: images}
-  label: label
-  splits: {calibration: train, validation: validation, test: test}
-  preprocess: [{scale: 255}, {normalize: {mean: 0.286, std: 0.353}}]
-objective: size
-constraints: ["accuracy >= source - 10pt"]
-passes:
-  - one_of: [none, {quantize-int8: {scheme: u8s8-reduced}}]
-"""
-
-
-def from_onnx(folder: Path) -> Project:
-    """The project starting from ONNX, with no store yet."""
-    project = make_project(folder)
-    project.short = True
-    shutil.copy(MODEL / "source.onnx", project.folder)
-    project.write(ONNX)
-    return project
-
-
-@pytest.fixture(scope="module")
-def before(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
-    """The store after one run of the recipe, and what came of it."""
-    project = from_onnx(tmp_path_factory.mktemp("before"))
-    optimized(project, 0)
-    return project.store, json.loads((project.folder / "out" / "result.json").read_text())
-
 
 @pytest.fixture
-def project(tmp_path: Path, before: tuple[Path, dict[str, Any]]) -> Project:
-    """A project of one's own, in whose store the recipe ran before."""
-    project = from_onnx(tmp_path)
-    shutil.copytree(before[0], project.store)
-    return project
+def project(onnx_project: Project) -> Project:
+    """The project starting from ONNX."""
+    return onnx_project
 
 
 def optimized(project: Project, code: int, *args: str) -> dict[str, Any]:
@@ -101,10 +69,9 @@ def test_bounds_that_none_keeps_exit_3_and_save_the_nearest_miss(project: Projec
     assert {c["status"] for c in target["candidates"]} == {"infeasible"}
 
 
-def test_a_bound_inside_the_interval_exits_4(
-    project: Project, before: tuple[Path, dict[str, Any]]
-) -> None:
-    value = before[1]["targets"][0]["source"]["accuracy"]["value"]
+def test_a_bound_inside_the_interval_exits_4(project: Project, onnx_before: Project) -> None:
+    before = json.loads((onnx_before.folder / "out" / "result.json").read_text())
+    value = before["targets"][0]["source"]["accuracy"]["value"]
     target = optimized(project, 4, "--constraint", f"accuracy >= {100 * value:.2f} %")
     assert target["verdict"] == "inconclusive"
     assert "accuracy" in target["sentence"]
@@ -121,23 +88,21 @@ def test_without_bench_all_candidates_are_built_and_nothing_is_measured(project:
         onnx.checker.check_model(onnx.load(file))
 
 
-def test_a_bare_model_gets_what_is_worth_trying(project: Project) -> None:
-    with np.load(project.folder / "samples.npz") as archive:
-        arrays = {
-            name.replace("images", "image"): value[:, np.newaxis].astype(np.float32) / 255
-            for name, value in archive.items()
-            if name.endswith("images")
-        }
+def test_a_bare_model_gets_what_is_worth_trying(tmp_path: Path) -> None:
+    project = tiny_project(tmp_path)
+    project.short = True
+    with np.load(project.folder / "d.npz") as archive:
+        arrays = {n.replace("samples", "x"): v for n, v in archive.items() if "samples" in n}
     np.savez(project.folder / "bare.npz", **arrays)
     done = project.run(
-        "optimize", "source.onnx", "--data", "bare.npz", "--quick", "--json",
+        "optimize", "m.onnx", "--data", "bare.npz", "--quick", "--json",
         "--constraint", "fidelity.cosine >= 0.5", "--objective", "size",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
     labels = " ".join(c["label"] for c in result["targets"][0]["candidates"])
     assert "simplify-onnx" in labels and "quantize-int8" in labels and "fp16" in labels
-    assert (project.folder / "edgeopt-out" / "source" / "result.json").is_file()
+    assert (project.folder / "edgeopt-out" / "m" / "result.json").is_file()
 
 
 WHERE = ("--target", "local/onnxruntime")

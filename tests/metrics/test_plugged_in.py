@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from e2e_project import SHORT
 from onnx import TensorProto, helper, numpy_helper
 from plugging import install_page, ran
 
@@ -69,7 +70,7 @@ def project(site: Path) -> Path:
 
 def test_a_recipe_bounds_it(site: Path, project: Path) -> None:
     """Declared, bounded, measured, decided by, and named by its title in the report."""
-    done = ran(site, EDGEOPT, "optimize", "recipe.yaml", "--quick", "--out", "out")
+    done = ran(site, *SHORT, "optimize", "recipe.yaml", "--quick", "--out", "out")
     assert done.returncode == 0, done.stdout + done.stderr
     (target,) = json.loads((project / "out" / "result.json").read_text())["targets"]
     assert target["metric"] == "rmsle"
@@ -90,7 +91,7 @@ def test_what_it_prints_does_not_spoil_a_result_on_stdout(site: Path, project: P
         code = site / "rmsle_metric" / file
         code.write_text(f"print('loaded {file}')\n{code.read_text()}")
     changed(site / "rmsle_metric/measured.py", "    truth =", "    print('measuring')\n    truth =")
-    done = ran(site, EDGEOPT, "optimize", "recipe.yaml", "--quick", "--json", "--out", "out")
+    done = ran(site, *SHORT, "optimize", "recipe.yaml", "--quick", "--json", "--out", "out")
     assert done.returncode == 0, done.stderr
     (target,) = json.loads(done.stdout)["targets"]
     assert target["metric"] == "rmsle"
@@ -117,7 +118,7 @@ def test_a_module_that_cannot_measure_is_told_before_anything_is_built(
 def test_a_comparison_that_fails_is_told_with_the_candidates(site: Path, project: Path) -> None:
     with (site / "rmsle_metric" / "measured.py").open("a") as code:
         code.write("\n\ndef difference(quantity, name, output, source, labels):\n    return 0.5\n")
-    done = ran(site, EDGEOPT, "optimize", "recipe.yaml", "--quick", "--out", "out")
+    done = ran(site, *SHORT, "optimize", "recipe.yaml", "--quick", "--out", "out")
     said = done.stdout + done.stderr
     assert done.returncode not in (0, 2) and "bug in edgeopt" not in said
     assert "'difference' of the metric rmsle" in " ".join(said.split()), said

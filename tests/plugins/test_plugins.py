@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from e2e_project import SHORT
 from onnx import TensorProto, helper, numpy_helper
 from plugging import LINEAR, REFERENCE, forget, install, ran, write_metadata
 
@@ -31,7 +32,6 @@ from edgeopt.store import Store
 from edgeopt.transport.channel import Channel, Hello
 from edgeopt.transport.pack import agent_archive
 
-EDGEOPT = Path(sys.executable).with_name("edgeopt")
 WEIGHTS = np.random.default_rng(0).standard_normal((16, 3)).astype(np.float32)
 REFERENCE_TARGET = "local/onnx-reference?shapes=checked"
 
@@ -63,7 +63,7 @@ def run(folder: Path, site: Path, *words: str) -> subprocess.CompletedProcess[st
     """The real command, which finds what is installed in ``site``."""
     path = os.pathsep.join(filter(None, (str(site), os.environ.get("PYTHONPATH"))))
     env = {**os.environ, "PYTHONPATH": path, "EDGEOPT_STORE": str(folder / "store")}
-    command = [str(EDGEOPT), *words]
+    command = [*SHORT, *words]
     return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True)
 
 

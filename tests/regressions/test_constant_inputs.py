@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +12,9 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+from e2e_project import SHORT
 from onnx import TensorProto, helper, numpy_helper
 
-EDGEOPT = Path(sys.executable).with_name("edgeopt")
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(60, 16)).astype(np.float32)
 WEIGHTS = RNG.normal(size=(16, 4)).astype(np.float32)
@@ -49,8 +48,8 @@ def model(shape: list[int], dtype: int) -> Any:
 
 def run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     env = {**os.environ, "EDGEOPT_STORE": str(folder / "store")}
-    return subprocess.run([str(EDGEOPT), *words], cwd=folder, env=env, capture_output=True,
-                          text=True, timeout=240)  # fmt: skip
+    return subprocess.run([*SHORT, *words], cwd=folder, env=env, capture_output=True, text=True,
+                          timeout=240)  # fmt: skip
 
 
 def optimized(folder: Path, rate: float, how: str) -> dict[str, Any]:

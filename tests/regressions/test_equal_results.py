@@ -10,6 +10,7 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
+from short_races import shortened
 
 import edgeopt
 from edgeopt.report import COMPARISONS, draw
@@ -40,16 +41,20 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place
 
 
-def optimized(folder: Path, *passes: str, validation: str = "validation") -> Result:
-    return edgeopt.optimize(
-        folder / "m.onnx",
-        data={
-            "source": str(folder / "s.npz"), "label": "label",
-            "splits": {"validation": validation, "test": "test"},
-        },
-        targets=["local/onnxruntime"], constraints=["accuracy >= source - 10pt"],
-        objective="size", passes=list(passes), quick=True, store=folder / "store",
-    )  # fmt: skip
+def optimized(
+    folder: Path, *passes: str, validation: str = "validation", raced: bool = True
+) -> Result:
+    with shortened():
+        return edgeopt.optimize(
+            folder / "m.onnx",
+            data={
+                "source": str(folder / "s.npz"), "label": "label",
+                "splits": {"validation": validation, "test": "test"},
+            },
+            targets=["local/onnxruntime"], constraints=["accuracy >= source - 10pt"],
+            objective="size", passes=list(passes), store=folder / "store",
+            **({"quick": True} if raced else {"race": False}),
+        )  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +115,7 @@ def test_kept_outputs_are_paired(folder: Path, tmp_path: Path, plain: Result, ha
 
 def test_other_samples_are_never_paired(folder: Path, plain: Result) -> None:
     """Guards against pairs of samples that are not the same."""
-    other = optimized(folder, "simplify-onnx", validation="validation[:290]")
+    other = optimized(folder, "simplify-onnx", validation="validation[:290]", raced=False)
     found = edgeopt.compare(plain, other, require=[KEEP], store=folder / "store")
     assert found.exit_code == 4
     assert "not paired" in difference(found).protocol
@@ -118,8 +123,8 @@ def test_other_samples_are_never_paired(folder: Path, plain: Result) -> None:
 
 def test_as_many_other_samples_are_never_paired(folder: Path) -> None:
     """Guards against pairs of samples that only share their count."""
-    first = optimized(folder, "simplify-onnx", validation="validation[:290]")
-    last = optimized(folder, "fp16", validation="validation[10:]")
+    first = optimized(folder, "simplify-onnx", validation="validation[:290]", raced=False)
+    last = optimized(folder, "fp16", validation="validation[10:]", raced=False)
     found = edgeopt.compare(first, last, store=folder / "store")
     assert "not paired" in difference(found).protocol
     (pair,) = found.pairs

@@ -53,7 +53,7 @@ def scored(model: Path, data: Path, folder: Path, **fields: Any) -> Result:
               "splits": {"validation": "validation"}},
         targets=["local/onnxruntime"],
         passes=["simplify-onnx"],
-        quick=True,
+        race=False,
         store=folder / "store",
         **fields,
     )  # fmt: skip

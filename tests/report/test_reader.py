@@ -12,6 +12,7 @@ import pytest
 import result_sample as sample
 from onnx import TensorProto, helper, numpy_helper
 from pages import Text
+from short_races import shortened
 
 import edgeopt
 from edgeopt.bench import peak
@@ -117,23 +118,24 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def optimized(folder: Path, *, quick: bool = True, **fields: Any) -> Result:
-    """A real run in a store of the folder."""
+def optimized(folder: Path, *, quick: bool = True, few: bool = True, **fields: Any) -> Result:
+    """A real run in a store of the folder; ``few``: its races take two processes."""
     data = {
         "source": str(folder / "s.npz"), "inputs": {"x": "pixels"}, "label": "label",
         "splits": {"validation": "validation", "test": "test"},
         "preprocess": [{"scale": 255}, {"normalize": {"mean": 0.5, "std": 0.25}}],
     }  # fmt: skip
     given = {"passes": [{"one_of": ["simplify-onnx", "fp16"]}], **fields}
-    return edgeopt.optimize(
-        folder / "m.onnx", data=data | given.pop("data", {}), quick=quick,
-        constraints=["accuracy >= source - 20pt"], store=folder / "store", **given,
-    )  # fmt: skip
+    with shortened(few=few):
+        return edgeopt.optimize(
+            folder / "m.onnx", data=data | given.pop("data", {}), quick=quick,
+            constraints=["accuracy >= source - 20pt"], store=folder / "store", **given,
+        )  # fmt: skip
 
 
 def test_a_full_run_keeps_which_race_each_figure_is_of(made: Path) -> None:
     """Guards against a document that leaves open how its own figures were made."""
-    (target,) = optimized(made, quick=False).to_json()["targets"]
+    (target,) = optimized(made, quick=False, few=False).to_json()["targets"]
     raced = {c["id"]: c["raced"] for c in target["candidates"] if not c["reference"]}
     assert raced[target["chosen"]] == "final"
     assert set(raced.values()) <= {"final", "short"}
@@ -149,7 +151,7 @@ def test_a_full_run_keeps_which_race_each_figure_is_of(made: Path) -> None:
 
 def test_a_quick_run_says_so_and_what_that_means(made: Path) -> None:
     """Guards against figures of a trial that are quoted as a measurement."""
-    result = optimized(made)
+    result = optimized(made, few=False)
     assert result.to_json()["quick"] is True
     (note,) = (note for note in result.notes if note.startswith("quick run"))
     assert "3 fresh processes" in note and "up to 15" in note and "do not quote" in note
