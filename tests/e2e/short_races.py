@@ -9,7 +9,7 @@ from dataclasses import replace
 from unittest.mock import patch
 
 PROCESSES = 2  # the fewest that have an interval
-RACING = ("optimize", "benchmark", "compare")
+RACING = ("optimize", "benchmark", "compare", "job")
 
 
 @contextmanager

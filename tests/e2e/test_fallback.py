@@ -26,7 +26,9 @@ constraints: ["fidelity.cosine >= 0.99"]
 
 
 @pytest.fixture
-def project(project: Project, tflite_model: Path) -> Project:
+def project(cold_project: Project, tflite_model: Path) -> Project:
+    project = cold_project
+    project.short = True
     shutil.copy(tflite_model, project.folder / "layer.tflite")
     x = np.random.default_rng(0).normal(size=(32, 4)).astype(np.float32)
     np.savez(project.folder / "samples.npz", **{"validation.x": x})

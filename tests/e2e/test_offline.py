@@ -26,7 +26,9 @@ TARGET = ("--target", "offline:camera/onnxruntime")
 
 
 @pytest.fixture
-def project(project: Project) -> Project:
+def project(cold_project: Project) -> Project:
+    project = cold_project
+    project.short = True
     for name in ("first.onnx", "second.onnx"):
         shutil.copy(MODEL / "source.onnx", project.folder / name)
     return project

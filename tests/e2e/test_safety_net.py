@@ -28,16 +28,22 @@ def slow(outputs, labels):
     while True:
         pass
 """
-QUICK = """\
-passes:
-  - export-onnx: {}
-"""
+
+
+@pytest.fixture
+def project(onnx_project: Project) -> Project:
+    """The project starting from ONNX."""
+    return onnx_project
 
 
 def short(project: Project, *extra: str) -> None:
-    """The project's recipe with the export alone, and lines added."""
+    """The project's recipe with one plain pass, and lines added."""
     text = project.recipe.read_text()
-    project.write(text[: text.index("passes:")] + QUICK + "".join(f"{line}\n" for line in extra))
+    project.write(
+        text[: text.index("passes:")]
+        + "passes: [simplify-onnx]\n"
+        + "".join(f"{line}\n" for line in extra)
+    )
 
 
 def notes(project: Project) -> str:
