@@ -43,6 +43,7 @@ def reached() -> Iterator[Board]:
 @pytest.fixture
 def project(project: Project, reached: Board) -> Project:
     """A project with an ONNX model and two boards: one that is there, one that is not."""
+    project.short = False
     shutil.copy(MODEL / "source.onnx", project.folder)
     path = reached.devices()
     path.write_text(path.read_text() + GONE)

@@ -26,6 +26,7 @@ SAMPLES = 16  # a floating-point inference takes a good part of a second
 @pytest.fixture
 def on_cores(project: Project, emulation: Path) -> Project:
     """The project with few samples, for the emulated cores."""
+    project.short = False
     save_samples(project.folder / "samples.npz", few=SAMPLES)
     project.extra["EDGEOPT_EMULATION"] = str(emulation)
     return project

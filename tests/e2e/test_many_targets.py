@@ -27,6 +27,7 @@ def reached() -> Iterator[Board]:
 @pytest.fixture
 def everywhere(project: Project, reached: Board, emulation: Path) -> Project:
     """The recipe on few samples."""
+    project.short = False
     text = RECIPE.read_text().replace("../models/fashion_mnist", str(MODEL))
     for whole, few in FEW.items():
         assert whole in text

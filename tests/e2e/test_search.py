@@ -17,6 +17,7 @@ EXPORT = "  - export-onnx: {}\n"
 @pytest.fixture
 def searching(project: Project) -> Project:
     """A project that may train on 300 images."""
+    project.short = False
     with np.load(MODEL / "fashion_mnist.npz") as archive:
         images, label = archive["train.images"][:300], archive["train.label"][:300]
     save_samples(project.folder / "samples.npz", train__images=images, train__label=label)
