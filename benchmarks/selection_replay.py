@@ -34,7 +34,7 @@ from edgeopt.decide.selection import Selection
 from edgeopt.decide.standings import Terms
 from edgeopt.decide.steps import Done, Race, Score
 from edgeopt.engine import Engine
-from edgeopt.pipeline.loop import _target_runs
+from edgeopt.pipeline.loop import target_runs
 from edgeopt.pipeline.prepare import prepare
 from edgeopt.pipeline.saturation import Checked
 from edgeopt.pipeline.work import Work
@@ -64,7 +64,7 @@ def record(recipe: Path, out: Path, processes: int) -> None:
         plan = make_plan(asked, known)
         outcomes |= engine.run(plan.jobs, outcomes)
         work = Work(asked, known, engine, store, outcomes, lambda _event: None)
-        (run,), _ = _target_runs(work, Checked(plan), quick=False, raced=True)
+        (run,), _ = target_runs(work, Checked(plan), quick=False, raced=True)
         standings, entries = run.scored(), run.ledger.entries
         feasible = [i for i in entries if i != run.ledger.reference]
         feasible = [i for i in feasible if standings.stands(i) in ("feasible", "pending")]

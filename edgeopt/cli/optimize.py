@@ -33,6 +33,7 @@ OUT = "edgeopt-out"
     help="Prune to the widest network that measures this much faster, and distill it.",
 )
 @click.option("--time", "time_limit", metavar="'30 min'", help="Time limit for the whole run.")
+@click.option("--memory", metavar="'4 GB'", help="Limit of memory for all processes of the run.")
 @click.option(
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
@@ -62,6 +63,7 @@ def command(
     objective: str | None,
     speedup: str | None,
     time_limit: str | None,
+    memory: str | None,
     out: Path | None,
     allow_fallback: bool,
     no_bench: bool,
@@ -81,10 +83,11 @@ def command(
     the test split, 4 inconclusive, 5 some targets unreachable or failed and the others decided,
     130 interrupted.
     """
+    limits = {k: text for k, text in (("time", time_limit), ("memory", memory)) if text}
     given: dict[str, Any] = {
         "data": data, "targets": targets, "constraints": constraints, "objective": objective,
         "allow_fallback": allow_fallback, "speedup": speedup,
-        "limits": {"time": time_limit} if time_limit else None,
+        "limits": limits,
     }  # fmt: skip
     fields = {name: value for name, value in given.items() if value}
     folder = out or Path(OUT) / model.stem

@@ -26,7 +26,8 @@ class Engine:
 
     ``bench`` runs scores and races. ``slots`` is how many jobs run at once (default: one a
     usable core). Past ``deadline`` (``time.monotonic()``) no job is started that the cache
-    cannot answer. ``executor`` says where jobs run; this machine, unless given.
+    cannot answer. ``executor`` says where jobs run; this machine, unless given, where ``memory``
+    bounds what all processes hold together, in bytes.
     """
 
     def __init__(
@@ -38,12 +39,13 @@ class Engine:
         slots: int | None = None,
         deadline: float | None = None,
         executor: Executor | None = None,
+        memory: int | None = None,
     ) -> None:
         self.store = store
         self._on_event = on_event
         self._slots = max(1, slots or len(os.sched_getaffinity(0)))
         self._deadline = float("inf") if deadline is None else deadline
-        self._executor: Executor = executor or LocalExecutor(store, bench)
+        self._executor: Executor = executor or LocalExecutor(store, bench, memory=memory)
         self._claims = Claims(store)
         self._inbox: SimpleQueue[Outcome | Told | None] = SimpleQueue()
         self._closed = False

@@ -77,9 +77,11 @@ def run_recipe(
     if out is not None:
         check_writable(out)
     started, clock = datetime.now(UTC), time.monotonic()
-    limit = recipe.limits.time_s
+    limit, memory = recipe.limits.time_s, recipe.limits.memory_bytes
     deadline = None if limit is None else clock + limit
-    with Engine(store, on_event=on_event, bench=run_bench, deadline=deadline) as engine:
+    with Engine(
+        store, on_event=on_event, bench=run_bench, deadline=deadline, memory=memory
+    ) as engine:
         on_event(Event(what="phase", text="Reading the model and the data"))
         known, outcomes = prepare(recipe, engine)
         asked, work = recipe, Work(recipe, known, engine, store, outcomes, on_event, deadline)
@@ -101,7 +103,7 @@ def run_recipe(
         notes += [] if race else unraced_notes(recipe)
         notes += [*known.notes, *of_source, *search.notes, *checked.plan.notes, *of_passes]
         notes += checked.notes
-        runs, merged = _target_runs(work, checked, quick=quick, raced=race)
+        runs, merged = target_runs(work, checked, quick=quick, raced=race)
         another = partial(Engine, store, on_event=on_event, bench=run_bench, deadline=deadline)
         decided = decide_all(runs, engine, another) if bench else [run.built() for run in runs]
         _check_decided(decided)
@@ -151,7 +153,7 @@ def _announced_plan(work: Work) -> Plan:
     return plan
 
 
-def _target_runs(
+def target_runs(
     work: Work, checked: Checked, *, quick: bool, raced: bool
 ) -> tuple[list[TargetRun], list[str]]:
     """A run for each target, with what is known of its entries; notes on files that are equal."""

@@ -14,7 +14,7 @@ from pydantic import (
     field_validator,
 )
 
-from edgeopt.recipe.source import DataSpec, ModelSpec, seconds_of
+from edgeopt.recipe.source import DataSpec, ModelSpec, bytes_of, seconds_of
 from edgeopt.recipe.steps import Step
 from edgeopt.schema.base import Noun
 from edgeopt.schema.constraint import Constraint, parse_constraint, prefixes
@@ -25,11 +25,16 @@ from edgeopt.schema.runtime import every_runtime
 from edgeopt.schema.target import Target, parse_target
 from edgeopt.transport.kinds import quantities_of
 
+LEAST_MEMORY = 500_000_000  # bytes
+
 
 class LimitSpec(Noun):
     """Bounds on the whole run."""
 
     candidates: StrictInt = Field(200, ge=1, description="maximum number of candidates")
+    memory: StrictStr | None = Field(
+        None, description="memory of all processes of the run together, such as '4 GB'"
+    )
     settings: StrictInt = Field(
         3, ge=0, le=3, description="settings of its target that a finalist is raced under, at most"
     )
@@ -41,6 +46,18 @@ class LimitSpec(Noun):
         if text is not None:
             seconds_of(text)
         return text
+
+    @field_validator("memory")
+    @classmethod
+    def _enough(cls, text: str | None) -> str | None:
+        if text is not None and bytes_of(text) < LEAST_MEMORY:
+            raise ValueError(f"'{text}' is less than a run takes: say '500 MB' or more")
+        return text
+
+    @property
+    def memory_bytes(self) -> int | None:
+        """The memory in bytes, or None."""
+        return None if self.memory is None else bytes_of(self.memory)
 
     @property
     def time_s(self) -> float | None:

@@ -19,6 +19,7 @@ from pydantic import (
 
 from edgeopt.data.splits import ALIASES
 from edgeopt.schema.base import Noun
+from edgeopt.schema.constraint import SCALES
 from edgeopt.schema.model_format import model_formats
 
 ROLES = ("calibration", "validation", "test", "train")
@@ -213,3 +214,11 @@ def seconds_of(text: str) -> float:
     if not match or float(match[1]) <= 0:
         raise ValueError(f"cannot read the time '{text}'; write '90 s', '30 min' or '2 h'")
     return float(match[1]) * _UNITS[match[2]]
+
+
+def bytes_of(text: str) -> int:
+    """A size such as ``500 MB`` or ``4 GB``. Raises ValueError for anything else."""
+    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*([kMG]i?B)", text.strip())
+    if not match or float(match[1]) <= 0:
+        raise ValueError(f"cannot read the size '{text}'; write '800 MB', '4 GB' or '4 GiB'")
+    return int(float(match[1]) * SCALES["bytes"].get(match[2], 0))

@@ -117,6 +117,7 @@ def test_a_pruned_network_is_the_student(training: Project) -> None:
     assert all("accuracy" in c["measurements"] for c in trained), "as fast as what it began from"
 
 
+@pytest.mark.slow
 @pytest.mark.long
 def test_the_shipped_recipe_in_short(tmp_path: Path) -> None:
     text = (MODEL.parents[1] / "recipes" / "distill.yaml").read_text()

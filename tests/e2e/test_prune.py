@@ -70,6 +70,7 @@ def test_two_goals_are_a_wrong_recipe(pruning: Project) -> None:
     assert "one goal" in done.stderr and "recipe.yaml:1" in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.long
 def test_the_shipped_recipe_prunes_distills_and_zeroes(tmp_path: Path) -> None:
     target = optimized(ROOT / "recipes" / "prune.yaml", tmp_path)

@@ -60,6 +60,7 @@ def test_quantizing_twice_is_refused_before_anything_runs(training: Project) -> 
     assert "quantized already" in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.long
 def test_the_shipped_recipe_races_trained_int8_in_both_runtimes(
     project: Project, tmp_path: Path

@@ -32,6 +32,7 @@ def labels(result: dict[str, Any]) -> set[str]:
     return {c["label"] for c in result["targets"][0]["candidates"]}
 
 
+@pytest.mark.slow
 @pytest.mark.long
 def test_a_speed_up_takes_the_widest_network_that_reaches_it(searching: Project) -> None:
     asked = ("optimize", "recipe.yaml", "--speedup", "1.5x", "--quick", "--json", "--out", "out")

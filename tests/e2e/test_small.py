@@ -20,6 +20,7 @@ SHORTER = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.long
 def test_the_whole_chain_is_raced_after_every_stage(tmp_path: Path) -> None:
     text = (ROOT / "recipes" / "fashion-mnist-small.yaml").read_text()

@@ -33,13 +33,14 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 @pytest.fixture
 def make_engine(store: Store) -> Iterator[Callable[..., Engine]]:
-    """``make_engine(bench=..., command=..., **options)``; ``engine.events`` has the events."""
+    """``make_engine(bench=..., command=..., memory=..., **options)``; its ``events`` are kept."""
     made: list[Engine] = []
 
     def make(
         bench: Any = no_bench, command: tuple[str, ...] = ODD_WORKER, **options: Any
     ) -> Engine:
-        executor = LocalExecutor(store, bench, command=command)
+        memory = options.pop("memory", None)
+        executor = LocalExecutor(store, bench, command=command, memory=memory)
         options.setdefault("on_event", lambda event: None)
         made.append(Engine(store, bench=bench, executor=executor, **options))
         return made[-1]

@@ -53,6 +53,17 @@ def segfault(where: dict[str, Any]) -> None:
     ctypes.string_at(0)
 
 
+def hold(where: dict[str, Any]) -> None:
+    """So many MB for so many seconds, and afterwards too if they are kept."""
+    held = b"x" * (int(where["mb"]) << 20)
+    time.sleep(float(where["s"]))
+    if where.get("kept"):
+        KEPT.append(held)
+
+
+KEPT: list[bytes] = []
+
+
 def hog(where: dict[str, Any]) -> None:
     held = []
     while True:
@@ -82,6 +93,7 @@ BEHAVIOURS: dict[str, Any] = {
     "hang": lambda where: time.sleep(600),
     "hold-gil": hold_gil,
     "spawn-and-hang": spawn_and_hang,
+    "hold": hold,
     "hog": hog,
     "starve": starve,
     "fill-disk": fill_disk,

@@ -23,6 +23,7 @@ def network(width: int = 64) -> torch.nn.Module:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.long
 def test_a_speed_up_by_hand_is_raced_on_this_machine() -> None:
     from edgeopt.passes import PruneStructured

@@ -14,9 +14,9 @@ import onnx
 import pytest
 import torch
 from onnx import TensorProto, helper, numpy_helper
+from test_batch_axis import recurrent
 
 from edgeopt.formats import format_named
-from tests.regressions.test_batch_axis import recurrent
 
 EDGEOPT = Path(sys.executable).with_name("edgeopt")
 TIME, FEATURES, N = 5, 3, 40

@@ -13,6 +13,7 @@ import traceback
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, ClassVar
@@ -21,6 +22,7 @@ import psutil
 
 from edgeopt.engine.executors import Tell, Told
 from edgeopt.engine.executors.breaks import shared_lock
+from edgeopt.engine.executors.memory import MemoryBound
 from edgeopt.engine.executors.process import WORKER, LostWorkerError, WorkerProcess
 from edgeopt.engine.schedule import BENCH, gives_way, lane_of
 from edgeopt.schema.errors import DeviceError, EdgeoptError, WorkerError
@@ -39,11 +41,20 @@ WAITS = "waiting for another run of edgeopt on this machine to finish timing"
 class LocalExecutor:
     """Runs each request in the lane its job belongs to.
 
-    ``command`` starts a worker; the name of the lane is added to it.
+    ``command`` starts a worker; the name of the lane is added to it. ``memory`` bounds what all
+    processes hold together, in bytes.
     """
 
-    def __init__(self, store: Store, bench: Bench, *, command: Sequence[str] = WORKER) -> None:
+    def __init__(
+        self,
+        store: Store,
+        bench: Bench,
+        *,
+        command: Sequence[str] = WORKER,
+        memory: int | None = None,
+    ) -> None:
         self._store, self._bench, self._command = store, bench, command
+        self._bound = None if memory is None else MemoryBound(memory, self._rest)
         self._stack = ExitStack()
         self._logs = self._stack.enter_context(store.workdir())
         self._lanes: dict[str, Lane] = {}
@@ -55,9 +66,11 @@ class LocalExecutor:
         name = lane_of(request.job)
         if name not in self._lanes:
             self._lanes[name] = (
-                BenchLane(name, self._store, self._bench)
+                BenchLane(name, self._store, self._bound, self._bench)
                 if name.partition(" ")[0] == BENCH
-                else WorkerLane(name, self._store, self._command, self._logs / f"{name}.log")
+                else WorkerLane(
+                    name, self._store, self._bound, self._command, self._logs / f"{name}.log"
+                )
             )
         self._lanes[name].put(request, tell)
 
@@ -69,7 +82,15 @@ class LocalExecutor:
         for lane in lanes:
             lane.join(FAREWELL_S)
         self._lanes.clear()
+        if self._bound:
+            self._bound.stop()
         self._stack.close()
+
+    def _rest(self) -> None:
+        """End the workers that run nothing. From any thread."""
+        for lane in list(self._lanes.values()):
+            if not lane.busy:
+                lane.put_down()
 
 
 class Lane(ABC):
@@ -81,8 +102,9 @@ class Lane(ABC):
 
     blamed: ClassVar[type[EdgeoptError]] = WorkerError  # for what foreign code raises
 
-    def __init__(self, name: str, store: Store) -> None:
-        self.store = store
+    def __init__(self, name: str, store: Store, bound: MemoryBound | None) -> None:
+        self.store, self.bound = store, bound
+        self.busy = False
         self.stopped = threading.Event()
         self._tasks: SimpleQueue[tuple[Request, Tell] | None] = SimpleQueue()
         self._thread = threading.Thread(name=f"edgeopt-{name}", target=self._run, daemon=True)
@@ -106,7 +128,10 @@ class Lane(ABC):
     def _run(self) -> None:
         while (task := self._tasks.get()) and not self.stopped.is_set():
             request, tell = task
-            tell(self._outcome(request, tell))
+            self.busy = True
+            outcome = self._outcome(request, tell)
+            self.busy = False
+            tell(outcome)
         self.put_down()
 
     @abstractmethod
@@ -143,10 +168,15 @@ class Lane(ABC):
                             self.pause if long else None,
                         )
                     )
-                started = time.monotonic()
                 asked = request.model_copy(update={"workdir": str(workdir)})
-                outcome = self.perform(asked, limits, tell)
-                seconds = time.monotonic() - started
+                perform = partial(self.perform, asked, limits, tell)
+                if self.bound is None:
+                    started = time.monotonic()
+                    outcome, seconds = perform(), time.monotonic() - started
+                else:
+                    outcome, seconds = self.bound.perform(
+                        job.id, perform, self.put_down, self.stopped
+                    )
                 return outcome.model_copy(update={"key": request.key, "seconds": seconds})
         except LostWorkerError as lost:
             status, error = lost.status, lost.error
@@ -172,8 +202,15 @@ class Lane(ABC):
 class WorkerLane(Lane):
     """A lane with a warm worker process."""
 
-    def __init__(self, name: str, store: Store, command: Sequence[str], log: Path) -> None:
-        super().__init__(name, store)
+    def __init__(
+        self,
+        name: str,
+        store: Store,
+        bound: MemoryBound | None,
+        command: Sequence[str],
+        log: Path,
+    ) -> None:
+        super().__init__(name, store, bound)
         self._name, self._command, self._log = name, command, log
         self._worker: WorkerProcess | None = None
         self._changing = threading.Lock()
@@ -216,8 +253,8 @@ class BenchLane(Lane):
 
     blamed = DeviceError
 
-    def __init__(self, name: str, store: Store, bench: Bench) -> None:
-        super().__init__(name, store)
+    def __init__(self, name: str, store: Store, bound: MemoryBound | None, bench: Bench) -> None:
+        super().__init__(name, store, bound)
         self._bench = bench
         self._cancelled: threading.Event | None = None
 
