@@ -33,7 +33,7 @@ def on_cores(project: Project, emulation: Path) -> Project:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("core", ["cortex-a53", "cortex-a76"])
+@pytest.mark.parametrize("core", ["cortex-a53", pytest.param("cortex-a76", marks=pytest.mark.slow)])
 def test_both_runtimes_are_counted_and_one_artifact_chosen(on_cores: Project, core: str) -> None:
     on_cores.write(OWN.replace("local/onnxruntime", f'"emulated:{core}/*"'))
     done = on_cores.run("optimize", "recipe.yaml", "--json", "--out", "out", timeout=1200)
@@ -110,6 +110,7 @@ def test_saturation_without_vnni_is_found_named_and_given_fallbacks(on_cores: Pr
     assert len(raced) >= len(FALLBACKS)
 
 
+@pytest.mark.slow
 @pytest.mark.long
 def test_an_artifact_for_this_cpu_is_compared_with_one_without_vnni(on_cores: Project) -> None:
     """The only candidate overflows somewhere: that is found, and its fallbacks race beside it."""
