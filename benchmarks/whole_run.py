@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from edgeopt.engine.executors.memory import held_together
 from edgeopt.stats.ratios import Interval, geometric_interval
 
 EVERY_S = 0.1
@@ -93,30 +94,7 @@ class Watch:
 
     def _look(self) -> None:
         while not self._over.wait(EVERY_S):
-            self._peak = max(self._peak, sum(map(pss, below(self._pid))))
-
-
-def below(pid: int) -> list[int]:
-    """A process and its descendants, as far as they still are there."""
-    found, todo = [], [pid]
-    while todo:
-        each = todo.pop()
-        found.append(each)
-        try:
-            for task in Path(f"/proc/{each}/task").iterdir():
-                todo += map(int, (task / "children").read_text().split())
-        except OSError:
-            continue
-    return found
-
-
-def pss(pid: int) -> int:
-    """Proportional set size in bytes; 0 of what is gone."""
-    try:
-        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    except OSError:
-        return 0
-    return next((int(line.split()[1]) << 10 for line in lines if line.startswith("Pss:")), 0)
+            self._peak = max(self._peak, held_together(self._pid))
 
 
 def chosen(result: dict[str, Any]) -> str:

@@ -47,11 +47,12 @@ def _drawn(rng: np.random.Generator, shape: Sequence[int], dtype: str) -> Array:
 def _keeps_first(a: Array, b: Array, count: int) -> bool:
     if a.shape != b.shape:
         return False
-    if _alike(a, b):
+    if alike(a, b):
         return True
     axes = [axis for axis, size in enumerate(a.shape) if size == count]
-    return any(_alike(a.take(0, axis), b.take(0, axis)) for axis in axes)
+    return any(alike(a.take(0, axis), b.take(0, axis)) for axis in axes)
 
 
-def _alike(a: Array, b: Array) -> bool:
-    return bool(np.allclose(a, b, rtol=1e-3, atol=1e-5, equal_nan=True))
+def alike(a: Array, b: Array) -> bool:
+    """Whether answers are the same but for sums in another order."""
+    return a.shape == b.shape and bool(np.allclose(a, b, rtol=1e-3, atol=1e-5, equal_nan=True))

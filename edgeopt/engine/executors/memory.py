@@ -113,10 +113,10 @@ class MemoryBound:
             end()
 
 
-def held_together() -> int:
-    """What this process and all below it hold together, in bytes."""
+def held_together(pid: int | None = None) -> int:
+    """What a process, this one unless given, and all below it hold together, in bytes."""
     with suppress(psutil.Error):
-        mine = psutil.Process()
+        mine = psutil.Process(pid)
         return sum(_held(each.pid) for each in (mine, *mine.children(recursive=True)))
     return 0
 

@@ -58,8 +58,7 @@ def signature_of(model: ModelProto, where: str, *, outputs: bool = True) -> Sign
     that is named after the batch where none of the first is; it is called "batch" wherever it
     stands, whatever the file calls it.
     """
-    held = {tensor.name for tensor in model.graph.initializer}
-    inputs = [value for value in model.graph.input if value.name not in held]
+    inputs = _given(model)
     named = [[dim.dim_param for dim in value.type.tensor_type.shape.dim] for value in inputs]
     symbols = {names[0] for names in named if names} - {""}
     if not symbols & BATCHES:
@@ -74,8 +73,7 @@ def signature_of(model: ModelProto, where: str, *, outputs: bool = True) -> Sign
 
 def fix_batch(model: ModelProto, size: int) -> None:
     """Write a number in the place of the symbol that stands for the batch, or of no symbol."""
-    held = {tensor.name for tensor in model.graph.initializer}
-    inputs = [value for value in model.graph.input if value.name not in held]
+    inputs = _given(model)
     firsts = [v.type.tensor_type.shape.dim[0] for v in inputs if v.type.tensor_type.shape.dim]
     symbols = {dim.dim_param for dim in firsts} - {""}
     ends = {value.name for value in (*inputs, *model.graph.output)}
@@ -88,9 +86,13 @@ def fix_batch(model: ModelProto, size: int) -> None:
 
 def free_names(model: ModelProto) -> set[str]:
     """What the file calls the free sizes of its inputs."""
+    return {d.dim_param for v in _given(model) for d in v.type.tensor_type.shape.dim} - {""}
+
+
+def _given(model: ModelProto) -> list[ValueInfoProto]:
+    """The graph's inputs, initializers left out."""
     held = {tensor.name for tensor in model.graph.initializer}
-    inputs = [value for value in model.graph.input if value.name not in held]
-    return {d.dim_param for v in inputs for d in v.type.tensor_type.shape.dim} - {""}
+    return [value for value in model.graph.input if value.name not in held]
 
 
 def call_batch(model: ModelProto, symbol: str) -> None:

@@ -11,7 +11,7 @@ from torch import nn
 
 from edgeopt.formats.torch import module
 from edgeopt.models.layout import image_layout
-from edgeopt.models.samples import COUNT, touching
+from edgeopt.models.samples import COUNT, alike, touching
 from edgeopt.schema.artifact import BATCH
 from edgeopt.schema.errors import ModelError
 
@@ -141,13 +141,9 @@ def _also(
             there = module.run(network, {**feeds, name: np.ascontiguousarray(moved)}, where)
         except ModelError:
             continue
-        if not all(_alike(here[output], there[output]) for output in here):
+        if not all(alike(here[output], there[output]) for output in here):
             layouts[name] = str(others[0]["read"])
     return layouts
-
-
-def _alike(a: np.ndarray[Any, Any], b: np.ndarray[Any, Any]) -> bool:
-    return a.shape == b.shape and np.allclose(a, b, rtol=1e-3, atol=1e-5, equal_nan=True)
 
 
 def _with_batch(said: Said, axis: int = 0) -> dict[str, Any]:
