@@ -83,12 +83,13 @@ def race(
                 run = _process(agent, task, taken, schedule)
                 if run.throttled and len(hot) < REPEATS and run.before:
                     hot.append(run)
-                    progress(len(runs), schedule.processes, note=HOT.format(device=task.device))
+                    note = HOT.format(device=task.device)
+                    progress(len(runs), schedule.most_processes, note=note)
                     cool(agent, hot[0].before or run.before)
                     continue
             runs.append(run)
             ratio = geometric_interval([run.ratio(50.0) for run in runs]).value
-            progress(len(runs), max(schedule.processes, len(runs)), ratio=ratio)
+            progress(len(runs), schedule.most_processes, ratio=ratio)
     assert taken.pace is not None
     samples = store.put_json(taken.to_json(schedule.name))
     how = f"{schedule.name} race: {taken.pace.turns} turns a side in each process, {METHOD}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Literal
 
 from edgeopt.decide.proof import TIE
@@ -83,8 +83,12 @@ def ranked(objective: str, measured: Mapping[str, Mapping[str, Measurement]]) ->
     return sorted(measured, key=place)
 
 
-def first_of_ties(objective: str, measured: Mapping[str, Mapping[str, Measurement]]) -> list[str]:
-    """Ranked ids, but those within 0.5% of the best come first, by size."""
+def first_of_ties(
+    objective: str,
+    measured: Mapping[str, Mapping[str, Measurement]],
+    place: Callable[[str], tuple[float, ...]],
+) -> list[str]:
+    """Ranked ids, but those within 0.5% of the best come first, by their places."""
     order = ranked(objective, measured)
     best = objective_value(objective, measured[order[0]]) if order else None
     if best is None:
@@ -94,11 +98,7 @@ def first_of_ties(objective: str, measured: Mapping[str, Mapping[str, Measuremen
         value = objective_value(objective, measured[id])
         return value is not None and abs(value - best) <= TIE * abs(best)
 
-    def size(id: str) -> float:
-        measurement = measured[id].get("size")
-        return measurement.value if measurement else 0.0
-
-    ties = sorted(filter(tied, order), key=size)
+    ties = sorted(filter(tied, order), key=place)
     return ties + [id for id in order if id not in ties]
 
 

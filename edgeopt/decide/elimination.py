@@ -27,11 +27,12 @@ class Elimination:
     """Ratios to the reference by candidate, of which less is better, as far as they are known.
 
     ``certain`` are those that meet all constraints, as far as these were measured; of the others
-    it is still open. ``exact`` needs no race: the reference, at 1.
+    it is still open. ``exact`` needs no race: the reference, at 1. ``places`` tell who of a tie
+    comes first: the least.
     """
 
     ratios: Mapping[str, Measurement]
-    sizes: Mapping[str, float]
+    places: Mapping[str, tuple[float, ...]]
     certain: Collection[str]
     exact: str = ""
 
@@ -42,10 +43,10 @@ class Elimination:
         return [id for id, ratio in self.ratios.items() if ratio.interval[0] <= best]
 
     def known(self) -> list[str]:
-        """Those that are known to be within 2% of the best, the smallest file first."""
+        """Those that are known to be within 2% of the best, by their places."""
         alive = self.alive()
         near = [id for id in alive if id in self.certain and self._worst(id, alive) <= LIMIT]
-        return sorted(near, key=lambda id: (self.sizes.get(id, 0.0), self.ratios[id].value))
+        return sorted(near, key=lambda id: (self.places.get(id, ()), self.ratios[id].value))
 
     def wanted(self) -> dict[str, int]:
         """How many processes in all each candidate should have taken after the next round."""
@@ -68,7 +69,7 @@ class Elimination:
         return {id: min(n + ROUND, MOST) for id, n in taken.items() if n < MOST}
 
     def order(self) -> list[str]:
-        """Those that are certain, the best first: ties by size, the beaten by their figures."""
+        """Those that are certain, the best first: ties by place, the beaten by their figures."""
         alive, known = self.alive(), self.known()
         standing = sorted(
             (id for id in alive if id in self.certain and id not in known),

@@ -47,20 +47,32 @@ def _error_line(error: dict[str, str]) -> str:
 
 def praised(standings: Standings, chosen: str) -> str:
     """What is proven of the chosen, against all that meet the constraints or may meet them."""
-    rivals = []
-    for id in standings.order(standings.standing_as("feasible", "pending")):
-        if id != chosen:
-            figures = standings.in_one_kind_of_race(chosen, id)
-            sizes = standings.size(chosen), standings.size(id)
-            smaller = None if sizes[0] == sizes[1] else sizes[0] < sizes[1]
-            proven = standings.proven(chosen, id)
-            told = beside(standings.terms.objective, standings.direct(chosen, id), *figures)
-            raced = None not in figures
-            exhausted = all(m is not None and m.n >= MOST for m in figures)
-            rivals.append(Rival(standings.name(id), proven, smaller, raced, told, exhausted))
+    order = standings.order(standings.standing_as("feasible", "pending"))
+    rivals = [_rival(standings, chosen, id) for id in order if id != chosen]
     terms = standings.terms
     said = praise(standings.name(chosen), terms.objective, rivals, terms.quick)
     return said if terms.raced else f"{said}; {NOT_RACED}"
+
+
+def _rival(standings: Standings, chosen: str, id: str) -> Rival:
+    """Another that meets the constraints, or may meet them, as seen from the chosen."""
+    figures = standings.in_one_kind_of_race(chosen, id)
+    (size, mine), (other, theirs) = standings.place(chosen), standings.place(id)
+    proven = standings.proven(chosen, id)
+    told = beside(standings.terms.objective, standings.direct(chosen, id), *figures)
+    ratio = standings.ratio_of(id, chosen)
+    if proven == "tie" and ratio and (other, theirs) < (size, mine):
+        first = "smaller" if other < size else f"better by {standings.metric}"
+        told += f"; it is {first}, but may take {ratio.interval[1] - 1:.1%} longer"
+    return Rival(
+        standings.name(id),
+        proven,
+        smaller=None if size == other else size < other,
+        raced=None not in figures,
+        beside=told,
+        exhausted=all(m is not None and m.n >= MOST for m in figures),
+        better=standings.metric if size == other and mine < theirs else "",
+    )
 
 
 def untested(claim: str, chosen: str) -> Decision:

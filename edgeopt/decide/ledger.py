@@ -38,6 +38,7 @@ class Record:
     measured: Figures = field(default_factory=dict)
     ratios: Mapping[str, Figures] = field(default_factory=dict)  # by kind of race
     alone: Mapping[str, Figures] = field(default_factory=dict)  # the same, by its own spread
+    before: Figures = field(default_factory=dict)  # of one raced afresh: those of its race before
     beside: Figures = field(default_factory=dict)  # the reference's own, last race
     timed_beside: str = ""  # of the reference: whose race its times are of
     placement: Mapping[str, int] = field(default_factory=dict)
@@ -45,6 +46,11 @@ class Record:
     conversion: Conversion | None = None  # what passes did to its number format
     raced: str = ""  # the last race: short, full, final, count
     tried: tuple[SettingsTrial, ...] = ()  # other settings of its target
+
+    @property
+    def comparable(self) -> Figures:
+        """Its figures, those of races from the kind of race that all candidates had."""
+        return {**self.measured, **self.before}
 
 
 class Ledger:
@@ -176,9 +182,14 @@ class Ledger:
         """Times, ratios, and the reference's times beside them are all of this race."""
         race, record = event.race, self[event.race.first]
         origin = f"; from its race against {record.entry.plan.label}"
+        before = record.before
+        if race.purpose == "final" and record.raced not in ("", "final"):
+            of_race = (*event.ratios, *event.first)
+            before = {name: record.measured[name] for name in of_race if name in record.measured}
         self._update(
             race.first,
             raced=race.name,
+            before=before,
             ratios={**record.ratios, race.protocol: event.ratios},
             alone={**record.alone, race.protocol: event.ratios},
             measured={**record.measured, **event.ratios, **event.first},

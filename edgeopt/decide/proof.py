@@ -8,11 +8,12 @@ the interval of the difference of their logarithms: it is below 0, or it ends wi
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import exp, hypot, log
 from typing import Literal, NamedTuple
 
 from edgeopt.decide.elimination import KNOWN, LIMIT, MOST, excess
 from edgeopt.schema.legend import SAME_SIZE, SMALLER, TIED, UNPROVEN
-from edgeopt.schema.measurement import Measurement
+from edgeopt.schema.measurement import WIDE, Measurement
 from edgeopt.schema.quantities import find, title_of
 from edgeopt.schema.shown import figure_text, interval, less_is_better, whole
 
@@ -30,6 +31,7 @@ class Rival(NamedTuple):
     raced: bool  # whether its objective was measured at all
     beside: str = ""  # what was measured of the two, in words
     exhausted: bool = False  # both were raced in as many processes as a race takes
+    better: str = ""  # of one size: the quantity by which the chosen then comes first
 
 
 def is_raced(objective: str) -> bool:
@@ -50,6 +52,27 @@ def inverse(ratio: Measurement) -> Measurement:
     if ratio.low is not None and ratio.high is not None:
         ends = {"low": 1 / ratio.high, "high": 1 / ratio.low}
     return ratio.model_copy(update={"value": 1 / ratio.value, **ends})
+
+
+def quotient(mine: Measurement, theirs: Measurement) -> Measurement:
+    """One ratio over another, both measured against the same reference.
+
+    The half-width of its interval, in logarithms, is the root of the sum of their squares.
+    """
+    half = hypot(*(log(m.interval[1] / m.value) for m in (mine, theirs)))
+    value = mine.value / theirs.value
+    marks = {*mine.marks, *theirs.marks} - {"wide"} | ({"wide"} if half > WIDE else set())
+    return Measurement(
+        quantity=mine.quantity,
+        value=value,
+        unit="x",
+        low=value * exp(-half),
+        high=value * exp(half),
+        n=min(mine.n, theirs.n),
+        protocol="quotient of the ratios to the reference",
+        machine=mine.machine,
+        marks=tuple(sorted(marks)),
+    )
 
 
 def proof(
@@ -94,7 +117,7 @@ def praise(name: str, objective: str, rivals: Sequence[Rival], quick: bool = Fal
     parts = [_tied(objective, ties, where) if ties else f"ahead by {objective}{short}"]
     if level:
         parts.append(
-            f"not proven better than {_listed(level)}: their 95% intervals overlap"
+            f"not proven better than {_listed(level)}: {_unproven(objective, level)}"
             f"{_measured(level)}{_noisy(level)}"
         )
     if absent:
@@ -104,14 +127,22 @@ def praise(name: str, objective: str, rivals: Sequence[Rival], quick: bool = Fal
 
 def _tied(objective: str, ties: Sequence[Rival], where: str) -> str:
     """Whom the chosen ties with, and what then decided."""
-    sizes = {rival.smaller for rival in ties}
+    sizes, better = {rival.smaller for rival in ties}, {rival.better for rival in ties}
     first = "so their order is unchanged"
-    if is_raced(objective):
+    if better != {""} and len(better) == 1:
+        first = f"and the chosen has the best {next(iter(better))}"
+    elif is_raced(objective):
         first = "so the one that led in the races against the reference stays first"
     every = "both" if len(ties) == 1 else "all"
     known = {True: ", and smaller", None: f"; {every} are the same size, {first}"}
     size = known.get(next(iter(sizes)), "") if len(sizes) == 1 else ""
     return f"tied with {_listed(ties)}{where}{size}{_measured(ties)}"
+
+
+def _unproven(objective: str, rivals: Sequence[Rival]) -> str:
+    if not is_raced(objective):
+        return "their 95% intervals overlap"
+    return f"the 95% interval of {'each' if len(rivals) > 1 else 'their'} ratio is not all below 1x"
 
 
 def _noisy(rivals: Sequence[Rival]) -> str:
@@ -141,8 +172,19 @@ def beside(
         return f"{whole(direct)} its {title_of(objective)} head to head"
     if mine is None or theirs is None:
         return ""
-    of = f" the reference's {title_of(objective)}" if mine.unit == "x" else ""
-    return f"{whole(mine)} against {whole(theirs)}{of}"
+    if is_raced(objective):
+        return by_reference(objective, mine, theirs, "its")
+    return f"{whole(mine)} against {whole(theirs)}"
+
+
+def by_reference(objective: str, mine: Measurement, theirs: Measurement, of: str) -> str:
+    """One over the other, as far as their races against the reference show it.
+
+    ``of`` is whose objective the other is, such as "the chosen's".
+    """
+    both = f"{whole(mine)} against {whole(theirs)}"
+    known = f"{both} the reference's" if mine.unit == "x" else both
+    return f"{whole(quotient(mine, theirs))} {of} {title_of(objective)}: {known}"
 
 
 def lost_to(
@@ -158,20 +200,33 @@ def lost_to(
     ``direct`` is the race of the two side by side, this one over the chosen, where there was one;
     ``proven`` what is proven of the chosen.
     """
-    of = " the reference's" if f"ratio.{objective}" in mine else ""
-    name = title_of(objective)
-    both = f"{name} {_shown(objective, mine)}{of}, the chosen's {_shown(objective, theirs)}"
-    race = ""
+    name, ratio = title_of(objective), f"ratio.{objective}"
     if direct is not None:
         race = (
             f"raced head to head it took {figure_text(direct)} as long as the chosen (95% interval "
             f"{interval(direct)})"
         )
+        return f"{TIED}{_by_size(mine, theirs)}: {race}" if proven == "tie" else race
+    if is_raced(objective) and ratio in mine and ratio in theirs:
+        both = by_reference(objective, mine[ratio], theirs[ratio], "the chosen's")
+        least = quotient(mine[ratio], theirs[ratio]).interval[0]
+        level = _level(1 / least - 1, bool(_by_size(mine, theirs)))
+        why = f": it may take {1 - least:.1%} less"
+    else:
+        of = " the reference's" if ratio in mine else ""
+        both = f"{name} {_shown(objective, mine)}{of}, the chosen's {_shown(objective, theirs)}"
+        level, why = "", ", because these intervals overlap"
     if proven == "tie":
-        return f"{TIED}{_by_size(mine, theirs)}: {race or both}"
-    if proven == "open" and not race:
-        return f"{both}; {UNPROVEN}, because these intervals overlap"
-    return f"{both}; {race}" if race else both
+        return f"{TIED}{_by_size(mine, theirs)}{level}: {both}"
+    return f"{both}; {UNPROVEN}{why}" if proven == "open" else both
+
+
+def _level(longer: float, continues: bool) -> str:
+    """What makes it a tie: how much longer the chosen may take, as a share."""
+    if longer > KNOWN:
+        return f"{' and' if continues else ', which is'} within {TIE:.1%} by its figure"
+    known = f"known to take at most {max(longer, 0.0):.1%} longer"
+    return f" and {known}" if continues else f", which is {known}"
 
 
 def reference_lost_to(

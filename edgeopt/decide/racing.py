@@ -88,7 +88,8 @@ class Racing(Asking):
             for id in sorted(ids, key=lambda id: id == reference)
             if "memory" in entries[id].facts.quantities
         ]
-        return self._race(state, races)
+        told = [Announce(f"Measuring the peak memory of {counted(len(races), 'candidate')}")]
+        return [*(told if races else []), *self._race(state, races)]
 
     # -- short races
 
@@ -210,11 +211,9 @@ class Racing(Asking):
         step = None if self._late else self._tunings.start()
         if step is None:
             return self._weigh_finalists(running)
-        self.state, count = "settings", sum(map(len, tries.values()))
-        return [
-            Announce(f"Racing under {counted(count, 'other setting')} of the runtime", count),
-            step,
-        ]
+        self.state, most = "settings", max(map(len, tries.values()))
+        others = f"up to {counted(most, 'other setting')} of the runtime"
+        return [Announce(f"Racing the best against themselves, under {others}"), step]
 
     def _tuning(self, id: str, tries: Sequence[Settings]) -> Tuning:
         constraints = self.standings.constraints(id)
@@ -242,7 +241,8 @@ class Racing(Asking):
             self.ledger.ship(tuned.id, tuned.settings, tuned.scored)
             self._asked.pop(tuned.id, None)
         races = self._against_reference([tuned.id for tuned in taken], self.terms.protocol)
-        return self._race("round", races)
+        text = f"Racing {counted(len(races), 'candidate')} under the settings that were faster"
+        return [*([Announce(text)] if races else []), *self._race("round", races)]
 
     def _weigh_finalists(self, running: Sequence[str]) -> list[Step]:
         """Peak memory of those that may win."""

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from edgeopt.decide.choose import worst
 from edgeopt.decide.decision import Decision, error_in_words
-from edgeopt.decide.proof import is_raced, lost_to, reference_lost_to
+from edgeopt.decide.proof import by_reference, is_raced, lost_to, reference_lost_to
 from edgeopt.decide.standings import Standings
-from edgeopt.schema.quantities import title_of
 from edgeopt.schema.result import CandidateStatus
-from edgeopt.schema.shown import whole
 
 AGAINST = "the reference, which all others race against"
 UNMEASURED = {
@@ -60,14 +58,12 @@ def _is_screened(standings: Standings, id: str, chosen: str) -> bool:
 
 
 def _why_screened(standings: Standings, id: str, chosen: str) -> str:
-    """The whole interval lies above that of the chosen."""
+    """The whole interval of its ratio to the chosen lies above 1."""
     mine, theirs = standings.in_one_kind_of_race(id, chosen)
     assert mine is not None and theirs is not None
-    what = title_of(standings.terms.objective)
-    return (
-        f"proven slower in short races of {mine.n} processes: {whole(mine)} the "
-        f"reference's {what}, the chosen's {whole(theirs)}"
-    )
+    of_chosen = "" if theirs.n == mine.n else f", {theirs.n} of the chosen"
+    told = by_reference(standings.terms.objective, mine, theirs, "the chosen's")
+    return f"proven slower in short races of {mine.n} processes{of_chosen}: {told}"
 
 
 def _why_lost(standings: Standings, id: str, chosen: str) -> str:

@@ -92,22 +92,22 @@ class Selection(Racing):
         return self._race("head-to-head", [] if met else [Race(*sides, "full", "head-to-head")])
 
     def _is_ahead(self, runner_up: str) -> bool:
-        """Whether nothing speaks for the runner-up: neither the rounds, nor the fresh figure, nor a
-        smaller file that may be as fast."""
+        """Whether nothing speaks for the runner-up: neither the rounds, nor the fresh figure, nor
+        its place among ties, where it may be as fast."""
         if not is_raced(self.terms.objective):
             return True
         elimination = self.standings.elimination(self._finalists)
         fresh, figures = self.ledger[self._best].measured[self.terms.ranking], elimination.ratios
-        smaller = self.standings.size(runner_up) < self.standings.size(self._best)
-        if smaller and runner_up in elimination.alive():
+        first = self.standings.place(runner_up) < self.standings.place(self._best)
+        if first and runner_up in elimination.alive():
             return False
         known = self._best in elimination.known()
         return known and fresh.value <= (1 + KNOWN) * figures[runner_up].value
 
     def _after_head_to_head(self) -> list[Step]:
-        """Of a clear direct race the faster wins, of a tie the smaller file.
+        """Of a clear direct race the faster wins, of a tie the smaller or better file.
 
-        No tie is one that leaves open whether the smaller file takes more than 2% longer.
+        No tie is one that leaves open whether that file takes more than 2% longer.
         """
         runner_up = self._contenders[1]
         if not self._overtakes(runner_up, self._best):
@@ -120,7 +120,7 @@ class Selection(Racing):
             return False
         high = race.interval[1]
         if is_tie(race) and high <= 1 + KNOWN:
-            return self.standings.size(runner_up) < self.standings.size(best)
+            return self.standings.place(runner_up) < self.standings.place(best)
         return high < 1.0
 
     def _after_runner_up(self) -> list[Step]:

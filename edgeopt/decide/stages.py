@@ -7,9 +7,9 @@ others. So every stage is looked at in every form that was raced.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from math import exp, hypot, log
 
-from edgeopt.schema.measurement import WIDE, Measurement
+from edgeopt.decide.proof import quotient
+from edgeopt.schema.measurement import Measurement
 from edgeopt.schema.plan import Candidate
 from edgeopt.schema.result import StageFigure
 from edgeopt.schema.shown import whole
@@ -47,24 +47,6 @@ def stage_figures(
             )
         )
     return tuple(figures)
-
-
-def quotient(mine: Measurement, theirs: Measurement) -> Measurement:
-    """One ratio over another, both measured against the same reference."""
-    half = hypot(*(log(m.interval[1] / m.value) for m in (mine, theirs)))
-    value = mine.value / theirs.value
-    marks = {*mine.marks, *theirs.marks} - {"wide"} | ({"wide"} if half > WIDE else set())
-    return Measurement(
-        quantity=mine.quantity,
-        value=value,
-        unit="x",
-        low=value * exp(-half),
-        high=value * exp(half),
-        n=min(mine.n, theirs.n),
-        protocol="quotient of the ratios to the reference",
-        machine=mine.machine,
-        marks=tuple(sorted(marks)),
-    )
 
 
 def dropped(

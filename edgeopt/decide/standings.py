@@ -10,7 +10,7 @@ from edgeopt.decide.elimination import Elimination
 from edgeopt.decide.front import pareto_front
 from edgeopt.decide.leading import leading_metric
 from edgeopt.decide.ledger import Ledger
-from edgeopt.decide.proof import Proof, inverse, is_raced, is_tie, proof
+from edgeopt.decide.proof import Proof, inverse, is_raced, is_tie, proof, quotient
 from edgeopt.decide.stages import stage_figures
 from edgeopt.schema.constraint import Constraint, Verdict
 from edgeopt.schema.measurement import Measurement
@@ -125,18 +125,29 @@ class Standings:
         size = self.ledger[id].measured.get("size")
         return size.value if size else 0.0
 
+    def place(self, id: str) -> tuple[float, float]:
+        """Of those that tie, the least wins: by size, then by the leading metric."""
+        figure = self.ledger[id].measured.get(self.metric)
+        if figure is None:
+            return self.size(id), float("inf")
+        sign = 1 if less_is_better(self.metric, figure) else -1
+        return self.size(id), sign * figure.value
+
     # -- order and proof
 
     def order(self, ids: Sequence[str]) -> list[str]:
-        """By the objective; of those that tie with the best, the smallest file comes first."""
-        by = first_of_ties if is_raced(self.terms.objective) else ranked
-        order = by(self.terms.objective, {id: self.ledger[id].measured for id in ids})
+        """By the objective; of those that tie with the best, the one by ``place`` comes first."""
+        objective, measured = self.terms.objective, {id: self.ledger[id].measured for id in ids}
+        raced = is_raced(objective)
+        order = (
+            first_of_ties(objective, measured, self.place) if raced else ranked(objective, measured)
+        )
         if self.reference not in order:
             return order
         best, *others = order
         races = {id: self.direct(id, best) for id in others if self.reference in (id, best)}
         tied = [id for id in others if (race := races.get(id)) and is_tie(race)]
-        first = min([best, *tied], key=self.size)
+        first = min([best, *tied], key=self.place)
         return [first, *(id for id in order if id != first)]
 
     def elimination(self, ids: Iterable[str]) -> Elimination:
@@ -150,7 +161,7 @@ class Standings:
             if found is not None and record.error is None:
                 known[id] = found
         certain = [id for id in known if self.stands(id) in ("feasible", "pending")]
-        return Elimination(known, {id: self.size(id) for id in known}, certain, self.reference)
+        return Elimination(known, {id: self.place(id) for id in known}, certain, self.reference)
 
     def direct(self, one: str, other: str) -> Measurement | None:
         """One over the other by the objective, from a race side by side; None without one."""
@@ -179,6 +190,13 @@ class Standings:
         )
         return mine, theirs
 
+    def ratio_of(self, one: str, other: str) -> Measurement | None:
+        """One over the other where a race stands for the objective, as exact as it is known."""
+        mine, theirs = self.in_one_kind_of_race(one, other)
+        if not is_raced(self.terms.objective) or mine is None or theirs is None:
+            return None
+        return self.direct(one, other) or quotient(mine, theirs)
+
     def proven(self, one: str, other: str) -> Proof:
         """Whether one is proven better than the other by the objective."""
         figures = self.in_one_kind_of_race(one, other)
@@ -201,7 +219,7 @@ class Standings:
         metric, ratio = self.metric, self.terms.ratio
         points = {}
         for id in self.eligible():
-            measured = self.ledger[id].measured
+            measured = self.ledger[id].comparable
             if ratio in measured and metric in measured:
                 sign = 1 if less_is_better(metric, measured[metric]) else -1
                 points[id] = (measured[ratio].value, sign * measured[metric].value)
@@ -211,5 +229,5 @@ class Standings:
     def stages(self) -> tuple[StageFigure, ...]:
         """What each stage did to speed, wherever both sides were raced."""
         plans = [entry.plan for entry in self.ledger.entries.values()]
-        measured = {id: record.measured for id, record in self.ledger.records.items()}
+        measured = {id: record.comparable for id, record in self.ledger.records.items()}
         return stage_figures(plans, measured, self.terms.ratio)

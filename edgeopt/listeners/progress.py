@@ -235,7 +235,8 @@ def how_far(event: Event, kind: str) -> str:
     done, total = event.done or 0.0, event.total or 1.0
     told = (COUNTED[name] for name in event.data if name in COUNTED)
     unit = next(told, UNITS.get(kind, ""))
-    return f"{done:,.0f} of {total:,.0f} {unit}" if unit else f"{done / total:.0%}"
+    most = "up to " if kind == "race" else ""
+    return f"{done:,.0f} of {most}{total:,.0f} {unit}" if unit else f"{done / total:.0%}"
 
 
 def progress_message(figures: Mapping[str, object]) -> str:

@@ -69,6 +69,7 @@ def target_result(
                 artifact=entry.artifact,
                 description=entry.description,
                 measurements=dict(record.measured),
+                before=dict(record.before),
                 verdicts=standings.verdicts.get(id, ()),
                 unjudged=standings.unjudged(id),
                 scores=_scores(bench, record),

@@ -33,12 +33,14 @@ STANDINGS = {  # status of a candidate as views show it -> what that says
     "screened": "it meets the constraints on quality and size, and short races proved it slower "
     "than another",
     "unmeasured": "it was built and checked, and not measured",
-    "tie": "it meets the constraints, and neither it nor the chosen is proven faster: the interval "
-    "of their ratio holds 1, or the ratio is within 0.5% of 1, or the chosen is known to take at "
-    "most 2% longer. Of a tie the smaller file is chosen; of files of one size, the one that led "
-    "before",
+    "tie": "it meets the constraints, and the chosen is as good: raced directly, the interval of "
+    "their ratio holds 1, or the ratio is within 0.5% of 1; else the chosen is known to take at "
+    "most 2% longer. Of a tie the smaller file is chosen, of files of one size the one that is "
+    "better by the metric of this table, unless it may take more than 2% longer; of equal ones, "
+    "the one that led before",
     "not proven": "it meets the constraints and is worse than the chosen by its figure, but the "
-    "95% interval of the difference holds 0",
+    "95% interval of the difference reaches to where it would be the better one; of times, by more "
+    "than 2%",
     "lost": "it meets the constraints, and the chosen is better by the objective",
 }
 # at the head of a view; a note says more
@@ -46,11 +48,10 @@ QUICK = "quick run: short races; do not quote its times or their ratios"
 UNRACED = "no race was run: no time was taken, and nothing is known of speed or memory"
 MEANT = {  # the words of RACES -> what they say
     "full race": "against the reference, {how}; only the fastest in the short race get that far",
-    "raced afresh": "in full a second time, {how}; the figures are of this race alone, so that the "
-    "winner's figure is not just its luckiest",
-    "short race": "against the reference, {how}; those that are not told apart take more "
-    "processes, until one is known to be within 2% of the best. The interval of the ratio comes of "
-    "the spread of all these races together, or of its own where that is larger",
+    "raced afresh": "once more in full, {how}, after the choice: the time and ratio above the "
+    "table are of this race alone, so that the winner's figures are not just its luckiest. Those "
+    "in the table, and the front, are of the races before, as for all candidates",
+    "short race": "against the reference, {how}",
     "counted": "instructions of one inference, in one process with the reference",
     "not raced": "the row says why",
 }
@@ -82,7 +83,8 @@ STEM = (
     "; in ONNX files, quantize-int8 keeps a small first convolution in float32 (option float_stem)"
 )
 SCHEMES = {  # of quantize-int8 -> what is quantized to what
-    "u8s8": "activations to uint8, weights to int8; on x86 without VNNI sums may overflow",
+    "u8s8": "activations to uint8, weights to int8; on x86 without VNNI sums may overflow, and "
+    "what that costs is in the quality measured there",
     "u8s8-reduced": "as u8s8, with weights of 7 bits, so that sums cannot overflow there",
     "u8s8-safe": "as u8s8, with coarser weights in those channels whose sums may overflow there",
     "s8s8": "activations and weights to int8",
@@ -109,6 +111,12 @@ PAGE = (  # of what the page alone shows
     ("placement", "how many nodes of the graph ran where, as the runtime says after running"),
 )  # fmt: skip
 
+ROUNDS = (  # of short races, unless the run is a quick one
+    "; those that are not told apart take more processes, until one is known to be within 2% of the "
+    "best. The interval of the ratio comes of the spread of all these races together, or of its own "
+    "where that is larger"
+)
+
 
 def memory_name(target: TargetResult) -> str:
     """What a target's ``memory.peak`` is called: it says what the figure leaves out."""
@@ -134,7 +142,8 @@ def races(candidate: CandidateResult) -> list[str]:
     if candidate.raced is None or candidate.reference or candidate.status == "unmeasured":
         return []
     direct = candidate.against_chosen is not None
-    return [RACES[candidate.raced], *([DIRECT] if direct else [])]
+    first = [RACES["short"]] if candidate.before else []
+    return [*first, RACES[candidate.raced], *([DIRECT] if direct else [])]
 
 
 def legend(target: TargetResult) -> list[tuple[str, str]]:
@@ -161,10 +170,14 @@ def _reference(target: TargetResult) -> list[tuple[str, str]]:
     if len(known) > 1:
         why += f", the first of {', '.join(known)} that reads the conversion"
     own = sum(c.status != "reference" for c in target.candidates)
-    among = "none" if reference.status == "reference" else "one"
+    among = (
+        f"none of the {counted(own, 'candidate')}, whose chains all do more"
+        if reference.status == "reference"
+        else f"one of the {counted(own, 'candidate')}, because a chain of the recipe does no more"
+    )
     return [(
         "reference", f"the source converted in float32, and nothing else: {reference.label}{why}. "
-        f"It is {among} of the {counted(own, 'candidate')}; all others race against it, and ratios "
+        f"It is {among}; all others race against it, and ratios "
         "(x) are to it: they do not compare with ratios to another reference",
     )]  # fmt: skip
 
@@ -188,6 +201,8 @@ def _races(target: TargetResult) -> list[tuple[str, str]]:
     terms = [(word, MEANT[word].format(how=_processes(target, kind)))
              for kind, word in RACES.items()
              if any(word in races(c) for c in target.candidates)]  # fmt: skip
+    if any(c.raced == "final" for c in target.candidates):
+        terms = [(word, meaning + ROUNDS * (word == RACES["short"])) for word, meaning in terms]
     if any(DIRECT in races(c) for c in target.candidates):
         direct = [c.against_chosen for c in target.candidates
                   if c.against_chosen and not c.reference]  # fmt: skip
@@ -209,8 +224,10 @@ def _memory(target: TargetResult) -> list[tuple[str, str]]:
 def _processes(target: TargetResult, kind: str) -> str:
     """In how many processes the races of a kind ran, and how many inferences each timed."""
     ratio = f"ratio.{target.speed}"
-    ratios = [c.measurements[ratio] for c in target.candidates
-              if c.raced == kind and ratio in c.measurements and not c.reference]  # fmt: skip
+    raced = [c for c in target.candidates if ratio in c.measurements and not c.reference]
+    ratios = [c.measurements[ratio] for c in raced if c.raced == kind]
+    if kind == "short":
+        ratios += [c.before[ratio] for c in raced if ratio in c.before]
     return _counts(ratios)
 
 

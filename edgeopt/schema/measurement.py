@@ -13,7 +13,7 @@ MARKS = {  # what may be said of a figure, in words
     "fallback": "fallback: nodes did not run on the requested accelerator, as allowed",
     "contended": "contended: the threads leave no core for anything else",
     "throttled": "throttled: the device slowed down because of heat, and did not cool in time",
-    "wide": "wide: the interval of a ratio is wider than 3% to each side",
+    "wide": "wide: the interval of a ratio is wider than 3% to each side, before rounding",
     "few": "few: too few inferences per process for one to lie above the percentile (p99 needs "
     "100), so it is about their maximum",
     "far": "far: more than 3 times the median, of the artifact or of the reference, which "

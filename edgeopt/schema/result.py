@@ -101,6 +101,7 @@ class CandidateResult(Noun):
     artifact: Artifact | None = None
     description: Description | None = None
     measurements: dict[str, Measurement] = {}  # quantity -> figure; "ratio.latency.p50" too
+    before: dict[str, Measurement] = {}  # of one raced afresh: figures of its race before that
     verdicts: tuple[Verdict, ...] = ()
     unjudged: tuple[str, ...] = ()  # bounds whose quantity was not measured of it
     scores: Scores = {}  # what it answered, as kept in the store
@@ -111,6 +112,11 @@ class CandidateResult(Noun):
     parity: tuple[Parity, ...] = ()  # with the host, or of the host with another CPU
     on_front: bool = False
     path: str | None = None  # of its files, where they were written
+
+    @property
+    def comparable(self) -> dict[str, Measurement]:
+        """Its figures, those of races from the kind of race that all candidates had."""
+        return {**self.measurements, **self.before}
 
     @property
     def runtime(self) -> str:

@@ -243,6 +243,19 @@ def reason_beside(target: TargetResult, candidate: CandidateResult) -> str:
     return "" if told else candidate.reason
 
 
+def how_timed(candidate: CandidateResult, ratio: Measurement) -> str:
+    """How many inferences and processes a ratio is of, and of which race; empty for no time."""
+    if not ratio.timed:
+        return ""
+    afresh = "afresh after the choice, " if candidate.before else ""
+    return f"{afresh}at least {ratio.timed:,} inferences of each of the two in {ratio.n} processes"
+
+
+def trials(candidate: CandidateResult) -> list[str]:
+    """What came of other settings of its runtime, one line each."""
+    return [f"with {trial.name}: {trial.reason}" for trial in candidate.tried]
+
+
 # -- what is shipped
 
 

@@ -23,7 +23,6 @@ from edgeopt.schema.legend import (
     races,
     standing,
 )
-from edgeopt.schema.measurement import Measurement
 from edgeopt.schema.quantities import parts_of, short_of, title_of
 from edgeopt.schema.result import CandidateResult, Result, TargetResult
 from edgeopt.schema.shown import (
@@ -35,6 +34,7 @@ from edgeopt.schema.shown import (
     figure_text,
     group_split,
     held,
+    how_timed,
     largest_drop,
     marks,
     pruned_to,
@@ -45,6 +45,7 @@ from edgeopt.schema.shown import (
     settings,
     shown,
     source_by_split,
+    trials,
     whole,
     worst_group,
 )
@@ -119,7 +120,7 @@ def _headline(target: TargetResult, folder: str, result: Result) -> RenderableTy
             *_source(target),
             *_reference(target, candidate),
         ]
-        rows += [*_figures(target, candidate.measurements), *_groups(target), *_bounds(target)]
+        rows += [*_figures(target, candidate), *_groups(target), *_bounds(target)]
         for label, text in rows:
             grid.add_row(label, _text(text))
         for label, text in _feeding(target):
@@ -139,7 +140,7 @@ def _caption(target: TargetResult) -> list[RenderableType]:
     lines = [_text(f"{term}: {meaning}", "dim") for term, meaning in legend(target)
              if term not in (memory_name(target), "front")]  # fmt: skip
     columns = (target.metric, f"ratio.{target.speed}", target.speed, "size")
-    figures = (c.measurements.get(name) for c in target.candidates for name in columns)
+    figures = (c.comparable.get(name) for c in target.candidates for name in columns)
     found = [*filter(None, figures), *(each.ratio for each in target.stages)]
     lines += [_text(text, "dim") for text in marks(found)]
     return [Text(), *lines] if lines else []
@@ -161,13 +162,12 @@ def _reference(target: TargetResult, shown: CandidateResult) -> list[tuple[str, 
     return [("reference", "; ".join(parts))]
 
 
-def _figures(target: TargetResult, measured: dict[str, Measurement]) -> list[tuple[str, str]]:
-    rows, speed = [], target.speed
+def _figures(target: TargetResult, shown: CandidateResult) -> list[tuple[str, str]]:
+    rows, speed, measured = [], target.speed, shown.measurements
     own, ratio = measured.get(speed), measured.get(f"ratio.{speed}")
     if own and ratio:
         rows.append((title_of(speed), f"{whole(ratio)} the reference's; {whole(own)}"))
-        if own.timed:
-            timed = f"at least {own.timed:,} inferences of the chosen in each of {own.n} processes"
+        if timed := how_timed(shown, ratio):
             rows.append(("timed", timed))
     for split, figure, difference in by_split(target, target.metric):
         against = f"; {whole(difference)} against source" if difference else ""
@@ -244,11 +244,10 @@ def _table(target: TargetResult) -> Table:
     for name in (title, f"{short},\nx reference", short, "size"):
         table.add_column(_text(name, "bold"), justify="right", no_wrap=True)
     for candidate in sorted(target.candidates, key=lambda c: _place(c, speed)):
+        below = [reason_beside(target, candidate), *trials(candidate), _converted(candidate)]
         table.add_row(
             _status(candidate),
-            _Story(
-                target.named(candidate), reason_beside(target, candidate), _converted(candidate)
-            ),
+            _Story(target.named(candidate), *below),
             _quality(target, candidate),
             _cell(candidate, f"ratio.{speed}"),
             _cell(candidate, speed),
@@ -306,13 +305,13 @@ def _converted(candidate: CandidateResult) -> str:
 
 
 def _place(candidate: CandidateResult, speed: str) -> tuple[int, float]:
-    ratio = candidate.measurements.get(f"ratio.{speed}")
+    ratio = candidate.comparable.get(f"ratio.{speed}")
     return list(STYLES).index(candidate.status), ratio.value if ratio else float("inf")
 
 
 def _cell(candidate: CandidateResult, quantity: str) -> Text:
     """A figure and, below it, its interval."""
-    measurement = candidate.measurements.get(quantity)
+    measurement = candidate.comparable.get(quantity)
     if measurement is None:
         return Text("-", "dim")
     lines = "".join(f"\n{line}" for line in below(measurement))

@@ -89,14 +89,19 @@ def rival(name: str, proof: Any, smaller: bool | None = True, raced: bool = True
         ([rival("b", "tie", None), rival("c", "tie", None)],
          "a is tied with b and c; all are the same size, so the one that led in the races against "
          "the reference stays first"),
+        ([Rival("b", "tie", None, True, better="accuracy")],
+         "a is tied with b; both are the same size, and the chosen has the best accuracy"),
+        ([Rival("b", "tie", None, True, better="accuracy"), rival("c", "tie", None)],
+         "a is tied with b and c; all are the same size, so the one that led in the races against "
+         "the reference stays first"),
         ([Rival("b", "open", True, True, "0.50x against 0.51x")],
-         "a is ahead by latency.p50; not proven better than b: their 95% intervals overlap (0.50x "
-         "against 0.51x)"),
+         "a is ahead by latency.p50; not proven better than b: the 95% interval of their ratio is "
+         "not all below 1x (0.50x against 0.51x)"),
         ([rival("b", "tie", False)], "a is tied with b"),
         ([rival("b", "tie"), rival("c", "tie", False)], "a is tied with b and c"),
         ([rival("b", "open"), rival("c", "open"), rival("d", "open")],
-         "a is ahead by latency.p50; not proven better than b, c and 1 more: their 95% "
-         "intervals overlap"),
+         "a is ahead by latency.p50; not proven better than b, c and 1 more: the 95% interval "
+         "of each ratio is not all below 1x"),
         ([rival("b", "tie"), rival("c", "open", raced=False)],
          "a is tied with b, and smaller; not compared with c, because time ran out"),
     ],
@@ -117,14 +122,17 @@ def figures(value: float, size: float, quantity: str = f"ratio.{SPEED}") -> dict
 
 
 def test_a_loser_is_told_by_its_figures_and_its_direct_race() -> None:
-    both = "p50 latency 0.60x (0.59 to 0.61x) the reference's, the chosen's 0.50x (0.49 to 0.51x)"
+    both = (
+        "1.20x (1.17 to 1.23x) the chosen's p50 latency: 0.60x (0.59 to 0.61x) against 0.50x (0.49 "
+        "to 0.51x) the reference's"
+    )
     mine, theirs = figures(0.6, 9), figures(0.5, 5)
     assert proofs.lost_to(SPEED, mine, theirs, None, "proven") == both
-    assert proofs.lost_to(SPEED, mine, theirs, None, "open") == (
-        f"{both}; not proven worse, because these intervals overlap"
-    )
+    near = proofs.lost_to(SPEED, figures(0.505, 9), theirs, None, "open")
+    assert near.startswith("1.01x (0.98 to 1.04x)")
+    assert near.endswith("the reference's; not proven worse: it may take 1.8% less")
     race = "raced head to head it took 1.20x as long as the chosen (95% interval 1.19 to 1.21x)"
-    assert proofs.lost_to(SPEED, mine, theirs, ratio(1.2), "proven") == f"{both}; {race}"
+    assert proofs.lost_to(SPEED, mine, theirs, ratio(1.2), "proven") == race
     assert proofs.lost_to(SPEED, mine, theirs, ratio(1.2), "tie") == (
         f"a tie with the chosen, which is smaller: {race}"
     )
@@ -132,11 +140,22 @@ def test_a_loser_is_told_by_its_figures_and_its_direct_race() -> None:
 
 @pytest.mark.parametrize(
     ("mine", "theirs", "told"),
-    [(9, 5, ", which is smaller"), (5, 5, ", which is of the same size"), (5, 9, "")],
+    [
+        (9, 5, ", which is smaller and known to take at most 1.0% longer"),
+        (5, 5, ", which is of the same size and known to take at most 1.0% longer"),
+        (5, 9, ", which is known to take at most 1.0% longer"),
+    ],
 )
 def test_a_tie_is_told_with_who_is_smaller(mine: float, theirs: float, told: str) -> None:
-    found = proofs.lost_to(SPEED, figures(0.6, mine), figures(0.6, theirs), None, "tie")
-    assert found.startswith(f"a tie with the chosen{told}: ")
+    sides = figures(0.608, mine), figures(0.6, theirs)
+    found = proofs.lost_to(SPEED, *sides, None, "tie")
+    assert found.startswith(f"a tie with the chosen{told}: 1.01x (0.99 to 1.04x) the chosen's")
+
+
+def test_a_tie_by_its_figure_says_so() -> None:
+    wide = {f"ratio.{SPEED}": ratio(0.6, 0.05)}
+    found = proofs.lost_to(SPEED, wide, wide, None, "tie")
+    assert found.startswith("a tie with the chosen, which is within 0.5% by its figure: 1.00x")
 
 
 def test_what_was_not_raced_is_told_as_its_plain_figure() -> None:

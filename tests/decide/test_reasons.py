@@ -35,9 +35,11 @@ def test_each_status_has_its_reason() -> None:
     }  # fmt: skip
     assert told["best"][1].startswith("the best measured artifact by latency.p50")
     assert told["second"][1].startswith(
-        "p50 latency 0.41x (0.37 to 0.45x, wide) the reference's, the chosen's 0.40x"
+        "raced head to head it took 1.25x as long as the chosen (95% interval 1.24 to 1.26x)"
     )
-    assert told["slow"][1].startswith("proven slower in short races of 3 processes: 0.90x (")
+    assert told["slow"][1].startswith(
+        "proven slower in short races of 3 processes, 15 of the chosen: 2.25x ("
+    )
     assert told["wrong"][1].startswith("accuracy 81.00% is -9.00pt against source")
     assert told["broken"][1] == "broken: it broke"
 

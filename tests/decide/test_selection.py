@@ -232,6 +232,80 @@ def test_quick_races_once_and_still_tests() -> None:
     assert {name for name, _ in play.given.done} == {"validation", "short", "test"}
 
 
+def test_of_ties_of_one_size_the_better_answers_win_and_the_sentence_says_so() -> None:
+    figures = {
+        "reference": REFERENCE,
+        "worse": candidate(0.400, -0.2, short=fast(0.400, 0.002)),
+        "better": candidate(0.402, 0.1, short=fast(0.402, 0.002)),
+    }
+    play = Play(figures, sizes={"worse": 9, "better": 9, "reference": 99})
+    decision = play.run()
+    assert decision.chosen == "better"
+    assert "both are the same size, and the chosen has the best accuracy" in decision.sentence
+    assert play.reason("worse", decision).startswith("a tie with the chosen, which is of the same")
+
+
+def test_a_tie_that_would_come_first_but_may_be_slower_is_told_with_by_how_much() -> None:
+    figures = {
+        "reference": REFERENCE,
+        "chosen": candidate(0.400, -0.2, short=fast(0.400, 0.002)),
+        "better": candidate(0.401, 0.1, short=fast(0.401, 0.02)),
+    }
+    figures["better"]["head-to-head"] = {"ratio.latency.p50": (1.0, 0.97, 1.03)}
+    play = Play(figures, sizes={"chosen": 9, "better": 9, "reference": 99})
+    decision = play.run()
+    assert decision.chosen == "chosen"
+    assert "head to head; it is better by accuracy, but may take 3.0% longer)" in decision.sentence
+
+
+def test_the_front_and_the_reasons_are_of_one_kind_of_race() -> None:
+    """The fresh figure of the winner is no figure to compare others with."""
+    figures = {
+        "reference": REFERENCE,
+        "best": candidate(0.400, 0.1, short=fast(0.400, 0.002), final=fast(0.42, 0.002)),
+        "slow": candidate(0.43, short=fast(0.43, 0.002)),
+    }
+    play = Play(figures)
+    decision = play.run()
+    assert decision.chosen == "best"
+    record = play.ledger["best"]
+    assert record.measured["ratio.latency.p50"].value == 0.42
+    assert record.comparable["ratio.latency.p50"].value == 0.4
+    assert record.comparable["latency.p50"].value == 0.4, "time and ratio are of one race"
+    assert record.comparable["accuracy"] == record.measured["accuracy"]
+    assert play.standings.front() == {"best"}
+    assert "1.07x (1.07 to 1.08x) the chosen's p50 latency" in play.reason("slow", decision)
+
+
+def test_overlapping_intervals_that_are_proven_apart_show_the_interval_that_proves_it() -> None:
+    figures = {
+        "reference": REFERENCE,
+        "best": candidate(0.650, short=fast(0.650, 0.04)),
+        "slow": candidate(0.690, short=fast(0.690, 0.04)),
+    }
+    play = Play(figures)
+    decision = play.run()
+    (_, most), (least, _) = (
+        play.ledger[id].measured["ratio.latency.p50"].interval for id in ("best", "slow")
+    )
+    assert play.status("slow", decision) == "screened" and least < most
+    assert "1.06x (1.01 to 1.12x, wide) the chosen's" in play.reason("slow", decision)
+
+
+def test_each_phase_of_races_is_announced() -> None:
+    faster = {"ratio.latency.p50": (0.5, 0.49, 0.51)}
+    play = Play({"reference": REFERENCE, "a": candidate(0.5, settings=faster)}, terms(settings=3))
+    play.run()
+    assert play.announced == [
+        "Scoring on the validation split",
+        "Racing 1 candidate against the reference",
+        "Racing the best against themselves, under up to 1 other setting of the runtime",
+        "Racing 1 candidate under the settings that were faster",
+        "Measuring the peak memory of 1 candidate",
+        "Timing the winner afresh beside the reference",
+    ]
+
+
 def test_without_races_the_smallest_of_the_feasible_is_chosen_and_tested() -> None:
     figures = {
         "reference": REFERENCE,
@@ -555,8 +629,8 @@ def test_a_failed_winner_is_never_chosen_and_the_reference_never_races_itself_be
     [
         (
             "latency.p50",
-            "proven slower in short races of 3 processes: 0.90x (0.89 to 0.91x) the reference's "
-            "p50 latency, the chosen's 0.200x (0.198 to 0.202x)",
+            "proven slower in short races of 3 processes: 4.50x (4.44 to 4.56x) the chosen's p50 "
+            "latency: 0.90x (0.89 to 0.91x) against 0.200x (0.198 to 0.202x) the reference's",
         ),
         (
             "accuracy",

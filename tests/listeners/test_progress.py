@@ -67,7 +67,7 @@ def test_a_long_job_says_how_far_it_is_and_what_is_left(monkeypatch: pytest.Monk
     ("kind", "figures", "text"),
     [
         ("score", {}, "9,000 of 10,000 samples"),
-        ("race", {"ratio": 0.5}, "9,000 of 10,000 processes"),
+        ("race", {"ratio": 0.5}, "9,000 of up to 10,000 processes"),
         ("pass", {"samples": 10000.0}, "9,000 of 10,000 samples"),
         ("pass", {"taught": 10000.0}, "9,000 of 10,000 samples answered by the teacher"),
         ("pass", {"epoch": 1.0, "epochs": 2.0}, "9,000 of 10,000 steps"),

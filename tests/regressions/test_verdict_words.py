@@ -215,7 +215,7 @@ def test_short_races_whose_intervals_overlap_prove_nothing() -> None:
     assert decision.chosen == "first"
     assert "best measured" not in decision.sentence
     assert "not proven better than second" in decision.sentence
-    told = "(0.50x (0.48 to 0.52x) against 0.51x (0.49 to 0.53x) the reference's p50 latency)"
+    told = "(0.98x (0.93 to 1.04x, wide) its p50 latency: 0.50x (0.48 to 0.52x) against 0.51x (0.49"
     assert told in decision.sentence, "the figures that decided"
 
 

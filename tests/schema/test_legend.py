@@ -33,7 +33,10 @@ def test_the_reference_is_said_to_be_a_choice_or_none() -> None:
     target = sample.sample_target()
     assert "It is none of the 8 candidates" in terms(target)["reference"]
     chosen = changed(target.model_copy(update={"candidates": target.candidates[:1]}), status="lost")
-    assert "It is one of the 1 candidate;" in terms(chosen)["reference"]
+    assert (
+        "It is one of the 1 candidate, because a chain of the recipe does no more;"
+        in terms(chosen)["reference"]
+    )
 
 
 def test_the_reference_s_runtime_is_told_with_what_it_was_first_of() -> None:

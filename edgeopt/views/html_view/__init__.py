@@ -11,8 +11,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from edgeopt.schema.base import printable
 from edgeopt.schema.legend import PAGE, QUICK, UNRACED, legend, races
-from edgeopt.schema.measurement import MARKS
-from edgeopt.schema.result import Result, TargetResult
+from edgeopt.schema.measurement import MARKS, Measurement
+from edgeopt.schema.result import CandidateResult, Result, TargetResult
 from edgeopt.schema.shown import answers, runners_up, samples, setting, settings, shown
 from edgeopt.views.html_view.networks import pruned, searched
 from edgeopt.views.html_view.pareto import Plot, plotted
@@ -138,7 +138,7 @@ def _protocols(rows: list[Row]) -> list[tuple[str, str]]:
     """Each way of measuring that was used, with what it measured."""
     by_protocol: dict[str, dict[str, None]] = {}
     for row in rows:
-        for measurement in row.candidate.measurements.values():
+        for measurement in _all(row.candidate):
             if measurement.protocol:
                 by_protocol.setdefault(measurement.protocol, {})[measurement.quantity] = None
     return [(", ".join(quantities), protocol) for protocol, quantities in by_protocol.items()]
@@ -148,12 +148,16 @@ def _marks(rows: list[Row], target: TargetResult) -> list[str]:
     """What is to be known before some figures are believed, each with the rows it is of."""
     by_mark: dict[str, dict[int, None]] = {}
     for row in rows:
-        for measurement in row.candidate.measurements.values():
+        for measurement in _all(row.candidate):
             for mark in measurement.marks:
                 by_mark.setdefault(mark, {})[row.number] = None
     for mark in (mark for stage in target.stages for mark in stage.ratio.marks):
         by_mark.setdefault(mark, {})
     return [f"{MARKS.get(mark, mark)} ({_numbered(by_mark[mark])})" for mark in sorted(by_mark)]
+
+
+def _all(candidate: CandidateResult) -> list[Measurement]:
+    return [*candidate.measurements.values(), *candidate.before.values()]
 
 
 def _numbered(rows: Collection[int]) -> str:

@@ -109,7 +109,7 @@ def plotted(target: TargetResult, rows: list[Row]) -> Plot | None:
     shown = [
         row
         for row in rows
-        if x_name in row.candidate.measurements and y_name in row.candidate.measurements
+        if x_name in row.candidate.comparable and y_name in row.candidate.comparable
     ]
     if len(shown) < 2:
         return None
@@ -125,13 +125,13 @@ def plotted(target: TargetResult, rows: list[Row]) -> Plot | None:
         for text, name, b in bounds
         if (x if name == x_name else y).holds(b)
     ]
-    leading = shown[0].candidate.measurements[y_name]
+    leading = shown[0].candidate.comparable[y_name]
     better = "down" if less_is_better(y_name, leading) else "up"
     return Plot(x, y, points, _front(points), lines, better)
 
 
 def _first(rows: list[Row], names: tuple[str, ...]) -> str:
-    known = {name for row in rows for name in row.candidate.measurements}
+    known = {name for row in rows for name in row.candidate.comparable}
     return next((name for name in names if name in known), names[-1])
 
 
@@ -160,8 +160,8 @@ def _bounds(target: TargetResult, x_name: str, y_name: str) -> list[tuple[str, s
 
 def _axis(title: str, shown: list[Row], kept: list[Row], name: str, bounds: list[float]) -> Axis:
     """A scale over the feasible ones and the bounds, and over the others unless far away."""
-    measured = [row.candidate.measurements[name] for row in shown]
-    near = [row.candidate.measurements[name] for row in kept] or measured
+    measured = [row.candidate.comparable[name] for row in shown]
+    near = [row.candidate.comparable[name] for row in kept] or measured
     ends = [*bounds, *(end for m in near for end in m.interval)]
     low, high = min(ends), max(ends)
     reach = FAR * ((high - low) or abs(high) or 1.0)
@@ -179,7 +179,7 @@ def _unit(name: str, measurement: Measurement) -> str:
 
 
 def _point(row: Row, x: Axis, y: Axis, x_name: str, y_name: str) -> Point:
-    across, up = (row.candidate.measurements[name] for name in (x_name, y_name))
+    across, up = (row.candidate.comparable[name] for name in (x_name, y_name))
     return Point(
         row,
         x.at(across.value),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import compress
 
 from edgeopt.schema.base import counted
@@ -19,11 +19,13 @@ from edgeopt.schema.shown import (
     bounds,
     by_split,
     figure_text,
+    how_timed,
     largest_drop,
     reason_beside,
     shown,
     source_by_split,
     tested,
+    trials,
     whole,
     worst_group,
 )
@@ -52,7 +54,7 @@ class Row:
     runtime: str  # empty where all candidates share one
     cells: list[Cell]
     extra: list[Cell] = field(default_factory=list)
-    reason: str = ""
+    reasons: tuple[str, ...] = ()
 
     @property
     def word(self) -> str:
@@ -66,7 +68,7 @@ def rows_of(target: TargetResult) -> list[Row]:
     speed = target.speed
 
     def place(candidate: CandidateResult) -> tuple[int, float]:
-        ratio = candidate.measurements.get(f"ratio.{speed}")
+        ratio = candidate.comparable.get(f"ratio.{speed}")
         return ORDER.index(candidate.status), ratio.value if ratio else float("inf")
 
     several = len({candidate.runtime for candidate in target.candidates}) > 1
@@ -79,7 +81,7 @@ def rows_of(target: TargetResult) -> list[Row]:
             candidate.runtime if several else "",
             cells,
             _extra(target, candidate),
-            reason_beside(target, candidate),
+            tuple(filter(None, (reason_beside(target, candidate), *trials(candidate)))),
         )
         for number, (candidate, cells) in enumerate(zip(ordered, columns, strict=True), 1)
     ]
@@ -97,7 +99,7 @@ def tiles(target: TargetResult) -> list[Cell]:
     if candidate is None:
         return []
     measured = candidate.measurements
-    cells = [_tile(measured, target.speed)]
+    cells = [_speed(candidate, target.speed)]
     splits = by_split(target, target.metric)
     if splits:
         first, *others = splits
@@ -109,19 +111,21 @@ def tiles(target: TargetResult) -> list[Cell]:
     return [tile for tile in cells if tile.value]
 
 
+def _speed(candidate: CandidateResult, quantity: str) -> Cell:
+    """Its speed, and which race that is of."""
+    tile, ratio = _tile(candidate.measurements, quantity), f"ratio.{quantity}"
+    if ratio not in candidate.measurements:
+        return tile
+    timed = how_timed(candidate, candidate.measurements[ratio])
+    return replace(tile, detail=(*tile.detail, timed)) if timed else tile
+
+
 def _tile(measured: dict[str, Measurement], quantity: str) -> Cell:
     value, ratio = measured.get(quantity), measured.get(f"ratio.{quantity}")
     if value is None or ratio is None:
         return _cell(measured, quantity)
     name = f"{name_of(quantity)}, x reference"
-    timed = (
-        f"at least {value.timed:,} timed inferences in each of {value.n} processes"
-        if value.timed
-        else ""
-    )
-    return Cell(
-        name, figure_text(ratio), tuple(filter(None, (*below(ratio), figure_text(value), timed)))
-    )
+    return Cell(name, figure_text(ratio), (*below(ratio), figure_text(value)))
 
 
 def _memory(target: TargetResult, measured: dict[str, Measurement]) -> Cell:
@@ -231,7 +235,7 @@ def stages(target: TargetResult) -> list[list[Cell]]:
 
 
 def _cells(target: TargetResult, candidate: CandidateResult) -> list[Cell]:
-    measured, speed = candidate.measurements, target.speed
+    measured, speed = candidate.comparable, target.speed
     placement = ", ".join(
         f"{counted(n, 'node')} on {name}" for name, n in sorted(candidate.placement.items())
     )
@@ -251,10 +255,14 @@ def _extra(target: TargetResult, candidate: CandidateResult) -> list[Cell]:
     metric, speed = target.metric, target.speed
     columns = {metric, f"difference.{metric}", f"ratio.{speed}", speed, "size",
                "memory.peak", "load_time"}  # fmt: skip
-    sides = [("validation", candidate.measurements)]
+    sides, cells = [("validation", candidate.comparable)], []
+    if candidate.before:
+        cells += [
+            _cell(candidate.measurements, name, f"{name_against(name)} (raced afresh)")
+            for name in sorted(candidate.before)
+        ]
     if candidate.id == target.chosen:
         sides.append(("test", {q: m for q, m in tested(target).items() if is_metric(q)}))
-    cells = []
     for split, measured in sides:
         for name in sorted(set(measured) - (columns if split == "validation" else set())):
             mark = f" ({split})" if is_metric(name) else ""

@@ -2,6 +2,10 @@ from __future__ import annotations
 
 import result_sample as sample
 
+from edgeopt.schema.legend import races
+from edgeopt.schema.result import SettingsTrial
+from edgeopt.schema.shown import figure_text
+from edgeopt.views import terminal_view
 from edgeopt.views.html_view.rows import (
     ORDER,
     checks,
@@ -42,12 +46,43 @@ def test_tiles_are_the_figures_that_matter_of_the_one_shown() -> None:
 def test_how_many_inferences_were_timed_stands_below_the_ratio() -> None:
     target = sample.sample_target()
     chosen = target.candidates[1]
-    timed = chosen.measurements["latency.p50"].model_copy(update={"timed": 1500})
-    figures = {**chosen.measurements, "latency.p50": timed}
+    ratio = "ratio.latency.p50"
+    timed = chosen.measurements[ratio].model_copy(update={"timed": 1500})
+    figures = {**chosen.measurements, ratio: timed}
     changed = chosen.model_copy(update={"measurements": figures})
     candidates = (target.candidates[0], changed)
     (speed, *_) = tiles(target.model_copy(update={"candidates": candidates}))
-    assert "at least 1,500 timed inferences in each of 5 processes" in speed.detail
+    assert "at least 1,500 inferences of each of the two in 5 processes" in speed.detail
+
+
+def test_one_raced_afresh_stands_in_the_table_by_its_race_before() -> None:
+    """Its fresh figures stand above the table, and among all of its figures."""
+    target = sample.sample_target()
+    chosen = target.candidates[1]
+    ratio = "ratio.latency.p50"
+    fresh = chosen.measurements[ratio]
+    earlier = fresh.model_copy(update={"value": 0.37, "low": 0.36, "high": 0.38, "n": 3})
+    changed = chosen.model_copy(update={"before": {ratio: earlier}, "raced": "final"})
+    of = target.model_copy(update={"candidates": (target.candidates[0], changed)})
+    (row,) = [row for row in rows_of(of) if row.candidate.id == chosen.id]
+    assert "0.37x" in [cell.value for cell in row.cells]
+    extra = {cell.name: cell.value for cell in row.extra}
+    assert extra["p50 latency, x reference (raced afresh)"] == figure_text(fresh)
+    assert tiles(of)[0].value == figure_text(fresh)
+    drawn = terminal_view.draw(sample.sample_result(of))
+    assert "0.37x" in drawn and figure_text(fresh) in drawn
+    assert races(changed) == ["short race", "raced afresh"]
+
+
+def test_what_came_of_other_settings_stands_below_a_candidate() -> None:
+    target = sample.sample_target()
+    tried = SettingsTrial(settings={"opt": "extended"}, reason="not proven faster: 0.99x")
+    changed = target.candidates[1].model_copy(update={"tried": (tried,)})
+    of = target.model_copy(update={"candidates": (target.candidates[0], changed)})
+    (row,) = [row for row in rows_of(of) if row.candidate.id == changed.id]
+    told = "with opt=extended: not proven faster: 0.99x"
+    assert told in row.reasons
+    assert told in terminal_view.draw(sample.sample_result(of), width=200)
 
 
 def test_bounds_are_told_by_split_and_groups_of_the_one_shown() -> None:
