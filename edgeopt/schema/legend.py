@@ -112,9 +112,9 @@ PAGE = (  # of what the page alone shows
 )  # fmt: skip
 
 ROUNDS = (  # of short races, unless the run is a quick one
-    "; those that are not told apart take more processes, until one is known to be within 2% of the "
-    "best. The interval of the ratio comes of the spread of all these races together, or of its own "
-    "where that is larger"
+    "; those that are not told apart take more processes, until one is known to be within 2% of "
+    "the best. The interval of the ratio comes of the spread of all these races together, or of "
+    "its own where that is larger"
 )
 
 
