@@ -129,10 +129,46 @@ def _program(document: Any, path: Path) -> Any:
         "guards_code": [],
         "graph_module": {
             **module,
-            "module_call_graph": [call for call in calls if call.get("fqn") == ""],
+            "module_call_graph": [_with_plain_outputs(c) for c in calls if c.get("fqn") == ""],
         },
     }
     return _checked(_without_metadata(document), path, MODEL)
+
+
+def _with_plain_outputs(call: Any) -> Any:
+    """A call whose outputs of a class of its own, as libraries register them, are a dict instead.
+
+    Such a class (``transformers``' ``ModelOutput``) is written as its name, the keys of what it
+    holds, and that: all but its name is what a dict is written as.
+    """
+    signature = call.get("signature")
+    text = signature.get("out_spec") if isinstance(signature, dict) else None
+    try:
+        tree = json.loads(text) if isinstance(text, str) and text else None
+    except ValueError:
+        return call  # refused by name when it is checked
+    if tree is None:
+        return call
+    return {**call, "signature": {**signature, "out_spec": json.dumps(_plain_tree(tree))}}
+
+
+def _plain_tree(node: Any) -> Any:
+    if isinstance(node, list):
+        return [_plain_tree(each) for each in node]
+    if not isinstance(node, dict):
+        return node
+    node = {key: _plain_tree(value) for key, value in node.items()}
+    if node.get("type") in TREES or not isinstance(node.get("context"), str):
+        return node
+    try:
+        keys = json.loads(node["context"])
+    except ValueError:
+        return node
+    children = node.get("children_spec")
+    named = isinstance(keys, list) and all(isinstance(key, str) for key in keys)
+    if not named or not isinstance(children, list) or len(children) != len(keys):
+        return node
+    return {**node, "type": "builtins.dict"}
 
 
 def _without_metadata(node: Any) -> Any:

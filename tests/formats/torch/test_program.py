@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -41,6 +43,30 @@ def test_a_program_answers_as_its_module(tmp_path: Path, by_name: bool, fixed: b
         np.testing.assert_allclose(ran[name], want[name].numpy(), rtol=1e-5, atol=1e-6)
         np.testing.assert_allclose(other, want[name].numpy(), rtol=1e-5, atol=1e-6)
     assert TORCH.inspect(folder).parameters == 4 * 2 + 4 * 3 + 3
+
+
+def test_outputs_of_a_library_s_own_class_are_read_by_their_keys(tmp_path: Path) -> None:
+    """Its name stands in the file; loading it so would need that library, and its code."""
+    transformers = pytest.importorskip("transformers")
+    small = {"hidden_size": 8, "intermediate_size": 16, "num_hidden_layers": 1}
+    torch.manual_seed(0)
+    config = transformers.BertConfig(vocab_size=20, num_attention_heads=2, **small)
+    model = transformers.BertModel(config).eval()
+    ids = torch.arange(12).reshape(2, 6)
+    free = {"input_ids": {0: torch.export.Dim("batch", min=1)}}
+    program = torch.export.export(model, (), {"input_ids": ids}, dynamic_shapes=free)
+    torch.export.save(program, tmp_path / "net.pt2")
+    folder = gathered(tmp_path / "net.pt2", tmp_path / "held")
+    outputs = ["last_hidden_state", "pooler_output"]
+    assert [t.name for t in TORCH.describe(folder).signature.outputs] == outputs
+    code = (
+        "import sys, torch\n"
+        "found = torch.export.load(sys.argv[1]).module()(input_ids=torch.arange(6)[None])\n"
+        "assert 'transformers' not in sys.modules\n"
+        "print({name: tuple(found[name].shape) for name in found})\n"
+    )
+    told = subprocess.check_output([sys.executable, "-c", code, folder / "program.pt2"], text=True)
+    assert told.strip() == "{'last_hidden_state': (1, 6, 8), 'pooler_output': (1, 8)}"
 
 
 def test_other_files_of_torch_are_named(tmp_path: Path) -> None:
