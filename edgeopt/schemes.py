@@ -100,6 +100,12 @@ def _runtime_of(facts: TargetFacts) -> str:
         return ""
 
 
+def onnx_facts(scheme: str) -> frozenset[str]:
+    """Facts of an ONNX file that is quantized so, ``auto`` standing for what suits x86."""
+    signed = scheme in SCHEMES and SCHEMES[scheme].activation == "int8"
+    return frozenset({"qdq", "int8", *(["int8-activations"] if signed else [])})
+
+
 def scheme_trained(facts: Iterable[str]) -> str:
     """The scheme that a model was trained with, by its facts; empty where it was not."""
     return next((f.removeprefix("qat-") for f in sorted(facts) if f.startswith("qat-")), "")

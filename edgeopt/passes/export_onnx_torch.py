@@ -8,7 +8,7 @@ from pydantic import Field
 
 from edgeopt.schema.artifact import Description
 from edgeopt.schema.errors import PassError
-from edgeopt.schemes import FAKE_QUANTIZED, scheme_trained
+from edgeopt.schemes import FAKE_QUANTIZED, onnx_facts, scheme_trained
 from edgeopt.step import Pass, Promise, close
 
 
@@ -49,8 +49,8 @@ class ExportOnnx(Pass):
     def effect(self, d: Description) -> Description:
         """The same signature in the other format."""
         facts = d.facts
-        if scheme_trained(facts):
-            facts = facts & {"static-batch"} | {"qdq", "int8"}
+        if scheme := scheme_trained(facts):
+            facts = facts & {"static-batch"} | onnx_facts(scheme)
         return Description(format="onnx", signature=d.signature, facts=facts)
 
     def promised(self, d: Description) -> Promise:

@@ -9,7 +9,7 @@ from pydantic import Field
 from edgeopt.schema.artifact import Description
 from edgeopt.schema.errors import PassError
 from edgeopt.schema.target import TargetFacts
-from edgeopt.schemes import float_stems_for, schemes_for
+from edgeopt.schemes import float_stems_for, onnx_facts, schemes_for
 from edgeopt.step import APPROXIMATE, Pass, Promise
 
 SHORT_SUM = 32  # products a sum of a first convolution; below, integer kernels gain nothing
@@ -83,4 +83,5 @@ class QuantizeInt8(Pass):
 
     def effect(self, d: Description) -> Description:
         """Quantized weights between QuantizeLinear and DequantizeLinear."""
-        return d.model_copy(update={"facts": d.facts - {"float32"} | {"qdq", "int8"}})
+        facts = d.facts - {"float32"} | onnx_facts(self.scheme)
+        return d.model_copy(update={"facts": facts})

@@ -34,12 +34,18 @@ def entry(target: str, isa: str, *facts: str) -> Entry:
 @pytest.mark.parametrize(
     ("target", "isa", "facts", "worth"),
     [
-        ("local/onnxruntime", "x86_64-avx2", ("int8", "qdq"), [INT8, OPT, INT8 + OPT]),
+        ("local/onnxruntime", "x86_64-avx2", ("int8", "qdq"), [OPT]),
+        (
+            "local/onnxruntime",
+            "x86_64-avx2",
+            ("int8", "int8-activations", "qdq"),
+            [INT8, OPT, INT8 + OPT],
+        ),
         ("local/onnxruntime", "x86_64-avx2", ("float32",), [OPT]),
         ("local/onnxruntime", "aarch64-asimddp", ("int8", "qdq"), []),
         ("local/onnxruntime?int8=auto", "x86_64-avx2", ("int8", "qdq"), [OPT]),
         ("local/onnxruntime?opt=all&int8=auto", "x86_64-avx2", ("int8", "qdq"), []),
-        ("local/onnxruntime:cuda", "x86_64-avx2", ("int8", "qdq"), [OPT]),
+        ("local/onnxruntime:cuda", "x86_64-avx2", ("int8", "int8-activations", "qdq"), [OPT]),
         ("local/openvino", "x86_64-avx512_vnni", ("int8",), [(("dynamic_quant", "0"),)]),
         ("local/openvino", "x86_64-avx2", ("int8",), []),
         ("local/litert", "aarch64-asimd", ("float32",), [(("api", "compiled"),)]),

@@ -75,6 +75,9 @@ def test_what_it_makes_is_foretold() -> None:
     assert QuantizeInt8().effect(described("float32", "static-batch")).facts == {
         "qdq", "int8", "static-batch"
     }  # fmt: skip
+    assert QuantizeInt8(scheme="s8s8").effect(described("float32")).facts == {
+        "qdq", "int8", "int8-activations"
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("fields", [{"scheme": "s16"}, {"samples": 0}, {"sheme": "u8s8"}])

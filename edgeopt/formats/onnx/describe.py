@@ -46,9 +46,22 @@ def describe(model: ModelProto, where: str) -> Description:
     facts = set(weights_fact(model))
     if any(n.op_type in ("QuantizeLinear", "DequantizeLinear") for n in nodes(model)):
         facts.add("qdq")
+        facts |= {"int8-activations"} if _has_signed_activations(model) else set()
     if not signature.dynamic_batch:
         facts.add("static-batch")
     return Description(format="onnx", signature=signature, facts=frozenset(facts))
+
+
+def _has_signed_activations(model: ModelProto) -> bool:
+    """Whether anything computed is quantized to int8, rather than to uint8."""
+    held = constants(model)
+    for node in nodes(model):
+        if node.op_type == "QuantizeLinear" and node.input[0] not in held:
+            zero = held.get(node.input[2]) if len(node.input) > 2 else None
+            told = next((a.i for a in node.attribute if a.name == "output_dtype"), 0)
+            if TensorProto.INT8 in (told, zero.dtype if zero else None):
+                return True
+    return False
 
 
 def signature_of(model: ModelProto, where: str, *, outputs: bool = True) -> Signature:

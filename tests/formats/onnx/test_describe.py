@@ -76,3 +76,28 @@ def test_outputs_that_do_not_count_samples_say_nothing_of_the_batch(tmp_path: Pa
     onnx.save(found, tmp_path / "net.onnx")
     said = ONNX.describe(gathered(tmp_path / "net.onnx", tmp_path / "artifact"))
     assert said.signature.batch is None
+
+
+@pytest.mark.parametrize(
+    ("zero", "facts"),
+    [
+        ("int8 zero = {0}", {"qdq", "float32", "int8-activations"}),
+        ("uint8 zero = {0}", {"qdq", "float32"}),
+    ],
+)
+def test_activations_in_int8_are_told_apart_from_those_in_uint8(
+    tmp_path: Path, zero: str, facts: set[str]
+) -> None:
+    """Runtimes have other kernels for them."""
+    model = onnx.parser.parse_model(
+        f"""<ir_version: 8, opset_import: ["" : 17]>
+        g (float[N, 4] x) => (float[N, 4] y)
+        <float s = {{0.1}}, {zero}, float[4] w = {{1, 2, 3, 4}}> {{
+            q = QuantizeLinear(x, s, zero)
+            d = DequantizeLinear(q, s, zero)
+            y = Mul(d, w)
+        }}"""
+    )
+    onnx.save(model, tmp_path / "net.onnx")
+    said = ONNX.describe(gathered(tmp_path / "net.onnx", tmp_path / "artifact"))
+    assert said.facts == facts
