@@ -73,6 +73,7 @@ def test_the_agent_there_is_an_arm_program(arm: Board) -> None:
     assert int.from_bytes(header[18:20], "little") == AARCH64
 
 
+@pytest.mark.slow
 def test_a_model_is_optimized_for_the_board(arm: Board, tmp_path: Path) -> None:
     project: Project = make_project(tmp_path)
     shutil.copy(MODEL / "source.onnx", project.folder)

@@ -78,6 +78,7 @@ RANGE = ", ".join(f"{{quantize-int8: {{scheme: {name}, float_stem: false}}}}" fo
 
 
 @pytest.mark.long
+@pytest.mark.slow
 def test_saturation_without_vnni_is_found_named_and_given_fallbacks(on_cores: Project) -> None:
     """One accumulator of u8s8 overflows on AVX2 and not with VNNI; its fallbacks race beside it."""
     on_cores.write(

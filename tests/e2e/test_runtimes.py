@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter
 from e2e_project import RECIPE, Project
+from short_races import shortened
 
 import edgeopt
 
@@ -77,9 +78,10 @@ def test_files_of_two_formats_race_without_a_recipe(project: Project) -> None:
     project.run("optimize", "recipe.yaml", "--no-bench", "--out", "out")
     made = sorted(str(p.relative_to(project.folder)) for p in project.folder.rglob("model.*ite"))
     models = sorted(str(p.relative_to(project.folder)) for p in project.folder.rglob("*.onnx"))
-    found = edgeopt.benchmark(
-        *(project.folder / path for path in (models[0], made[0])), store=project.store
-    )
+    with shortened():
+        found = edgeopt.benchmark(
+            *(project.folder / path for path in (models[0], made[0])), store=project.store
+        )
     (target,) = found["targets"]
     assert [file["target"] for file in target["files"]] == [
         "local/onnxruntime",
