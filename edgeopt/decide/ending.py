@@ -71,7 +71,7 @@ def _rival(standings: Standings, chosen: str, id: str) -> Rival:
         raced=None not in figures,
         beside=told,
         exhausted=all(m is not None and m.n >= MOST for m in figures),
-        better=standings.metric if size == other and mine < theirs else "",
+        no_better=standings.metric if size == other and mine <= theirs < float("inf") else "",
     )
 
 

@@ -31,7 +31,7 @@ class Rival(NamedTuple):
     raced: bool  # whether its objective was measured at all
     beside: str = ""  # what was measured of the two, in words
     exhausted: bool = False  # both were raced in as many processes as a race takes
-    better: str = ""  # of one size: the quantity by which the chosen then comes first
+    no_better: str = ""  # the quantity that decides of one size: the rival's is no better
 
 
 def is_raced(objective: str) -> bool:
@@ -127,10 +127,11 @@ def praise(name: str, objective: str, rivals: Sequence[Rival], quick: bool = Fal
 
 def _tied(objective: str, ties: Sequence[Rival], where: str) -> str:
     """Whom the chosen ties with, and what then decided."""
-    sizes, better = {rival.smaller for rival in ties}, {rival.better for rival in ties}
+    sizes, no_better = {rival.smaller for rival in ties}, {rival.no_better for rival in ties}
     first = "so their order is unchanged"
-    if better != {""} and len(better) == 1:
-        first = f"and the chosen has the best {next(iter(better))}"
+    if no_better != {""} and len(no_better) == 1:
+        who = "the other has no" if len(ties) == 1 else "none has a"
+        first = f"and {who} better {next(iter(no_better))}"
     elif is_raced(objective):
         first = "so the one that led in the races against the reference stays first"
     every = "both" if len(ties) == 1 else "all"

@@ -48,9 +48,10 @@ QUICK = "quick run: short races; do not quote its times or their ratios"
 UNRACED = "no race was run: no time was taken, and nothing is known of speed or memory"
 MEANT = {  # the words of RACES -> what they say
     "full race": "against the reference, {how}; only the fastest in the short race get that far",
-    "raced afresh": "once more in full, {how}, after the choice: the time and ratio above the "
-    "table are of this race alone, so that the winner's figures are not just its luckiest. Those "
-    "in the table, and the front, are of the races before, as for all candidates",
+    "raced afresh": "the one that led was raced once more in full, {how}, and so was one that then "
+    "took its place. The chosen's time and ratio above the table are of that race alone, so that "
+    "they are not just its luckiest. Figures in the table, and the front, are of the races before, "
+    "as for all candidates",
     "short race": "against the reference, {how}",
     "counted": "instructions of one inference, in one process with the reference",
     "not raced": "the row says why",
@@ -117,6 +118,12 @@ ROUNDS = (  # of short races, unless the run is a quick one
     "its own where that is larger"
 )
 
+TRIED = (
+    "the same artifact raced against itself with one setting of its runtime changed. The ratio is "
+    "of its time with the setting over that without; the setting is kept only if that is proven "
+    "to be below 0.98x and the answers meet the constraints"
+)
+
 
 def memory_name(target: TargetResult) -> str:
     """What a target's ``memory.peak`` is called: it says what the figure leaves out."""
@@ -171,9 +178,9 @@ def _reference(target: TargetResult) -> list[tuple[str, str]]:
         why += f", the first of {', '.join(known)} that reads the conversion"
     own = sum(c.status != "reference" for c in target.candidates)
     among = (
-        f"none of the {counted(own, 'candidate')}, whose chains all do more"
+        f"none of the {counted(own, 'candidate')}, because no chain of the recipe ends there"
         if reference.status == "reference"
-        else f"one of the {counted(own, 'candidate')}, because a chain of the recipe does no more"
+        else f"one of the {counted(own, 'candidate')}, because a chain of the recipe ends there"
     )
     return [(
         "reference", f"the source converted in float32, and nothing else: {reference.label}{why}. "
@@ -208,6 +215,8 @@ def _races(target: TargetResult) -> list[tuple[str, str]]:
                   if c.against_chosen and not c.reference]  # fmt: skip
         terms.append((DIRECT, f"also raced directly against the chosen, {_counts(direct)}; all "
                               "others are compared with it through the reference"))  # fmt: skip
+    if any(c.tried for c in target.candidates):
+        terms.append(("with NAME=VALUE", TRIED))
     return terms
 
 

@@ -247,13 +247,23 @@ def how_timed(candidate: CandidateResult, ratio: Measurement) -> str:
     """How many inferences and processes a ratio is of, and of which race; empty for no time."""
     if not ratio.timed:
         return ""
-    afresh = "afresh after the choice, " if candidate.before else ""
+    afresh = "raced afresh: " if candidate.before else ""
     return f"{afresh}at least {ratio.timed:,} inferences of each of the two in {ratio.n} processes"
 
 
 def trials(candidate: CandidateResult) -> list[str]:
     """What came of other settings of its runtime, one line each."""
-    return [f"with {trial.name}: {trial.reason}" for trial in candidate.tried]
+    known = runtimes().get(candidate.runtime)
+    told = []
+    for trial in candidate.tried:
+        opened = (
+            known.settings[name].opened.get(value, "")
+            for name, value in trial.settings.items()
+            if known is not None and name in known.settings
+        )
+        own = ", ".join(filter(None, opened))
+        told.append(f"with {trial.name}{f' ({own})' if own else ''}: {trial.reason}")
+    return told
 
 
 # -- what is shipped

@@ -89,9 +89,11 @@ def rival(name: str, proof: Any, smaller: bool | None = True, raced: bool = True
         ([rival("b", "tie", None), rival("c", "tie", None)],
          "a is tied with b and c; all are the same size, so the one that led in the races against "
          "the reference stays first"),
-        ([Rival("b", "tie", None, True, better="accuracy")],
-         "a is tied with b; both are the same size, and the chosen has the best accuracy"),
-        ([Rival("b", "tie", None, True, better="accuracy"), rival("c", "tie", None)],
+        ([Rival("b", "tie", None, True, no_better="accuracy")],
+         "a is tied with b; both are the same size, and the other has no better accuracy"),
+        ([Rival("b", "tie", None, True, no_better="accuracy")] * 2,
+         "a is tied with b and b; all are the same size, and none has a better accuracy"),
+        ([Rival("b", "tie", None, True, no_better="accuracy"), rival("c", "tie", None)],
          "a is tied with b and c; all are the same size, so the one that led in the races against "
          "the reference stays first"),
         ([Rival("b", "open", True, True, "0.50x against 0.51x")],

@@ -241,7 +241,7 @@ def test_of_ties_of_one_size_the_better_answers_win_and_the_sentence_says_so() -
     play = Play(figures, sizes={"worse": 9, "better": 9, "reference": 99})
     decision = play.run()
     assert decision.chosen == "better"
-    assert "both are the same size, and the chosen has the best accuracy" in decision.sentence
+    assert "both are the same size, and the other has no better accuracy" in decision.sentence
     assert play.reason("worse", decision).startswith("a tie with the chosen, which is of the same")
 
 

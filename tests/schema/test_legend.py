@@ -34,7 +34,7 @@ def test_the_reference_is_said_to_be_a_choice_or_none() -> None:
     assert "It is none of the 8 candidates" in terms(target)["reference"]
     chosen = changed(target.model_copy(update={"candidates": target.candidates[:1]}), status="lost")
     assert (
-        "It is one of the 1 candidate, because a chain of the recipe does no more;"
+        "It is one of the 1 candidate, because a chain of the recipe ends there;"
         in terms(chosen)["reference"]
     )
 
