@@ -1,7 +1,7 @@
 """How often a selection chooses within 2% of the best: processes recorded, choices replayed.
 
     python benchmarks/selection_replay.py record RECIPE RECORD.json [--processes 60]
-    python benchmarks/selection_replay.py replay RECORD.json [--resamples 200]
+    python benchmarks/selection_replay.py replay RECORD.json [--resamples 200] [--first 3]
 
 ``record`` builds and scores the candidates of a recipe, then races each one that meets the bounds
 against the reference in so many fresh processes, five at a time, all candidates in turn, so that
@@ -10,6 +10,7 @@ and lets two rules choose: the selection as it is, and three processes for all, 
 their figures in five to fifteen, then the best afresh against the second. The truth is the mean of
 all recorded processes. A direct race of two is drawn as a process of each, which is noisier than a
 real one. Prints how often each choice is within 2% of the best, and how many processes it took.
+``--first`` is how many processes of each the selection begins with.
 """
 
 from __future__ import annotations
@@ -20,12 +21,14 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 
 from edgeopt.bench.jobs import run_bench
 from edgeopt.bench.race import HALF_WIDTH
 from edgeopt.bench.runs import Run
+from edgeopt.decide import racing
 from edgeopt.decide.entry import Entry
 from edgeopt.decide.events import Event, Raced, Scored, SourceScored
 from edgeopt.decide.ledger import Ledger
@@ -198,7 +201,7 @@ def by_first_three(kept: dict[str, Any], draws: Draws) -> str:
     return second if direct.interval[1] < 1.0 else best
 
 
-def replay(path: Path, resamples: int) -> None:
+def replay(path: Path, resamples: int, first: int) -> None:
     """Print how often each rule chose within 2% of the best, and what that took."""
     document = json.loads(path.read_text())
     kept = document["candidates"]
@@ -209,7 +212,8 @@ def replay(path: Path, resamples: int) -> None:
         regrets, counts = [], []
         for seed in range(resamples):
             draws = Draws(kept, np.random.default_rng(seed))
-            regrets.append(np.expm1(truth[rule(kept, draws)] - truth[best]))
+            with patch.object(racing, "FIRST", first):
+                regrets.append(np.expm1(truth[rule(kept, draws)] - truth[best]))
             counts.append(draws.count)
         near = np.mean(np.array(regrets) <= NEAR)
         print(
@@ -231,11 +235,12 @@ def main() -> None:
     replaying = commands.add_parser("replay")
     replaying.add_argument("record", type=Path)
     replaying.add_argument("--resamples", type=int, default=200)
+    replaying.add_argument("--first", type=int, default=racing.FIRST)
     asked = parser.parse_args()
     if asked.command == "record":
         record(asked.recipe, asked.record, asked.processes)
     else:
-        replay(asked.record, asked.resamples)
+        replay(asked.record, asked.resamples, asked.first)
 
 
 if __name__ == "__main__":
