@@ -226,7 +226,8 @@ def _level(longer: float, continues: bool) -> str:
     """What makes it a tie: how much longer the chosen may take, as a share."""
     if longer > KNOWN:
         return f"{' and' if continues else ', which is'} within {TIE:.1%} by its figure"
-    known = f"known to take at most {max(longer, 0.0):.1%} longer"
+    share = f"at most {longer:.1%}" if longer >= 0.0005 else "no"
+    known = f"known to take {share} longer"
     return f" and {known}" if continues else f", which is {known}"
 
 
