@@ -41,6 +41,7 @@ class Record:
     before: Figures = field(default_factory=dict)  # of one raced afresh: those of its race before
     beside: Figures = field(default_factory=dict)  # the reference's own, last race
     timed_beside: str = ""  # of the reference: whose race its times are of
+    timed_in: str = ""  # and which: short, final, count
     placement: Mapping[str, int] = field(default_factory=dict)
     parity: Mapping[tuple[str, str], Parity] = field(default_factory=dict)  # device, yardstick
     conversion: Conversion | None = None  # what passes did to its number format
@@ -128,6 +129,7 @@ class Ledger:
             measured={**self[self.reference].measured, **other.beside, **at_one(names)},
             timed_beside=(f"{other.entry.target.runtime}: " if far else "")
             + other.entry.plan.label,
+            timed_in=other.raced,
         )
 
     def pool(self, ids: Iterable[str], protocol: str, ratio: str) -> None:

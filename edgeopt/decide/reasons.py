@@ -21,7 +21,8 @@ def standing_of(standings: Standings, id: str, decision: Decision) -> tuple[Cand
     status, reason = _standing(standings, id, decision)
     beside = standings.ledger[id].timed_beside
     if id == standings.reference and beside and status != "failed":
-        reason += f"; its time is from its race against {beside}"
+        race = "fresh race" if standings.ledger[id].timed_in == "final" else "race"
+        reason += f"; its time is from its {race} against {beside}"
     return status, reason
 
 

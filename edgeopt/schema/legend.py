@@ -48,10 +48,11 @@ QUICK = "quick run: short races; do not quote its times or their ratios"
 UNRACED = "no race was run: no time was taken, and nothing is known of speed or memory"
 MEANT = {  # the words of RACES -> what they say
     "full race": "against the reference, {how}; only the fastest in the short race get that far",
-    "raced afresh": "the one that led was raced once more in full, {how}, and so was one that then "
-    "took its place. The chosen's time and ratio above the table are of that race alone, so that "
-    "they are not just its luckiest. Figures in the table, and the front, are of the races before, "
-    "as for all candidates",
+    "raced afresh": "the one that led was raced once more in full, and so was one that then took "
+    "its place, {how}; processes are added to five until the interval of the ratio is within 3% to "
+    "each side, or to fifteen. The chosen's time and ratio above the table, and the reference's "
+    "time, are of that race alone, so that they are not just its luckiest. All other figures in "
+    "the table, and the front, are of the races before, as for all candidates",
     "short race": "against the reference, {how}",
     "counted": "instructions of one inference, in one process with the reference",
     "not raced": "the row says why",
@@ -73,8 +74,8 @@ P50 = (
     "dividing the times of two rows gives another number: rank by the ratio"
 )
 FRONT = (
-    "no other candidate is better in both the ratio and the quality, by the figures alone: their "
-    "intervals may overlap"
+    "no other candidate is as good in both the ratio and the quality and better in one, by the "
+    "figures alone: their intervals may overlap"
 )
 SHARES = (
     "the share of weights stored in that format, and of multiply-accumulates (MACs) computed in "
@@ -107,7 +108,9 @@ STAGE_ROWS = (
 PAGE = (  # of what the page alone shows
     ("fidelity", "how near the outputs are to the source's on the same samples: the share of equal "
                  "answers (agreement), the cosine, and the signal-to-quantization-noise ratio "
-                 "(SQNR)"),
+                 "(SQNR). Each is the worst over outputs, and over the groups of an output's "
+                 "values that have a range of their own; brackets name the one it is of, or what "
+                 "was compared, such as decisions"),
     ("load time", "how long the runtime takes to open the file, once in each process of the race"),
     ("placement", "how many nodes of the graph ran where, as the runtime says after running"),
 )  # fmt: skip
@@ -226,7 +229,10 @@ def _memory(target: TargetResult) -> list[tuple[str, str]]:
     name = memory_name(target)
     raced = (c for c in target.candidates if f"ratio.{target.speed}" in c.measurements)
     some = any("memory.peak" not in c.measurements for c in raced)
-    only = "; measured for the finalists and the reference only" if some else ""
+    only = (
+        "; measured of the best three by the objective, of all that may win where a bound is on "
+        "it, and of the reference"
+    ) * some
     return [(name, f"loading the model and 20 inferences, {MEMORY[name]}, {ONE}{only}")]
 
 

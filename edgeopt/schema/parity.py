@@ -42,7 +42,8 @@ class Parity(Noun):
             off = "equal to the bit"
             if self.worst:
                 share = f"{self.worst / self.peak:.2g} of the largest value"
-                off = f"at most {self.worst:.2g} off, {share}"
+                off = f"at most {self.worst:.2g} off, {share} ({TOLERANCE:.0%} is allowed), no "
+                off += "arg max flips but in near ties"
             return f"answers on {self.device} as on {self.yardstick}: {off}, on {self.n} samples"
         return (
             f"answers differently on {self.device} than on {self.yardstick}: '{self.tensor}' is "

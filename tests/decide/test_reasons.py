@@ -48,7 +48,7 @@ def test_the_reference_tells_whose_race_its_time_is_of() -> None:
     play, decision = played(best=candidate(0.4))
     reason = play.reason("reference", decision)
     assert reason.startswith("the source converted, nothing else: the reference, which all others")
-    assert reason.endswith("; its time is from its race against best")
+    assert reason.endswith("; its time is from its fresh race against best")
 
 
 def test_a_winner_beside_one_that_ties_says_so_in_its_reason() -> None:
