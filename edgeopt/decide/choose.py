@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
 from edgeopt.decide.proof import TIE
@@ -86,7 +86,7 @@ def ranked(objective: str, measured: Mapping[str, Mapping[str, Measurement]]) ->
 def first_of_ties(
     objective: str,
     measured: Mapping[str, Mapping[str, Measurement]],
-    place: Callable[[str], tuple[float, ...]],
+    places: Mapping[str, tuple[float, ...]],
 ) -> list[str]:
     """Ranked ids, but those within 0.5% of the best come first, by their places."""
     order = ranked(objective, measured)
@@ -98,7 +98,7 @@ def first_of_ties(
         value = objective_value(objective, measured[id])
         return value is not None and abs(value - best) <= TIE * abs(best)
 
-    ties = sorted(filter(tied, order), key=place)
+    ties = sorted(filter(tied, order), key=places.__getitem__)
     return ties + [id for id in order if id not in ties]
 
 

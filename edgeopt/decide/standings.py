@@ -125,13 +125,18 @@ class Standings:
         size = self.ledger[id].measured.get("size")
         return size.value if size else 0.0
 
-    def place(self, id: str) -> tuple[float, float]:
+    def places(self, ids: Iterable[str]) -> dict[str, tuple[float, float]]:
         """Of those that tie, the least wins: by size, then by the leading metric."""
-        figure = self.ledger[id].measured.get(self.metric)
-        if figure is None:
-            return self.size(id), float("inf")
-        sign = 1 if less_is_better(self.metric, figure) else -1
-        return self.size(id), sign * figure.value
+        metric, places = self.metric, {}
+        for id in ids:
+            figure = self.ledger[id].measured.get(metric)
+            sign = 1 if figure is None or less_is_better(metric, figure) else -1
+            places[id] = self.size(id), sign * (float("inf") if figure is None else figure.value)
+        return places
+
+    def place(self, id: str) -> tuple[float, float]:
+        """``places`` of one."""
+        return self.places([id])[id]
 
     # -- order and proof
 
@@ -139,15 +144,14 @@ class Standings:
         """By the objective; of those that tie with the best, the one by ``place`` comes first."""
         objective, measured = self.terms.objective, {id: self.ledger[id].measured for id in ids}
         raced = is_raced(objective)
-        order = (
-            first_of_ties(objective, measured, self.place) if raced else ranked(objective, measured)
-        )
+        places = self.places(ids)
+        order = first_of_ties(objective, measured, places) if raced else ranked(objective, measured)
         if self.reference not in order:
             return order
         best, *others = order
         races = {id: self.direct(id, best) for id in others if self.reference in (id, best)}
         tied = [id for id in others if (race := races.get(id)) and is_tie(race)]
-        first = min([best, *tied], key=self.place)
+        first = min([best, *tied], key=places.__getitem__)
         return [first, *(id for id in order if id != first)]
 
     def elimination(self, ids: Iterable[str]) -> Elimination:
@@ -161,7 +165,7 @@ class Standings:
             if found is not None and record.error is None:
                 known[id] = found
         certain = [id for id in known if self.stands(id) in ("feasible", "pending")]
-        return Elimination(known, {id: self.place(id) for id in known}, certain, self.reference)
+        return Elimination(known, self.places(known), certain, self.reference)
 
     def direct(self, one: str, other: str) -> Measurement | None:
         """One over the other by the objective, from a race side by side; None without one."""

@@ -84,7 +84,7 @@ def test_a_tie_of_exact_figures_goes_to_the_smaller_file() -> None:
         return measured(ratio__instructions=ratio, size=size)
 
     found = {"a": of(0.400, 300), "b": of(0.4019, 200), "c": of(0.403, 100), "d": of(0.2, 9e9)}
-    places = {"a": (300.0,), "b": (200.0,), "c": (100.0,), "d": (9e9,)}.__getitem__
+    places = {"a": (300.0,), "b": (200.0,), "c": (100.0,), "d": (9e9,)}
     assert choose.first_of_ties("instructions", found, places)[0] == "d"
     del found["d"]
     assert choose.first_of_ties("instructions", found, places) == ["b", "a", "c"]
