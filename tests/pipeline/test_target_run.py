@@ -47,6 +47,7 @@ def test_it_goes_on_until_the_selection_is_done_and_listeners_hear_of_it() -> No
         "Scoring on the validation split",
         "the source guesses",
         "Racing 2 candidates against the reference",
+        "Measuring the peak memory of 2 candidates",
         "Timing the winner afresh beside the reference",
     ]
     assert [event.total for event in heard if event.text.startswith("Racing")] == [2]

@@ -396,7 +396,7 @@ def test_how_many_inferences_were_timed_is_told(view: str) -> None:
     text = told(sample.sample_result(target), view)
     assert "in 5 fresh processes with at least 852 timed inferences of each of the two" in text
     if view == "terminal":
-        assert "at least 852 inferences of the chosen in each of 5 processes" in text
+        assert "at least 852 inferences of each of the two in 5 processes" in text
 
 
 @VIEWS
@@ -487,7 +487,7 @@ def test_the_page_says_which_rows_a_mark_is_of() -> None:
     text = told(
         sample.sample_result(target.model_copy(update={"candidates": tuple(found)})), "html"
     )
-    assert "wider than 3% to each side (#4)" in text
+    assert "wider than 3% to each side, before rounding (#4)" in text
 
 
 @VIEWS
