@@ -185,7 +185,9 @@ def by_reference(objective: str, mine: Measurement, theirs: Measurement, of: str
     """
     both = f"{whole(mine)} against {whole(theirs)}"
     known = f"{both} the reference's" if mine.unit == "x" else both
-    return f"{whole(quotient(mine, theirs))} {of} {title_of(objective)}: {known}"
+    each = f"{mine.n}" if mine.n == theirs.n else f"{mine.n} and {theirs.n}"
+    over = f", in {each} processes" if max(mine.n, theirs.n) > 1 else ""
+    return f"{whole(quotient(mine, theirs))} {of} {title_of(objective)}: {known}{over}"
 
 
 def lost_to(

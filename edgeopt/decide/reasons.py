@@ -62,9 +62,8 @@ def _why_screened(standings: Standings, id: str, chosen: str) -> str:
     """The whole interval of its ratio to the chosen lies above 1."""
     mine, theirs = standings.in_one_kind_of_race(id, chosen)
     assert mine is not None and theirs is not None
-    of_chosen = "" if theirs.n == mine.n else f", {theirs.n} of the chosen"
     told = by_reference(standings.terms.objective, mine, theirs, "the chosen's")
-    return f"proven slower in short races of {mine.n} processes{of_chosen}: {told}"
+    return f"proven slower in short races: {told}"
 
 
 def _why_lost(standings: Standings, id: str, chosen: str) -> str:

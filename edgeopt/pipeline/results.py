@@ -154,7 +154,7 @@ def quick_note() -> str:
     short = SCHEDULES["short"]
     return (
         f"quick run: each candidate raced at most once, in {short.processes} fresh processes; "
-        f"without --quick those that are not told apart race on, in up to {MOST} processes, and "
+        f"without --quick those that may be the best race on, in up to {MOST} processes, and "
         "the winner once more after that. Use a quick run to "
         "try a recipe, and do not quote its times. Accuracy and size are the same without "
         "--quick. A quick run measures memory only if the recipe asks for it, a full run always "

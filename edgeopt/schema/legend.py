@@ -36,8 +36,8 @@ STANDINGS = {  # status of a candidate as views show it -> what that says
     "tie": "it meets the constraints, and the chosen is as good: raced directly, the interval of "
     "their ratio holds 1, or the ratio is within 0.5% of 1; else the chosen is known to take at "
     "most 2% longer. Of a tie the smaller file is chosen, of files of one size the one that is "
-    "better by the metric of this table, unless it may take more than 2% longer; of equal ones, "
-    "the one that led before",
+    "better by the metric of this table, unless it may take more than 2% longer than the one that "
+    "led; of equal ones, the one that led",
     "not proven": "it meets the constraints and is worse than the chosen by its figure, but the "
     "95% interval of the difference reaches to where it would be the better one; of times, by more "
     "than 2%",
@@ -116,9 +116,9 @@ PAGE = (  # of what the page alone shows
 )  # fmt: skip
 
 ROUNDS = (  # of short races, unless the run is a quick one
-    "; those that are not told apart take more processes, until one is known to be within 2% of "
-    "the best. The interval of the ratio comes of the spread of all these races together, or of "
-    "its own where that is larger"
+    "; the one that leads, and those than which it may take more than 2% longer, take more "
+    "processes, until one is known to be within 2% of the best. The interval of the ratio comes "
+    "of the spread of all these races together, or of its own where that is larger"
 )
 
 TRIED = (
