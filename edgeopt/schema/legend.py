@@ -51,8 +51,11 @@ MEANT = {  # the words of RACES -> what they say
     "raced afresh": "the one that led was raced once more in full, and so was one that then took "
     "its place, {how}; processes are added to five until the interval of the ratio is within 3% to "
     "each side, or to fifteen. The chosen's time and ratio above the table, and the reference's "
-    "time, are of that race alone, so that they are not just its luckiest. All other figures in "
-    "the table, and the front, are of the races before, as for all candidates",
+    "time, are of that race alone, so that they are not just its luckiest; where they are more "
+    "than 2% worse than the runner-up's, the two race head to head, and that decides. All other "
+    "figures in the table, and the front, are of the races before, which all candidates took in "
+    "turn. Intervals hold the spread between processes, not what changes on a machine from one "
+    "minute to the next: a race afresh may differ by more",
     "short race": "against the reference, {how}",
     "counted": "instructions of one inference, in one process with the reference",
     "not raced": "the row says why",
