@@ -229,8 +229,8 @@ def _level(longer: float, continues: bool) -> str:
     if longer > KNOWN:
         return f"{' and' if continues else ', which is'} within {TIE:.1%} by its figure"
     share = f"at most {longer:.1%}" if longer >= 0.0005 else "no"
-    known = f"known to take {share} longer"
-    return f" and {known}" if continues else f", which is {known}"
+    takes = f"takes {share} longer by these races"
+    return f" and {takes}" if continues else f", which {takes}"
 
 
 def reference_lost_to(

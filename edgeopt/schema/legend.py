@@ -34,10 +34,10 @@ STANDINGS = {  # status of a candidate as views show it -> what that says
     "than another",
     "unmeasured": "it was built and checked, and not measured",
     "tie": "it meets the constraints, and the chosen is as good: raced directly, the interval of "
-    "their ratio holds 1, or the ratio is within 0.5% of 1; else the chosen is known to take at "
-    "most 2% longer. Of a tie the smaller file is chosen, of files of one size the one that is "
-    "better by the metric of this table, unless it may take more than 2% longer than the one that "
-    "led; of equal ones, the one that led",
+    "their ratio holds 1, or the ratio is within 0.5% of 1; else the chosen takes at most 2% "
+    "longer by the 95% interval of the races that all took in turn. Of a tie the smaller file is "
+    "chosen, of files of one size the one that is better by the metric of this table, unless it "
+    "may take more than 2% longer than the one that led; of equal ones, the one that led",
     "not proven": "it meets the constraints and is worse than the chosen by its figure, but the "
     "95% interval of the difference reaches to where it would be the better one; of times, by more "
     "than 2%",
@@ -53,9 +53,10 @@ MEANT = {  # the words of RACES -> what they say
     "each side, or to fifteen. The chosen's time and ratio above the table, and the reference's "
     "time, are of that race alone, so that they are not just its luckiest; where they are more "
     "than 2% worse than the runner-up's, the two race head to head, and that decides. All other "
-    "figures in the table, and the front, are of the races before, which all candidates took in "
-    "turn. Intervals hold the spread between processes, not what changes on a machine from one "
-    "minute to the next: a race afresh may differ by more",
+    "figures in the table, the front, and what is said of the others are of the races before, "
+    "which all candidates took in turn, so that what changes on the machine from one minute to the "
+    "next fell on all alike. Intervals hold the spread between processes, not such changes: a race "
+    "afresh may differ by more, and compares with no other row",
     "short race": "against the reference, {how}",
     "counted": "instructions of one inference, in one process with the reference",
     "not raced": "the row says why",

@@ -143,9 +143,9 @@ def test_a_loser_is_told_by_its_figures_and_its_direct_race() -> None:
 @pytest.mark.parametrize(
     ("mine", "theirs", "told"),
     [
-        (9, 5, ", which is smaller and known to take at most 1.0% longer"),
-        (5, 5, ", which is of the same size and known to take at most 1.0% longer"),
-        (5, 9, ", which is known to take at most 1.0% longer"),
+        (9, 5, ", which is smaller and takes at most 1.0% longer by these races"),
+        (5, 5, ", which is of the same size and takes at most 1.0% longer by these races"),
+        (5, 9, ", which takes at most 1.0% longer by these races"),
     ],
 )
 def test_a_tie_is_told_with_who_is_smaller(mine: float, theirs: float, told: str) -> None:
