@@ -88,7 +88,9 @@ class Racing(Asking):
             for id in sorted(ids, key=lambda id: id == reference)
             if "memory" in entries[id].facts.quantities
         ]
-        told = [Announce(f"Measuring the peak memory of {counted(len(races), 'candidate')}")]
+        text = f"Measuring the peak memory of {counted(len(races), 'candidate')}"
+        needed = len(races) - (len(races) > 1 and reference in ids)
+        told = [Announce(text, needed)]
         return [*(told if races else []), *self._race(state, races)]
 
     # -- short races

@@ -126,7 +126,9 @@ ROUNDS = (  # of short races, unless the run is a quick one
 )
 
 TRIED = (
-    "the same artifact raced against itself with one setting of its runtime changed. The ratio is "
+    "the same artifact raced against itself with one setting of its runtime changed: of the best "
+    "three, those whose runtime has a setting that may be faster on this CPU with such a file; all "
+    "others run as the runtime is opened by default. The ratio is "
     "of its time with the setting over that without; the setting is kept only if that is proven "
     "to be below 0.98x and the answers meet the constraints"
 )

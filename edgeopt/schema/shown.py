@@ -285,8 +285,11 @@ def settings(target: TargetResult, candidate: CandidateResult) -> str:
 def runners_up(target: TargetResult, folder: str = "") -> str:
     """Where the best of the other runtimes lie, and which candidates they are."""
     base = f"{folder.rstrip('/')}/" if folder else ""
-    kept = [f"{base}{c.path} ({target.named(c)})"
-            for c in target.candidates if c.path and c.path != target.path]  # fmt: skip
+    kept = [
+        f"{base}{c.path} ({target.named(c)}{_run_with(settings(target, c))})"
+        for c in target.candidates
+        if c.path and c.path != target.path
+    ]
     if not kept or target.verdict == "built":
         return ""
     told = (
@@ -294,6 +297,10 @@ def runners_up(target: TargetResult, folder: str = "") -> str:
         "within the intervals; not scored on test; 'edgeopt inspect FILE' shows their inputs"
     )
     return f"{told}: {'; '.join(kept)}"
+
+
+def _run_with(opened: str) -> str:
+    return f"; run with {opened}" if opened else ""
 
 
 def answers(candidate: CandidateResult) -> str:
