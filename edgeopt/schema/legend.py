@@ -55,10 +55,10 @@ MEANT = {  # the words of RACES -> what they say
     "the runner-up also race head to head where the races before do not show it to be within 2% of "
     "the best, where its fresh ratio is more than 2% above the runner-up's, or where the runner-up "
     "comes first in a tie: the faster is chosen if the interval excludes 1, else as in a tie. All "
-    "other figures in the table, the front, and what is said of the others are of the races before, "
-    "which all candidates took in turn, so that what changes on the machine from one minute to the "
-    "next fell on all alike. Intervals hold the spread between processes, not such changes: a race "
-    "afresh may differ by more, and compares with no other row",
+    "other figures in the table, the front, and what is said of the others are of the races "
+    "before, which all candidates took in turn, so that what changes on the machine from one "
+    "minute to the next fell on all alike. Intervals hold the spread between processes, not such "
+    "changes: a race afresh may differ by more, and compares with no other row",
     "short race": "against the reference, {how}",
     "counted": "instructions of one inference, in one process with the reference",
     "not raced": "the row says why",
