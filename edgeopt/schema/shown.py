@@ -5,6 +5,7 @@ Nothing is computed here that the document does not hold.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from math import isclose
 from typing import NamedTuple
@@ -278,7 +279,8 @@ def settings(target: TargetResult, candidate: CandidateResult) -> str:
         return ""
     own = (known.settings[name].opened.get(value, "") for name, value in asked.settings)
     opened = "; ".join(filter(None, (known.opened, *own)))
-    opened = opened.replace("THREADS", str(asked.threads)).replace("BATCH", str(asked.batch))
+    for word, value in (("THREADS", asked.threads), ("BATCH", asked.batch)):
+        opened = re.sub(rf"\b{word}\b", str(value), opened)  # not within INFERENCE_NUM_THREADS
     return f"{asked.runtime} {versions[asked.runtime]}" + (f": {opened}" if opened else "")
 
 

@@ -260,7 +260,7 @@ def opened(target: str, runtimes: dict[str, str]) -> str:
         ("local/onnxruntime?int8=allowed&opt=extended",
          ["session.qdqisint8allowed=1", "graph_optimization_level=ORT_ENABLE_EXTENDED"]),
         ("local/openvino?dynamic_quant=0&batch=4",
-         ["DYNAMIC_QUANTIZATION_GROUP_SIZE=0", "batch 4"]),
+         ["DYNAMIC_QUANTIZATION_GROUP_SIZE=0", "batch 4", "INFERENCE_NUM_THREADS=1,"]),
         ("local/litert?api=compiled&threads=3", ["CompiledModel", "CpuOptions(num_threads=3)"]),
     ],
 )  # fmt: skip
