@@ -57,7 +57,8 @@ def praised(standings: Standings, chosen: str) -> str:
 def _rival(standings: Standings, chosen: str, id: str) -> Rival:
     """Another that meets the constraints, or may meet them, as seen from the chosen."""
     figures = standings.in_one_kind_of_race(chosen, id)
-    (size, mine), (other, theirs) = standings.place(chosen), standings.place(id)
+    places = standings.places((chosen, id))
+    (size, mine), (other, theirs) = places[chosen], places[id]
     proven = standings.proven(chosen, id)
     told = beside(standings.terms.objective, standings.direct(chosen, id), *figures)
     ratio = standings.ratio_of(id, chosen)

@@ -16,7 +16,7 @@ from edgeopt.schema.errors import UsageError
 from edgeopt.schema.measurement import MARKS, Measurement, digits_apart, figure, span
 from edgeopt.schema.quantities import find, is_metric
 from edgeopt.schema.result import CandidateResult, PassRecord, Result, SliceFigure, TargetResult
-from edgeopt.schema.runtime import runtimes
+from edgeopt.schema.runtime import Runtime, runtimes
 from edgeopt.schema.target import parse_target
 
 PURPOSES = {  # split -> what it is for
@@ -257,12 +257,7 @@ def trials(candidate: CandidateResult) -> list[str]:
     known = runtimes().get(candidate.runtime)
     told = []
     for trial in candidate.tried:
-        opened = (
-            known.settings[name].opened.get(value, "")
-            for name, value in trial.settings.items()
-            if known is not None and name in known.settings
-        )
-        own = ", ".join(filter(None, opened))
+        own = ", ".join(_in_own_names(known, trial.settings.items()))
         told.append(f"with {trial.name}{f' ({own})' if own else ''}: {trial.reason}")
     return told
 
@@ -277,7 +272,7 @@ def settings(target: TargetResult, candidate: CandidateResult) -> str:
     known = runtimes().get(asked.runtime)
     if known is None or asked.runtime not in versions or asked.accelerator != "cpu":
         return ""
-    own = (known.settings[name].opened.get(value, "") for name, value in asked.settings)
+    own = _in_own_names(known, asked.settings)
     opened = "; ".join(filter(None, (known.opened, *own)))
     for word, value in (("THREADS", asked.threads), ("BATCH", asked.batch)):
         opened = re.sub(rf"\b{word}\b", str(value), opened)  # not within INFERENCE_NUM_THREADS
@@ -299,6 +294,13 @@ def runners_up(target: TargetResult, folder: str = "") -> str:
         "within the intervals; not scored on test; 'edgeopt inspect FILE' shows their inputs"
     )
     return f"{told}: {'; '.join(kept)}"
+
+
+def _in_own_names(known: Runtime | None, settings: Iterable[tuple[str, str]]) -> list[str]:
+    """Settings as a runtime itself calls them, without those that need nothing to be set."""
+    there = known.settings if known else {}
+    opened = [there[name].opened.get(value, "") for name, value in settings if name in there]
+    return [each for each in opened if each]
 
 
 def _run_with(opened: str) -> str:
