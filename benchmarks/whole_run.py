@@ -112,8 +112,9 @@ def chosen(result: dict[str, Any]) -> str:
 def spelled(ratios: list[float]) -> str:
     """A geometric mean with its interval."""
     found: Interval = geometric_interval(ratios)
-    high = "-" if found.high is None else f"{found.high:.3f}"
-    return f"{found.value:.3f} ({found.low:.3f} to {high}, n = {found.n})"
+    if found.low is None or found.high is None:
+        return f"{found.value:.3f} (n = {found.n})"
+    return f"{found.value:.3f} ({found.low:.3f} to {found.high:.3f}, n = {found.n})"
 
 
 if __name__ == "__main__":

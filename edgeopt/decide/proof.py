@@ -150,9 +150,10 @@ def _noisy(rivals: Sequence[Rival]) -> str:
     """What keeps them from being told apart, where more processes would not have helped."""
     if not all(rival.exhausted for rival in rivals):
         return ""
+    whom = "it" if len(rivals) == 1 else "these"
     return (
-        f". This machine is too noisy to tell them apart within {KNOWN:.0%}: each was raced in "
-        f"{MOST} processes"
+        f"; this machine is too noisy to tell the chosen from {whom} within {KNOWN:.0%} in {MOST} "
+        "processes of each, as many as a race takes"
     )
 
 

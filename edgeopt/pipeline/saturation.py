@@ -68,6 +68,8 @@ def check_saturation(work: Work, plan: Plan) -> Checked:
         work.tell("note", note)
         return Checked(plan, notes=(note,))
     bad = {job: parity for job, parity in parities.items() if not parity.holds}
+    if text := alike(list(parities.values())):
+        work.tell("phase", text)
     return (
         _with_fallbacks(work, Checked(plan, parities), bad, bench, facts)
         if bad
@@ -193,6 +195,16 @@ def _phase(work: Work, entries: Sequence[Entry], bench: SaturationBench) -> None
     if entries:
         text = f"Comparing {len(entries)} INT8 artifacts with their answers on "
         work.tell("phase", text + (bench.device if bench.vnni else PLAIN))
+
+
+def alike(parities: Sequence[Parity]) -> str:
+    """How many of those compared answer alike, and how far they are off; empty for none."""
+    holding = [parity for parity in parities if parity.holds]
+    if not holding:
+        return ""
+    far = max(holding, key=lambda parity: parity.worst / (parity.peak or 1.0))
+    which = "All" if len(holding) == len(parities) else f"{len(holding)} of {len(parities)}"
+    return f"{which} answer alike there: {far.off}, on {far.n} samples"
 
 
 def _note(

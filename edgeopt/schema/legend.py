@@ -11,7 +11,8 @@ from edgeopt.schema.result import CandidateResult, TargetResult
 ADDED = "peak memory added"
 THERE = "peak memory on the accelerator"
 MEMORY = {  # name -> what the figure is over
-    ADDED: "over what the process held just before it loaded the model",
+    ADDED: "over what the process held just before it loaded the model, so with what the runtime "
+    "loads of itself only then",
     THERE: "the most that the runtime held there",
 }
 ONE = "in one process, so without an interval"
@@ -31,13 +32,17 @@ STANDINGS = {  # status of a candidate as views show it -> what that says
     "infeasible": "it does not meet a constraint",
     "inconclusive": "its interval holds the bound of a constraint, so it is not known to meet it",
     "screened": "it meets the constraints on quality and size, and short races proved it slower "
-    "than another",
+    "than another: the 95% interval of their ratio excludes 1x, each for itself, however many are "
+    "compared",
     "unmeasured": "it was built and checked, and not measured",
-    "tie": "it meets the constraints, and the chosen is as good: raced directly, the interval of "
-    "their ratio holds 1, or the ratio is within 0.5% of 1; else the chosen takes at most 2% "
-    "longer by the 95% interval of the races that all took in turn. Of a tie the smaller file is "
-    "chosen, of files of one size the one that is better by the metric of this table, unless it "
-    "may take more than 2% longer than the one that led; of equal ones, the one that led",
+    "tie": "it meets the constraints, and the races give no reason to prefer the chosen: raced "
+    "directly, the interval of their ratio holds 1, or the ratio is within 0.5% of 1; raced "
+    "against the reference only, their ratio is within 0.5% of 1, whatever its interval, or the "
+    "chosen takes at most 2% longer by the interval. Of a tie the smaller file is "
+    "chosen, of files of one size the one that is better by the metric of this table, proven or "
+    "not, unless it may take more than 2% longer than the one that led; of equal ones, the one "
+    "that led. Where other figures matter, such as memory, take the one that suits, "
+    "or put a constraint on them",
     "not proven": "it meets the constraints and is worse than the chosen by its figure, but the "
     "95% interval of the difference reaches to where it would be the better one; of times, by more "
     "than 2%",
@@ -56,9 +61,10 @@ MEANT = {  # the words of RACES -> what they say
     "the best, where its fresh ratio is more than 2% above the runner-up's, or where the runner-up "
     "comes first in a tie: the faster is chosen if the interval excludes 1, else as in a tie. All "
     "other figures in the table, the front, and what is said of the others are of the races "
-    "before, which all candidates took in turn, so that what changes on the machine from one "
-    "minute to the next fell on all alike. Intervals hold the spread between processes, not such "
-    "changes: a race afresh may differ by more, and compares with no other row",
+    "before, each over some minutes of rounds. In every race the two sides take turns, so that "
+    "a slower minute slows both; what it changes of their ratio is not in the intervals, which "
+    "hold the spread between processes. So a race afresh may differ by more, and is compared with "
+    "no other row; where the two figures of the chosen lie apart, rely on neither closer than that",
     "short race": "against the reference, {how}",
     "counted": "instructions of one inference, in one process with the reference",
     "not raced": "the row says why",
@@ -261,8 +267,8 @@ def _counts(ratios: list[Measurement]) -> str:
     text = f"in {_range([each.n for each in ratios])} fresh processes"
     timed = [each.timed for each in ratios if each.timed]
     return text + (
-        f" with at least {min(timed):,} timed inferences of each of the two, in turns of about the "
-        "same time, cut short for the fastest"
+        f", in each at least {min(timed):,} timed inferences of each of the two, in turns of about "
+        "the same time, cut short for the fastest"
         if timed
         else ""
     )

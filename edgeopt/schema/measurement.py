@@ -8,6 +8,7 @@ from typing import Literal
 from edgeopt.schema.base import Noun
 
 MOST_DIGITS = 5
+NO_DIFFERENCE = {"x": 1.0, "pt": 0.0}  # unit -> what a ratio or a difference of nothing is
 WIDE = 0.03  # half-width of a ratio's interval, in logarithms, from which on it is marked
 MARKS = {  # what may be said of a figure, in words
     "fallback": "fallback: nodes did not run on the requested accelerator, as allowed",
@@ -91,13 +92,24 @@ def usual_digits(unit: str) -> int:
 
 
 def digits_apart(low: float, high: float, unit: str) -> int:
-    """So many digits, up to 5, that the two ends of an interval read differently; else the
-    usual ones."""
+    """So many digits, up to 5, that the two ends of an interval read differently, and neither
+    as no difference where it is one (1.004x as 1.00x); else as far as goes."""
     usual = usual_digits(unit)
-    for digits in range(usual, MOST_DIGITS + 1):
-        if figure(low, unit, digits) != figure(high, unit, digits):
-            return digits
-    return usual
+    apart = [
+        digits
+        for digits in range(usual, MOST_DIGITS + 1)
+        if figure(low, unit, digits) != figure(high, unit, digits)
+    ]
+    sides = (digits for digits in apart if _sides_told((low, high), unit, digits))
+    return next(sides, apart[0] if apart else usual)
+
+
+def _sides_told(ends: tuple[float, float], unit: str, digits: int) -> bool:
+    none = NO_DIFFERENCE.get(unit)
+    if none is None:
+        return True
+    level = figure(none, unit, digits)
+    return all(end == none or figure(end, unit, digits) != level for end in ends)
 
 
 def span(low: float, high: float, unit: str, digits: int = 3) -> str:

@@ -36,15 +36,21 @@ class Parity(Noun):
         return f"measured on {self.yardstick}; {self.n} outputs on {self.device} agree {within}"
 
     @property
+    def off(self) -> str:
+        """How far off those are that hold."""
+        if not self.worst:
+            return "equal to the bit"
+        return (
+            f"at most {self.worst:.2g} off, {self.worst / self.peak:.2g} of the largest value "
+            f"({TOLERANCE:.0%} is allowed), no arg max flips but in near ties"
+        )
+
+    @property
     def sentence(self) -> str:
         """What was found, with the worst sample where it differs."""
         if self.holds:
-            off = "equal to the bit"
-            if self.worst:
-                share = f"{self.worst / self.peak:.2g} of the largest value"
-                off = f"at most {self.worst:.2g} off, {share} ({TOLERANCE:.0%} is allowed), no "
-                off += "arg max flips but in near ties"
-            return f"answers on {self.device} as on {self.yardstick}: {off}, on {self.n} samples"
+            told = f"answers on {self.device} as on {self.yardstick}"
+            return f"{told}: {self.off}, on {self.n} samples"
         return (
             f"answers differently on {self.device} than on {self.yardstick}: '{self.tensor}' is "
             f"off by up to {self.worst:.3g} of {self.peak:.3g} (sample {self.sample}), and "

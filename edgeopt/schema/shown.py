@@ -249,7 +249,11 @@ def how_timed(candidate: CandidateResult, ratio: Measurement) -> str:
     if not ratio.timed:
         return ""
     afresh = "raced afresh: " if candidate.before else ""
-    return f"{afresh}at least {ratio.timed:,} inferences of each of the two in {ratio.n} processes"
+    counts = (
+        f"in each of {ratio.n} processes at least {ratio.timed:,} inferences of each of the two"
+    )
+    former = candidate.before.get(ratio.quantity)
+    return f"{afresh}{counts}" + (f"; {whole(former)} in the races before" if former else "")
 
 
 def trials(candidate: CandidateResult) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -79,3 +80,33 @@ def test_a_module_that_cannot_be_traced_is_told_in_one_line() -> None:
     with pytest.raises(PassError, match=r"torch\.onnx\.export failed: ") as caught:
         exported(Branches(), described())
     assert "\n" not in caught.value.what and caught.value.hint
+
+
+class Recurrent(nn.Module):
+    def __init__(self, layer: type[nn.RNNBase], first: bool) -> None:
+        super().__init__()
+        self.layer, self.first = layer(4, 5, batch_first=first), first
+
+    def forward(self, x: torch.Tensor) -> Any:
+        steps = self.layer(x)[0]
+        return steps[:, -1] if self.first else steps[-1]
+
+
+def test_recurrent_networks_exported_one_after_the_other_each_keep_a_free_batch() -> None:
+    """torch 2.13 pins axes of a recurrent layer that it traces again in one process."""
+    for layer in (nn.LSTM, nn.GRU, nn.LSTM):
+        for first in (True, False):
+            taken = ("batch", 6, 4) if first else (6, "batch", 4)
+            signature = Signature(
+                inputs=(Tensor(name="x", dtype="float32", shape=taken),),
+                outputs=(Tensor(name="y", dtype="float32", shape=("batch", 5)),),
+            )
+            wanted = Description(format="torch", signature=signature, facts=frozenset({"float32"}))
+            module = Recurrent(layer, first)
+            content = exported(deepcopy(module), wanted).SerializeToString()
+            session = ort.InferenceSession(content, providers=["CPUExecutionProvider"])
+            for n in (1, 3):
+                x = torch.randn((n, 6, 4) if first else (6, n, 4))
+                (found,) = session.run(None, {"x": x.numpy()})
+                with torch.no_grad():
+                    np.testing.assert_allclose(found, module(x).numpy(), rtol=1e-4, atol=1e-5)

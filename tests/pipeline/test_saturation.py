@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from edgeopt.devices.emulated import folder
-from edgeopt.pipeline.saturation import HOST, check_saturation
+from edgeopt.pipeline.saturation import HOST, alike, check_saturation
 from edgeopt.pipeline.work import Work
+from edgeopt.schema.parity import Parity
 from edgeopt.schema.plan import Plan
 from edgeopt.transport.kinds import device_named
 
@@ -52,3 +53,20 @@ def test_a_core_that_does_not_start_is_a_note(work: Work, plan: Plan) -> None:
     (note,) = checked.notes
     assert note.startswith("INT8 artifacts were not compared with emulated:haswell: agent ended")
     assert ("note", note) in events
+
+
+def test_what_a_comparison_showed_is_told_where_it_showed_no_difference() -> None:
+    """Guards against a comparison that is announced and of which nothing is heard again."""
+
+    def found(worst: float, flips: int = 0) -> Parity:
+        return Parity(device="local", yardstick="the host", n=256, tensor="y", worst=worst,
+                      sample=3, peak=8.0, flips=flips)  # fmt: skip
+
+    assert alike([found(0.02), found(0.04)]) == (
+        "All answer alike there: at most 0.04 off, 0.005 of the largest value (1% is allowed), no "
+        "arg max flips but in near ties, on 256 samples"
+    )
+    assert alike([found(0.0), found(4.0, 9)]) == (
+        "1 of 2 answer alike there: equal to the bit, on 256 samples"
+    )
+    assert alike([found(4.0, 9)]) == "" == alike([])

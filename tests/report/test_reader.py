@@ -394,9 +394,9 @@ def test_how_many_inferences_were_timed_is_told(view: str) -> None:
         found.append(each.model_copy(update={"measurements": own}))
     target = target.model_copy(update={"candidates": tuple(found)})
     text = told(sample.sample_result(target), view)
-    assert "in 5 fresh processes with at least 852 timed inferences of each of the two" in text
+    assert "in 5 fresh processes, in each at least 852 timed inferences of each of the two" in text
     if view == "terminal":
-        assert "at least 852 inferences of each of the two in 5 processes" in text
+        assert "in each of 5 processes at least 852 inferences of each of the two" in text
 
 
 @VIEWS

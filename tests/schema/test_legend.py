@@ -62,7 +62,7 @@ def test_each_race_is_explained_by_its_processes_and_inferences() -> None:
     several = target.model_copy(
         update={"candidates": (*target.candidates[:3], lost, *target.candidates[4:])}
     )
-    told = "in 5 to 12 fresh processes with at least 1,500 timed inferences of each of the two"
+    told = "in 5 to 12 fresh processes, in each at least 1,500 timed inferences of each of the two"
     assert told in terms(several)["full race"]
     assert "in 5 fresh processes" in terms(several)["short race"]
 

@@ -15,6 +15,7 @@ from edgeopt.schema.result import CandidateResult, SliceFigure, TargetResult
 from edgeopt.schema.shown import (
     Split,
     among,
+    answers,
     below,
     bounds,
     by_split,
@@ -267,6 +268,8 @@ def _extra(target: TargetResult, candidate: CandidateResult) -> list[Cell]:
         for name in sorted(set(measured) - (columns if split == "validation" else set())):
             mark = f" ({split})" if is_metric(name) else ""
             cells.append(_cell(measured, name, f"{name_against(name)}{mark}"))
+    if parity := answers(candidate):
+        cells.append(Cell("Parity", parity))
     return cells
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import result_sample as sample
 
 from edgeopt.schema.legend import races
+from edgeopt.schema.parity import Parity
 from edgeopt.schema.result import SettingsTrial
 from edgeopt.schema.shown import figure_text
 from edgeopt.views import terminal_view
@@ -52,7 +53,7 @@ def test_how_many_inferences_were_timed_stands_below_the_ratio() -> None:
     changed = chosen.model_copy(update={"measurements": figures})
     candidates = (target.candidates[0], changed)
     (speed, *_) = tiles(target.model_copy(update={"candidates": candidates}))
-    assert "at least 1,500 inferences of each of the two in 5 processes" in speed.detail
+    assert "in each of 5 processes at least 1,500 inferences of each of the two" in speed.detail
 
 
 def test_one_raced_afresh_stands_in_the_table_by_its_race_before() -> None:
@@ -100,3 +101,13 @@ def test_quantities_have_names_for_people() -> None:
     assert name_against("ratio.latency.p99") == "p99 latency, x reference"
     assert name_against("ratio.accuracy") == "Accuracy, x source"
     assert name_against("latency.p99") == "p99 latency"
+
+
+def test_what_a_comparison_on_another_cpu_found_stands_among_all_figures() -> None:
+    target = sample.sample_target()
+    parity = Parity(device="local", yardstick="the host", n=256, tensor="y", worst=0.04, sample=3,
+                    peak=8.0, flips=0)  # fmt: skip
+    changed = target.candidates[0].model_copy(update={"parity": (parity,)})
+    rows = rows_of(target.model_copy(update={"candidates": (changed, *target.candidates[1:])}))
+    told = [cell.value for row in rows for cell in row.extra if cell.name == "Parity"]
+    assert told == [parity.sentence]
