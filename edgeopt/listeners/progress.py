@@ -77,7 +77,7 @@ class PlainLines:
 
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = stream or sys.stderr
-        self._start = time.monotonic()
+        self._start: float | None = None  # when the first line was told: the run's own beginning
         self._tally = Tally()
         self._kept = 0  # answered by the store, and not told of yet
         self._kinds: dict[str, str] = {}  # of running jobs
@@ -113,7 +113,8 @@ class PlainLines:
         """Say how many jobs were answered by the store since the last line."""
         if self._kept:
             kept, self._kept = self._kept, 0
-            self._line(f"  {self._tally.ended}/{self._tally.total} ({kept} from the store)")
+            told = f"({kept} from the store: kept from earlier runs)"
+            self._line(f"  {self._tally.ended}/{self._tally.total} {told}")
 
     def _on_progress(self, event: Event) -> None:
         now = time.monotonic()
@@ -130,8 +131,9 @@ class PlainLines:
         self._tell_kept()
 
     def _line(self, text: str) -> None:
-        since = time.monotonic() - self._start
-        self._stream.write(f"[{since:6.1f}s] {printable(text)}\n")
+        now = time.monotonic()
+        self._start = now if self._start is None else self._start
+        self._stream.write(f"[{now - self._start:6.1f}s] {printable(text)}\n")
         self._stream.flush()
 
 

@@ -10,6 +10,7 @@ from edgeopt.schema.measurement import Measurement
 from edgeopt.schema.parity import TOLERANCE, Parity
 
 LARGEST = 3.4028235e38  # of float32
+CODES, OFF_GRID = 2**16, 0.02  # most steps from 0, and how far float32 puts a value beside one
 SAMPLES_MAX = 256  # of a split, the first: what is compared on every device
 
 
@@ -42,6 +43,7 @@ def compared(
             sample=sample,
             peak=peak,
             flips=flips,
+            step=_step(mine),
         )
         parities.append(parity)
     return max(parities, key=lambda parity: (parity.flips, parity.worst / (parity.peak or 1.0)))
@@ -53,6 +55,17 @@ def _off(mine: np.ndarray, theirs: np.ndarray) -> np.ndarray:
     with np.errstate(invalid="ignore"):
         off = np.where(a == b, 0.0, np.abs(a - b))
     return np.nan_to_num(off, nan=LARGEST, posinf=LARGEST)
+
+
+def _step(values: np.ndarray) -> float:
+    """The distance of the grid that values of any shape lie on; 0 where they lie on none."""
+    known = np.unique(values[np.isfinite(values)].astype(np.float64))
+    if len(known) < 3:
+        return 0.0
+    least = float(np.diff(known).min())
+    codes = known / least
+    off = np.abs(codes - np.round(codes)).max()
+    return least if least > 0 and off < OFF_GRID and np.abs(codes).max() <= CODES else 0.0
 
 
 def _flips(mine: np.ndarray, theirs: np.ndarray, near: float) -> int:

@@ -193,7 +193,7 @@ def _int8(plan: Plan, outcomes: Mapping[str, Outcome], facts: TargetFacts) -> li
 
 def _phase(work: Work, entries: Sequence[Entry], bench: SaturationBench) -> None:
     if entries:
-        text = f"Comparing {len(entries)} INT8 artifacts with their answers on "
+        text = f"Comparing {len(entries)} INT8 artifacts in ONNX Runtime with their answers on "
         work.tell("phase", text + (bench.device if bench.vnni else PLAIN))
 
 

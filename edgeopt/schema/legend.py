@@ -35,10 +35,10 @@ STANDINGS = {  # status of a candidate as views show it -> what that says
     "than another: the 95% interval of their ratio excludes 1x, each for itself, however many are "
     "compared",
     "unmeasured": "it was built and checked, and not measured",
-    "tie": "it meets the constraints, and the races give no reason to prefer the chosen: raced "
-    "directly, the interval of their ratio holds 1, or the ratio is within 0.5% of 1; raced "
-    "against the reference only, their ratio is within 0.5% of 1, whatever its interval, or the "
-    "chosen takes at most 2% longer by the interval. Of a tie the smaller file is "
+    "tie": "it meets the constraints, and the chosen is not proven faster. Raced directly, the "
+    "interval of their ratio holds 1, or the ratio is within 0.5% of 1; raced against the "
+    "reference only, the interval holds 1 and ends where the chosen takes 2% longer or sooner, or "
+    "the ratio is within 0.5% of 1, whatever its interval. Of a tie the smaller file is "
     "chosen, of files of one size the one that is better by the metric of this table, proven or "
     "not, unless it may take more than 2% longer than the one that led; of equal ones, the one "
     "that led. Where other figures matter, such as memory, take the one that suits, "
@@ -60,11 +60,11 @@ MEANT = {  # the words of RACES -> what they say
     "the runner-up also race head to head where the races before do not show it to be within 2% of "
     "the best, where its fresh ratio is more than 2% above the runner-up's, or where the runner-up "
     "comes first in a tie: the faster is chosen if the interval excludes 1, else as in a tie. All "
-    "other figures in the table, the front, and what is said of the others are of the races "
-    "before, each over some minutes of rounds. In every race the two sides take turns, so that "
-    "a slower minute slows both; what it changes of their ratio is not in the intervals, which "
-    "hold the spread between processes. So a race afresh may differ by more, and is compared with "
-    "no other row; where the two figures of the chosen lie apart, rely on neither closer than that",
+    "other figures in the table, the front, and what is said of those that did not race head to "
+    "head are of the races before. In every race the two sides take turns, so that a slower moment "
+    "slows both. Intervals hold the spread between the processes of a race, not what another "
+    "minute changes of a ratio: where the chosen's two figures lie apart, rely on neither closer "
+    "than that",
     "short race": "against the reference, {how}",
     "counted": "instructions of one inference, in one process with the reference",
     "not raced": "the row says why",
@@ -123,6 +123,9 @@ PAGE = (  # of what the page alone shows
                  "(SQNR). Each is the worst over outputs, and over the groups of an output's "
                  "values that have a range of their own; brackets name the one it is of, or what "
                  "was compared, such as decisions"),
+    ("from the store", "kept from an earlier run on this machine in which all that the job depends "
+                       "on was the same: files, data, parameters, versions of libraries, and the "
+                       "kind of CPU where it matters. Times are never kept"),
     ("load time", "how long the runtime takes to open the file, once in each process of the race"),
     ("placement", "how many nodes of the graph ran where, as the runtime says after running"),
 )  # fmt: skip
@@ -136,7 +139,7 @@ ROUNDS = (  # of short races, unless the run is a quick one
 TRIED = (
     "the same artifact raced against itself with one setting of its runtime changed: of the best "
     "three, those whose runtime has a setting that may be faster on this CPU with such a file; all "
-    "others run as the runtime is opened by default. The ratio is "
+    "others run as edgeopt opens that runtime (run with). The ratio is "
     "of its time with the setting over that without; the setting is kept only if that is proven "
     "to be below 0.98x and the answers meet the constraints"
 )
@@ -245,7 +248,7 @@ def _memory(target: TargetResult) -> list[tuple[str, str]]:
     some = any("memory.peak" not in c.measurements for c in raced)
     only = (
         "; measured of the best three by the objective, of all that may win where a bound is on "
-        "it, and of the reference"
+        "it, and of the reference beside each of them, of which the last figure stands here"
     ) * some
     return [(name, f"loading the model and 20 inferences, {MEMORY[name]}, {ONE}{only}")]
 

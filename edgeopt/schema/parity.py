@@ -12,7 +12,8 @@ class Parity(Noun):
 
     ``device`` is compared with ``yardstick`` on the same ``n`` samples; ``peak`` is the greatest
     absolute value of the output ``tensor`` by the yardstick, ``worst`` the largest difference
-    and ``sample`` where it is.
+    and ``sample`` where it is. ``step`` is the distance of the grid of integers that the output's
+    values lie on, 0 where they lie on none.
     """
 
     device: str
@@ -23,6 +24,7 @@ class Parity(Noun):
     sample: int
     peak: float
     flips: int
+    step: float = 0.0
 
     @property
     def holds(self) -> bool:
@@ -40,8 +42,12 @@ class Parity(Noun):
         """How far off those are that hold."""
         if not self.worst:
             return "equal to the bit"
+        steps = round(self.worst / self.step) if self.step else 0
+        one = "one step of the integers behind it, as rounding leaves"
+        grid = f"{one if steps == 1 else f'{steps} steps of the integers behind it'}, "
         return (
-            f"at most {self.worst:.2g} off, {self.worst / self.peak:.2g} of the largest value "
+            f"at most {self.worst:.2g} off, {grid if steps else ''}"
+            f"{self.worst / self.peak:.2g} of the largest value "
             f"({TOLERANCE:.0%} is allowed), no arg max flips but in near ties"
         )
 

@@ -22,7 +22,7 @@ def test_lines_tell_what_took_time_what_failed_and_what_is_left() -> None:
     assert lines == [
         "Building",
         "  1/3 a (1.5 s)",
-        "  2/3 (1 from the store)",
+        "  2/3 (1 from the store: kept from earlier runs)",
         "  3/3 c crashed: killed by",
         "note: mind \\x1b[31mthis",
         "Racing",
@@ -90,7 +90,11 @@ def test_jobs_that_the_store_answered_are_counted_before_the_next_line_and_at_th
         for job, data in (("a", kept), ("b", kept), ("c", ran), ("d", kept)):
             tell(Event(what="end", job=job, data=data))
     lines = [line.partition("] ")[2] for line in stream.getvalue().splitlines()]
-    told = ["  2/4 (2 from the store)", "  3/4 c (1.5 s)", "  4/4 (1 from the store)"]
+    told = [
+        "  2/4 (2 from the store: kept from earlier runs)",
+        "  3/4 c (1.5 s)",
+        "  4/4 (1 from the store: kept from earlier runs)",
+    ]
     assert lines == ["Building", *told]
 
 

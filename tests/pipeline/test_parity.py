@@ -66,3 +66,19 @@ def test_no_more_than_256_samples_are_compared() -> None:
     device = {"y": host["y"].copy()}
     device["y"][256:] = 9.0
     assert compared(host, device, "d").n == 256 and compared(host, device, "d").holds
+
+
+def test_a_difference_of_one_code_is_told_as_the_rounding_that_it_is() -> None:
+    """Guards against "0.042 off" of which nobody can tell whether sums overflowed."""
+    codes = np.random.default_rng(0).integers(0, 255, (8, 10)).astype(np.float32)
+    grid = np.float32(0.0423501)
+    moved = codes.copy()
+    moved[3, 2] += 1
+    parity = compared({"y": codes * grid}, {"y": moved * grid}, "d")
+    assert parity.step == pytest.approx(0.0423501, rel=1e-3)
+    assert "at most 0.042 off, one step of the integers behind it, as rounding leaves, 0.00" in (
+        parity.sentence
+    )
+    plain = outputs()
+    assert compared(plain, {"y": plain["y"] + np.float32(1e-3)}, "d").step == 0.0
+    assert compared({"y": np.zeros((8, 3))}, {"y": np.zeros((8, 3))}, "d").step == 0.0
