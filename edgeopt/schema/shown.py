@@ -226,7 +226,8 @@ def among(figures: Sequence[SliceFigure], drop: SliceFigure | None = None) -> st
     if len(figures) < 2:
         return ""
     kind = "classes" if all(f.column.startswith("class") for f in figures) else "groups"
-    picked = f"the {'largest' if drop else 'worst'} of {len(figures)} {kind}, which overstates it"
+    extreme = "largest" if drop else "worst"
+    picked = f"the {extreme} of {len(figures)} {kind}, which makes it look worse than it is"
     equal = [f.group for f in figures if drop and f is not drop and _lost_alike(f, drop)]
     others = f", level with {', '.join(equal)}" if equal else ""
     return f"; {picked}{others}"

@@ -109,7 +109,8 @@ print(
     f"The files of the best in each runtime in {out}, again, by other code: their accuracy, and\n"
     "their time against models/fashion_mnist/source.onnx, the same network in float32 as it is\n"
     "shipped, in ONNX Runtime: all files in turn in each of five processes (95% interval). On a\n"
-    "quiet machine the intervals of two such races overlap or lie no more than 3% apart."
+    "quiet machine the intervals of two such races overlap or lie no more than 3% apart. Of files\n"
+    "that the demo calls a tie, either may be the faster in another race."
 )
 files = [(c, out / c["path"], c["target"].rpartition("/")[2]) for c in [winner, *others]]
 command = [
