@@ -63,7 +63,7 @@ def _why_screened(standings: Standings, id: str, chosen: str) -> str:
     mine, theirs = standings.in_one_kind_of_race(id, chosen)
     assert mine is not None and theirs is not None
     told = by_reference(standings.terms.objective, mine, theirs, "the chosen's")
-    return f"proven slower in short races: {told}"
+    return f"slower in short races: {told}"
 
 
 def _why_lost(standings: Standings, id: str, chosen: str) -> str:

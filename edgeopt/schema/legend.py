@@ -31,9 +31,9 @@ STANDINGS = {  # status of a candidate as views show it -> what that says
     "failed": "it could not be made or run, or its answers are close to guessing",
     "infeasible": "it does not meet a constraint",
     "inconclusive": "its interval holds the bound of a constraint, so it is not known to meet it",
-    "screened": "it meets the constraints on quality and size, and short races proved it slower "
-    "than another: the 95% interval of their ratio excludes 1x, each for itself, however many are "
-    "compared",
+    "screened": "it meets the constraints on quality and size, and it was slower than another in "
+    "short races: the 95% interval of their ratio lies above 1x. Each is judged for itself, so of "
+    "many that are as fast, one in forty may stand here by chance",
     "unmeasured": "it was built and checked, and not measured",
     "tie": "it meets the constraints, and the chosen is not proven faster. Raced directly, the "
     "interval of their ratio holds 1, or the ratio is within 0.5% of 1; raced against the "
@@ -42,7 +42,7 @@ STANDINGS = {  # status of a candidate as views show it -> what that says
     "chosen, of files of one size the one that is better by the metric of this table, proven or "
     "not, unless it may take more than 2% longer than the one that led; of equal ones, the one "
     "that led. Another run may choose another of a tie. Where other figures matter, such as "
-    "memory, take the one that suits, or put a constraint on them",
+    "memory, put a constraint on them",
     "not proven": "it meets the constraints and is worse than the chosen by its figure, but the "
     "95% interval of the difference reaches to where it would be the better one; of times, by more "
     "than 2%",
@@ -236,7 +236,7 @@ def _races(target: TargetResult) -> list[tuple[str, str]]:
         terms.append((DIRECT, f"also raced directly against the chosen, {_counts(direct)}; all "
                               "others are compared with it through the reference"))  # fmt: skip
     if any(c.tried for c in target.candidates):
-        terms.append(("with NAME=VALUE", TRIED))
+        terms.append(("tried with NAME=VALUE", TRIED))
     return terms
 
 
@@ -250,7 +250,8 @@ def _memory(target: TargetResult) -> list[tuple[str, str]]:
         "; measured of the best three by the objective, of all that may win where a bound is on "
         "it, and of the reference beside each of them, of which the last figure stands here"
     ) * some
-    return [(name, f"loading the model and 20 inferences, {MEMORY[name]}, {ONE}{only}")]
+    rough = "; it compares files in one runtime, and runtimes roughly" * (name == ADDED)
+    return [(name, f"loading the model and 20 inferences, {MEMORY[name]}, {ONE}{rough}{only}")]
 
 
 def _processes(target: TargetResult, kind: str) -> str:

@@ -227,7 +227,7 @@ def among(figures: Sequence[SliceFigure], drop: SliceFigure | None = None) -> st
         return ""
     kind = "classes" if all(f.column.startswith("class") for f in figures) else "groups"
     extreme = "largest" if drop else "worst"
-    picked = f"the {extreme} of {len(figures)} {kind}, which makes it look worse than it is"
+    picked = f"the {extreme} of {len(figures)} {kind}, which may make it look worse than it is"
     equal = [f.group for f in figures if drop and f is not drop and _lost_alike(f, drop)]
     others = f", level with {', '.join(equal)}" if equal else ""
     return f"; {picked}{others}"
@@ -263,7 +263,7 @@ def trials(candidate: CandidateResult) -> list[str]:
     told = []
     for trial in candidate.tried:
         own = ", ".join(_in_own_names(known, trial.settings.items()))
-        told.append(f"with {trial.name}{f' ({own})' if own else ''}: {trial.reason}")
+        told.append(f"tried with {trial.name}{f' ({own})' if own else ''}: {trial.reason}")
     return told
 
 

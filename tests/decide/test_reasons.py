@@ -37,7 +37,7 @@ def test_each_status_has_its_reason() -> None:
     assert told["second"][1].startswith(
         "raced head to head it took 1.25x as long as the chosen (95% interval 1.24 to 1.26x)"
     )
-    assert told["slow"][1].startswith("proven slower in short races: 2.25x (")
+    assert told["slow"][1].startswith("slower in short races: 2.25x (")
     assert told["slow"][1].endswith("the reference's, in 3 and 15 processes")
     assert told["wrong"][1].startswith("accuracy 81.00% is -9.00pt against source")
     assert told["broken"][1] == "broken: it broke"

@@ -629,7 +629,7 @@ def test_a_failed_winner_is_never_chosen_and_the_reference_never_races_itself_be
     [
         (
             "latency.p50",
-            "proven slower in short races: 4.50x (4.44 to 4.56x) the chosen's p50 latency: 0.90x "
+            "slower in short races: 4.50x (4.44 to 4.56x) the chosen's p50 latency: 0.90x "
             "(0.89 to 0.91x) against 0.200x (0.198 to 0.202x) the reference's, in 3 processes",
         ),
         (

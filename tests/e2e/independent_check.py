@@ -108,9 +108,10 @@ assert {"onnxruntime", "openvino", "litert"} == {
 print(
     f"The files of the best in each runtime in {out}, again, by other code: their accuracy, and\n"
     "their time against models/fashion_mnist/source.onnx, the same network in float32 as it is\n"
-    "shipped, in ONNX Runtime: all files in turn in each of five processes (95% interval). On a\n"
-    "quiet machine the intervals of two such races overlap or lie no more than 3% apart. Of files\n"
-    "that the demo calls a tie, either may be the faster in another race."
+    "shipped, in ONNX Runtime: all files in turn in each of five processes (95% interval), one\n"
+    "image at a time on one thread, each runtime opened as the demo says (run with). On a quiet\n"
+    "machine the intervals of two such races overlap or lie no more than 3% apart. Of files that\n"
+    "the demo calls a tie, either may be the faster in another race."
 )
 files = [(c, out / c["path"], c["target"].rpartition("/")[2]) for c in [winner, *others]]
 command = [
@@ -123,7 +124,7 @@ turns = [json.loads(subprocess.check_output(command)) for _ in range(5)]
 (fp32, *ours) = np.log(turns).T
 for logs, (candidate, path, runtime) in zip(ours, files, strict=True):
     stated = candidate["measurements"]
-    print(f"{runtime}: {candidate['label']} ({'chosen' if candidate is winner else 'runner-up'})")
+    print(f"{runtime}: {candidate['label']} ({'chosen' if candidate is winner else 'best there'})")
     for name in ("validation", "test") if candidate is winner else ("validation",):
         said = (stated if name == "validation" else target["test"]["measurements"])["accuracy"]
         found = accuracy(path, runtime, name)

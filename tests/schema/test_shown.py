@@ -237,14 +237,16 @@ def test_the_worst_group_is_the_one_of_the_worst_figure() -> None:
 
 def test_an_extreme_is_told_out_of_how_many_and_beside_whom() -> None:
     groups = [group("1", 0.3), group("2", 0.3), group("3", 0.1), group("4", None)]
-    assert shown.among(groups) == "; the worst of 4 classes, which makes it look worse than it is"
+    assert (
+        shown.among(groups) == "; the worst of 4 classes, which may make it look worse than it is"
+    )
     assert (
         shown.among(groups, groups[0])
-        == "; the largest of 4 classes, which makes it look worse than it is, level with class 2"
+        == "; the largest of 4 classes, which may make it look worse than it is, level with class 2"
     )
     assert (
         shown.among(groups, groups[3])
-        == "; the largest of 4 classes, which makes it look worse than it is"
+        == "; the largest of 4 classes, which may make it look worse than it is"
     )
     assert shown.among(groups[:1], groups[0]) == ""
 

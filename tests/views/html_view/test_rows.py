@@ -81,7 +81,7 @@ def test_what_came_of_other_settings_stands_below_a_candidate() -> None:
     changed = target.candidates[1].model_copy(update={"tried": (tried,)})
     of = target.model_copy(update={"candidates": (target.candidates[0], changed)})
     (row,) = [row for row in rows_of(of) if row.candidate.id == changed.id]
-    told = "with opt=extended: not proven faster: 0.99x"
+    told = "tried with opt=extended: not proven faster: 0.99x"
     assert told in row.reasons
     assert told in terminal_view.draw(sample.sample_result(of), width=200)
 
