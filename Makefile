@@ -75,16 +75,16 @@ $(VENV)/bin/python $(VENV)-core/bin/python:
 	"$(PYTHON)" -m venv $(patsubst %/bin/python,%,$@)
 
 # The stamps make the second run quick; changed pins or metadata install again.
-$(RUN_READY): requirements/all.txt pyproject.toml | $(BIN)/python
+$(RUN_READY): requirements/demo.txt pyproject.toml | $(BIN)/python
 	@echo "Installing into $(VENV): about 560 MB to download with a CPU build of PyTorch."
 	@echo "(Where pip finds no CPU build for Linux, PyTorch's default build brings CUDA: about 3 GB."
 	@echo " PIP_EXTRA_INDEX_URL or PIP_FIND_LINKS may name a place that has one.)"
-	$(PIP) install --quiet -r requirements/all.txt
+	$(PIP) install --quiet -r requirements/demo.txt
 	$(PIP) install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
 $(DEV_READY): requirements/dev.txt $(RUN_READY)
-	@echo "Installing the tools for tests and lint: about 35 MB more."
+	@echo "Installing TensorFlow and the tools for tests and lint: about 330 MB more."
 	$(PIP) install --quiet -r requirements/dev.txt
 	@touch $@
 

@@ -17,7 +17,7 @@ from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
 from types import ModuleType
-from typing import Any, ClassVar, NamedTuple, Protocol, Self
+from typing import Any, ClassVar, NamedTuple, Protocol, Self, get_args
 
 from pydantic import BaseModel, ConfigDict
 
@@ -272,6 +272,24 @@ def passes_named(name: str, where: str = "") -> dict[str, type[Pass]]:
         names = {known for known, _ in registry()}
         raise UsageError(f"unknown pass '{name}'", where=where, hint=did_you_mean(name, names))
     return by_format
+
+
+def for_engine(by_format: Mapping[str, type[Pass]], engine: object) -> dict[str, type[Pass]]:
+    """Those of the passes of one name that an engine is for; all of them where none is.
+
+    ``engine`` is a field of some passes and names the library that does the work. Without one
+    (None), those are meant that have an engine by default, or need none.
+    """
+    fitting = {fmt: kind for fmt, kind in by_format.items() if engine in _engines(kind)}
+    return fitting or dict(by_format)
+
+
+def _engines(kind: type[Pass]) -> tuple[object, ...]:
+    field = kind.model_fields.get("engine")
+    if field is None:
+        return (None,)
+    known: tuple[object, ...] = get_args(field.annotation)
+    return known if field.is_required() else (None, *known)
 
 
 def _built_in() -> Iterator[tuple[type[Pass], str]]:

@@ -28,5 +28,7 @@ printf '%s\n' "torch==$TORCH" "backports-strenum<1.3" >"$constraint"
 resolve >requirements/core.txt
 resolve --extra test >requirements/core-test.txt
 resolve --extra torch --constraint "$constraint" | without_cuda >requirements/torch.txt
+resolve --extra train --extra openvino --extra litert --extra litert-torch --extra images \
+    --constraint "$constraint" | without_cuda >requirements/demo.txt
 resolve --extra all --constraint "$constraint" | without_cuda >requirements/all.txt
 resolve --extra all --extra dev --constraint "$constraint" | without_cuda >requirements/dev.txt

@@ -14,7 +14,10 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-EXTRA = re.compile(r"^(?:import|from) (?:torch|safetensors|PIL|ai_edge_|openvino)", re.MULTILINE)
+EXTRA = re.compile(
+    r"^(?:import|from) (?:torch|safetensors|PIL|ai_edge_|openvino|h5py|edgeopt\.agent\.tf_network)",
+    re.MULTILINE,
+)
 FOLDERS = ("e2e", "live")  # their projects start from PyTorch
 
 settings.register_profile("edgeopt", deadline=None)

@@ -174,9 +174,9 @@ def _side(request: Request, role: str) -> Side:
     """
     target = parse_target(str(request.job.params["targets"][role]))
     artifact = Artifact.model_validate(request.inputs[role].value["artifact"])
-    if artifact.format != target.format:
+    if not target.reads(artifact.format):
         raise DeviceError(
-            f"{target.runtime} reads {target.format}, not {artifact.format}",
+            f"{target.runtime} reads {' and '.join(target.formats)}, not {artifact.format}",
             where=f"{request.job.id}: {role}",
         )
     samples = Arrays.model_validate(request.inputs[f"samples:{role}"].value)

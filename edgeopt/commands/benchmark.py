@@ -95,7 +95,7 @@ def _race_all(
         (path, outcome, target)
         for path, outcome in zip(paths, sources, strict=True)
         for target, _ in group.members
-        if target.format == outcome.value["artifact"]["format"] or not group.asked.every
+        if target.reads(outcome.value["artifact"]["format"]) or not group.asked.every
     ]
     for path, outcome in zip(paths, sources, strict=True):
         if not any(row[1] is outcome for row in rows):

@@ -67,9 +67,9 @@ def export_job(
     blobs: set[str] = set()
     for path, outcome, d in zip(paths, outcomes, descriptions, strict=True):
         artifact = Artifact.model_validate(outcome.value["artifact"])
-        if artifact.format != place.format:
-            raise UsageError(f"{place.runtime} reads {place.format}, not {artifact.format}",
-                             where=str(path))  # fmt: skip
+        if not place.reads(artifact.format):
+            reads = f"{place.runtime} reads {' and '.join(place.formats)}"
+            raise UsageError(f"{reads}, not {artifact.format}", where=str(path))
         tensors = fed(path, paths[0], raw, descriptions[0].signature, d, store)
         feeds = {name: ref.blob for name, ref in tensors.arrays.items()}
         blobs |= {*artifact.files.values(), *feeds.values()}

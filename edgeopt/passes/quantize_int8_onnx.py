@@ -32,6 +32,7 @@ class QuantizeInt8(Pass):
     isa_matters: ClassVar[bool] = True
     promise: ClassVar[Promise] = APPROXIMATE
 
+    engine: Literal["onnxruntime"] = Field("onnxruntime", description="the library that quantizes")
     scheme: Literal["auto", "u8s8", "u8s8-reduced", "u8s8-safe", "s8s8"] = Field(
         "auto",
         description="types of activations and weights; auto: those that suit the target's CPU",

@@ -33,6 +33,7 @@ class QuantizeInt8(Pass):
     isa_matters: ClassVar[bool] = True
     promise: ClassVar[Promise] = APPROXIMATE
 
+    engine: Literal["ai-edge"] = Field("ai-edge", description="the library that quantizes")
     scheme: Literal["auto", "static", "static-int8-io", "dynamic", "weight-only"] = Field(
         "auto", description=f"what is quantized and when; auto: {' and '.join(LITERT)}"
     )

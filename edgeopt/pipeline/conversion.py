@@ -51,7 +51,7 @@ def conversions_of(engine: Engine, opened: Outcome) -> tuple[Conversion, ...]:
     jobs = [
         job_for(opened.job, description, target, facts)
         for target, facts in members
-        if target.format == description.format
+        if target.reads(description.format)
     ]
     jobs = jobs or [_by_file(opened.job, description, "")]
     by_job = _conversions(_ended(engine, jobs, {opened.job: opened}))

@@ -13,7 +13,9 @@ from edgeopt.recipe import Choice, Recipe
 from edgeopt.schema.errors import PassError, PlanError
 from edgeopt.schema.plan import Candidate, Plan
 from edgeopt.schema.target import Target, TargetFacts, TargetGroup
-from edgeopt.step import Pass, passes_named, registry
+from edgeopt.step import Pass, for_engine, passes_named, registry
+
+TO_TORCH, TRAINED = "to-torch", "torch"  # the pass, and the format that passes which train take
 
 
 @dataclass
@@ -111,7 +113,7 @@ class _Planner:
         if not leaves or reference is None:
             formats = ", ".join(sorted({b.description.format for b in branches})) or "nothing"
             raise NoChainError(
-                f"no chain of the recipe ends in {target.format}, the only format {target} runs",
+                f"no chain of the recipe ends in {_only(target)} {target} runs",
                 where=self.recipe.line("targets"),
                 hint=f"the chains end in: {formats}",
             )
@@ -152,7 +154,10 @@ class _Planner:
                 grown.append(parent)
                 continue
             usage = self.usages.setdefault((index, number), Usage())
-            kind = passes_named(choice.name).get(parent.description.format)
+            by_format = _taking(choice)
+            base, kind = parent, by_format.get(parent.description.format)
+            if kind is None and (module := by_format.get(TRAINED)):
+                base, kind = self._in_torch(parent, module, usage)
             if kind is None:
                 usage.formats.add(parent.description.format)
                 grown.append(parent)
@@ -162,12 +167,28 @@ class _Planner:
                 if parent.ended:
                     continue
             step = self._made(kind, choice, index, usage)
-            variants = step_calls.variants(step, parent.description, facts) if step else ()
+            variants = step_calls.variants(step, base.description, facts) if step else ()
             for variant in variants:
-                branch = self._try(parent, variant, usage)
+                branch = self._try(base, variant, usage)
                 if branch:
                     grown.append(branch)
         return grown
+
+    def _in_torch(
+        self, parent: Branch, kind: type[Pass], usage: Usage
+    ) -> tuple[Branch, type[Pass] | None]:
+        """The branch rebuilt in torch, for a pass that takes torch modules alone."""
+        to_torch = registry().get((TO_TORCH, parent.description.format))
+        if to_torch is None:
+            return parent, None
+        step = step_calls.read(to_torch, {})
+        try:
+            step_calls.requires(step, parent.description)
+        except PassError as error:
+            usage.refusals.append(f"{kind.name}: {error.what}")
+            self.notes.append(f"not planned: {usage.refusals[-1]}")
+            return parent, None
+        return self.jobs.add(parent, step), kind
 
     def _try(self, parent: Branch, variant: Pass, usage: Usage) -> Branch | None:
         try:
@@ -224,7 +245,7 @@ class _Planner:
     def _recipe_converts(self, fmt: str) -> bool:
         """Whether one of the recipe's own passes takes ``fmt`` and gives another format."""
         kinds = (
-            passes_named(choice.name).get(fmt)
+            _taking(choice).get(fmt)
             for step in self.recipe.passes
             for choice in step.choices
             if choice.name != "none"
@@ -233,25 +254,25 @@ class _Planner:
 
     def _wants_conversion(self, parent: Branch, index: int, target: Target) -> bool:
         fmt = parent.description.format
-        if fmt == target.format or self._recipe_converts(fmt):
+        if target.reads(fmt) or self._recipe_converts(fmt):
             return False
-        names = [c.name for c in self.recipe.passes[index].choices if c.name != "none"]
-        takes = [set(passes_named(name)) for name in names]
+        choices = [c for c in self.recipe.passes[index].choices if c.name != "none"]
+        takes = [set(_taking(choice)) for choice in choices]
         return (
             bool(takes)
             and not any(fmt in t for t in takes)
-            and any(target.format in t for t in takes)
+            and any(target.reads(each) for t in takes for each in t)
         )
 
     def _converted(self, branch: Branch, target: Target) -> Branch | None:
         """The branch in the target's format; None where the recipe converts by itself."""
         fmt = branch.description.format
-        if fmt == target.format:
+        if target.reads(fmt):
             return branch
         if branch.labels and self._recipe_converts(fmt):
             return None
         for (_, takes), kind in sorted(registry().items()):
-            if takes == fmt and kind.gives == target.format:
+            if takes == fmt and target.reads(kind.gives):
                 try:
                     conversion = step_calls.read(kind, {})
                     step_calls.requires(conversion, branch.description)
@@ -259,3 +280,16 @@ class _Planner:
                     continue
                 return self.jobs.add(branch, conversion)
         return None
+
+
+def _taking(choice: Choice) -> dict[str, type[Pass]]:
+    """The passes of a choice by the format they take, those that an engine is for alone.
+
+    ``engine`` says which of the passes of one name is meant: it is a field of some.
+    """
+    return for_engine(passes_named(choice.name), choice.fields.get("engine"))
+
+
+def _only(target: Target) -> str:
+    one, *others = target.formats
+    return f"{one}, the only format" if not others else f"{' or '.join(target.formats)}, which"

@@ -16,7 +16,7 @@ from edgeopt.schema.errors import PlanError
 from edgeopt.schema.job import Job, Limits
 from edgeopt.schema.model_format import model_format, worker_for
 from edgeopt.schema.plan import Candidate
-from edgeopt.step import Pass
+from edgeopt.step import Pass, registry
 
 CHECK_SAMPLES = 16
 SOURCE_CHECK = "check:source"
@@ -83,8 +83,17 @@ class Jobs:
         if step.labels:
             inputs |= {f"labels:{split}": self.known.raw_jobs[split] for split in step.splits}
         if step.teaches:
-            inputs["teacher"] = self.known.source_job
+            inputs["teacher"] = self._teacher()
         return inputs
+
+    def _teacher(self) -> str:
+        """The source, or what it was rebuilt as where it is no torch module."""
+        source = self.known.source
+        kind = registry().get(("to-torch", source.format))
+        if kind is None:
+            return self.known.source_job
+        root = Branch(source, self.known.source_job, self.check_source())
+        return self.add(root, step_calls.read(kind, {})).job
 
     def _labels(self) -> dict[str, str]:
         """Output -> array of labels; what fits no output is for the first, or the user's step."""

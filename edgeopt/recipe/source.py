@@ -49,6 +49,13 @@ class ModelSpec(Noun):
     sources: tuple[StrictStr, ...] = Field(
         (), description="further files that the factory's module loads while it is imported"
     )
+    signature: StrictStr | None = Field(
+        None, description="signature of a SavedModel, where it has several"
+    )
+    custom_objects: tuple[StrictStr, ...] = Field(
+        (),
+        description="classes and functions of your own that a Keras model has, FILE.py:NAME each",
+    )
     trained_on: StrictStr | None = Field(
         None, description=".npy file of the training samples' hashes, to detect overlap"
     )

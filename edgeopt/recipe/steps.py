@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError, model_validator
 from edgeopt import step_calls
 from edgeopt.schema.base import Noun
 from edgeopt.schema.errors import UsageError, did_you_mean
-from edgeopt.step import passes_named, registry
+from edgeopt.step import for_engine, passes_named, registry
 from edgeopt.yaml_lines import known_keys
 
 
@@ -83,7 +83,7 @@ def _fits_a_pass(name: str, fields: dict[str, Any]) -> None:
     except UsageError as error:
         raise ValueError(f"{error.what}. {error.hint}".rstrip(". ")) from None
     problems = []
-    for kind in kinds.values():
+    for kind in for_engine(kinds, fields.get("engine")).values():
         try:
             step_calls.read(kind, fields)
         except ValidationError as error:

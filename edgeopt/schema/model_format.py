@@ -69,21 +69,23 @@ def model_formats() -> dict[str, ModelFormat]:
                 f"'{declared.scored_by}'",
                 hint=did_you_mean(declared.scored_by, runtimes()),
             )
-        reads = runtimes()[declared.scored_by].format
-        if reads != name:
+        reads = runtimes()[declared.scored_by].formats
+        if name not in reads:
             raise UsageError(
                 f"the declaration {files[name]} is wrong: 'scored_by': the runtime "
-                f"'{declared.scored_by}' reads {reads}, not {name}"
+                f"'{declared.scored_by}' reads {' and '.join(reads)}, not {name}"
             )
     for name in added:
         _check_free(name, formats, files[name])
     for name, runtime in runtimes().items():
-        if runtime.format not in formats:
-            raise UsageError(
-                f"the declaration {file_of(name)} is wrong: 'format': there is no model "
-                f"format '{runtime.format}'",
-                hint=did_you_mean(runtime.format, formats),
-            )
+        for key, each in zip(("format", *("also" for _ in runtime.also)), runtime.formats,
+                             strict=True):  # fmt: skip
+            if each not in formats:
+                raise UsageError(
+                    f"the declaration {file_of(name)} is wrong: '{key}': there is no model "
+                    f"format '{each}'",
+                    hint=did_you_mean(each, formats),
+                )
     return formats
 
 

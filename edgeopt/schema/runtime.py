@@ -81,6 +81,7 @@ class Runtime(Noun):
     """What a runtime declares. The file's name, or the entry point's, is its name in a target."""
 
     format: str = Field(description="the model format that it reads")
+    also: tuple[str, ...] = Field((), description="other model formats that it reads")
     rank: int = Field(
         description="place among the runtimes that a target `*` stands for: the reference is of "
         "the lowest that is there"
@@ -110,6 +111,11 @@ class Runtime(Noun):
     )
     extra: str = Field("", description="the extra of edgeopt that installs it")
     adds: str = Field("", description="what that extra adds, as `edgeopt doctor` tells it")
+
+    @property
+    def formats(self) -> tuple[str, ...]:
+        """All model formats that it reads, the first of them the one it is known by."""
+        return (self.format, *self.also)
 
     @field_validator("settings")
     @classmethod

@@ -43,6 +43,15 @@ class Target(Noun):
         return runtime_named(self.runtime).format
 
     @property
+    def formats(self) -> tuple[str, ...]:
+        """All that it reads. Raises UsageError for ``*``."""
+        return runtime_named(self.runtime).formats
+
+    def reads(self, name: str) -> bool:
+        """Whether the runtime reads a model format. Raises UsageError for ``*``."""
+        return name in self.formats
+
+    @property
     def nodes(self) -> frozenset[str]:
         """Where nodes may run, in the runtime's own words. Raises UsageError for ``*``."""
         known = runtime_named(self.runtime).accelerators

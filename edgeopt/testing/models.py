@@ -78,6 +78,8 @@ def small_model(format: str, root: Path) -> Model:
     samples = {"x": np.random.default_rng(1).standard_normal((SAMPLES, INPUT)).astype(np.float32)}
     expected = answers(samples["x"])
     labels = expected["scores"].argmax(axis=1)
+    if format == "savedmodel":  # whose outputs have names and no order
+        expected = dict(sorted(expected.items()))
     return Model(format, root, spec, root / file, samples, labels, expected)
 
 
@@ -234,4 +236,49 @@ class _Graph:
         return made
 
 
-WRITERS = {"torch": _torch, "onnx": _onnx, "tflite": _tflite}
+def _tensorflow() -> Any:
+    from edgeopt.agent import tf_network
+
+    return tf_network
+
+
+def _keras(root: Path) -> tuple[dict[str, Any], str]:
+    keras = _tensorflow().keras
+    layers = keras.layers
+    x = layers.Input((INPUT,), name="x")
+    first, second = (layers.Dense(HIDDEN, activation="relu", name=n) for n in ("first", "second"))
+    hidden = second(first(x))
+    ends = [layers.Dense(size, name=name)(hidden) for name, size in OUTPUTS.items()]
+    model = keras.Model(x, ends)
+    for name in ("first", "second", *OUTPUTS):
+        held = weights()[f"{name}.weight"].T, weights()[f"{name}.bias"]
+        model.get_layer(name).set_weights(held)
+    model.save(root / "net.keras")
+    return {"path": "net.keras"}, "net.keras"
+
+
+def _savedmodel(root: Path) -> tuple[dict[str, Any], str]:
+    tf = _tensorflow().tf
+    module = tf.Module()
+    module.held = {name: tf.Variable(values) for name, values in weights().items()}
+
+    def layer(name: str, x: Any) -> Any:
+        return x @ tf.transpose(module.held[f"{name}.weight"]) + module.held[f"{name}.bias"]
+
+    def call(x: Any) -> dict[str, Any]:
+        hidden = tf.nn.relu(layer("second", tf.nn.relu(layer("first", x))))
+        return {name: layer(name, hidden) for name in OUTPUTS}
+
+    taken = tf.TensorSpec([None, INPUT], tf.float32, name="x")
+    module.call = tf.function(call, input_signature=[taken])
+    tf.saved_model.save(module, str(root / "net"), signatures={"serving_default": module.call})
+    return {"path": "net"}, "net/variables/variables.data-00000-of-00001"
+
+
+WRITERS = {
+    "torch": _torch,
+    "onnx": _onnx,
+    "tflite": _tflite,
+    "keras": _keras,
+    "savedmodel": _savedmodel,
+}

@@ -42,6 +42,34 @@ class TestTflite(FormatConformance):
 
 
 @pytest.mark.extras
+class TestKeras(FormatConformance):
+    @pytest.fixture
+    def model(self, tmp_path: Path) -> Model:
+        return small_model("keras", tmp_path / "root")
+
+
+@pytest.mark.extras
+class TestKerasInHdf5(FormatConformance):
+    """The older form of file, which holds the configuration as an attribute."""
+
+    @pytest.fixture
+    def model(self, tmp_path: Path) -> Model:
+        from edgeopt.agent.tf_network import keras
+
+        model = small_model("keras", tmp_path / "root")
+        keras.saving.load_model(model.file, compile=False).save(model.root / "net.h5")
+        model.file.unlink()
+        return replace(model, spec={"path": "net.h5"}, file=model.root / "net.h5")
+
+
+@pytest.mark.extras
+class TestSavedModel(FormatConformance):
+    @pytest.fixture
+    def model(self, tmp_path: Path) -> Model:
+        return small_model("savedmodel", tmp_path / "root")
+
+
+@pytest.mark.extras
 class TestTorchWithSafetensors(FormatConformance):
     @pytest.fixture
     def model(self, tmp_path: Path) -> Model:

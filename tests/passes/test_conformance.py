@@ -13,6 +13,7 @@ from edgeopt.testing.passes import Facts, PassConformance
 FLOAT16, INT8 = frozenset({"float16"}), frozenset({"qdq", "int8"})
 TRAINED = frozenset({"float32", "fake-quantized", "qat-u8s8"})
 FOR_LITERT = frozenset({"float32", "fake-quantized", "qat-int8"})
+KERAS_INT8 = frozenset({"keras-int8"})
 QUICK = {"epochs": 2, "batch": 8, "lr": 0.01}
 
 
@@ -39,6 +40,17 @@ CASES = [
     Case("quantize-int8", "tflite", (INT8, FLOAT16), {"scheme": "static-int8-io"}),
     Case("export-onnx", "torch", (FLOAT16, FOR_LITERT)),
     Case("export-tflite", "torch", (FLOAT16,)),
+    *(
+        Case(name, takes, (FLOAT16, KERAS_INT8))
+        for name in ("export-onnx", "export-tflite")
+        for takes in ("keras", "savedmodel")
+    ),
+    *(
+        Case("quantize-int8", takes, (FLOAT16, KERAS_INT8), {"engine": "tensorflow", **fields})
+        for fields in ({}, {"scheme": "dynamic"})
+        for takes in ("keras", "savedmodel")
+    ),
+    Case("to-torch", "keras", (FLOAT16, KERAS_INT8)),
     Case("prune-structured", "torch", (FLOAT16, TRAINED), {"macs": 0.6}),
     Case("prune-structured", "torch", (FLOAT16, TRAINED), {"ratio": {"first": 0.5}}),
     Case("prune-unstructured", "torch", (FLOAT16, TRAINED), {"sparsity": 0.5}),
@@ -53,7 +65,8 @@ CASES = [
 def marked(case: Case) -> Any:
     """Formats of extras need them; of the forms of one pass all but the first are long."""
     first = next(c for c in CASES if (c.name, c.takes) == (case.name, case.takes))
-    marks = [] if case is first else [pytest.mark.long]
+    twin = case.takes == "savedmodel"  # its passes are those of Keras models
+    marks = [] if case is first and not twin else [pytest.mark.long]
     marks += [] if case.takes == "onnx" else [pytest.mark.extras]
     return pytest.param(case, marks=marks, id=f"{case.takes}-{case.step.label}")
 

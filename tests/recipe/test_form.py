@@ -54,7 +54,7 @@ def test_what_is_read_is_valid(validator: Draft202012Validator, fields: dict[str
         {},
         {"model": 1},
         {"model": "m.onnx", "pases": []},
-        {"model": {"path": "m.onnx", "format": "keras"}},
+        {"model": {"path": "m.onnx", "format": "caffe"}},
         {"model": "m.onnx", "passes": ["quantize-int9"]},
         {"model": "m.onnx", "passes": [{"quantize-int8": {"shceme": "auto"}}]},
         {"model": "m.onnx", "passes": [{"one_of": []}]},

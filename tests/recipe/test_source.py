@@ -26,7 +26,7 @@ def test_a_bare_string_is_the_model_s_path() -> None:
         ({"factory": "net.py"}, "'factory' is FILE.py:CALLABLE"),
         ({"path": "m.pt2", "weights": "w"}, "'weights' and 'sources' go with 'factory'"),
         ({"path": "m.pt2", "sources": ["a.py"]}, "'weights' and 'sources' go with 'factory'"),
-        ({"path": "m.onnx", "format": "keras"}, "Input should be 'onnx'"),
+        ({"path": "m.onnx", "format": "caffe"}, "Input should be 'keras'"),
     ],
 )
 def test_a_model_is_one_file_or_one_factory(model: dict[str, Any], said: str) -> None:

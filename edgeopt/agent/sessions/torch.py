@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-import importlib
-import importlib.util
 import inspect
-import itertools
 import json
 import os
-import sys
-import types
-from typing import Any, Dict, Iterator, List, Mapping, Sequence
+from typing import Any, Dict, List, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -19,13 +13,12 @@ import torch
 from .. import edits, weights
 from ..errors import AgentError, one_line
 from ..torch_runner import Runner, on_cuda
+from ..user_code import imported, importing
 
 CODES = {
     "BOOL": "bool", "U8": "uint8", "I8": "int8", "I16": "int16", "I32": "int32", "I64": "int64",
     "F16": "float16", "BF16": "bfloat16", "F32": "float32", "F64": "float64",
 }  # fmt: skip
-
-_COUNT = itertools.count()
 
 
 def load(threads: int) -> str:
@@ -137,49 +130,13 @@ def _build(code: str, factory: str) -> Any:
     """Call ``FILE.py:NAME`` of the code folder. Raises AgentError naming the factory."""
     file, _, name = factory.partition(":")
     try:
-        with _importing([os.path.dirname(os.path.join(code, file)), code]):
-            return getattr(_imported(os.path.join(code, file)), name)()
+        with importing([os.path.dirname(os.path.join(code, file)), code]):
+            return getattr(imported(os.path.join(code, file)), name)()
     except Exception as error:  # the user's code may raise anything
         raise AgentError(
             "ModelError", "the factory failed: {}".format(one_line(error)), factory,
             "it must be callable without arguments and import only what the device has",
         ) from error  # fmt: skip
-
-
-@contextlib.contextmanager
-def _importing(bases: List[str]) -> Iterator[None]:
-    """Find modules in these folders first; forget them again: two models may have a ``net.py``."""
-    names = {os.path.splitext(entry)[0] for base in bases for entry in os.listdir(base)}
-
-    def ours() -> List[str]:
-        return [name for name in sys.modules if name.partition(".")[0] in names]
-
-    hidden = {name: sys.modules.pop(name) for name in ours()}
-    sys.path[:0] = bases
-    importlib.invalidate_caches()
-    try:
-        yield
-    finally:
-        for base in bases:
-            sys.path.remove(base)
-        for name in ours():
-            del sys.modules[name]
-        sys.modules.update(hidden)
-
-
-def _imported(path: str) -> Any:
-    """The module of a file, in a package of its own, so that relative imports resolve too."""
-    package = types.ModuleType("_model_{}".format(next(_COUNT)))
-    package.__path__ = [os.path.dirname(path)]
-    sys.modules[package.__name__] = package
-    name = "{}.{}".format(package.__name__, os.path.splitext(os.path.basename(path))[0])
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        raise ImportError("{} is not a Python file".format(os.path.basename(path)))
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
 
 
 def _edit(model: Any, path: str) -> None:

@@ -231,7 +231,7 @@ def _placed(
     reading: dict[str, list[Target]] = {}
     for side, path in zip(SIDES, paths, strict=True):
         fmt = models[side].value["artifact"]["format"]
-        reading[side] = [target for target, _ in group.members if target.format == fmt]
+        reading[side] = [target for target, _ in group.members if target.reads(fmt)]
         if not reading[side]:
             raise UsageError(
                 f"no runtime of {group} reads {fmt}",

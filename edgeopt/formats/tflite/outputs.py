@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from edgeopt.formats.tflite import files
+from edgeopt.schema.errors import PassError
 
 
 def distinct(content: bytes, names: Sequence[str]) -> bytes:
@@ -52,3 +53,18 @@ def _copy(model: Any, place: int, name: str) -> int:
     op.builtinOptions.inDataType = op.builtinOptions.outDataType = tensor.type
     graph.operators.append(op)
     return len(graph.tensors) - 1
+
+
+def in_order(content: bytes, inputs: Sequence[str], outputs: Sequence[str]) -> bytes:
+    """The graph's inputs and outputs in the model's order: TensorFlow's converter sorts them.
+
+    Raises PassError for one that is not there any more.
+    """
+    model = files.unpack(content, "the exported model")
+    (signature,), graph = model.signatureDefs, model.subgraphs[0]
+    for side, names in (("inputs", inputs), ("outputs", outputs)):
+        found = {files.text(each.name): int(each.tensorIndex) for each in getattr(signature, side)}
+        if lacking := [name for name in names if name not in found]:
+            raise PassError(f"TensorFlow's converter lost '{lacking[0]}' of the {side}")
+        setattr(graph, side, [found[name] for name in names])
+    return files.pack(model)

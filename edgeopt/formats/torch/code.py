@@ -18,7 +18,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from edgeopt.formats.torch.sources import import_bases
+from edgeopt.models.python_files import import_bases
 from edgeopt.schema.errors import ModelError
 
 LIST_IT = "List it under model.sources."

@@ -11,10 +11,10 @@ from edgeopt.formats.torch.declared import TorchDeclared
 from edgeopt.formats.torch.sources import (
     check_defined,
     factory_of,
-    import_bases,
     program_file,
     source_files,
 )
+from edgeopt.models.python_files import import_bases
 from edgeopt.schema.errors import ModelError, UsageError
 
 

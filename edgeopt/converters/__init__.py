@@ -1,0 +1,1 @@
+"""Converters of networks that TensorFlow runs; bodies of passes call them."""

@@ -1,0 +1,23 @@
+"""Networks that TensorFlow runs -> TFLite by TensorFlow's own converter."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from edgeopt.agent import tf_network
+from edgeopt.converters.tflite_converter import converted, saved
+from edgeopt.formats.tflite.outputs import distinct, in_order
+from edgeopt.step import PassContext
+from edgeopt.tensorflow_pass import TfliteExport
+
+
+def to_tflite(step: TfliteExport, model: tf_network.Network, ctx: PassContext) -> bytes:
+    """Save the function as a SavedModel of a fixed batch and convert that, with LiteRT's own
+    operators alone. Raises PassError naming those that it has not."""
+    converter = tf.lite.TFLiteConverter.from_saved_model(
+        str(saved(model, step.batch, ctx.workdir / "saved"))
+    )
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
+    signature = ctx.description.signature
+    inputs, outputs = ([t.name for t in side] for side in (signature.inputs, signature.outputs))
+    return distinct(in_order(converted(converter), inputs, outputs), outputs)

@@ -1,0 +1,112 @@
+"""Keras models and SavedModels as ONNX and TFLite: answers, names, order, what cannot go."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime as ort
+import pytest
+from passes_bench import Context
+
+from edgeopt.agent.sessions.litert import Session
+from edgeopt.agent.tf_network import keras, of_keras, tf
+from edgeopt.formats import format_named
+from edgeopt.models import tensorflow_graph
+from edgeopt.schema.errors import PassError
+from edgeopt.step import registry
+
+layers = keras.layers
+pytestmark = pytest.mark.extras
+
+
+def exported(name: str, model: Any, tmp_path: Path, **fields: Any) -> tuple[Any, Context]:
+    network = of_keras(model, "net.keras")
+    described = tensorflow_graph.described("keras", network, {"float32"}, "net.keras")
+    context = Context(tmp_path, described, {})
+    made = registry()[name, "keras"](**fields).run(network, context)
+    return made, context
+
+
+def two_heads() -> Any:
+    keras.utils.set_random_seed(0)
+    image = layers.Input((12, 12, 3), name="image")
+    x = layers.Conv2D(8, 3, strides=2, padding="same", use_bias=False)(image)
+    x = layers.ReLU(6.0)(layers.BatchNormalization()(x))
+    x = layers.DepthwiseConv2D(3, padding="same")(x)
+    x = layers.GlobalAveragePooling2D()(x)
+    return keras.Model(image, [layers.Dense(5, activation="softmax", name="scores")(x),
+                               layers.Dense(2, name="box")(x)])  # fmt: skip
+
+
+def recurrent(kind: type) -> Any:
+    keras.utils.set_random_seed(0)
+    return keras.Sequential([layers.Input((10, 4), name="signal"), kind(6),
+                             layers.Dense(3, name="move")])  # fmt: skip
+
+
+def test_onnx_answers_as_the_model_for_any_batch_under_its_names(tmp_path: Path) -> None:
+    model = two_heads()
+    made, _ = exported("export-onnx", model, tmp_path)
+    session = ort.InferenceSession(made.SerializeToString(), providers=["CPUExecutionProvider"])
+    assert [i.name for i in session.get_inputs()] == ["image"]
+    assert [o.name for o in session.get_outputs()] == ["scores", "box"]
+    assert session.get_inputs()[0].shape == ["batch", 12, 12, 3]
+    for n in (1, 3):
+        x = np.random.default_rng(n).normal(size=(n, 12, 12, 3)).astype(np.float32)
+        for found, wanted in zip(session.run(None, {"image": x}), model(x, training=False),
+                                 strict=True):  # fmt: skip
+            np.testing.assert_allclose(found, wanted.numpy(), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("batch", [1, 2])
+@pytest.mark.parametrize("make", [two_heads, lambda: recurrent(layers.LSTM),
+                                  lambda: recurrent(layers.GRU)])  # fmt: skip
+def test_tflite_answers_as_the_model_in_its_order(tmp_path: Path, make: Any, batch: int) -> None:
+    """Guards against files that convert without a word and answer NaN, and against outputs that
+    the converter sorts by name."""
+    model = make()
+    made, context = exported("export-tflite", model, tmp_path, batch=batch)
+    folder = tmp_path / "made"
+    format_named("tflite").save(made, folder)
+    session = Session(str(folder), "cpu", 1)
+    names = [t.name for t in context.description.signature.outputs]
+    assert session.outputs == names
+    (taken,) = model.inputs
+    x = np.random.default_rng(0).normal(size=(batch, *taken.shape[1:])).astype(np.float32)
+    found = session.arrays(session.call(session.prepare({taken.name: x})))
+    wanted = keras.tree.flatten(model(x, training=False))
+    for mine, theirs in zip(found, wanted, strict=True):
+        np.testing.assert_allclose(mine, theirs.numpy(), rtol=1e-4, atol=1e-5)
+
+
+def test_a_gru_that_becomes_a_loop_is_told(tmp_path: Path) -> None:
+    made, context = exported("export-onnx", recurrent(layers.GRU), tmp_path)
+    loops = [node for node in made.graph.node if node.op_type == "Loop"]
+    assert bool(loops) == any("became a Loop" in note for note in context.found.get("notes", []))
+    _, of_lstm = exported("export-onnx", recurrent(layers.LSTM), tmp_path)
+    assert not of_lstm.found.get("notes")
+
+
+def test_an_operator_that_litert_has_not_is_named(tmp_path: Path) -> None:
+    """Flex operators convert where they are allowed, and no Python runtime runs them."""
+
+    class Inverse(layers.Layer):
+        def call(self, x: Any) -> Any:
+            return tf.linalg.inv(x)
+
+    x = layers.Input((3, 3), name="x")
+    with pytest.raises(PassError, match="LiteRT has no operator for: MatrixInverse"):
+        exported("export-tflite", keras.Model(x, Inverse()(x)), tmp_path)
+
+
+def test_equal_calls_give_equal_bytes(tmp_path: Path) -> None:
+    model = two_heads()
+    for name in ("export-onnx", "export-tflite"):
+        contents = []
+        for k in range(2):
+            (tmp_path / f"{name}{k}").mkdir()
+            made, _ = exported(name, model, tmp_path / f"{name}{k}")
+            contents.append(made if isinstance(made, bytes) else made.SerializeToString())
+        assert contents[0] == contents[1], name
