@@ -152,8 +152,9 @@ def _noisy(rivals: Sequence[Rival]) -> str:
         return ""
     whom = "it" if len(rivals) == 1 else "these"
     return (
-        f"; this machine is too noisy to tell the chosen from {whom} within {KNOWN:.0%} in {MOST} "
-        "processes of each, as many as a race takes"
+        f"; through the reference, this machine is too noisy to tell the chosen from {whom} within "
+        f"{KNOWN:.0%} in {MOST} processes of each, as many as a race takes: 'edgeopt benchmark' "
+        "races files directly"
     )
 
 

@@ -21,7 +21,8 @@ from edgeopt.schema import plugged
 from edgeopt.schema.artifact import Description, Inspection
 from edgeopt.schema.conversion import Conversion
 from edgeopt.schema.errors import ModelError, PluginError, UsageError
-from edgeopt.schema.model_format import model_format, model_formats, plugged_in
+from edgeopt.schema.model_format import model_format, model_formats, plugged_in, scored_by
+from edgeopt.schema.runtime import runtime_named
 
 
 class Declared(Protocol):
@@ -107,9 +108,18 @@ def format_named(name: str) -> Format:
     """The whole format of that name, with its libraries. Raises UsageError as ``declared``."""
     package = _package(name)
     what = f"the format {name}"
-    found = getattr(plugged.imported(package, what), "FORMAT", None)
-    if found is None and find_spec(f"{package}.format") is not None:
-        found = getattr(plugged.imported(f"{package}.format", what), "FORMAT", None)
+    try:
+        found = getattr(plugged.imported(package, what), "FORMAT", None)
+        if found is None and find_spec(f"{package}.format") is not None:
+            found = getattr(plugged.imported(f"{package}.format", what), "FORMAT", None)
+    except PluginError as error:
+        missing = error.__cause__
+        if name in plugged_in() or not isinstance(missing, ModuleNotFoundError):
+            raise
+        raise UsageError(
+            f"models of the format {name} need '{missing.name}', which is not installed",
+            hint=f"Install it: {runtime_named(scored_by(name)).install}",
+        ) from error
     if found is None:
         raise UsageError(f"the package '{package}' of the format '{name}' has no FORMAT")
     absent = [each for each in METHODS if not callable(getattr(found, each, None))]

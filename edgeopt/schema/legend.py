@@ -45,7 +45,7 @@ STANDINGS = {  # status of a candidate as views show it -> what that says
     "memory, put a constraint on them",
     "not proven": "it meets the constraints and is worse than the chosen by its figure, but the "
     "95% interval of the difference reaches to where it would be the better one; of times, by more "
-    "than 2%",
+    "than 2%. Another run may choose it",
     "lost": "it meets the constraints, and the chosen is better by the objective",
 }
 # at the head of a view; a note says more

@@ -111,7 +111,8 @@ print(
     "shipped, in ONNX Runtime: all files in turn in each of five processes (95% interval), one\n"
     "image at a time on one thread, each runtime opened as the demo says (run with). On a quiet\n"
     "machine the intervals of two such races overlap or lie no more than 3% apart. Of files that\n"
-    "the demo calls a tie, either may be the faster in another race."
+    "the demo calls a tie or not proven, either may be the faster in another race: they are too\n"
+    "near to each other for the order to hold from one minute to the next."
 )
 files = [(c, out / c["path"], c["target"].rpartition("/")[2]) for c in [winner, *others]]
 command = [

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from edgeopt.formats import format_named
+from edgeopt.schema.errors import UsageError
 from edgeopt.testing.formats import FormatConformance
 from edgeopt.testing.models import Model, small_model
 
@@ -112,3 +114,17 @@ class TestTorchProgram(FormatConformance):
         torch.export.save(program, root / "net.pt2")
         shutil.rmtree(folder)
         return replace(model, root=root, spec={"path": "net.pt2"}, file=root / "net.pt2")
+
+
+@pytest.mark.extras
+def test_a_format_whose_library_is_missing_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Guards against a ModuleNotFoundError that names a library and no way to get it."""
+    monkeypatch.delitem(sys.modules, "edgeopt.formats.keras.format", raising=False)
+    monkeypatch.setitem(sys.modules, "h5py", None)
+    for name in [n for n in sys.modules if n.startswith("edgeopt.formats.keras.")]:
+        monkeypatch.delitem(sys.modules, name)
+    with pytest.raises(UsageError, match="models of the format keras need 'h5py'") as caught:
+        format_named("keras")
+    assert "pip install 'edgeopt[tensorflow]'" in str(caught.value.hint)
