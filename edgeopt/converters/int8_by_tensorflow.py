@@ -10,12 +10,12 @@ import tensorflow as tf
 
 from edgeopt.agent import tf_network
 from edgeopt.agent.feeds import as_fed
-from edgeopt.converters.tflite_converter import converted, saved
+from edgeopt.converters.tflite_converter import converted
 from edgeopt.formats.tflite import files
-from edgeopt.formats.tflite.conversion import unquantized
 from edgeopt.formats.tflite.describe import quantization_form
 from edgeopt.formats.tflite.outputs import distinct, in_order
-from edgeopt.schema.errors import DataError
+from edgeopt.models.tensorflow_graph import loops
+from edgeopt.schema.errors import DataError, PassError
 from edgeopt.step import PassContext
 from edgeopt.tensorflow_pass import TfliteQuantized
 
@@ -27,19 +27,28 @@ SETS = {  # scheme -> operators that the converter may use
 
 def to_int8(step: TfliteQuantized, model: tf_network.Network, ctx: PassContext) -> bytes:
     """Convert with ranges of the calibration samples. Raises PassError where no weight is INT8."""
-    converter = tf.lite.TFLiteConverter.from_saved_model(
-        str(saved(model, step.batch, ctx.workdir / "saved"))
-    )
-    converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    converter.target_spec.supported_ops = SETS[step.scheme]
-    if step.scheme == "static":
-        samples = list(_samples(step, ctx))
-        converter.representative_dataset = lambda: iter(samples)
+    if step.scheme == "static" and loops(model, step.batch):
+        raise PassError(
+            "'scheme: static' cannot calibrate inside loops, which recurrent layers are here",
+            hint="use 'scheme: dynamic', which needs no calibration",
+        )
+    samples = list(_samples(step, ctx)) if step.scheme == "static" else []
+
+    def prepare(converter: Any) -> None:
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        converter.target_spec.supported_ops = SETS[step.scheme]
+        if samples:
+            converter.representative_dataset = lambda: iter(samples)
+
+    content = converted(model, step.batch, ctx.workdir, prepare)
     signature = ctx.description.signature
     inputs, outputs = ([t.name for t in side] for side in (signature.inputs, signature.outputs))
-    content = distinct(in_order(converted(converter), inputs, outputs), outputs)
+    content = distinct(in_order(content, inputs, outputs), outputs)
     if not quantization_form(files.unpack(content, "the quantized model")):
-        raise unquantized(content, step.scheme)
+        raise PassError(
+            f"TensorFlow's converter quantized no weight by 'scheme: {step.scheme}'",
+            hint="'dynamic' leaves weights of fewer than 1,024 numbers as they are.",
+        )
     return content
 
 

@@ -3,21 +3,52 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
+from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from edgeopt.agent import tf_network
 from edgeopt.agent.errors import one_line
 from edgeopt.schema.errors import PassError
 
 SIGNATURE = "serving_default"
+FREE_LIST = "requires element_shape to be static"  # what the converter says
+SECOND = "_fixed"
 NO_BUILTIN = re.compile(r"tf\.(\w+)")
 MOST_SAID = 300  # characters of the converter's own words
 
 
-def saved(model: tf_network.Network, batch: int, folder: Path) -> Path:
+def converted(
+    model: tf_network.Network, batch: int, workdir: Path, prepare: Callable[[Any], None]
+) -> bytes:
+    """A file of the network with a fixed batch, of a converter that ``prepare`` has set.
+
+    The loops of a SavedModel's recurrent layers hold the free batch that it was traced with. Where
+    the converter asks for fixed sizes, the batch is written into them. Raises PassError, naming
+    operators that LiteRT has not.
+    """
+    try:
+        return _from_saved(_saved(model, batch, workdir / "saved"), prepare)
+    except Exception as error:  # ConverterError, and what its passes raise
+        if FREE_LIST not in str(error):
+            raise _explained(error) from error
+    try:
+        return _from_saved(_saved(model, batch, workdir / "fixed", fixed=True), prepare)
+    except Exception as error:
+        raise _explained(error) from error
+
+
+def _from_saved(folder: Path, prepare: Callable[[Any], None]) -> bytes:
+    converter = tf.lite.TFLiteConverter.from_saved_model(str(folder), signature_keys=[SIGNATURE])
+    prepare(converter)
+    return bytes(converter.convert())
+
+
+def _saved(model: tf_network.Network, batch: int, folder: Path, *, fixed: bool = False) -> Path:
     """The folder of a SavedModel of the network with a fixed batch and with its variables.
 
     The converter must find every variable that the function reads: those of a Keras 3 model are
@@ -26,29 +57,71 @@ def saved(model: tf_network.Network, batch: int, folder: Path) -> Path:
     module = tf.Module()
     module.read = model.variables
     module.loaded = getattr(model, "loaded", None)  # tables and constants of a SavedModel
-    module.call = model.function(batch)
+    module.call = _with_fixed_lists(model, batch) if fixed else model.function(batch)
     tf.saved_model.save(module, str(folder), signatures={SIGNATURE: module.call})
     return folder
 
 
-def converted(converter: Any) -> bytes:
-    """What the converter gives. Raises PassError, naming operators that LiteRT has not."""
-    try:
-        return bytes(converter.convert())
-    except Exception as error:  # ConverterError, and what its passes raise
-        raise _explained(error) from error
+def _with_fixed_lists(model: tf_network.Network, batch: int) -> Any:
+    """The function with constants for variables, whose lists of tensors hold ``batch`` rows."""
+    concrete = model.function(batch).get_concrete_function()
+    frozen = convert_variables_to_constants_v2(
+        concrete, lower_control_flow=False, aggressive_inlining=True
+    )
+    graph = frozen.graph.as_graph_def()
+    for nodes in (graph.node, *(function.node_def for function in graph.library.function)):
+        _fix(nodes, batch)
+    _rename(graph)
+    taken = [tensor.name.partition(":")[0] for tensor in frozen.inputs]
+    given = [tensor.name for tensor in frozen.outputs]
+    names = sorted(concrete.structured_outputs)  # the order of a dictionary that is flattened
+
+    def call(*tensors: Any) -> dict[str, Any]:
+        made = tf.graph_util.import_graph_def(
+            graph, input_map=dict(zip(taken, tensors, strict=True)), return_elements=given, name=""
+        )
+        return {n: tf.identity(value, name=n) for n, value in zip(names, made, strict=True)}
+
+    return tf.function(call, input_signature=model.specs(batch))
+
+
+def _fix(nodes: Any, batch: int) -> None:
+    """Write the batch into the shapes of lists whose first size is free."""
+    constants = {node.name: node for node in nodes if node.op == "Const"}
+    for node in nodes:
+        if not node.op.startswith("TensorList"):
+            continue
+        for name in node.input:
+            constant = constants.get(name.lstrip("^").partition(":")[0])
+            if constant is None:
+                continue
+            shape = tf.make_ndarray(constant.attr["value"].tensor)
+            if shape.ndim == 1 and shape.size > 1 and shape[0] == -1 and (shape[1:] >= 0).all():
+                shape = np.concatenate([[batch], shape[1:]]).astype(shape.dtype)
+                constant.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(shape))
+
+
+def _rename(graph: Any) -> None:
+    """Functions under other names: those of the first attempt are known to this process."""
+    known = {function.signature.name for function in graph.library.function}
+    for function in graph.library.function:
+        function.signature.name += SECOND
+    bodies = (function.node_def for function in graph.library.function)
+    for node in (*graph.node, *(node for body in bodies for node in body)):
+        for attribute in node.attr.values():
+            if attribute.func.name in known:
+                attribute.func.name += SECOND
 
 
 def _explained(error: Exception) -> PassError:
     """The operators that LiteRT has no kernel for, or the converter's first line."""
     text = str(error)
     lines = [line for line in text.splitlines() if "needed to be" in line or "custom op" in line]
-    named = sorted({op for line in lines for op in NO_BUILTIN.findall(line)})
-    if "Select TF ops" in text or "TF Select ops" in text or "flex" in text.lower():
-        ops = ", ".join(named) or "see the converter's message"
+    if named := sorted({op for line in lines for op in NO_BUILTIN.findall(line)}):
         return PassError(
-            f"LiteRT has no operator for: {ops}",
+            f"LiteRT has no operator for: {', '.join(named)}",
             hint="The converter would take them over as Flex operators, which no Python runtime of "
             "LiteRT runs. export-onnx may take them.",
         )
-    return PassError(f"TensorFlow's converter failed: {one_line(error)[:MOST_SAID]}")
+    said = next((line for line in text.splitlines() if "error:" in line), one_line(error))
+    return PassError(f"TensorFlow's converter failed: {said.strip()[-MOST_SAID:]}")

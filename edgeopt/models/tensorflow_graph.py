@@ -55,6 +55,11 @@ def frozen(network: tf_network.Network, batch: int | None = None) -> Any:
     return convert_variables_to_constants_v2(concrete, lower_control_flow=False)
 
 
+def loops(network: tf_network.Network, batch: int | None = None) -> bool:
+    """Whether the graph has loops, as recurrent layers become."""
+    return any(op.type in RECURRENT for op in frozen(network, batch).graph.get_operations())
+
+
 def macs(network: tf_network.Network) -> int | None:
     """Multiply-accumulates of one sample; None where the graph's shapes or loops do not tell."""
     graph, total = frozen(network, 1).graph, 0

@@ -13,6 +13,8 @@ from passes_bench import Context
 from edgeopt.agent.sessions.litert import Session
 from edgeopt.agent.tf_network import keras, of_keras, tf
 from edgeopt.formats import format_named
+from edgeopt.formats.tflite import files
+from edgeopt.formats.tflite.describe import quantization_form
 from edgeopt.models import tensorflow_graph
 from edgeopt.schema.errors import PassError
 from edgeopt.step import registry
@@ -110,3 +112,42 @@ def test_equal_calls_give_equal_bytes(tmp_path: Path) -> None:
             made, _ = exported(name, model, tmp_path / f"{name}{k}")
             contents.append(made if isinstance(made, bytes) else made.SerializeToString())
         assert contents[0] == contents[1], name
+
+
+@pytest.mark.parametrize("kind", [layers.LSTM, layers.GRU])
+def test_a_recurrent_savedmodel_traced_with_a_free_batch_becomes_tflite(
+    tmp_path: Path, kind: type
+) -> None:
+    """Guards against loops that hold the free batch, which the converter calls Flex operators."""
+    model, module = recurrent(kind), tf.Module()
+    module.held = [variable.value for variable in model.variables]
+    taken = tf.TensorSpec([None, 10, 4], tf.float32, name="signal")
+    module.call = tf.function(
+        lambda x: {"move": model(x, training=False), "also": x[:, 0]}, input_signature=[taken]
+    )
+    saved, folder = tmp_path / "saved", tmp_path / "made"
+    tf.saved_model.save(module, str(saved), signatures={"serving_default": module.call})
+    (saved / "model.json").write_text('{"signature": "serving_default"}')
+    described = format_named("savedmodel").describe(saved)
+    network = format_named("savedmodel").load(saved)
+    context = Context(tmp_path, described, {})
+    made = registry()["export-tflite", "savedmodel"](batch=2).run(network, context)
+    format_named("tflite").save(made, folder)
+    x = np.random.default_rng(0).normal(size=(2, 10, 4)).astype(np.float32)
+    found = format_named("tflite").runner(folder)({"signal": x})
+    np.testing.assert_allclose(
+        found["move"], model(x, training=False).numpy(), rtol=1e-4, atol=1e-5
+    )
+    np.testing.assert_allclose(found["also"], x[:, 0])
+
+
+def test_static_int8_of_a_loop_is_refused_and_dynamic_is_made(tmp_path: Path) -> None:
+    """TensorFlow's calibrator ends the process where a model has a loop."""
+    with pytest.raises(PassError, match="cannot calibrate inside loops") as caught:
+        exported("quantize-int8", recurrent(layers.LSTM), tmp_path, engine="tensorflow")
+    assert "scheme: dynamic" in str(caught.value.hint)
+    large = keras.Sequential([layers.Input((10, 32), name="signal"), layers.LSTM(48),
+                              layers.Dense(32, name="move")])  # fmt: skip
+    fields = {"engine": "tensorflow", "scheme": "dynamic"}
+    made, _ = exported("quantize-int8", large, tmp_path, **fields)
+    assert quantization_form(files.unpack(made, "made")) in ("dynamic", "weight-only")
