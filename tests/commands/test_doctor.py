@@ -30,7 +30,14 @@ def test_it_says_what_is_installed_and_reachable(tmp_path: Path) -> None:
     assert set(found_on["local/litert"]) == {"cpu", "gpu", "npu"}
     assert found_on["local/openvino"]["cpu"] and found_on["local/torch"]["cpu"]
     assert found["extras"]["torch"]["installed"]
-    assert list(found["extras"]) == ["torch", "openvino", "litert", "images", "litert-torch"]
+    assert list(found["extras"]) == [
+        "torch",
+        "openvino",
+        "litert",
+        "tensorflow",
+        "images",
+        "litert-torch",
+    ]
     assert {name: told["adds"] for name, told in found["extras"].items()} == extras()
     assert found["machine"]["isa"].startswith(os.uname().machine)
     assert found["store"]["root"] == str(tmp_path / "store")
