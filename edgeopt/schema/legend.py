@@ -100,7 +100,8 @@ SCHEMES = {  # of quantize-int8 -> what is quantized to what
     "u8s8": "activations to uint8, weights to int8; on x86 without VNNI sums may overflow, and "
     "what that costs is in the quality measured there",
     "u8s8-reduced": "as u8s8, with weights of 7 bits, so that sums cannot overflow there",
-    "u8s8-safe": "as u8s8, with coarser weights in those channels whose sums may overflow there",
+    "u8s8-safe": "as u8s8, with coarser weights in those channels whose sums could overflow there, "
+    "so that none can",
     "s8s8": "activations and weights to int8",
     "static": "activations and weights to int8; the ranges of activations are those in the "
     "calibration split",
