@@ -6,11 +6,11 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
+from edgeopt.formats.keras.declared import QUANTIZED
 from edgeopt.schema.artifact import BATCH, Description, Dim, Signature, Tensor
 from edgeopt.schema.errors import PassError
 from edgeopt.step import APPROXIMATE, Pass, Promise, close
 
-QUANTIZED = "keras-int8"  # of formats/keras: quantized by Keras' own quantize("int8")
 NARROWED = {"float64": "float32"}  # by TensorFlow's converter
 
 

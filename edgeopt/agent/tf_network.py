@@ -34,7 +34,8 @@ class Network:
 
     ``call`` takes and gives tensors by name. ``inputs`` are {"name", "dtype", "shape"}, where a
     free dimension is a string; ``outputs`` likewise, with a shape of None where the rank is not
-    known. ``variables`` are those that ``call`` reads; ``model`` is the ``keras.Model``, or None.
+    known. ``variables`` are those that ``call`` reads; ``model`` is the ``keras.Model``, or None;
+    ``loaded`` is what owns the variables and tables of a SavedModel, or None.
     """
 
     def __init__(
@@ -44,9 +45,11 @@ class Network:
         outputs: List[Dict[str, Any]],
         variables: Sequence[Any],
         model: Any = None,
+        loaded: Any = None,
     ) -> None:
         self.call, self.inputs, self.outputs = call, inputs, outputs
         self.variables, self.model = list(variables), model
+        self.loaded = loaded
 
     def specs(self, batch: Any = None) -> List[Any]:
         """A ``tf.TensorSpec`` of each input; other free sizes stay free."""
@@ -78,8 +81,12 @@ def opened(folder: str) -> Network:
 
 def keras_model(folder: str) -> Any:
     """The ``keras.Model`` of a folder, without its optimizer and loss. Raises AgentError."""
-    own = custom_objects(os.path.join(folder, CODE), record(folder).get("custom_objects", []))
-    return load(os.path.join(folder, KERAS), own)
+    return load(os.path.join(folder, KERAS), own_objects(folder))
+
+
+def own_objects(folder: str) -> Dict[str, Any]:
+    """The user's classes and functions by name, of an artifact's folder. Raises AgentError."""
+    return custom_objects(os.path.join(folder, CODE), record(folder).get("custom_objects", []))
 
 
 def load(path: str, own: Mapping[str, Any]) -> Any:
@@ -190,10 +197,7 @@ def _saved(folder: str) -> Network:
         results = function(**tensors)
         return {one["name"]: tf.identity(results[one["name"]], name=one["name"]) for one in given}
 
-    network = Network(call, taken, given, function.variables)
-    network.model = None
-    network.loaded = loaded  # type: ignore[attr-defined] # it owns the variables
-    return network
+    return Network(call, taken, given, function.variables, loaded=loaded)
 
 
 def _in_order(names: List[str], tensors: Sequence[str]) -> List[str]:
@@ -220,11 +224,6 @@ def _told(name: str, tensor: Any) -> Dict[str, Any]:
 def feeds_of(network: Network, feeds: Mapping[str, Any]) -> List[Any]:
     """Tensors by the network's inputs, of arrays by name."""
     return [tf.constant(feeds[one["name"]]) for one in network.inputs]
-
-
-def version() -> str:
-    """Of TensorFlow and Keras."""
-    return "{} keras {}".format(tf.__version__, keras.__version__)
 
 
 def set_up(threads: int) -> str:

@@ -56,7 +56,7 @@ def _saved(model: tf_network.Network, batch: int, folder: Path, *, fixed: bool =
     """
     module = tf.Module()
     module.read = model.variables
-    module.loaded = getattr(model, "loaded", None)  # tables and constants of a SavedModel
+    module.loaded = model.loaded  # tables and constants of a SavedModel
     module.call = _with_fixed_lists(model, batch) if fixed else model.function(batch)
     tf.saved_model.save(module, str(folder), signatures={SIGNATURE: module.call})
     return folder

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import prod
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,12 +13,53 @@ import tensorflow as tf
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from edgeopt.agent import tf_network
-from edgeopt.agent.errors import one_line
+from edgeopt.agent.errors import AgentError, one_line
 from edgeopt.models.layout import CHANNELS, image_layout
 from edgeopt.schema.artifact import BATCH, Description, Dim, Signature, Tensor
+from edgeopt.schema.conversion import Conversion
 from edgeopt.schema.errors import ModelError
 
 RECURRENT = ("While", "StatelessWhile")
+OTHER_FLOATS = ("float16", "bfloat16", "float64")  # that a source may not hold
+Run = Callable[[Mapping[str, np.ndarray]], dict[str, np.ndarray]]
+
+
+class TensorflowFormat:
+    """What formats that TensorFlow runs do alike; ``marker`` is the file that errors name."""
+
+    marker: str
+
+    def load(self, folder: Path) -> Any:
+        """A ``tf_network.Network``. Raises ModelError."""
+        return opened(folder, str(folder / self.marker))
+
+    def save(self, model: Any, folder: Path) -> None:
+        """Copy an artifact's folder. Raises ModelError for a live model."""
+        if not isinstance(model, Path):
+            raise ModelError("no pass gives a model of this format", where=str(folder))
+        shutil.copytree(model, folder, dirs_exist_ok=True)
+
+    def runner(self, folder: Path, threads: int = 1) -> Run:
+        """TensorFlow on the CPU, in one graph."""
+        return runner(self.load(folder), str(folder / self.marker))
+
+    def conversion(
+        self,
+        folder: Path,
+        runtime: str = "",
+        feeds: Mapping[str, np.ndarray] | None = None,
+        settings: Mapping[str, str] | None = None,
+    ) -> Conversion | None:
+        """None: passes convert none into it."""
+        return None
+
+
+def opened(folder: Path, where: str) -> tf_network.Network:
+    """The network of an artifact's folder. Raises ModelError, naming ``where``."""
+    try:
+        return tf_network.opened(str(folder))
+    except AgentError as error:
+        raise ModelError(error.what, where=where, hint=error.hint) from error
 
 
 def described(
@@ -31,9 +74,7 @@ def described(
     return Description(format=fmt, signature=signature, facts=frozenset({*facts, *fixed}))
 
 
-def runner(
-    network: tf_network.Network, where: str
-) -> Callable[[Mapping[str, np.ndarray]], dict[str, np.ndarray]]:
+def runner(network: tf_network.Network, where: str) -> Run:
     """One batch of inputs in, outputs by name out. What it gives raises ModelError."""
     function = network.function()
 
@@ -73,7 +114,7 @@ def macs(network: tf_network.Network) -> int | None:
     return total
 
 
-def notes(network: tf_network.Network, where: str) -> tuple[str, ...]:
+def notes(network: tf_network.Network) -> tuple[str, ...]:
     """What a user should know of the model before it is converted."""
     if network.model is not None and tf_network.is_quantized(network.model):
         return (

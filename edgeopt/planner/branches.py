@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pydantic import ValidationError
 
 from edgeopt import step_calls
-from edgeopt.planner.jobs import Branch, Jobs, needed
+from edgeopt.planner.jobs import TO_TORCH, Branch, Jobs, needed
 from edgeopt.planner.known import Known
 from edgeopt.recipe import Choice, Recipe
 from edgeopt.schema.errors import PassError, PlanError
@@ -15,7 +15,7 @@ from edgeopt.schema.plan import Candidate, Plan
 from edgeopt.schema.target import Target, TargetFacts, TargetGroup
 from edgeopt.step import Pass, for_engine, passes_named, registry
 
-TO_TORCH, TRAINED = "to-torch", "torch"  # the pass, and the format that passes which train take
+TRAINED = "torch"  # the format that passes which train take
 
 
 @dataclass

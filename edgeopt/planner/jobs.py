@@ -20,6 +20,7 @@ from edgeopt.step import Pass, registry
 
 CHECK_SAMPLES = 16
 SOURCE_CHECK = "check:source"
+TO_TORCH = "to-torch"  # the pass that rebuilds a source for those that train
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ class Jobs:
     def _teacher(self) -> str:
         """The source, or what it was rebuilt as where it is no torch module."""
         source = self.known.source
-        kind = registry().get(("to-torch", source.format))
+        kind = registry().get((TO_TORCH, source.format))
         if kind is None:
             return self.known.source_job
         root = Branch(source, self.known.source_job, self.check_source())

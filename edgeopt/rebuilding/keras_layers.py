@@ -77,7 +77,7 @@ def _called(plan: Plan, node: Any, known: Mapping[int, Value], prefix: str) -> l
         return _graph(plan, operation, taken, f"{name}.")
     if not isinstance(operation, keras.layers.Layer):
         return [_function(plan, operation, given, taken, shape[0])]
-    if kind == "Dropout" or kind in DROPS:
+    if kind in DROPS:
         module = plan.layer(name, DROPS[kind], taken[0], shape[0], {"p": float(operation.rate)})
         return [plan.keeping(taken[0], module)]
     if kind in ONLY_IN_TRAINING:

@@ -9,6 +9,8 @@ from typing import Any
 from edgeopt.models.python_files import FILE_NAME, code_files
 from edgeopt.schema.errors import ModelError, UsageError
 
+QUANTIZED = "keras-int8"  # a fact: quantized by Keras' own quantize("int8")
+
 
 class KerasDeclared:
     """Where a model's files lie; the rest is in ``format.json``."""

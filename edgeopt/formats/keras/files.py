@@ -45,10 +45,9 @@ def check_weights(path: Path, workdir: Path) -> None:
     """Raise ModelError where weights of a ``.keras`` file lie in other files, or are damaged."""
     with zipfile.ZipFile(path) as archive:
         weights = Path(archive.extract(WEIGHTS, workdir))
-    told_where = path
     try:
         with h5py.File(weights, "r") as file:
-            refuse_outside(file, told_where)
+            refuse_outside(file, path)
     finally:
         weights.unlink()
 

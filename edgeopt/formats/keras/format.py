@@ -10,25 +10,22 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from edgeopt.agent import tf_network
 from edgeopt.agent.errors import AgentError
-from edgeopt.formats import Runner
 from edgeopt.formats.keras import files, judged
-from edgeopt.formats.keras.declared import KerasDeclared
+from edgeopt.formats.keras.declared import QUANTIZED, KerasDeclared
 from edgeopt.models import tensorflow_graph
 from edgeopt.models.python_files import code_files
 from edgeopt.schema.artifact import Description, Inspection
-from edgeopt.schema.conversion import Conversion
 from edgeopt.schema.errors import ModelError
 
 MODEL, RECORD, CODE = tf_network.KERAS, tf_network.RECORD, tf_network.CODE
-QUANTIZED = "keras-int8"  # a fact: quantized by Keras' own quantize("int8")
 
 
-class KerasFormat(KerasDeclared):
+class KerasFormat(tensorflow_graph.TensorflowFormat, KerasDeclared):
     """Keras models; no Lambda is run, and no class but Keras' own and those that the user names."""
+
+    marker = MODEL
 
     def gather(
         self,
@@ -52,7 +49,7 @@ class KerasFormat(KerasDeclared):
                 shutil.copyfile(path, into / MODEL)
             else:
                 self._bring(path, told.config, dropped, into, workdir)
-        network = _opened(into, str(path))
+        network = tensorflow_graph.opened(into, str(path))
         _refuse_other_floats(network, str(path))
         return {}
 
@@ -73,10 +70,8 @@ class KerasFormat(KerasDeclared):
             files.with_config(path, given, config)
         else:
             shutil.copyfile(path, given)
-        record = tf_network.record(str(into))
-        own = tf_network.custom_objects(str(into / CODE), record.get("custom_objects", []))
         try:
-            model = tf_network.load(str(given), own)
+            model = tf_network.load(str(given), tf_network.own_objects(str(into)))
         except AgentError as error:
             raise ModelError(
                 error.what, where=str(path),
@@ -88,27 +83,13 @@ class KerasFormat(KerasDeclared):
 
     def describe(self, folder: Path) -> Description:
         """Signature and facts as Keras tells them."""
-        network = _opened(folder, str(folder / MODEL))
+        network = self.load(folder)
         facts = {QUANTIZED if tf_network.is_quantized(network.model) else "float32"}
         return tensorflow_graph.described("keras", network, facts, str(folder / MODEL))
 
-    def load(self, folder: Path) -> Any:
-        """A ``tf_network.Network``."""
-        return _opened(folder, str(folder / MODEL))
-
-    def save(self, model: Any, folder: Path) -> None:
-        """Copy an artifact's folder. Raises ModelError for a live model."""
-        if not isinstance(model, Path):
-            raise ModelError("no pass gives a Keras model", where=str(folder))
-        shutil.copytree(model, folder, dirs_exist_ok=True)
-
-    def runner(self, folder: Path, threads: int = 1) -> Runner:
-        """TensorFlow on the CPU, in one graph."""
-        return tensorflow_graph.runner(self.load(folder), str(folder / MODEL))
-
     def inspect(self, folder: Path) -> Inspection:
         """Figures of the model; MACs are of one sample."""
-        network, where = _opened(folder, str(folder / MODEL)), str(folder / MODEL)
+        network = self.load(folder)
         layers = network.model._flatten_layers(include_self=False, recursive=True)
         kinds = Counter(type(layer).__name__ for layer in layers)
         return Inspection(
@@ -118,37 +99,20 @@ class KerasFormat(KerasDeclared):
             macs=tensorflow_graph.macs(network),
             operators=dict(kinds.most_common()),
             size_bytes=sum(p.stat().st_size for p in folder.rglob("*") if p.is_file()),
-            notes=tensorflow_graph.notes(network, where),
+            notes=tensorflow_graph.notes(network),
         )
-
-    def conversion(
-        self,
-        folder: Path,
-        runtime: str = "",
-        feeds: Mapping[str, np.ndarray] | None = None,
-        settings: Mapping[str, str] | None = None,
-    ) -> Conversion | None:
-        """None: passes convert none into it."""
-        return None
-
-
-def _opened(folder: Path, where: str) -> tf_network.Network:
-    try:
-        return tf_network.opened(str(folder))
-    except AgentError as error:
-        raise ModelError(error.what, where=where, hint=error.hint) from error
 
 
 def _refuse_other_floats(network: tf_network.Network, where: str) -> None:
     for variable in network.model.variables:
-        if variable.dtype in ("float16", "bfloat16", "float64"):
+        if variable.dtype in tensorflow_graph.OTHER_FLOATS:
             raise ModelError(
                 f"'{variable.path}' is {variable.dtype}; a source must be float32",
                 where=where,
                 hint="Build it under keras.config.set_dtype_policy('float32').",
             )
     for layer in network.model._flatten_layers(include_self=False, recursive=True):
-        if layer.compute_dtype in ("float16", "bfloat16", "float64"):
+        if layer.compute_dtype in tensorflow_graph.OTHER_FLOATS:
             raise ModelError(
                 f"layer '{layer.name}' computes in {layer.compute_dtype}; a source must be float32",
                 where=where,
