@@ -69,14 +69,19 @@ class Elimination:
         return {id: min(n + ROUND, MOST) for id, n in taken.items() if n < MOST}
 
     def order(self) -> list[str]:
-        """Those that are certain, the best first: ties by place, the beaten by their figures."""
-        alive, known = self.alive(), self.known()
-        standing = sorted(
-            (id for id in alive if id in self.certain and id not in known),
-            key=lambda id: self._worst(id, alive),
-        )
-        beaten = [id for id in self.ratios if id in self.certain and id not in alive]
-        return [*known, *standing, *sorted(beaten, key=lambda id: self.ratios[id].value)]
+        """Those that are certain: the best, then who may be as fast, then the beaten.
+
+        The best of those known to be near it is told by place; where none is, it is the one
+        that may exceed another least. The others follow by their figures.
+        """
+        alive = self.alive()
+        standing = [id for id in alive if id in self.certain]
+        if not standing:
+            return []
+        best = min(standing, key=lambda id: self._worst(id, alive))
+        best = next(iter(self.known()), best)
+        others = [id for id in self.ratios if id in self.certain and id != best]
+        return [best, *sorted(others, key=lambda id: (id not in alive, self.ratios[id].value))]
 
     def _worst(self, id: str, others: Collection[str]) -> float:
         mine = self.ratios[id]

@@ -137,7 +137,9 @@ class Tuning:
         if ratio is None:
             return self._refuse(settings, f"its race showed no {self.ratio}")
         if ratio.interval[1] >= WORTH:
-            return self._refuse(settings, f"not proven faster: {whole(ratio)}", ratio)
+            slower = ratio.interval[0] > 1.0
+            word = "slower" if slower else "not proven faster"
+            return self._refuse(settings, f"{word}: {whole(ratio)}", ratio)
         self._faster = ratio
         self._asked = Score((self.id,), SPLIT, settings)
         return self._asked

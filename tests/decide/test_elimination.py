@@ -69,6 +69,16 @@ def test_of_those_within_two_percent_the_smaller_is_first() -> None:
     assert field.order() == ["b", "a", "c"]
 
 
+def test_the_next_is_by_its_figure_whatever_its_interval_of_those_that_may_be_as_fast() -> None:
+    """Guards against a runner-up that stands lower in the table than another."""
+    field = among(
+        best=ratio(0.50, 0.005), wide=ratio(0.60, 0.20), exact=ratio(0.65, 0.001),
+        even=ratio(0.62, 0.25),
+    )  # fmt: skip
+    assert field.alive() == ["best", "wide", "even"]
+    assert field.order() == ["best", "wide", "even", "exact"]
+
+
 def test_one_alone_is_known() -> None:
     assert among(a=ratio(0.4, 0.5)).known() == ["a"]
     assert among().alive() == [] and among().wanted() == {} and among().order() == []

@@ -112,6 +112,12 @@ def test_what_is_not_proven_faster_is_not_even_scored() -> None:
     assert "not proven faster" in tuned.tried[0].reason and "it broke" in tuned.tried[1].reason
 
 
+def test_what_is_proven_slower_is_called_slower() -> None:
+    machine = tuning(INT8)
+    tuned = ended(machine.tell(raced(machine.start(), 1.05)))
+    assert tuned.tried[0].reason.startswith("slower: 1.05x")
+
+
 def test_several_at_once_are_raced_only_where_each_won_by_itself() -> None:
     machine = tuning(INT8, OPT, INT8 + OPT)
     step = machine.tell(raced(machine.start(), 0.8))
