@@ -57,9 +57,10 @@ MEANT = {  # the words of RACES -> what they say
     "its place, {how}; processes are added to five until the interval of the ratio is within 3% to "
     "each side, or to fifteen. The chosen's time and ratio above the table, and the reference's "
     "time, are of that race alone, so that they are not just its luckiest. The one that led and "
-    "the runner-up, of those that may be as fast the next by its ratio, also race head to head where the races before do not show it to be within 2% of "
-    "the best, where its fresh ratio is more than 2% above the runner-up's, or where the runner-up "
-    "comes first in a tie: the faster is chosen if the interval excludes 1, else as in a tie. All "
+    "the runner-up, of those that may be as fast the next by its ratio, also race head to head "
+    "where the races before do not show the first to be within 2% of the best, where its fresh "
+    "ratio is more than 2% above the runner-up's, or where the runner-up comes first in a tie: "
+    "the faster is chosen if the interval excludes 1, else as in a tie. All "
     "other figures in the table, the front, and what is said of those that did not race head to "
     "head are of the races before. In every race the two sides take turns, so that a slower moment "
     "slows both. Intervals hold the spread between the processes of a race, not what another "
@@ -249,7 +250,8 @@ def _memory(target: TargetResult) -> list[tuple[str, str]]:
     some = any("memory.peak" not in c.measurements for c in raced)
     only = (
         "; measured of three: the one that led and the next two by the objective, those first that "
-        "may be as good; of all that may win where a bound is on it, and of the reference beside each of them, of which the last figure stands here"
+        "may be as good; of all that may win where a bound is on it; and of the reference beside "
+        "each of them, of which the last figure stands here"
     ) * some
     rough = "; it compares files in one runtime, and runtimes roughly" * (name == ADDED)
     return [(name, f"loading the model and 20 inferences, {MEMORY[name]}, {ONE}{rough}{only}")]
