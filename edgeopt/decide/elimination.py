@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from math import hypot, log
 
 from edgeopt.schema.measurement import WIDE, Measurement
-from edgeopt.stats.pooled import METHOD, pooled_intervals, sampled
+from edgeopt.stats.pooled import OWN, POOLED, alike, pooled_intervals, sampled
 from edgeopt.stats.ratios import Interval
 
 KNOWN = 0.02  # of the best's time: the winner may take that much longer, and no more
@@ -101,18 +101,18 @@ def excess(mine: Measurement, theirs: Measurement) -> float:
 def pooled(ratios: Mapping[str, Measurement]) -> dict[str, Measurement]:
     """The same figures with intervals whose variance is pooled, where they have one."""
     several = {id: m for id, m in ratios.items() if m.n > 1 and m.high is not None}
-    intervals = pooled_intervals(
-        [sampled(Interval(m.value, m.low, m.high, m.n)) for m in several.values()]
-    )
+    samples = [sampled(Interval(m.value, m.low, m.high, m.n)) for m in several.values()]
+    pool, intervals = alike(samples), pooled_intervals(samples)
+    shared = POOLED.format(len(pool))
     return {
-        id: _with(m, interval, len(several))
-        for (id, m), interval in zip(several.items(), intervals, strict=True)
+        id: _with(m, interval, shared if place in pool else OWN)
+        for place, ((id, m), interval) in enumerate(zip(several.items(), intervals, strict=True))
     }
 
 
-def _with(m: Measurement, interval: Interval, candidates: int) -> Measurement:
+def _with(m: Measurement, interval: Interval, method: str) -> Measurement:
     marks = set(m.marks) - {"wide"} | ({"wide"} if interval.half_width > WIDE else set())
     how = m.protocol.partition(", Student's t")[0]
     ends = {"low": interval.low, "high": interval.high, "marks": tuple(sorted(marks))}
-    told = {"protocol": f"{how}, {METHOD.format(candidates)}"} if how else {}
+    told = {"protocol": f"{how}, {method}"} if how else {}
     return m.model_copy(update=ends | told)

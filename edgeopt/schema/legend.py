@@ -60,7 +60,8 @@ MEANT = {  # the words of RACES -> what they say
     "the runner-up, of those that may be as fast the next by its ratio, also race head to head "
     "where the races before do not show the first to be within 2% of the best, where its fresh "
     "ratio is more than 2% above the runner-up's, or where the runner-up comes first in a tie: "
-    "the faster is chosen if the interval excludes 1, else as in a tie. All "
+    "the faster is chosen if the interval excludes 1, else, as in every tie, the smaller file, "
+    "or of one size the one that is better by the metric of this table. All "
     "other figures in the table, the front, and what is said of those that did not race head to "
     "head are of the races before. In every race the two sides take turns, so that a slower moment "
     "slows both. Intervals hold the spread between the processes of a race, not what another "
@@ -84,7 +85,8 @@ P50 = (
     "itself takes. A ratio below 1x means faster than the reference. Each row "
     "comes from a race of its own, in which the candidate and the reference took turns: the ratio "
     "is the geometric mean over its processes. The reference takes another time in each race, so "
-    "dividing the times of two rows gives another number: rank by the ratio"
+    "dividing the times of two rows gives another number: rank by the ratio. One thread and one "
+    "sample at a time, unless the target asks for more, as ?threads=2&batch=8 does"
 )
 FRONT = (
     "no other candidate is as good in both the ratio and the quality and better in one, by the "
@@ -92,17 +94,20 @@ FRONT = (
 )
 SHARES = (
     "the share of weights stored in that format, and of multiply-accumulates (MACs) computed in "
-    "it; float: operators computed in float32, and how many of each"
+    "it; float: operators computed in float32, and how many of each, under the names that the "
+    "runtime gives them once it has merged some"
 )
 STEM = (
-    "; in ONNX files, quantize-int8 keeps a small first convolution in float32 (option float_stem)"
+    "; in ONNX files, quantize-int8 keeps a small first convolution in float32 (option "
+    "float_stem); float_stem=False is tried as well in runtimes that have a fast integer kernel "
+    "for it on this CPU"
 )
 SCHEMES = {  # of quantize-int8 -> what is quantized to what
     "u8s8": "activations to uint8, weights to int8; on x86 without VNNI sums may overflow, and "
     "what that costs is in the quality measured there",
     "u8s8-reduced": "as u8s8, with weights of 7 bits, so that sums cannot overflow there",
     "u8s8-safe": "as u8s8, with coarser weights in those channels whose sums could overflow there, "
-    "so that none can",
+    "so that none can; it answers alike with and without VNNI",
     "s8s8": "activations and weights to int8",
     "static": "activations and weights to int8; the ranges of activations are those in the "
     "calibration split",
@@ -124,7 +129,10 @@ PAGE = (  # of what the page alone shows
                  "answers (agreement), the cosine, and the signal-to-quantization-noise ratio "
                  "(SQNR). Each is the worst over outputs, and over the groups of an output's "
                  "values that have a range of their own; brackets name the one it is of, or what "
-                 "was compared, such as decisions"),
+                 "was compared, such as decisions: which class or side a value falls on, of clear "
+                 "ones alone, or of small leads too. Of decisions the cosine is 1 less the share "
+                 "that falls otherwise, or twice that share of small leads too, and the SQNR is "
+                 "that share in dB"),
     ("from the store", "kept from an earlier run on this machine in which all that the job depends "
                        "on was the same: files, data, parameters, versions of libraries, and the "
                        "kind of CPU where it matters. Times are never kept"),
@@ -135,7 +143,8 @@ PAGE = (  # of what the page alone shows
 ROUNDS = (  # of short races, unless the run is a quick one
     "; the one that leads, and those than which it may take more than 2% longer, take more "
     "processes, until one is known to be within 2% of the best. The interval of the ratio comes "
-    "of the spread of all these races together, or of its own where that is larger"
+    "of the spread of all these races together, but for those whose own is proven larger (F test "
+    "at 99%): the interval of such a one comes of its own alone, and the others' without it"
 )
 
 TRIED = (
@@ -206,7 +215,7 @@ def _reference(target: TargetResult) -> list[tuple[str, str]]:
     )
     return [(
         "reference", f"the source converted in float32, and nothing else: {reference.label}{why}. "
-        f"It is {among}; all others race against it, and ratios "
+        f"It is {among}; whatever is raced races against it, and ratios "
         "(x) are to it: they do not compare with ratios to another reference",
     )]  # fmt: skip
 
@@ -275,7 +284,7 @@ def _counts(ratios: list[Measurement]) -> str:
     timed = [each.timed for each in ratios if each.timed]
     return text + (
         f", in each at least {min(timed):,} timed inferences of each of the two, in turns of about "
-        "the same time, cut short for the fastest"
+        "the same time, of at most 400 inferences"
         if timed
         else ""
     )

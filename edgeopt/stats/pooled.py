@@ -13,7 +13,8 @@ from math import exp, log, sqrt
 
 from edgeopt.stats.ratios import Interval, quantile_of_t
 
-METHOD = "Student's t over logarithms, with the variance pooled over {} candidates"
+POOLED = "Student's t over logarithms, with the variance pooled over {} candidates of like noise"
+OWN = "Student's t over logarithms; its own variance, larger than that of the others by an F test"
 ODD = 0.99  # of the F distribution: above it, a variance is larger than that of the others
 FEWEST_DEGREES = 4  # of the others, below which they prove nothing
 
@@ -44,9 +45,19 @@ def pooled_intervals(samples: Sequence[Sampled]) -> list[Interval]:
     """A 95% interval for each, in the order given.
 
     The variance is pooled (the sum of squares over the sum of degrees of freedom, as in analysis
-    of variance), without those whose own is larger by an F test at 99% against the rest: they
-    keep their own variance and its degrees of freedom.
+    of variance) over those that are ``alike``; the others keep their own variance and its
+    degrees of freedom.
     """
+    pool = alike(samples)
+    shared = _pool([samples[i] for i in pool]) if pool else (0.0, 0)
+    return [
+        _interval(each, *(shared if index in pool else (each.variance, each.degrees)))
+        for index, each in enumerate(samples)
+    ]
+
+
+def alike(samples: Sequence[Sampled]) -> list[int]:
+    """The places of those whose variance is not larger by an F test at 99% against the rest."""
     pool = sorted(range(len(samples)), key=lambda i: (samples[i].variance, samples[i].n))
     while len(pool) > 1:
         *rest, largest = pool
@@ -54,11 +65,7 @@ def pooled_intervals(samples: Sequence[Sampled]) -> list[Interval]:
         if degrees < FEWEST_DEGREES or not _exceeds(samples[largest], variance, degrees):
             break
         pool = rest
-    shared = _pool([samples[i] for i in pool]) if pool else (0.0, 0)
-    return [
-        _interval(each, *(shared if index in pool else (each.variance, each.degrees)))
-        for index, each in enumerate(samples)
-    ]
+    return pool
 
 
 def _pool(samples: Sequence[Sampled]) -> tuple[float, int]:

@@ -116,5 +116,18 @@ def test_pooled_figures_tell_that_they_are_and_are_marked_by_their_new_width() -
     found = pooled(figures)
     assert set(found) == {"a", "b"}
     assert "wide" in found["a"].marks, "it shares the spread of the other"
-    assert found["a"].protocol.endswith("with the variance pooled over 2 candidates")
+    assert found["a"].protocol.endswith("with the variance pooled over 2 candidates of like noise")
     assert found["a"].value == 0.4 and found["a"].n == FIRST
+
+
+def test_what_is_noisier_than_the_others_is_not_pooled_and_says_so() -> None:
+    """Guards against a protocol that names candidates whose spread it leaves out."""
+    told = "short race: 12 turns a side in each process, Student's t over logarithms"
+    figures = {
+        name: ratio(0.4, half).model_copy(update={"protocol": told})
+        for name, half in {"a": 0.01, "b": 0.011, "c": 0.012, "odd": 0.9}.items()
+    }
+    found = pooled(figures)
+    assert "pooled over 3 candidates of like noise" in found["a"].protocol
+    assert "its own variance" in found["odd"].protocol and "pooled" not in found["odd"].protocol
+    assert "wide" in found["odd"].marks and "wide" not in found["a"].marks

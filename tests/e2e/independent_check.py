@@ -107,12 +107,13 @@ assert {"onnxruntime", "openvino", "litert"} == {
 }, "the files of each runtime's best are written"
 print(
     f"The files of the best in each runtime in {out}, again, by other code: their accuracy, and\n"
-    "their time against models/fashion_mnist/source.onnx, the same network in float32 as it is\n"
-    "shipped, in ONNX Runtime: all files in turn in each of five processes (95% interval), one\n"
-    "image at a time on one thread, each runtime opened as the demo says (run with). On a quiet\n"
-    "machine the intervals of two such races overlap or lie no more than 3% apart. Of files that\n"
-    "the demo calls a tie or not proven, either may be the faster in another race: they are too\n"
-    "near to each other for the order to hold from one minute to the next."
+    "their time against models/fashion_mnist/source.onnx, the same network and weights in float32\n"
+    "as they were exported when it was trained, in ONNX Runtime: all files in turn in each of\n"
+    "five processes (95% interval), one image at a time on one thread, each runtime opened as\n"
+    "the demo says (run with). On a quiet machine the intervals of two such races overlap or\n"
+    "lie no more than 3% apart, as a race is precise to 3% to each side; so far apart, they\n"
+    "agree. Of files that the demo calls a tie or not proven, either may be the faster in another\n"
+    "race: they are too near to each other for the order to hold from one minute to the next."
 )
 files = [(c, out / c["path"], c["target"].rpartition("/")[2]) for c in [winner, *others]]
 command = [

@@ -134,7 +134,7 @@ def test_memory_is_called_by_where_it_was_taken() -> None:
     target = sample.sample_target()
     assert legend.memory_name(target) == legend.ADDED
     text = terms(target)[legend.ADDED]
-    assert "where a bound is on it, and of the reference beside each" in text
+    assert "where a bound is on it; and of the reference beside each" in text
     held = Measurement(
         quantity="memory.peak", value=1e6, unit="bytes", protocol="peak on the accelerator"
     )
