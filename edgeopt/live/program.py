@@ -36,7 +36,7 @@ def input_names(model: nn.Module) -> list[str]:
     return names
 
 
-def save(model: nn.Module, examples: Mapping[str, np.ndarray[Any, Any]], path: Path) -> None:
+def save(model: nn.Module, examples: Mapping[str, np.ndarray[Any, Any]], folder: Path) -> Path:
     """Trace a copy of the module, in evaluation mode on the CPU, and write it as ``.pt2``.
 
     ``examples`` are a few real samples by input. The batch is free where the module allows it.
@@ -56,7 +56,9 @@ def save(model: nn.Module, examples: Mapping[str, np.ndarray[Any, Any]], path: P
         except Exception as error:  # torch raises what the code and its own tracer raise
             raise _explained(error, model, twin) from error
         _check_outputs(exported, type(model).__name__)
+        path = folder / f"{type(model).__name__}.pt2"
         torch.export.save(exported, path)
+    return path
 
 
 def _tensor(array: np.ndarray[Any, Any], module: nn.Module) -> torch.Tensor:

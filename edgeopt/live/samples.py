@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from torch.utils.data import DataLoader, IterableDataset
 
 from edgeopt.data.gather import LABEL, Array, Tell, blamed, check_counts, joined, named, spread
 from edgeopt.data.sources.npz import Npz
 from edgeopt.data.splits import by_split, is_plain
+from edgeopt.live import known
 from edgeopt.schema.errors import DataError
 
 __all__ = ["FORMS", "LABEL", "MOST_SAMPLES", "read"]
@@ -21,8 +20,8 @@ SPLITS = ("calibration", "validation", "test")
 MOST_SAMPLES = 8192  # read of one loader
 CALIBRATION = 512
 FORMS = (
-    "a DataLoader, a Dataset, arrays (one, a tuple, a dict by input, or a pair of these and "
-    "labels), an .npz file, a callable "
+    "a DataLoader, a Dataset (of torch or tf.data), arrays (one, a tuple, a dict by input, or a "
+    "pair of these and labels), an .npz file, a callable "
     "that gives one of these, or a dict of them by split (calibration, validation, test)"
 )
 
@@ -59,8 +58,8 @@ def read(data: Any, inputs: Sequence[str], tell: Tell) -> dict[str, dict[str, Ar
 
 def _called(data: Any) -> Any:
     """What a callable gives; anything else as it is."""
-    known = isinstance(data, DataLoader | Mapping | Sequence | torch.Tensor | np.ndarray)
-    if known or hasattr(data, "__getitem__") or hasattr(data, "__iter__") or not callable(data):
+    plain = isinstance(data, (Mapping, Sequence, *_whole(), *_loaders()))
+    if plain or hasattr(data, "__getitem__") or hasattr(data, "__iter__") or not callable(data):
         return data
     try:
         return data()
@@ -87,7 +86,7 @@ def _archive(path: Path) -> dict[str, Any]:
 
 def _gathered(data: Any, inputs: Sequence[str], where: str, tell: Tell) -> dict[str, Array]:
     """The arrays of one source, first axis the sample. Raises DataError."""
-    if isinstance(data, torch.Tensor | np.ndarray):
+    if isinstance(data, _whole()):
         data = (data,)
     data = spread(data)
     if isinstance(data, Mapping) or (isinstance(data, tuple | list) and _arrays(data)):
@@ -100,22 +99,45 @@ def _gathered(data: Any, inputs: Sequence[str], where: str, tell: Tell) -> dict[
 
 def _arrays(data: Sequence[Any]) -> bool:
     """Whether a sequence holds whole arrays, rather than samples."""
-    return len(data) > 0 and all(isinstance(each, torch.Tensor | np.ndarray) for each in data)
+    return len(data) > 0 and all(isinstance(each, _whole()) for each in data)
+
+
+def _whole() -> tuple[Any, ...]:
+    """What an array may be."""
+    return (np.ndarray, *known("torch", "Tensor"), *known("tensorflow", "Tensor", "Variable"))
+
+
+def _loaders() -> tuple[Any, ...]:
+    return known("torch", "utils.data.DataLoader")
 
 
 def _batches(data: Any, where: str) -> Iterator[tuple[Any, bool]]:
     """(item, whether it is a batch) of a loader, a dataset or any other iterable."""
-    if isinstance(data, DataLoader):
+    if isinstance(data, _loaders()):
         batched = data.batch_sampler is not None
         yield from ((item, batched) for item in _loader(data))
+    elif isinstance(data, known("tensorflow", "data.Dataset")):
+        batched = _is_batched(data)
+        yield from ((item, batched) for item in data)
     elif hasattr(data, "__getitem__") and hasattr(data, "__len__"):
         yield from ((data[index], False) for index in range(len(data)))
-    elif isinstance(data, IterableDataset):
+    elif isinstance(data, known("torch", "utils.data.IterableDataset")):
         yield from ((item, False) for item in data)
     elif isinstance(data, Iterable):
         yield from ((item, True) for item in data)
     else:
         raise DataError(f"cannot read samples of a {type(data).__name__}", where=where, hint=FORMS)
+
+
+def _is_batched(dataset: Any) -> bool:
+    """Whether a ``tf.data.Dataset`` gives batches: its shapes start with a free size, or its last
+    step was ``batch``."""
+    spec = dataset.element_spec
+    while isinstance(spec, Mapping | tuple | list) and len(spec):
+        spec = next(iter(spec.values())) if isinstance(spec, Mapping) else spec[0]
+    shape = getattr(spec, "shape", None)
+    free = shape is not None and shape.rank is not None and shape.rank > 0 and shape[0] is None
+    return bool(free) or "Batch" in type(dataset).__name__
 
 
 def _loader(loader: Any) -> Any:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from edgeopt.live import program, samples
+from edgeopt.live import is_tensorflow, samples
 from edgeopt.live.states import untouched
 from edgeopt.recipe.bare import NEAR
 from edgeopt.schema.errors import UsageError
@@ -38,6 +39,8 @@ def stage(
             hint=f"pass data=: {samples.FORMS}",
         )
     model = getattr(model, "_orig_mod", model)  # what torch.compile wraps
+    tensorflow = is_tensorflow(model)
+    program = import_module(f"{__package__}.{'tensorflow_program' if tensorflow else 'program'}")
     names = program.input_names(model)
     on_event(Event(what="phase", text="Reading samples and tracing the model"))
 
@@ -46,10 +49,7 @@ def stage(
 
     with untouched(model, data):
         read = samples.read(data, names, tell)
-        example = {name: read["validation"][name][:EXAMPLES] for name in names}
-        while len(next(iter(example.values()))) < EXAMPLES:
-            example = {name: np.concatenate([array, array]) for name, array in example.items()}
-        program.save(model, example, folder / f"{type(model).__name__}.pt2")
+        path = program.save(model, _examples(read["validation"], names), folder)
     held = {
         f"{split}.{name}": store.put_array(array).to_json()
         for split, arrays in read.items()
@@ -57,12 +57,12 @@ def stage(
     }
     labelled = all(samples.LABEL in arrays for arrays in read.values())
     fields = {
-        "model": {"path": str(folder / f"{type(model).__name__}.pt2")},
+        "model": {"path": str(path)},
         "data": {
             "source": SOURCE,
             "inputs": {name: name for name in names},
             "label": samples.LABEL if labelled else None,
-            "layout": _layout(read["validation"], names),
+            "layout": _layout(read["validation"], names, last=tensorflow),
             "splits": {split: split for split in read},
         },
     }
@@ -71,7 +71,9 @@ def stage(
 
 def defaults(fields: Mapping[str, Any]) -> dict[str, Any]:
     """What is tried where the caller does not say it: every runtime found, INT8 and FP16."""
-    exports = ["export-onnx", *(["export-tflite"] if find_spec("litert_torch") else [])]
+    of_torch = str(fields["model"]["path"]).endswith(".pt2")
+    tflite = not of_torch or find_spec("litert_torch")
+    exports = ["export-onnx", *(["export-tflite"] if tflite else [])]
     kept = NEAR
     if fields["data"]["label"] is not None:
         kept = "accuracy >= source - 1.0pt"
@@ -85,7 +87,17 @@ def defaults(fields: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _layout(arrays: Mapping[str, Any], names: list[str]) -> str | None:
-    """NCHW where an input looks like an image: a torch model takes them so."""
+def _examples(arrays: Mapping[str, Any], names: list[str]) -> dict[str, Any]:
+    """A few samples by input, at least two."""
+    example = {name: arrays[name][:EXAMPLES] for name in names}
+    while len(next(iter(example.values()))) < EXAMPLES:
+        example = {name: np.concatenate([array, array]) for name, array in example.items()}
+    return example
+
+
+def _layout(arrays: Mapping[str, Any], names: list[str], *, last: bool) -> str | None:
+    """Where an input looks like an image: channels first, as torch takes them, or ``last``."""
     shapes = [arrays[name].shape for name in names]
-    return "NCHW" if any(len(s) == 4 and s[1] in (1, 3, 4) for s in shapes) else None
+    axis = 3 if last else 1
+    found = any(len(s) == 4 and s[axis] in (1, 3, 4) for s in shapes)
+    return ("NHWC" if last else "NCHW") if found else None

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import functools
 import random
+import sys
 import types
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
-import torch
+
+from edgeopt.live import known
 
 MOST_OBJECTS = 200_000
 LEAVES = (
@@ -24,20 +26,34 @@ def untouched(*roots: Any) -> Iterator[None]:
 
     The global states of ``random``, numpy and torch (CUDA's where it is in use), and each
     generator that can be reached from ``roots``: through attributes, containers, closures,
-    defaults, bound methods, and the globals that functions name.
+    defaults, bound methods, and the globals that functions name. torch's only where it is
+    imported already.
     """
-    python, numpy, cpu = random.getstate(), np.random.get_state(), torch.get_rng_state()
-    cuda = torch.cuda.get_rng_state_all() if _cuda_in_use() else None
+    python, numpy = random.getstate(), np.random.get_state()
     held = [(each, _state(each)) for each in generators(*roots)]
-    threads, dtype = torch.get_num_threads(), torch.get_default_dtype()
-    grad, deterministic = torch.is_grad_enabled(), torch.are_deterministic_algorithms_enabled()
+    torchs = _torchs_own() if "torch" in sys.modules else nullcontext()
     try:
-        yield
+        with torchs:
+            yield
     finally:
         for each, state in held:
             _restore(each, state)
         random.setstate(python)
         np.random.set_state(numpy)
+
+
+@contextmanager
+def _torchs_own() -> Iterator[None]:
+    """torch's own global state."""
+    torch = sys.modules["torch"]
+    cpu = torch.get_rng_state()
+    in_use = bool(torch.cuda.is_available() and torch.cuda.is_initialized())
+    cuda = torch.cuda.get_rng_state_all() if in_use else None
+    threads, dtype = torch.get_num_threads(), torch.get_default_dtype()
+    grad, deterministic = torch.is_grad_enabled(), torch.are_deterministic_algorithms_enabled()
+    try:
+        yield
+    finally:
         torch.set_rng_state(cpu)
         if cuda is not None:
             torch.cuda.set_rng_state_all(cuda)
@@ -50,17 +66,17 @@ def untouched(*roots: Any) -> Iterator[None]:
         torch.set_grad_enabled(grad)
 
 
-def _cuda_in_use() -> bool:
-    return bool(torch.cuda.is_available() and torch.cuda.is_initialized())  # type: ignore[no-untyped-call]
+OTHERS = (np.random.Generator, np.random.RandomState, random.Random)
 
 
-Generator = torch.Generator | np.random.Generator | np.random.RandomState | random.Random
-KINDS = (torch.Generator, np.random.Generator, np.random.RandomState, random.Random)
+def _kinds() -> tuple[Any, ...]:
+    return (*OTHERS, *known("torch", "Generator"))
 
 
-def generators(*roots: Any) -> list[Generator]:
+def generators(*roots: Any) -> list[Any]:
     """Each generator that can be reached, once."""
-    rngs: list[Generator] = []
+    rngs: list[Any] = []
+    kinds, tensors = _kinds(), known("torch", "Tensor")
     seen: dict[int, Any] = {}
     pending = list(roots)
     while pending and len(seen) < MOST_OBJECTS:
@@ -68,17 +84,15 @@ def generators(*roots: Any) -> list[Generator]:
         if id(thing) in seen or isinstance(thing, LEAVES) or thing is None:
             continue
         seen[id(thing)] = thing  # also keeps it alive, so that no id is used twice
-        if isinstance(thing, KINDS):
+        if isinstance(thing, kinds):
             rngs.append(thing)
-        else:
+        elif not isinstance(thing, tensors):
             pending += _within(thing)
     return rngs
 
 
 def _within(thing: Any) -> list[Any]:
     """What a thing holds."""
-    if isinstance(thing, torch.Tensor):
-        return []
     if isinstance(thing, dict):
         return [*thing.keys(), *thing.values()]
     if isinstance(thing, list | tuple | set | frozenset):
@@ -117,20 +131,16 @@ def _of_function(function: types.FunctionType) -> list[Any]:
     return held
 
 
-def _state(each: Generator) -> Any:
-    if isinstance(each, torch.Generator):
-        return each.get_state()
+def _state(each: Any) -> Any:
     if isinstance(each, np.random.Generator):
         return each.bit_generator.state
-    return each.get_state() if isinstance(each, np.random.RandomState) else each.getstate()
+    return each.getstate() if isinstance(each, random.Random) else each.get_state()
 
 
-def _restore(each: Generator, state: Any) -> None:
-    if isinstance(each, torch.Generator):
-        each.set_state(state)
-    elif isinstance(each, np.random.Generator):
+def _restore(each: Any, state: Any) -> None:
+    if isinstance(each, np.random.Generator):
         each.bit_generator.state = state
-    elif isinstance(each, np.random.RandomState):
-        each.set_state(state)
-    else:
+    elif isinstance(each, random.Random):
         each.setstate(state)
+    else:  # numpy's older one, and torch's
+        each.set_state(state)

@@ -34,8 +34,8 @@ def recipe_for(
     if not isinstance(model, str | Path | Mapping):
         raise UsageError(
             f"a {type(model).__name__} is not a model",
-            hint="pass a torch.nn.Module, a model file, a recipe, or a mapping such as "
-            "{'format': 'torch', 'factory': 'net.py:resnet'}",
+            hint="pass a torch.nn.Module, a keras.Model, a tf.function, a model file, a recipe, "
+            "or a mapping such as {'format': 'torch', 'factory': 'net.py:resnet'}",
         )
     spec = model if isinstance(model, Mapping) else {"path": str(Path(model).absolute())}
     if recipe is not None:

@@ -69,7 +69,7 @@ def test_a_model_that_cannot_be_used_is_named(
 ) -> None:
     example = {"x": np.random.default_rng(0).normal(size=(2, 4)).astype(np.float32)}
     with pytest.raises(ModelError, match=said) as caught:
-        program.save(model, example, tmp_path / "m.pt2")
+        program.save(model, example, tmp_path)
     assert where in caught.value.where
     assert not list(tmp_path.iterdir()), "nothing half-written stays"
 
