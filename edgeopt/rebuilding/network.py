@@ -50,9 +50,70 @@ class Sequences(nn.Module):
         return torch.cat([steps[:, -1, :n], steps[:, 0, n:]], -1)
 
 
+class Constant(nn.Module):
+    """A constant of the network that is not trained."""
+
+    value: torch.Tensor
+
+    def __init__(self, shape: list[int], dtype: str) -> None:
+        super().__init__()
+        self.register_buffer("value", torch.zeros(shape, dtype=getattr(torch, dtype)))
+
+    def forward(self) -> torch.Tensor:
+        return self.value
+
+
+class Steps(nn.Module):
+    """A recurrent layer of (steps, batch, features): all steps (steps, directions, batch, units),
+    the last state of each direction (directions, batch, units), and an LSTM's last cells."""
+
+    def __init__(self, kind: str, **given: Any) -> None:
+        super().__init__()
+        self.layer = getattr(nn, kind)(**given)
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        steps, last = self.layer(x)
+        apart = steps.reshape(steps.shape[0], steps.shape[1], -1, self.layer.hidden_size)
+        states = last if isinstance(last, tuple) else (last,)
+        return (apart.permute(0, 2, 1, 3), *states)
+
+
 def reshape(x: torch.Tensor, shape: list[int]) -> torch.Tensor:
     """To a shape without the batch, which stays."""
     return x.reshape([x.shape[0], *shape])
+
+
+def reshaped(x: torch.Tensor, shape: list[int]) -> torch.Tensor:
+    """To a shape, of which -1 stands for what is left."""
+    return x.reshape(shape)
+
+
+def sliced(x: torch.Tensor, axis: int, start: int, end: int, step: int) -> torch.Tensor:
+    return x[(slice(None),) * axis + (slice(start, end, step),)]
+
+
+def picked(x: torch.Tensor, dim: int, index: int) -> torch.Tensor:
+    return x.select(dim, index)
+
+
+def chosen(x: torch.Tensor, dim: int, places: list[int]) -> torch.Tensor:
+    return x.index_select(dim, torch.tensor(places, device=x.device))
+
+
+def clamped(x: torch.Tensor, min: float | None, max: float | None) -> torch.Tensor:
+    return x.clamp(min, max)
+
+
+def grown(x: torch.Tensor, pad: list[int], value: float) -> torch.Tensor:
+    return nn.functional.pad(x, pad, value=value)
+
+
+def expanded(x: torch.Tensor, sizes: list[int]) -> torch.Tensor:
+    return x.expand(sizes)
+
+
+def item(xs: tuple[torch.Tensor, ...], index: int) -> torch.Tensor:
+    return xs[index]
 
 
 def scaled(x: torch.Tensor, scale: float, offset: float) -> torch.Tensor:
@@ -102,7 +163,12 @@ def least_of(*xs: torch.Tensor) -> torch.Tensor:
     return least
 
 
-LAYERS = {"Affine": Affine, "Sequences": Sequences}  # others are of torch.nn
+LAYERS = {  # others are of torch.nn
+    "Affine": Affine,
+    "Constant": Constant,
+    "Sequences": Sequences,
+    "Steps": Steps,
+}
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     "permute": torch.permute,
     "reshape": reshape,
@@ -122,6 +188,36 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "exp": torch.exp,
     "sqrt": torch.sqrt,
     "abs": torch.abs,
+    "log": torch.log,
+    "neg": torch.neg,
+    "erf": torch.erf,
+    "sin": torch.sin,
+    "cos": torch.cos,
+    "floor": torch.floor,
+    "ceil": torch.ceil,
+    "sign": torch.sign,
+    "not": torch.logical_not,
+    "reciprocal": torch.reciprocal,
+    "pow": torch.pow,
+    "sum": torch.sum,
+    "amin": torch.amin,
+    "matmul": torch.matmul,
+    "where": torch.where,
+    "equal": torch.eq,
+    "less": torch.lt,
+    "greater": torch.gt,
+    "less_equal": torch.le,
+    "greater_equal": torch.ge,
+    "and": torch.logical_and,
+    "or": torch.logical_or,
+    "reshaped": reshaped,
+    "sliced": sliced,
+    "picked": picked,
+    "chosen": chosen,
+    "clamped": clamped,
+    "grown": grown,
+    "expanded": expanded,
+    "item": item,
 }
 
 

@@ -105,6 +105,14 @@ class Plan:
         """The value of a function of ``network.FUNCTIONS``."""
         return self._made({"op": "function", "kind": kind, "with": dict(given or {})}, taken, shape)
 
+    def constant(self, name: str, array: Array, shape: Sequence[Size]) -> Value:
+        """A constant as a value of its own."""
+        called = _word(name)
+        self.weights[f"{called}.value"] = np.array(array, order="C")
+        given = {"shape": list(array.shape), "dtype": str(array.dtype)}
+        made = {"op": "layer", "layer": called, "kind": "Constant", "with": given}
+        return self._made(made, [], shape)
+
     # -- how values lie
 
     def channels_first(self, value: Value) -> Value:
