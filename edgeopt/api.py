@@ -23,6 +23,9 @@ from edgeopt.commands import (
     laid_out,
     prunable_layers,
 )
+from edgeopt.commands.tools import make_environment as make_environment
+from edgeopt.commands.tools import remove_environment as remove_environment
+from edgeopt.commands.tools import tool_environments as tool_environments
 from edgeopt.live import is_live
 from edgeopt.pipeline import make_plan, run_recipe
 from edgeopt.pipeline.prepare import installed_version
@@ -59,23 +62,26 @@ def optimize(
     quick: bool = False,
     race: bool = True,
     speedup: str | None = None,
+    make_environments: bool = False,
     **fields: Any,
 ) -> Result:
     """Make and choose the best artifact for each target.
 
     ``model`` is a recipe (a file, or a ``Recipe``), a model file, what stands under ``model`` in
-    a recipe, or a live ``torch.nn.Module``; ``recipe`` and ``fields`` (a recipe's keys) say the
-    rest, fields winning. A model without a recipe may have an .npz archive as ``data``; a live
-    one takes a DataLoader, a Dataset, arrays or a callable too, read once and on copies: the
-    module, its gradients and mode, and all random states stay as they were, to the bit. Live
-    data is read in this process, without a limit of time. With ``out``, the result, its report
-    and the chosen files are written there; without, ``Result.best`` lays them out of the store.
-    Raises EdgeoptError for what stops the whole run; a candidate that fails only loses.
+    a recipe, or a live ``torch.nn.Module``, ``keras.Model`` or ``tf.function``; ``recipe`` and
+    ``fields`` (a recipe's keys) say the rest, fields winning. A model without a recipe may have an
+    .npz archive as ``data``; a live one takes a loader, a dataset, arrays or a callable too, read
+    once and on copies: the model, its gradients and mode, and all random states stay as they were,
+    to the bit. Live data is read in this process, without a limit of time. With ``out``, the
+    result, its report and the chosen files are written there; without, ``Result.best`` lays them
+    out of the store. Raises EdgeoptError for what stops the whole run; a candidate that fails only
+    loses.
 
     ``quick`` makes every race a short one, for trying a recipe out: no times to quote. With
     ``race=False`` all is scored and nothing raced: where the objective is a time, the smallest
     that meets the constraints is chosen, and bounds that need a race are a UsageError.
-    ``bench=False`` builds and checks only.
+    ``bench=False`` builds and checks only. ``make_environments``: tool environments that passes
+    need and that are missing are made, which downloads packages; else it is a ConsentError.
     ``speedup``, such as ``"4x"``, prunes the network to the widest one that is measured to be so
     much faster on each target, and distills the source into it; both by the recipe's data.
     """
@@ -90,6 +96,7 @@ def optimize(
             bench=bench,
             quick=quick,
             race=race,
+            make_environments=make_environments,
         )
         kept = partial(laid_out, opened.root)
     if folder is not None:

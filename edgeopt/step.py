@@ -21,6 +21,7 @@ from typing import Any, ClassVar, NamedTuple, Protocol, Self, get_args
 
 from pydantic import BaseModel, ConfigDict
 
+from edgeopt.environments import environments
 from edgeopt.schema import plugged
 from edgeopt.schema.artifact import Description
 from edgeopt.schema.base import Noun
@@ -151,7 +152,7 @@ class Pass(BaseModel):
     takes: ClassVar[str]
     gives: ClassVar[str]
     version: ClassVar[int] = 1
-    worker: ClassVar[str]
+    worker: ClassVar[str]  # of a format, or the tool environment that it runs in
     body: ClassVar[str] = ""  # module of the function run(step, model, ctx); workers load it
     uses: ClassVar[tuple[str, ...]] = ()
     splits: ClassVar[tuple[str, ...]] = ()
@@ -356,7 +357,7 @@ def _unknown(kind: type[Pass]) -> Iterator[str]:
     for field, name in (("takes", kind.takes), ("gives", kind.gives)):
         if name not in model_formats():
             yield f"{field}: there is no model format '{name}'"
-    workers = {each.worker for each in model_formats().values()}
+    workers = {each.worker for each in model_formats().values()} | environments().keys()
     if kind.worker not in workers:
         yield f"there is no worker '{kind.worker}', but {', '.join(sorted(workers))}"
 

@@ -20,7 +20,7 @@ from edgeopt.report import RESULTS, view_names
 
 COMMANDS = (
     "optimize", "plan", "benchmark", "compare", "inspect", "prunable", "report", "passes",
-    "devices", "job", "cache", "doctor",
+    "devices", "job", "cache", "env", "doctor",
 )  # fmt: skip
 AS_JSON = "edgeopt.as_json"
 Command = TypeVar("Command", bound=Callable[..., Any])

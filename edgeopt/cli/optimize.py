@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from edgeopt.cli.commands import devices_option, json_option, print_json
 from edgeopt.report import show
 
 if TYPE_CHECKING:
+    from edgeopt.schema.errors import EdgeoptError
     from edgeopt.schema.result import Result
 
 OUT = "edgeopt-out"
@@ -51,6 +53,9 @@ OUT = "edgeopt-out"
 @click.option(
     "--quick", is_flag=True, help="Short races only, to try a recipe: do not quote these times."
 )
+@click.option(
+    "--yes", "-y", is_flag=True, help="Make missing tool environments (edgeopt env) without asking."
+)
 @devices_option
 @json_option("Print the result document.")
 @click.option("--quiet", is_flag=True, help="Show no progress.")
@@ -69,6 +74,7 @@ def command(
     no_bench: bool,
     no_race: bool,
     quick: bool,
+    yes: bool,
     as_json: bool,
     quiet: bool,
     log: Path | None,
@@ -91,21 +97,38 @@ def command(
     }  # fmt: skip
     fields = {name: value for name, value in given.items() if value}
     folder = out or Path(OUT) / model.stem
-    listeners = [] if quiet else [lazy.progress.progress()]
-    with lazy.listeners.listening(
-        *listeners, *([lazy.log.JsonLines(log)] if log else [])
-    ) as on_event:
-        result = lazy.api.optimize(
-            model,
-            out=folder,
-            on_event=on_event,
-            bench=not no_bench,
-            quick=quick,
-            race=not no_race,
-            **fields,
-        )
+
+    def run(may_make: bool) -> Result:
+        shown = [] if quiet else [lazy.progress.progress()]
+        kept = [lazy.log.JsonLines(log)] if log else []
+        with lazy.listeners.listening(*shown, *kept) as on_event:
+            return lazy.api.optimize(
+                model,
+                out=folder,
+                on_event=on_event,
+                bench=not no_bench,
+                quick=quick,
+                race=not no_race,
+                make_environments=may_make,
+                **fields,
+            )
+
+    try:
+        result = run(yes)
+    except lazy.errors.ConsentError as missing:
+        if not _agreed(missing):
+            raise
+        result = run(True)
     _show(result, folder, as_json)
     return result.exit_code
+
+
+def _agreed(missing: EdgeoptError) -> bool:
+    """Ask on the terminal; no where there is none."""
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return False
+    click.echo(missing.what, err=True)
+    return click.confirm("Make it now? Packages will be downloaded", default=False, err=True)
 
 
 def _show(result: Result, folder: Path, as_json: bool) -> None:

@@ -12,7 +12,8 @@ from typing import Self
 
 from edgeopt.engine.claims import LOOK_S, Claims
 from edgeopt.engine.executors import Executor, Told
-from edgeopt.engine.executors.local import Bench, LocalExecutor
+from edgeopt.engine.executors.lanes import Bench
+from edgeopt.engine.executors.local import LocalExecutor
 from edgeopt.engine.schedule import Schedule
 from edgeopt.schema.errors import EdgeoptError, StoreError, from_record
 from edgeopt.schema.event import Event
@@ -27,7 +28,8 @@ class Engine:
     ``bench`` runs scores and races. ``slots`` is how many jobs run at once (default: one a
     usable core). Past ``deadline`` (``time.monotonic()``) no job is started that the cache
     cannot answer. ``executor`` says where jobs run; this machine, unless given, where ``memory``
-    bounds what all processes hold together, in bytes.
+    bounds what all processes hold together, in bytes, and ``make_environments`` says whether
+    tool environments may be made.
     """
 
     def __init__(
@@ -40,12 +42,15 @@ class Engine:
         deadline: float | None = None,
         executor: Executor | None = None,
         memory: int | None = None,
+        make_environments: bool = False,
     ) -> None:
         self.store = store
         self._on_event = on_event
         self._slots = max(1, slots or len(os.sched_getaffinity(0)))
         self._deadline = float("inf") if deadline is None else deadline
-        self._executor: Executor = executor or LocalExecutor(store, bench, memory=memory)
+        self._executor: Executor = executor or LocalExecutor(
+            store, bench, memory=memory, make_environments=make_environments
+        )
         self._claims = Claims(store)
         self._inbox: SimpleQueue[Outcome | Told | None] = SimpleQueue()
         self._closed = False

@@ -15,6 +15,7 @@ from edgeopt.decide.decision import exit_code_of
 from edgeopt.decide.events import Converted
 from edgeopt.decide.stages import dropped
 from edgeopt.engine import Engine
+from edgeopt.pipeline.consent import check_consent, described, missing, needed_environments
 from edgeopt.pipeline.conversion import conversions
 from edgeopt.pipeline.counted import is_timed
 from edgeopt.pipeline.early import EarlyScores
@@ -62,12 +63,14 @@ def run_recipe(
     bench: bool = True,
     quick: bool = False,
     race: bool = True,
+    make_environments: bool = False,
 ) -> Result:
     """Run a recipe: build every candidate, measure, choose, and write ``out``.
 
     Without ``bench`` the artifacts are built and checked, and nothing is scored or timed.
     ``quick`` makes every race a short one: wider intervals, for trying a recipe out. Without
     ``race`` all is scored and nothing is timed: by size where the objective needs a race.
+    ``make_environments``: missing tool environments are made; without it they are ConsentError.
     Raises EdgeoptError for what stops the whole run; a candidate that fails only loses, and a
     target that is out of reach is left out while another is not. A target whose reference or all
     of whose candidates failed has the verdict ``failed``.
@@ -80,7 +83,12 @@ def run_recipe(
     limit, memory = recipe.limits.time_s, recipe.limits.memory_bytes
     deadline = None if limit is None else clock + limit
     with Engine(
-        store, on_event=on_event, bench=run_bench, deadline=deadline, memory=memory
+        store,
+        on_event=on_event,
+        bench=run_bench,
+        deadline=deadline,
+        memory=memory,
+        make_environments=make_environments,
     ) as engine:
         on_event(Event(what="phase", text="Reading the model and the data"))
         known, outcomes = prepare(recipe, engine)
@@ -89,6 +97,9 @@ def run_recipe(
         recipe = search.closed(measuring=bench, racing=race)
         work = replace(work, recipe=recipe)
         plan = _announced_plan(work)
+        if not make_environments:
+            kept = _kept(plan, outcomes, store)
+            check_consent(job for job in plan.jobs if job.id not in kept)
         known = known.planned(plan.failed)
         work = replace(work, known=known)
         early = EarlyScores(work, plan) if bench else None
@@ -125,7 +136,8 @@ def run_recipe(
         source=source_facts(outcomes, runs[0].bench),
         data=data_facts(known),
         classes=dict(known.classes),
-        versions={name: v for name in recorded() if (v := installed_version(name))},
+        versions={name: v for name in recorded() if (v := installed_version(name))}
+        | {env.name: env.pins[env.name] for env in needed_environments(checked.plan.jobs)},
         jobs=job_lists(outcomes.values()),
         targets=tuple(results),
         search=tuple(search.points),
@@ -204,6 +216,17 @@ def _notes_of_source(outcomes: Mapping[str, Outcome], on_event: OnEvent) -> tupl
     return notes
 
 
+def _kept(plan: Plan, outcomes: Mapping[str, Outcome], store: Store) -> dict[str, Outcome]:
+    """The outcomes so far, and those of planned jobs that the store has already."""
+    ended = dict(outcomes)
+    for job in plan.jobs:
+        digests = {role: ended[id].digest for role, id in job.inputs.items() if id in ended}
+        whole = job.cache and len(digests) == len(job.inputs)
+        if whole and (kept := store.outcome(job.cache_key(digests))):
+            ended[job.id] = kept
+    return ended
+
+
 def make_plan(
     recipe: Recipe, *, store: Store, on_event: OnEvent = lambda _event: None
 ) -> tuple[Plan, dict[str, Any]]:
@@ -217,15 +240,11 @@ def make_plan(
     lost = [f"out of reach: {error}" for error in known.unreachable.values()]
     lost += [f"failed: {target}: {what}" for target, what in plan.failed.items()]
     plan = plan.model_copy(update={"notes": (*known.notes, *plan.notes, *lost)})
-    ended: dict[str, Outcome] = dict(outcomes)
-    seconds = 0.0
-    for job in plan.jobs:
-        digests = {role: ended[id].digest for role, id in job.inputs.items() if id in ended}
-        kept = store.outcome(job.cache_key(digests)) if len(digests) == len(job.inputs) else None
-        if kept is not None:
-            ended[job.id] = kept
-        else:
-            seconds += TYPICAL_SECONDS.get(job.kind, 5.0)
+    ended = _kept(plan, outcomes, store)
+    pending = [job for job in plan.jobs if job.id not in ended]
+    seconds = sum(TYPICAL_SECONDS.get(job.kind, 5.0) for job in pending)
+    absent = [f"a tool environment is missing: {described(env)}" for env in missing(pending)]
+    plan = plan.model_copy(update={"notes": (*plan.notes, *absent)})
     training = sorted({j.name for j in plan.jobs if "train" in j.inputs and j.id not in ended})
     if training:
         note = f"the rough time does not include the training of {', '.join(training)}"

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pydantic import ValidationError
 
 from edgeopt import step_calls
+from edgeopt.environments import environments
 from edgeopt.planner.jobs import TO_TORCH, Branch, Jobs, needed
 from edgeopt.planner.known import Known
 from edgeopt.recipe import Choice, Recipe
@@ -48,6 +49,7 @@ class _Planner:
         self.jobs = Jobs(recipe, known)
         self.usages: dict[tuple[int, int], Usage] = {}
         self.notes: list[str] = []
+        self.every = False  # whether all runtimes of a device are planned for
 
     def plan(self) -> Plan:
         candidates: list[Candidate] = []
@@ -77,6 +79,7 @@ class _Planner:
 
     def _for_group(self, group: TargetGroup) -> list[Candidate]:
         """The candidates of all members; those of the first one that has any hold the reference."""
+        self.every = group.asked.every
         planned: list[Candidate] = []
         refusals: list[tuple[Target, PlanError]] = []
         for target, facts in group.members:
@@ -156,7 +159,8 @@ class _Planner:
             usage = self.usages.setdefault((index, number), Usage())
             by_format = _taking(choice)
             base, kind = parent, by_format.get(parent.description.format)
-            if kind is None and (module := by_format.get(TRAINED)):
+            module = by_format.get(TRAINED)
+            if kind is None and module is not None and module.gives == TRAINED:
                 base, kind = self._in_torch(parent, module, usage)
             if kind is None:
                 usage.formats.add(parent.description.format)
@@ -272,7 +276,7 @@ class _Planner:
         if branch.labels and self._recipe_converts(fmt):
             return None
         for (_, takes), kind in sorted(registry().items()):
-            if takes == fmt and target.reads(kind.gives):
+            if takes == fmt and target.reads(kind.gives) and self._may_insert(kind, fmt):
                 try:
                     conversion = step_calls.read(kind, {})
                     step_calls.requires(conversion, branch.description)
@@ -280,6 +284,15 @@ class _Planner:
                     continue
                 return self.jobs.add(branch, conversion)
         return None
+
+    def _may_insert(self, kind: type[Pass], fmt: str) -> bool:
+        """Whether a conversion may be inserted that nobody named. What rebuilds in torch only for
+        passes that train; one that wants a tool environment only for a target of its own, not for
+        one of all runtimes found here."""
+        if kind.name == TO_TORCH:
+            return False
+        tool = kind.worker in environments()
+        return not (tool and self.every) or self._recipe_converts(fmt)
 
 
 def _taking(choice: Choice) -> dict[str, type[Pass]]:

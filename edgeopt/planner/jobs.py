@@ -8,6 +8,7 @@ from typing import Any
 
 from edgeopt import step_calls
 from edgeopt.data.tensors import axes_of, bind, layouts_read
+from edgeopt.environments import environments
 from edgeopt.planner.known import Known, UserCode
 from edgeopt.recipe import Recipe
 from edgeopt.schema.artifact import Description
@@ -110,6 +111,8 @@ class Jobs:
             "versions": {name: self.known.version(name) for name in step_calls.uses(step)},
             "seed": self.recipe.seed,
         }
+        if env := environments().get(step.worker):
+            key["environment"] = env.digest
         if step.isa_matters:
             key["isa"] = self.known.host_isa
         if code:

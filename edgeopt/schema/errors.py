@@ -6,11 +6,13 @@ They cross processes as JSON (``record`` and ``from_record``). The tree::
       UsageError            exit 2   wrong call or recipe
         RecipeError                  names the file and line
         PlanError                    no chain of passes can work, with the reason
+        ConsentError                 tool environments are missing, and nobody said to make them
       ModelError                     a model file cannot be opened or is not sound
       DataError                      data is missing, malformed or overlaps
       StoreError                     the store cannot be read or written
       PassError                      a pass refused its input or made a bad model
       PluginError                    code of a metric, view, format, runtime or pass is wrong
+      EnvironmentMissingError        a tool environment cannot be made
       WorkerError                    a worker crashed, hung or outgrew its limit
       DeviceError                    a target cannot be reached or measured
         PlacementError               nodes ran where nobody asked
@@ -70,6 +72,10 @@ class PlanError(UsageError):
     """Nothing that the recipe allows can work on a target."""
 
 
+class ConsentError(UsageError):
+    """Tool environments are missing, and nobody said that they may be made."""
+
+
 class ModelError(EdgeoptError):
     """A model that cannot be opened, described or run."""
 
@@ -88,6 +94,10 @@ class PassError(EdgeoptError):
 
 class PluginError(EdgeoptError):
     """A metric, view, format, runtime or pass, built in or added, that breaks its contract."""
+
+
+class EnvironmentMissingError(EdgeoptError):
+    """A tool environment that is not there and cannot be made."""
 
 
 class WorkerError(EdgeoptError):

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from edgeopt.engine import Engine
+from edgeopt.environments import environments
 from edgeopt.formats import format_named
 from edgeopt.schema.artifact import Artifact, Description
 from edgeopt.schema.errors import from_record
@@ -72,8 +73,11 @@ class Bed:
         )
 
     def run(self, job: Job) -> Outcome:
-        """Its outcome, by a worker's own code in this process. Raises the job's error."""
-        self.known[job.id] = outcome = self._answered(job)
+        """Its outcome, by a worker's own code in this process, or in a worker of the pass's tool
+        environment, which is made if it is missing. Raises the job's error."""
+        elsewhere = job.worker in environments()
+        outcome = self.run_in_worker(job) if elsewhere else self._answered(job)
+        self.known[job.id] = outcome
         return outcome
 
     def run_in_worker(self, job: Job, cancel: Cancel | None = None) -> Outcome:
@@ -83,7 +87,7 @@ class Bed:
             if cancel is not None and event.what == "progress":
                 cancel.strike()
 
-        with Engine(self.store, on_event=tell, bench=_no_bench) as engine:
+        with Engine(self.store, on_event=tell, bench=_no_bench, make_environments=True) as engine:
             if cancel is not None:
                 cancel.arm(engine)
             outcome = engine.run([job], self.known)[job.id]

@@ -2,7 +2,8 @@
 
 A ``Request`` on standard input is answered on what was standard output by any number of
 ``{"progress": {...}}`` lines and one ``{"outcome": {...}}`` line. Whatever libraries and
-user code print goes to standard error, and they find standard input empty.
+user code print goes to standard error, and they find standard input empty. ``--offline`` before
+the name: without network.
 """
 
 from __future__ import annotations
@@ -12,12 +13,16 @@ import signal
 import sys
 from typing import BinaryIO
 
+from edgeopt.worker.offline import cut_off
+
 
 def main() -> None:
     requests, replies = _take_pipes()
     _die_with_parent()
     if sys.argv[1:] == ["onnx"]:
         sys.modules["torch"] = None  # type: ignore[assignment] # onnxsim would import it: seconds
+    if "--offline" in sys.argv[1:]:
+        cut_off()  # before any library can connect
     from edgeopt.worker.loop import serve  # once no import can print to the pipe
 
     serve(requests, replies)

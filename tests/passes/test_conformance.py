@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from edgeopt.environments import environments
 from edgeopt.schemes import LITERT, SCHEMES
 from edgeopt.step import Pass, registry
 from edgeopt.testing.passes import Facts, PassConformance
@@ -51,6 +52,8 @@ CASES = [
         for takes in ("keras", "savedmodel")
     ),
     Case("to-torch", "keras", (FLOAT16, KERAS_INT8)),
+    Case("to-torch", "onnx", (FLOAT16, INT8)),
+    Case("export-tflite", "onnx", (FLOAT16,)),
     Case("prune-structured", "torch", (FLOAT16, TRAINED), {"macs": 0.6}),
     Case("prune-structured", "torch", (FLOAT16, TRAINED), {"ratio": {"first": 0.5}}),
     Case("prune-unstructured", "torch", (FLOAT16, TRAINED), {"sparsity": 0.5}),
@@ -66,8 +69,9 @@ def marked(case: Case) -> Any:
     """Formats of extras need them; of the forms of one pass all but the first are long."""
     first = next(c for c in CASES if (c.name, c.takes) == (case.name, case.takes))
     twin = case.takes == "savedmodel"  # its passes are those of Keras models
-    marks = [] if case is first and not twin else [pytest.mark.long]
-    marks += [] if case.takes == "onnx" else [pytest.mark.extras]
+    tool = case.step.worker in environments()
+    marks = [] if case is first and not twin and not tool else [pytest.mark.long]
+    marks += [] if case.takes == "onnx" and not tool else [pytest.mark.extras]
     return pytest.param(case, marks=marks, id=f"{case.takes}-{case.step.label}")
 
 

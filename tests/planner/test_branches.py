@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from plans import description, plan
 
+from edgeopt.environments import environments
 from edgeopt.schema.errors import PlanError
 from edgeopt.schema.plan import Plan
 
@@ -77,12 +78,10 @@ def test_beside_none_what_fits_nowhere_is_noted_and_the_model_measured_as_it_is(
     assert chains(made) == {()} and made.candidates[0].reference
     assert any("simplify-onnx after the source" in note for note in made.notes)
     assert "no pass applies to the source: it is measured as it is" in made.notes
-    made = plan(
-        [{"one_of": ["none", {"prune-structured": {"macs": 0.5}}]}, QUANTIZED], description("onnx")
-    )
+    made = plan([{"one_of": ["none", "export-onnx"]}, QUANTIZED], description("onnx"))
     assert chains(made) == {(), ("quantize-int8(scheme=s8s8)",), ("fp16",)}
     (told,) = [note for note in made.notes if "is skipped on every branch" in note]
-    assert told.startswith("'prune-structured'") and "it takes torch" in told
+    assert told.startswith("'export-onnx'") and "it takes keras, savedmodel, torch" in told
     assert not any("no pass applies" in note for note in made.notes)
 
 
@@ -150,14 +149,36 @@ def test_a_device_races_every_runtime_that_a_chain_ends_in() -> None:
 
 
 def test_a_target_that_no_chain_ends_for_fails_beside_others_and_alone_is_an_error() -> None:
-    source, targets = description("onnx"), ["local/litert", "local/onnxruntime"]
+    source, targets = description("onnx"), ["local/torch", "local/onnxruntime"]
     made = plan([QUANTIZED], source, targets=targets)
     assert {c.target for c in made.candidates} == {"local/onnxruntime"}
-    assert list(made.failed) == ["local/litert"]
-    assert made.failed["local/litert"].startswith("no chain of the recipe ends in tflite")
-    with pytest.raises(PlanError, match="no chain of the recipe ends in tflite") as caught:
+    assert list(made.failed) == ["local/torch"]
+    assert made.failed["local/torch"].startswith("no chain of the recipe ends in torch")
+    with pytest.raises(PlanError, match="no chain of the recipe ends in torch") as caught:
         plan([QUANTIZED], source, targets=targets[:1])
     assert caught.value.exit_code == 2
+
+
+def test_a_tool_environment_is_asked_for_by_a_target_of_its_own_or_by_name() -> None:
+    """Guards against a question, and half a gigabyte, for a format that nobody asked for."""
+    source, tool = description("onnx"), "onnx2tf"
+    for passes, targets, expected in (
+        ([QUANTIZED], ["local/*"], False),
+        (["export-tflite"], ["local/*"], True),
+        ([QUANTIZED], ["local/litert"], True),
+    ):
+        made = plan(passes, source, targets=targets)
+        assert (tool in {job.worker for job in made.jobs}) == expected
+        keys = {job.key["environment"] for job in made.jobs if job.worker == tool}
+        assert keys <= {environments()[tool].digest}
+
+
+def test_an_onnx_source_is_rebuilt_in_torch_for_passes_that_train_and_for_nothing_else() -> None:
+    source = description("onnx")
+    made = plan([{"prune-structured": {"macs": 0.5}}, "export-onnx"], source)
+    assert ("to-torch", "prune-structured(macs=0.5)", "export-onnx") in chains(made)
+    made = plan([QUANTIZED], source, targets=["local/*"])
+    assert not any("to-torch" in chain for chain in chains(made))
 
 
 def test_a_branch_that_ends_for_no_target_is_not_built() -> None:

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,8 @@ LOOK_S = 0.2  # how often time, memory and life are looked at
 PATIENCE_S = 1.0  # for the exit of a worker that has closed its output
 CHUNK = 1 << 16
 TAIL_BYTES, TAIL_LINES = 4096, 12
+THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+STEADY = {"PYTHONHASHSEED": "0", **dict.fromkeys(THREADS, "1")}
 
 
 class LostWorkerError(Exception):
@@ -46,7 +48,14 @@ class WorkerProcess:
     kernel to be killed when that *thread* ends.
     """
 
-    def __init__(self, command: Sequence[str], name: str, log: Path) -> None:
+    def __init__(
+        self,
+        command: Sequence[str],
+        name: str,
+        log: Path,
+        env: Mapping[str, str] | None = None,
+    ) -> None:
+        """``env`` is its environment where that is not the parent's."""
         self.name = name
         self._log = log
         self._killing = threading.Lock()
@@ -58,7 +67,7 @@ class WorkerProcess:
                 stderr=errors,
                 start_new_session=True,
                 bufsize=0,
-                env=_environment(),
+                env=own_environment() if env is None else env,
             )
         assert self._process.stdin and self._process.stdout
         self._stdin, self._stdout = self._process.stdin, self._process.stdout
@@ -201,15 +210,23 @@ class WorkerProcess:
         return LostWorkerError(status, error)
 
 
-def _environment() -> dict[str, str]:
+def own_environment() -> dict[str, str]:
     """The parent's, with edgeopt itself in front of the path, one thread and fixed hashes."""
-    env = dict(os.environ)
     home = str(Path(edgeopt.__file__).resolve().parent.parent)
-    env["PYTHONPATH"] = os.pathsep.join(filter(None, (home, env.get("PYTHONPATH"))))
-    env["PYTHONHASHSEED"] = "0"
-    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-        env[name] = "1"
-    return env
+    path = os.pathsep.join(filter(None, (home, os.environ.get("PYTHONPATH"))))
+    return {**os.environ, **STEADY, "PYTHONPATH": path}
+
+
+def foreign_environment(folder: Path) -> dict[str, str]:
+    """That of another Python, which finds edgeopt through a link in ``folder`` and nothing else
+    of this one."""
+    folder.mkdir(exist_ok=True)
+    link = folder / "edgeopt"
+    if not link.is_symlink():
+        link.symlink_to(Path(edgeopt.__file__).resolve().parent, target_is_directory=True)
+    mine = ("PYTHONHOME", "VIRTUAL_ENV", "CONDA_PREFIX", "LD_PRELOAD", "LD_LIBRARY_PATH")
+    kept = {name: value for name, value in os.environ.items() if name not in mine}
+    return {**kept, **STEADY, "PYTHONPATH": str(folder), "PYTHONNOUSERSITE": "1"}
 
 
 def _tail(log: Path) -> str:

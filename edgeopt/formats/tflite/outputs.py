@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+import numpy as np
 
 from edgeopt.formats.tflite import files
 from edgeopt.schema.errors import PassError
@@ -55,7 +57,61 @@ def _copy(model: Any, place: int, name: str) -> int:
     return len(graph.tensors) - 1
 
 
-def in_order(content: bytes, inputs: Sequence[str], outputs: Sequence[str]) -> bytes:
+def permuted(content: bytes, orders: Mapping[str, Sequence[int]]) -> bytes:
+    """The model with a TRANSPOSE behind each output that ``orders`` names, to that order of axes.
+
+    The same bytes where there is none.
+    """
+    if not orders:
+        return content
+    model = files.unpack(content, "the exported model")
+    schema, graph, (signature,) = files.schema(), model.subgraphs[0], model.signatureDefs
+    code = schema.OperatorCodeT()
+    code.builtinCode = code.deprecatedBuiltinCode = schema.BuiltinOperator.TRANSPOSE
+    code.version = 1
+    model.operatorCodes.append(code)
+    for entry in signature.outputs:
+        name = files.text(entry.name)
+        if name not in orders:
+            continue
+        order, place = list(orders[name]), int(entry.tensorIndex)
+        op = schema.OperatorT()
+        op.opcodeIndex = len(model.operatorCodes) - 1
+        op.inputs = [place, _constant(model, f"{name}_order", order)]
+        tensor = copy.copy(graph.tensors[place])
+        tensor.name, tensor.buffer = graph.tensors[place].name, 0
+        graph.tensors[place].name = f"{name}_before".encode()
+        tensor.shape = [int(graph.tensors[place].shape[axis]) for axis in order]
+        tensor.shapeSignature = None
+        graph.tensors.append(tensor)
+        op.outputs = [len(graph.tensors) - 1]
+        op.builtinOptionsType = schema.BuiltinOptions.TransposeOptions
+        op.builtinOptions = schema.TransposeOptionsT()
+        graph.operators.append(op)
+        entry.tensorIndex = len(graph.tensors) - 1
+        graph.outputs = [entry.tensorIndex if int(i) == place else int(i) for i in graph.outputs]
+    return files.pack(model)
+
+
+def _constant(model: Any, name: str, values: Sequence[int]) -> int:
+    """A new int32 tensor; its index."""
+    schema, graph = files.schema(), model.subgraphs[0]
+    buffer = schema.BufferT()
+    buffer.data = list(np.array(values, "<i4").tobytes())
+    model.buffers.append(buffer)
+    tensor = schema.TensorT()
+    tensor.name, tensor.shape, tensor.type = name.encode(), [len(values)], schema.TensorType.INT32
+    tensor.buffer = len(model.buffers) - 1
+    graph.tensors.append(tensor)
+    return len(graph.tensors) - 1
+
+
+def in_order(
+    content: bytes,
+    inputs: Sequence[str],
+    outputs: Sequence[str],
+    converter: str = "TensorFlow's converter",
+) -> bytes:
     """The graph's inputs and outputs in the model's order: TensorFlow's converter sorts them.
 
     Raises PassError for one that is not there any more.
@@ -65,6 +121,6 @@ def in_order(content: bytes, inputs: Sequence[str], outputs: Sequence[str]) -> b
     for side, names in (("inputs", inputs), ("outputs", outputs)):
         found = {files.text(each.name): int(each.tensorIndex) for each in getattr(signature, side)}
         if lacking := [name for name in names if name not in found]:
-            raise PassError(f"TensorFlow's converter lost '{lacking[0]}' of the {side}")
+            raise PassError(f"{converter} lost '{lacking[0]}' of the {side}")
         setattr(graph, side, [found[name] for name in names])
     return files.pack(model)

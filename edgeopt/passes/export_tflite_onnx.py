@@ -1,0 +1,68 @@
+"""ONNX -> TFLite by onnx2tf, in a tool environment of its own."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from pydantic import Field
+
+from edgeopt.schema.artifact import BATCH, Description, Dim, Signature, Tensor
+from edgeopt.schema.errors import PassError
+from edgeopt.step import APPROXIMATE, Pass, Promise, close
+
+QUANTIZED = frozenset({"qdq", "int8", "int8-activations"})
+
+
+class ExportTflite(Pass):
+    """Convert to TFLite by onnx2tf, with a fixed batch, in the tool environment `onnx2tf`.
+
+    Inputs and outputs keep their names, their order and their shapes. A model that was quantized as
+    ONNX (QDQ) comes out in float32; `quantize-int8` can follow.
+    """
+
+    name: ClassVar[str] = "export-tflite"
+    takes: ClassVar[str] = "onnx"
+    gives: ClassVar[str] = "tflite"
+    worker: ClassVar[str] = "onnx2tf"
+    body: ClassVar[str] = "edgeopt.bodies.export_tflite_onnx"
+    promise: ClassVar[Promise] = close(rtol=1e-3, atol=1e-5)
+
+    batch: int = Field(
+        1, ge=1, le=4096, description="samples per inference; fixed in a TFLite file"
+    )
+
+    def requires(self, d: Description) -> None:
+        """Float32 models, or such that were quantized, whose sizes are fixed but for the batch."""
+        if d.facts - {"static-batch", "float32"} - QUANTIZED:
+            raise PassError(
+                f"{self.name} takes float32 ONNX models, or QDQ, this one is {sorted(d.facts)}"
+            )
+        if not d.signature.inputs:
+            raise PassError(f"{self.name} needs a model with inputs")
+        if d.signature.batch not in (None, self.batch):
+            raise PassError(
+                f"{self.name}: the model takes {d.signature.batch} samples at a time",
+                hint=f"say 'batch: {d.signature.batch}'",
+            )
+        for tensor in d.signature.inputs:
+            if any(isinstance(n, str) and n != BATCH for n in tensor.shape):
+                raise PassError(
+                    f"{self.name} needs fixed sizes; input '{tensor.name}' has {list(tensor.shape)}"
+                )
+
+    def effect(self, d: Description) -> Description:
+        """The batch fixed, all in float32."""
+        signature = Signature(
+            inputs=tuple(map(self._fixed, d.signature.inputs)),
+            outputs=tuple(map(self._fixed, d.signature.outputs)),
+        )
+        facts = frozenset(d.facts - QUANTIZED | {"float32", "static-batch"})
+        return Description(format="tflite", signature=signature, facts=facts)
+
+    def promised(self, d: Description) -> Promise:
+        """What was quantized loses the rounding of its activations."""
+        return APPROXIMATE if QUANTIZED & d.facts else self.promise
+
+    def _fixed(self, tensor: Tensor) -> Tensor:
+        shape: tuple[Dim, ...] = tuple(self.batch if n == BATCH else n for n in tensor.shape)
+        return tensor.model_copy(update={"shape": shape})
