@@ -157,7 +157,8 @@ def _order(wanted: Any, found: Any) -> list[int]:
         moved = found.transpose(order) if found.ndim == wanted.ndim else found
         if moved.shape == wanted.shape:
             off[tuple(order)] = float(np.abs(moved - wanted).max(initial=0.0))
-    return list(min(off, key=off.__getitem__)) if off else plain
+    nearest: tuple[int, ...] = min(off, key=off.__getitem__, default=tuple(plain))
+    return list(nearest)
 
 
 def _explained(error: BaseException) -> PassError:
