@@ -155,6 +155,7 @@ class Pass(BaseModel):
     worker: ClassVar[str]  # of a format, or the tool environment that it runs in
     body: ClassVar[str] = ""  # module of the function run(step, model, ctx); workers load it
     uses: ClassVar[tuple[str, ...]] = ()
+    extra: ClassVar[str] = ""  # of edgeopt, that brings what it uses, where a format's does not
     splits: ClassVar[tuple[str, ...]] = ()
     labels: ClassVar[bool] = False  # whether it sees the labels of these splits
     teaches: ClassVar[bool] = False  # whether it sees the source beside its parent
@@ -237,7 +238,7 @@ def _splits(value: object) -> bool:
 
 
 DECLARED: Mapping[str, tuple[Callable[[Any], bool], str]] = {  # of every pass: what it must be
-    **dict.fromkeys(("name", "takes", "gives", "worker", "body"), (_text, "a text")),
+    **dict.fromkeys(("name", "takes", "gives", "worker", "body", "extra"), (_text, "a text")),
     **dict.fromkeys(("labels", "teaches", "stage", "isa_matters"), (_flag, "True or False")),
     "version": (lambda value: isinstance(value, int) and not _flag(value), "a whole number"),
     "uses": (_texts, "a tuple of texts"),

@@ -37,6 +37,7 @@ class TrainedGrid(nn.Module):
     def __init__(self, learned: bool, momentum: float) -> None:
         super().__init__()
         self.momentum, self.phase = momentum, "observe"
+        self.given = False
         self.growth = nn.Parameter(torch.zeros(())) if learned else None
         self.register_buffer("low", torch.zeros(()))
         self.register_buffer("high", torch.zeros(()))
@@ -62,9 +63,15 @@ class TrainedGrid(nn.Module):
             return self.scale
         return _grown(self.scale, self.growth, count * LEVELS)
 
+    def give(self, scale: float, zero_point: int) -> None:
+        """Take a grid as it is, to the bit."""
+        self.scale.fill_(scale)
+        self.zero_point.fill_(zero_point)
+        self.given = True
+
     def settle(self) -> None:
         """Scale and zero point of the range as it is: an average of states may differ."""
-        if self.growth is None:
+        if self.growth is None and not self.given:
             self._place()
 
     @torch.no_grad()
@@ -108,6 +115,7 @@ class TrainedLayer(nn.Module):
         self.operator, self.rest = node.target, tuple(node.args[3:])
         self.quantized, self.largest, self.batch_stats = layer.quantized, largest, False
         self._input = (grid,)  # in a tuple: the grid is registered where it is
+        self._given: torch.Tensor | None = None
         self.weight = _copied(module, node.args[1])
         self.bias = _copied(module, bias) if bias is not None else None
         self.folded_norm = _norm(module, layer) if layer.norm is not None else None
@@ -160,7 +168,9 @@ class TrainedLayer(nn.Module):
 
         Not so small that the channel's bias would need more than 31 bits.
         """
-        if self.folded_growth is None:
+        if self._given is not None:
+            scale = self._given
+        elif self.folded_growth is None:
             scale = self._widest(weight.detach())
         else:
             scale = _grown(self.folded_start, self.folded_growth, weight[0].numel() * self.largest)
@@ -168,6 +178,10 @@ class TrainedLayer(nn.Module):
         if bias is None or grid is None:
             return scale
         return torch.maximum(scale, bias.detach().abs() / (grid.step().detach() * MOST_STEPS))
+
+    def give(self, scales: torch.Tensor) -> None:
+        """Take the scales of its weight, (channels,), as they are."""
+        self._given = scales.clamp(min=SMALLEST)
 
     def _stepped(self, bias: torch.Tensor | None, scale: torch.Tensor) -> torch.Tensor | None:
         """The bias in steps of input scale times weight scale."""

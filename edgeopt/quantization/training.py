@@ -55,6 +55,20 @@ def quantization_trained(
     input that show first ranges; ``train`` trains the module it gets, in place. Raises PassError
     for a module that cannot be traced, or that has nothing to quantize.
     """
+    layout, record = prepared_layout(module, inputs, scheme=scheme, float_stem=float_stem)
+    largest = LARGEST_REDUCED if scheme.endswith("-reduced") else LARGEST_CODE
+    training_form = trained.trained_form(layout, learned, momentum, largest)
+    trained.observe(training_form, observed)
+    trained.set_phase(training_form, "follow", batch_stats=False)
+    train(training_form)
+    return frozen_form(module, record, training_form), record
+
+
+def prepared_layout(
+    module: nn.Module, inputs: Inputs, *, scheme: str, float_stem: bool
+) -> tuple[Layout, dict[str, Any]]:
+    """Where a module is quantized, and the record of it. Raises PassError as
+    ``quantization_trained`` does."""
     joined = fakequant.one_grid(scheme)
     layout = _laid_out(module, inputs, (), joined)
     floats = stems(layout) if float_stem else ()
@@ -68,14 +82,14 @@ def quantization_trained(
         "float": list(floats),
         "inputs": {name: dict(said) for name, said in inputs.items()},
     }
-    largest = LARGEST_REDUCED if scheme.endswith("-reduced") else LARGEST_CODE
-    training_form = trained.trained_form(layout, learned, momentum, largest)
-    trained.observe(training_form, observed)
-    trained.set_phase(training_form, "follow", batch_stats=False)
-    train(training_form)
+    return layout, record
+
+
+def frozen_form(module: nn.Module, record: Mapping[str, Any], trained_form: Any) -> nn.Module:
+    """The frozen module with what was trained, or given."""
     frozen = fakequant.quantized_form(module, record)
-    frozen.load_state_dict(trained.frozen_state(training_form, frozen))
-    return frozen, record
+    frozen.load_state_dict(trained.frozen_state(trained_form, frozen))
+    return frozen
 
 
 def _nothing(module: nn.Module, floats: tuple[str, ...]) -> PassError:

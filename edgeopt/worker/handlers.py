@@ -185,12 +185,25 @@ def run_pass(request: Request, store: Store, progress: Progress) -> tuple[str, d
     seed_everything(seed)
     with claims:
         out = made_folder(request, "artifact")
-        _save(step, gives, step.run(model, context), out)
+        _save(step, gives, _made(step, model, context), out)
     real = gives.describe(out)
     _compare(step, Description.model_validate(job.where["predicted"]), real)
     artifact = store.put_artifact(out, kind.gives)
     value = {"artifact": artifact.to_json(), "description": real.to_json()}
     return artifact.digest, value | ({"found": context.found} if context.found else {})
+
+
+def _made(step: Pass, model: Any, context: Context) -> Any:
+    """What the pass makes. Raises PassError naming a library that is missing, and its extra."""
+    try:
+        return step.run(model, context)
+    except ModuleNotFoundError as error:
+        if not step.extra:
+            raise
+        raise PassError(
+            f"{step.name} needs '{error.name}', which is not installed",
+            hint=f"Install it: pip install 'edgeopt[{step.extra}]'",
+        ) from error
 
 
 def _save(step: Pass, gives: Format, made: Any, out: Path) -> None:

@@ -54,6 +54,12 @@ CASES = [
     Case("to-torch", "keras", (FLOAT16, KERAS_INT8)),
     Case("to-torch", "onnx", (FLOAT16, INT8)),
     Case("export-tflite", "onnx", (FLOAT16,)),
+    Case(
+        "quantize-int8",
+        "torch",
+        (FLOAT16, TRAINED),
+        {"engine": "neural-compressor", "scheme": "u8s8"},
+    ),
     Case("prune-structured", "torch", (FLOAT16, TRAINED), {"macs": 0.6}),
     Case("prune-structured", "torch", (FLOAT16, TRAINED), {"ratio": {"first": 0.5}}),
     Case("prune-unstructured", "torch", (FLOAT16, TRAINED), {"sparsity": 0.5}),

@@ -424,7 +424,7 @@ def test_how_a_bound_passes_and_what_schemes_are_is_told(view: str) -> None:
     text = told(sample.sample_result(), view)
     assert "constraint: passes if the whole 95% interval meets the bound" in text
     assert "u8s8: activations to uint8, weights to int8" in text
-    assert "u8s8-safe" not in text, "only those that are there"
+    assert "u8s8-safe: as" not in text, "only those that are there"
 
 
 def test_the_page_spells_out_what_it_alone_shows() -> None:
