@@ -99,9 +99,7 @@ def command(
     folder = out or Path(OUT) / model.stem
 
     def run(may_make: bool) -> Result:
-        shown = [] if quiet else [lazy.progress.progress()]
-        kept = [lazy.log.JsonLines(log)] if log else []
-        with lazy.listeners.listening(*shown, *kept) as on_event:
+        with lazy.listeners.listening(*_listeners(quiet, log)) as on_event:
             return lazy.api.optimize(
                 model,
                 out=folder,
@@ -121,6 +119,11 @@ def command(
         result = run(True)
     _show(result, folder, as_json)
     return result.exit_code
+
+
+def _listeners(quiet: bool, log: Path | None) -> list[Any]:
+    shown = [] if quiet else [lazy.progress.progress()]
+    return [*shown, *([lazy.log.JsonLines(log)] if log else [])]
 
 
 def _agreed(missing: EdgeoptError) -> bool:

@@ -14,6 +14,7 @@ import pytest
 from e2e_project import EDGEOPT
 
 ROOT = Path(__file__).parents[2]
+TIE = 0.005  # of a ratio: of those that are so near, another figure decides
 
 
 @pytest.fixture(scope="module")
@@ -39,9 +40,10 @@ def optimized(recipe: Path, into: Path, *args: str, site: Path | None = None) ->
     (target,) = json.loads((into / "out" / "result.json").read_text())["targets"]
     assert target["verdict"] == "chosen" and (into / "out" / target["path"]).exists()
     fit = [c for c in target["candidates"] if c["status"] in ("chosen", "lost", "screened")]
-    fastest = min(fit, key=lambda c: c["measurements"]["ratio.latency.p50"]["value"])
+    least = min(c["measurements"]["ratio.latency.p50"]["value"] for c in fit)
     (chosen,) = [c for c in target["candidates"] if c["status"] == "chosen"]
-    assert chosen["id"] == fastest["id"], "the chosen one was measured fastest of the feasible"
+    mine = chosen["measurements"]["ratio.latency.p50"]["value"]
+    assert mine <= least * (1 + 2 * TIE), "measured fastest of the feasible, or tied with it"
     return target
 
 
