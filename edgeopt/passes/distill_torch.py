@@ -19,8 +19,15 @@ class Distill(TrainingPass):
 
     name: ClassVar[str] = "distill"
     body: ClassVar[str] = "edgeopt.bodies.distill_torch"
+    version: ClassVar[int] = 2
     teaches: ClassVar[bool] = True
 
+    clip: float | None = Field(
+        1.0,
+        gt=0,
+        description="clip gradients to this L2 norm, over all of them together: networks without "
+        "batch norms would not stand the learning rate otherwise",
+    )
     student: str | None = Field(
         None,
         pattern=r"\.py:[A-Za-z_]\w*$",

@@ -21,6 +21,7 @@ CONFIG, METADATA, WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
 CODE_LAYERS = ("Lambda", "TFOpLambda", "SlicingOpLambda", "ClassMethod", "InstanceMethod")
 OF_KERAS = ("keras", "keras_core", "tf_keras", "tensorflow.keras", "tensorflow.python.keras")
 MOST_DEPTH, MOST_NODES, MOST_BYTES = 200, 200_000, 64_000_000
+INNER = ("tf_keras.", "keras.src.engine.")  # modules that Keras 2 names in its files
 OLD = 2  # Keras' version whose files hold fields that Keras 3 no longer takes
 # class -> field that Keras 3 refuses -> the value it had where nobody set it
 GONE: dict[str, dict[str, Any]] = {
@@ -138,20 +139,36 @@ def judge(config: Any, own: Collection[str], where: str) -> None:
 
 
 def without_gone(config: Any) -> list[str]:
-    """Drop, in place, fields that Keras 3 no longer takes and that hold what they held unset.
+    """Drop, in place, fields that Keras 3 no longer takes and that hold what they held unset, and
+    call modules of tf-keras what Keras 3 calls them.
 
-    Gives what was dropped, as ``CLASS.FIELD``, each once.
+    Gives what was changed, as ``CLASS.FIELD``, each once.
     """
     dropped = []
     for node, _ in _objects(config, ""):
+        if isinstance(node.get("module"), str) and node["module"].startswith(INNER):
+            node["module"] = _place(node["module"], str(node["class_name"]))
+            dropped.append(f"{node['class_name']}.module")
         fields, gone = node.get("config"), GONE.get(str(node.get("class_name")), {})
         if not isinstance(fields, dict):
             continue
+        axis = fields.get("axis")
+        norm = node.get("class_name") == "BatchNormalization"
+        if norm and isinstance(axis, list) and len(axis) == 1:  # as Keras 2 wrote a single one
+            fields["axis"] = axis[0]
+            dropped.append("BatchNormalization.axis")
         for field, unset in gone.items():
             if field in fields and (unset is ... or fields[field] == unset):
                 del fields[field]
                 dropped.append(f"{node['class_name']}.{field}")
     return list(dict.fromkeys(dropped))
+
+
+def _place(module: str, name: str) -> str:
+    """Where a class of Keras 2's own modules is in Keras 3."""
+    if name == "Functional":
+        return "keras.src.models.functional"
+    return "keras.layers" if ".layers" in module else "keras"
 
 
 def _is_keras(module: str, name: Any) -> bool:
