@@ -220,8 +220,8 @@ def _reference(target: TargetResult) -> list[tuple[str, str]]:
     )
     return [(
         "reference", f"the source converted in float32, and nothing else: {reference.label}{why}. "
-        f"It is {among}; whatever is raced races against it, and ratios "
-        "(x) are to it: they do not compare with ratios to another reference",
+        f"It is {among}; every candidate that is raced races against it, and ratios (x) are to it "
+        "where nothing else is said: they do not compare with ratios to another reference",
     )]  # fmt: skip
 
 

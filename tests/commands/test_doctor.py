@@ -36,6 +36,7 @@ def test_it_says_what_is_installed_and_reachable(tmp_path: Path) -> None:
         "litert",
         "tensorflow",
         "images",
+        "neural-compressor",
         "litert-torch",
     ]
     assert {name: told["adds"] for name, told in found["extras"].items()} == extras()
