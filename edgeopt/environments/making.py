@@ -10,6 +10,7 @@ import contextlib
 import fcntl
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -60,8 +61,11 @@ def make(env: Environment, tell: Tell, stopped: threading.Event | None = None) -
 
 def remove(env: Environment) -> int:
     """Remove it, and what other pins made under its name; how many folders there were."""
+    named = re.compile(rf"{re.escape(env.name)}-[0-9a-f]{{12}}")
     folders = [
-        path for path in home().glob(f"{env.name}-*") if path.is_dir() and not path.is_symlink()
+        path
+        for path in home().glob(f"{env.name}-*")
+        if named.fullmatch(path.name) and path.is_dir() and not path.is_symlink()
     ]
     for folder in folders:
         (folder / READY).unlink(missing_ok=True)  # first: what is half gone is none

@@ -96,6 +96,20 @@ def test_unknown_environments_and_those_not_made_are_told(tmp_path: Path) -> Non
 
 
 @pytest.mark.long
+def test_an_interrupt_leaves_no_environment_half_made(tmp_path: Path) -> None:
+    project = tiny_project(tmp_path)
+    project.extra = without(tmp_path)
+    process = project.start("env", "make", "onnx2tf")
+    assert process.stderr is not None and process.stderr.readline()
+    time.sleep(2)
+    os.killpg(process.pid, signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    made = tmp_path / "cache" / "edgeopt" / "environments"
+    assert process.returncode == 130, err
+    assert not [path for path in made.iterdir() if path.is_dir()] and not project.left_behind()
+
+
+@pytest.mark.long
 @pytest.mark.extras
 def test_one_onnx_file_races_as_onnx_and_tflite_in_every_runtime(onnx_project: Project) -> None:
     result = onnx_project.optimize("--yes")

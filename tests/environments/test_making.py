@@ -53,7 +53,9 @@ def test_it_holds_its_pins_tells_how_far_it_is_and_is_made_once(tmp_path: Path) 
     mark = json.loads((env.folder / READY).read_text())
     assert mark["pins"] == {"six": "1.16.0", "iniconfig": "2.0.0"}
     assert not make(env, lambda *at: None), "it is there"
-    assert remove(env) == 1 and not env.folder.exists()
+    beside = env.folder.with_name("tool-of-another-kind")
+    beside.mkdir()
+    assert remove(env) == 1 and not env.folder.exists() and beside.exists()
 
 
 def test_packages_of_the_parent_are_not_seen(tmp_path: Path) -> None:
