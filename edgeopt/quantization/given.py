@@ -11,7 +11,7 @@ from torch import nn
 from edgeopt.agent import fakequant
 from edgeopt.agent.fakequant import Layout
 from edgeopt.quantization import trained
-from edgeopt.quantization.neural_compressor_ranges import Found, Grid
+from edgeopt.quantization.found import Found, Grid
 from edgeopt.quantization.training import (
     LARGEST_CODE,
     LARGEST_REDUCED,

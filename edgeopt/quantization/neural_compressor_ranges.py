@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import logging
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from neural_compressor.torch.export import export
@@ -18,25 +18,11 @@ from torch import nn
 
 from edgeopt.agent import fakequant
 from edgeopt.agent.errors import one_line
+from edgeopt.quantization.found import Found, Grid
 from edgeopt.schema.errors import PassError
 
 MOST_SAID = 300
 EXAMPLES = 2  # samples that the network is traced with: one alone would fix the batch
-
-
-class Grid(NamedTuple):
-    """Codes 0 to 255 of ``scale * (code - zero_point)``."""
-
-    scale: float
-    zero_point: int
-
-
-class Found(NamedTuple):
-    """What it found, by the names of layers: the grid of each one's data, and the scales of its
-    weight, (channels,)."""
-
-    data: dict[str, Grid]
-    weights: dict[str, torch.Tensor]
 
 
 def ranges_found(

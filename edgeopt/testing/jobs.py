@@ -73,9 +73,10 @@ class Bed:
         )
 
     def run(self, job: Job) -> Outcome:
-        """Its outcome, by a worker's own code in this process, or in a worker of the pass's tool
-        environment, which is made if it is missing. Raises the job's error."""
-        elsewhere = job.worker in environments()
+        """Its outcome, by a worker's own code in this process; in a worker where the pass has a
+        tool environment, which is made if it is missing, or an extra of its own, whose libraries
+        may not stand others beside them. Raises the job's error."""
+        elsewhere = job.worker in environments() or bool(self.step.extra)
         outcome = self.run_in_worker(job) if elsewhere else self._answered(job)
         self.known[job.id] = outcome
         return outcome
