@@ -13,7 +13,7 @@ import pytest
 from e2e_project import MODEL, Project, save_samples
 
 STUDENT = """\
-  - distill: {student: "net.py:resnet_8", steps: 40, batch: 16, checkpoint_every: 4, lr: 0.05}
+  - distill: {student: "net.py:resnet_8", steps: 40, batch: 16, checkpoint_every: 4, lr: 0.3}
   - export-onnx: {}
 """
 TRAINING = 'splits:\n    train: train\n    calibration: "train[:48]"'
