@@ -16,7 +16,8 @@ from edgeopt.live import is_live, known, samples, tensorflow_program
 from edgeopt.schema.errors import ModelError
 
 keras: Any = sys.modules["keras"] if "keras" in sys.modules else __import__("keras")
-pytestmark = pytest.mark.extras
+# long: a process in which TensorFlow has computed cannot fork, as loaders with workers do
+pytestmark = [pytest.mark.extras, pytest.mark.long]
 SHORT: dict[str, Any] = {
     "targets": ["local/onnxruntime", "local/litert"],
     "passes": [{"one_of": ["export-onnx", "export-tflite"]}],
