@@ -8,7 +8,8 @@ VENV ?= .venv
 OUT ?= edgeopt-out/fashion-mnist
 JOBS ?= 2
 ARGS ?=
-SHARED = -n $(JOBS) --dist loadfile --no-loadscope-reorder
+# A process that a library ends fails its test and stops the run: xdist starts another in vain.
+SHARED = -n $(JOBS) --dist loadfile --no-loadscope-reorder --max-worker-restart 0
 BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip --disable-pip-version-check --no-input
 RUN_READY = $(VENV)/.ready-run

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
@@ -22,9 +23,19 @@ def load(threads: int) -> str:
     return str(openvino.__version__)
 
 
+@functools.lru_cache(maxsize=None)
+def _core() -> Any:
+    """One core for the whole process.
+
+    OpenVINO 2026.4.1 leaves the thread a signal stack in memory that it has given back where a core
+    ends before one that was made later; the next signal then ends the process or corrupts it.
+    """
+    return openvino.Core()
+
+
 def accelerators() -> Dict[str, str]:
     """Accelerator -> the device's full name, of those that OpenVINO finds."""
-    core = openvino.Core()
+    core = _core()
     kinds = {name.partition(".")[0]: name for name in reversed(core.available_devices)}
     return {
         accelerator: str(core.get_property(kinds[kind], "FULL_DEVICE_NAME"))
@@ -49,7 +60,7 @@ class Session:
         dynamic_quant: str = "auto",
     ) -> None:
         device = DEVICES.get(accelerator)
-        core = openvino.Core()
+        core = _core()
         present = [name.partition(".")[0] for name in core.available_devices]  # GPU.0 -> GPU
         if device is None or device not in present:
             raise AgentError(

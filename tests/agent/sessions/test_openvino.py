@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -42,6 +44,35 @@ def test_what_is_not_there_or_not_sound_is_an_error(tmp_path: Path) -> None:
         with pytest.raises(AgentError) as caught:
             Session(str(tmp_path), accelerator, 1)
         assert caught.value.kind == kind
+
+
+SIGNAL_STACK = """
+import ctypes, gc, sys
+from edgeopt.agent.sessions.openvino import Session, accelerators
+
+class Stack(ctypes.Structure):
+    _fields_ = [("start", ctypes.c_void_p), ("flags", ctypes.c_int), ("size", ctypes.c_size_t)]
+
+accelerators()
+kept = [Session(sys.argv[1], "cpu", 1) for _ in range(2)]
+while kept:
+    del kept[0]
+    gc.collect()
+found = Stack()
+assert ctypes.CDLL(None).sigaltstack(None, ctypes.byref(found)) == 0
+with open("/proc/self/maps") as maps:
+    areas = [[int(end, 16) for end in line.split()[0].split("-")] for line in maps]
+start = found.start or 0
+print(start == 0 or any(low <= start < high for low, high in areas))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_signals_keep_a_stack_in_memory_when_sessions_close(tmp_path: Path) -> None:
+    onnx.save(network(), tmp_path / "model.onnx")
+    command = [sys.executable, "-c", SIGNAL_STACK, str(tmp_path)]
+    ran = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert ran.stdout == "True\n"
 
 
 def test_a_model_is_compiled_for_the_sizes_that_it_is_given(tmp_path: Path) -> None:
