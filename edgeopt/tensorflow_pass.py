@@ -7,7 +7,8 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from edgeopt.formats.keras.declared import QUANTIZED
-from edgeopt.schema.artifact import BATCH, Description, Dim, Signature, Tensor
+from edgeopt.models.sizes import check_can_fix, with_batch
+from edgeopt.schema.artifact import Description
 from edgeopt.schema.errors import PassError
 from edgeopt.step import APPROXIMATE, Pass, Promise, close
 
@@ -73,30 +74,13 @@ class TfliteExport(TensorflowExport):
     def requires(self, d: Description) -> None:
         """Float32 networks whose sizes are fixed but for the batch."""
         super().requires(d)
-        if d.signature.batch not in (None, self.batch):
-            raise PassError(
-                f"{self.name}: the model takes {d.signature.batch} samples at a time",
-                hint=f"say 'batch: {d.signature.batch}'",
-            )
-        for tensor in d.signature.inputs:
-            if any(isinstance(n, str) and n != BATCH for n in tensor.shape):
-                raise PassError(
-                    f"{self.name} needs fixed sizes; input '{tensor.name}' has {list(tensor.shape)}"
-                )
+        check_can_fix(d.signature, self.batch, self.name)
 
     def effect(self, d: Description) -> Description:
         """The batch is fixed."""
-        signature = Signature(
-            inputs=tuple(map(self._fixed, d.signature.inputs)),
-            outputs=tuple(map(self._fixed, d.signature.outputs)),
-        )
+        signature = with_batch(d.signature, self.batch, NARROWED)
         facts = frozenset(d.facts | {"static-batch"})
         return Description(format="tflite", signature=signature, facts=facts)
-
-    def _fixed(self, tensor: Tensor) -> Tensor:
-        shape: tuple[Dim, ...] = tuple(self.batch if n == BATCH else n for n in tensor.shape)
-        dtype = NARROWED.get(tensor.dtype, tensor.dtype)
-        return tensor.model_copy(update={"shape": shape, "dtype": dtype})
 
 
 class TfliteQuantized(TfliteExport):

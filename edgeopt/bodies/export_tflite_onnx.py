@@ -90,7 +90,7 @@ def _drop_grids(model: Any) -> None:
     held = {t.name: onnx.numpy_helper.to_array(t) for t in model.graph.initializer}
     grids = {node.output[0]: node for node in model.graph.node if node.op_type == "QuantizeLinear"}
     bounds = {"grid_from": 0.0, "grid_to": 6.0}
-    for name, value in bounds.items():
+    for name, value in bounds.items() if grids else ():
         held_bound = np.array(value, np.float32)
         model.graph.initializer.append(onnx.numpy_helper.from_array(held_bound, name))
     for node in model.graph.node:

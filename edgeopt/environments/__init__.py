@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 
 import platformdirs
@@ -86,6 +86,7 @@ def home() -> Path:
     return platformdirs.user_cache_path("edgeopt") / "environments"
 
 
+@cache
 def environments() -> dict[str, Environment]:
     """All that are declared, by name."""
     return {file.stem: Environment(file.stem, file) for file in sorted(HOME.glob("*.txt"))}

@@ -99,7 +99,8 @@ def _gathered(data: Any, inputs: Sequence[str], where: str, tell: Tell) -> dict[
 
 def _arrays(data: Sequence[Any]) -> bool:
     """Whether a sequence holds whole arrays, rather than samples."""
-    return len(data) > 0 and all(isinstance(each, _whole()) for each in data)
+    whole = _whole()
+    return len(data) > 0 and all(isinstance(each, whole) for each in data)
 
 
 def _whole() -> tuple[Any, ...]:

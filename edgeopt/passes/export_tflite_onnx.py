@@ -6,7 +6,8 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from edgeopt.schema.artifact import BATCH, Description, Dim, Signature, Tensor
+from edgeopt.models.sizes import check_can_fix, with_batch
+from edgeopt.schema.artifact import Description
 from edgeopt.schema.errors import PassError
 from edgeopt.step import APPROXIMATE, Pass, Promise, close
 
@@ -39,30 +40,14 @@ class ExportTflite(Pass):
             )
         if not d.signature.inputs:
             raise PassError(f"{self.name} needs a model with inputs")
-        if d.signature.batch not in (None, self.batch):
-            raise PassError(
-                f"{self.name}: the model takes {d.signature.batch} samples at a time",
-                hint=f"say 'batch: {d.signature.batch}'",
-            )
-        for tensor in d.signature.inputs:
-            if any(isinstance(n, str) and n != BATCH for n in tensor.shape):
-                raise PassError(
-                    f"{self.name} needs fixed sizes; input '{tensor.name}' has {list(tensor.shape)}"
-                )
+        check_can_fix(d.signature, self.batch, self.name)
 
     def effect(self, d: Description) -> Description:
         """The batch fixed, all in float32."""
-        signature = Signature(
-            inputs=tuple(map(self._fixed, d.signature.inputs)),
-            outputs=tuple(map(self._fixed, d.signature.outputs)),
-        )
+        signature = with_batch(d.signature, self.batch)
         facts = frozenset(d.facts - QUANTIZED | {"float32", "static-batch"})
         return Description(format="tflite", signature=signature, facts=facts)
 
     def promised(self, d: Description) -> Promise:
         """What was quantized loses the rounding of its activations."""
         return APPROXIMATE if QUANTIZED & d.facts else self.promise
-
-    def _fixed(self, tensor: Tensor) -> Tensor:
-        shape: tuple[Dim, ...] = tuple(self.batch if n == BATCH else n for n in tensor.shape)
-        return tensor.model_copy(update={"shape": shape})

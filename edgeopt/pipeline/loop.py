@@ -97,7 +97,7 @@ def run_recipe(
         recipe = search.closed(measuring=bench, racing=race)
         work = replace(work, recipe=recipe)
         plan = _announced_plan(work)
-        if not make_environments:
+        if missing(plan.jobs) and not make_environments:
             kept = _kept(plan, outcomes, store)
             check_consent(job for job in plan.jobs if job.id not in kept)
         known = known.planned(plan.failed)

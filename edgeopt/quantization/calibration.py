@@ -10,15 +10,17 @@ from edgeopt.schema.errors import DataError
 from edgeopt.step import PassContext
 
 
-def batches(ctx: PassContext, samples: int) -> Iterator[dict[str, Any]]:
-    """The calibration samples one by one, or in the model's fixed batch. Raises DataError."""
+def batches(ctx: PassContext, samples: int, size: int = 1) -> Iterator[dict[str, Any]]:
+    """The calibration samples in the model's fixed batch, else as many at a time as ``size`` says
+    or there are. Raises DataError."""
     arrays: Mapping[str, Any] = ctx.data("calibration")
     signature = ctx.description.signature
     for tensor in signature.inputs:
         if tensor.name not in arrays:
             raise DataError(f"no calibration data for the model's input '{tensor.name}'")
-    batch = signature.batch_of(ctx.axes) or 1
-    count = min(samples, *(len(arrays[t.name]) for t in signature.inputs)) // batch * batch
+    held = min(samples, *(len(arrays[t.name]) for t in signature.inputs))
+    batch = signature.batch_of(ctx.axes) or max(1, min(size, held))
+    count = held // batch * batch
     if not count:
         raise DataError(f"too few calibration samples: the model takes {batch} at a time")
     for start in range(0, count, batch):

@@ -42,17 +42,24 @@ def _copy(model: Any, place: int, name: str) -> int:
     schema, graph = files.schema(), model.subgraphs[0]
     tensor = copy.copy(graph.tensors[place])
     tensor.name, tensor.buffer, tensor.isVariable = f"{name}_copy".encode(), 0, False
+    options = schema.CastOptionsT()
+    options.inDataType = options.outDataType = tensor.type  # to its own type
+    return _appended(model, "CAST", options, [place], tensor)
+
+
+def _appended(model: Any, kind: str, options: Any, inputs: list[int], tensor: Any) -> int:
+    """Add an operator at the end that gives a new tensor; the tensor's index."""
+    schema, graph = files.schema(), model.subgraphs[0]
     graph.tensors.append(tensor)
     code = schema.OperatorCodeT()
-    code.builtinCode = code.deprecatedBuiltinCode = schema.BuiltinOperator.CAST  # to its own type
+    code.builtinCode = code.deprecatedBuiltinCode = getattr(schema.BuiltinOperator, kind)
     code.version = 1
     model.operatorCodes.append(code)
     op = schema.OperatorT()
-    op.opcodeIndex, op.inputs = len(model.operatorCodes) - 1, [place]
+    op.opcodeIndex, op.inputs = len(model.operatorCodes) - 1, inputs
     op.outputs = [len(graph.tensors) - 1]
-    op.builtinOptionsType = schema.BuiltinOptions.CastOptions
-    op.builtinOptions = schema.CastOptionsT()
-    op.builtinOptions.inDataType = op.builtinOptions.outDataType = tensor.type
+    op.builtinOptionsType = getattr(schema.BuiltinOptions, type(options).__name__.removesuffix("T"))
+    op.builtinOptions = options
     graph.operators.append(op)
     return len(graph.tensors) - 1
 
@@ -66,30 +73,18 @@ def permuted(content: bytes, orders: Mapping[str, Sequence[int]]) -> bytes:
         return content
     model = files.unpack(content, "the exported model")
     schema, graph, (signature,) = files.schema(), model.subgraphs[0], model.signatureDefs
-    code = schema.OperatorCodeT()
-    code.builtinCode = code.deprecatedBuiltinCode = schema.BuiltinOperator.TRANSPOSE
-    code.version = 1
-    model.operatorCodes.append(code)
     for entry in signature.outputs:
         name = files.text(entry.name)
         if name not in orders:
             continue
         order, place = list(orders[name]), int(entry.tensorIndex)
-        op = schema.OperatorT()
-        op.opcodeIndex = len(model.operatorCodes) - 1
-        op.inputs = [place, _constant(model, f"{name}_order", order)]
-        tensor = copy.copy(graph.tensors[place])
-        tensor.name, tensor.buffer = graph.tensors[place].name, 0
-        graph.tensors[place].name = f"{name}_before".encode()
-        tensor.shape = [int(graph.tensors[place].shape[axis]) for axis in order]
-        tensor.shapeSignature = None
-        graph.tensors.append(tensor)
-        op.outputs = [len(graph.tensors) - 1]
-        op.builtinOptionsType = schema.BuiltinOptions.TransposeOptions
-        op.builtinOptions = schema.TransposeOptionsT()
-        graph.operators.append(op)
-        entry.tensorIndex = len(graph.tensors) - 1
-        graph.outputs = [entry.tensorIndex if int(i) == place else int(i) for i in graph.outputs]
+        before, tensor = graph.tensors[place], copy.copy(graph.tensors[place])
+        before.name, tensor.buffer = f"{name}_before".encode(), 0
+        tensor.shape, tensor.shapeSignature = [int(before.shape[axis]) for axis in order], None
+        inputs = [place, _constant(model, f"{name}_order", order)]
+        made = _appended(model, "TRANSPOSE", schema.TransposeOptionsT(), inputs, tensor)
+        entry.tensorIndex = made
+        graph.outputs = [made if int(i) == place else int(i) for i in graph.outputs]
     return files.pack(model)
 
 
