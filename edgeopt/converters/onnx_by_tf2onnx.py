@@ -7,9 +7,11 @@ from typing import Any
 
 import onnx
 import tf2onnx
+from onnx import helper
 
 from edgeopt.agent import tf_network
 from edgeopt.agent.errors import one_line
+from edgeopt.converters.frozen import frozen
 from edgeopt.formats.onnx import portable
 from edgeopt.schema.artifact import Signature
 from edgeopt.schema.errors import PassError
@@ -18,6 +20,7 @@ from edgeopt.tensorflow_pass import OnnxExport
 
 COUNTED = re.compile(r"__\d+")
 MOST_SAID = 300  # characters of the converter's own words
+COMPOSED = {"Erfc": ("Erf", True), "Expm1": ("Exp", False)}  # the operator, and whether 1 is first
 
 
 def to_onnx(step: OnnxExport, model: tf_network.Network, ctx: PassContext) -> onnx.ModelProto:
@@ -25,11 +28,12 @@ def to_onnx(step: OnnxExport, model: tf_network.Network, ctx: PassContext) -> on
     specs = model.specs()
     try:
         made, _ = tf2onnx.convert.from_function(
-            model.function(), input_signature=specs, opset=step.opset
+            frozen(model), input_signature=specs, opset=step.opset
         )
     except Exception as error:  # it raises ValueError, and what it meets in a graph
         raise PassError(f"tf2onnx failed: {one_line(error)[:MOST_SAID]}") from error
-    if refused := sorted({n.op_type for n in made.graph.node if n.domain not in ("", "ai.onnx")}):
+    _compose(made.graph)
+    if refused := sorted({n.op_type for n in made.graph.node if not _is_known(n)}):
         raise PassError(
             f"tf2onnx gives operators that are not ONNX's own: {', '.join(refused)}",
             hint="export-tflite may take them",
@@ -50,6 +54,35 @@ def to_onnx(step: OnnxExport, model: tf_network.Network, ctx: PassContext) -> on
     made = onnx.shape_inference.infer_shapes(made)
     portable.lower_ir(made)
     return made
+
+
+def _is_known(node: Any) -> bool:
+    """Whether ONNX itself has the operator: tf2onnx writes some in its domain that it has not."""
+    return node.domain in ("", "ai.onnx") and bool(onnx.defs.has(node.op_type))
+
+
+def _compose(graph: Any) -> None:
+    """Write what tf2onnx takes over from TensorFlow, though ONNX has no such operator, by two that
+    it has: Erfc (exact GELU) as 1 - Erf, Expm1 (CELU) as Exp - 1."""
+    kept = []
+    for node in graph.node:
+        for attribute in node.attribute:
+            if attribute.HasField("g"):
+                _compose(attribute.g)
+        if node.op_type not in COMPOSED:
+            kept.append(node)
+            continue
+        inner, one_first = COMPOSED[node.op_type]
+        (given,), (result,) = node.input, node.output
+        one, made = f"{result}_one", f"{result}_{inner}"
+        sides = [one, made] if one_first else [made, one]
+        kept += [
+            helper.make_node("Constant", [], [one], f"{node.name}_one", value_float=1.0),
+            helper.make_node(inner, [given], [made], f"{node.name}_{inner}"),
+            helper.make_node("Sub", sides, [result], node.name),
+        ]
+    del graph.node[:]
+    graph.node.extend(kept)
 
 
 def _in_order(made: onnx.ModelProto, signature: Signature) -> None:

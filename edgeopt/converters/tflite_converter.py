@@ -9,15 +9,14 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from edgeopt.agent import tf_network
 from edgeopt.agent.errors import one_line
+from edgeopt.converters.frozen import frozen
 from edgeopt.schema.errors import PassError
 
 SIGNATURE = "serving_default"
 FREE_LIST = "requires element_shape to be static"  # what the converter says
-SECOND = "_fixed"
 NO_BUILTIN = re.compile(r"tf\.(\w+)")
 MOST_SAID = 300  # characters of the converter's own words
 
@@ -64,25 +63,7 @@ def _saved(model: tf_network.Network, batch: int, folder: Path, *, fixed: bool =
 
 def _with_fixed_lists(model: tf_network.Network, batch: int) -> Any:
     """The function with constants for variables, whose lists of tensors hold ``batch`` rows."""
-    concrete = model.function(batch).get_concrete_function()
-    frozen = convert_variables_to_constants_v2(
-        concrete, lower_control_flow=False, aggressive_inlining=True
-    )
-    graph = frozen.graph.as_graph_def()
-    for nodes in (graph.node, *(function.node_def for function in graph.library.function)):
-        _fix(nodes, batch)
-    _rename(graph)
-    taken = [tensor.name.partition(":")[0] for tensor in frozen.inputs]
-    given = [tensor.name for tensor in frozen.outputs]
-    names = sorted(concrete.structured_outputs)  # the order of a dictionary that is flattened
-
-    def call(*tensors: Any) -> dict[str, Any]:
-        made = tf.graph_util.import_graph_def(
-            graph, input_map=dict(zip(taken, tensors, strict=True)), return_elements=given, name=""
-        )
-        return {n: tf.identity(value, name=n) for n, value in zip(names, made, strict=True)}
-
-    return tf.function(call, input_signature=model.specs(batch))
+    return frozen(model, batch, lambda nodes: _fix(nodes, batch))
 
 
 def _fix(nodes: Any, batch: int) -> None:
@@ -99,18 +80,6 @@ def _fix(nodes: Any, batch: int) -> None:
             if shape.ndim == 1 and shape.size > 1 and shape[0] == -1 and (shape[1:] >= 0).all():
                 shape = np.concatenate([[batch], shape[1:]]).astype(shape.dtype)
                 constant.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(shape))
-
-
-def _rename(graph: Any) -> None:
-    """Functions under other names: those of the first attempt are known to this process."""
-    known = {function.signature.name for function in graph.library.function}
-    for function in graph.library.function:
-        function.signature.name += SECOND
-    bodies = (function.node_def for function in graph.library.function)
-    for node in (*graph.node, *(node for body in bodies for node in body)):
-        for attribute in node.attr.values():
-            if attribute.func.name in known:
-                attribute.func.name += SECOND
 
 
 def _explained(error: Exception) -> PassError:

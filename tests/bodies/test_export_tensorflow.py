@@ -91,6 +91,54 @@ def test_a_gru_that_becomes_a_loop_is_told(tmp_path: Path) -> None:
     assert not of_lstm.found.get("notes")
 
 
+@pytest.mark.parametrize("kind", ["gelu", "celu"])
+def test_activations_that_tf2onnx_writes_as_no_operator_of_onnx_are_composed(
+    tmp_path: Path, kind: str
+) -> None:
+    x = layers.Input((6,), name="x")
+    model = keras.Model(x, layers.Activation(kind, name="y")(layers.Dense(4)(x)))
+    made, _ = exported("export-onnx", model, tmp_path)
+    session = ort.InferenceSession(made.SerializeToString(), providers=["CPUExecutionProvider"])
+    fed = np.random.default_rng(0).normal(size=(50, 6)).astype(np.float32)
+    (found,) = session.run(None, {"x": fed})
+    np.testing.assert_allclose(found, model(fed).numpy(), rtol=1e-5, atol=1e-6)
+
+
+class Captured(layers.Layer):
+    """It has a tensor that is no variable, as Normalization and many a tf.function have."""
+
+    def build(self, shape: Any) -> None:
+        self.held = tf.constant([1.0, -2.0, 3.0, 0.5])
+
+    def call(self, x: Any) -> Any:
+        return x * self.held
+
+
+@pytest.mark.parametrize("make", [
+    lambda: layers.Normalization(mean=[0.1, -0.2, 0.3, 0.4], variance=[2.0, 1.0, 0.5, 3.0]),
+    lambda: layers.Conv2D(4, 3, groups=2), Captured,
+], ids=["normalization", "grouped convolution", "captured tensor"])  # fmt: skip
+def test_what_a_function_captures_or_compiles_whole_is_exported(tmp_path: Path, make: Any) -> None:
+    x = layers.Input((6, 6, 4), name="x")
+    model = keras.Model(x, layers.ReLU(name="y")(make()(x)))
+    made, _ = exported("export-onnx", model, tmp_path)
+    session = ort.InferenceSession(made.SerializeToString(), providers=["CPUExecutionProvider"])
+    assert [i.name for i in session.get_inputs()] == ["x"]
+    fed = np.random.default_rng(0).normal(size=(3, 6, 6, 4)).astype(np.float32)
+    (found,) = session.run(None, {"x": fed})
+    np.testing.assert_allclose(found, model(fed).numpy(), rtol=1e-5, atol=1e-5)
+
+
+def test_an_operator_that_onnx_has_not_is_named(tmp_path: Path) -> None:
+    class Lgamma(layers.Layer):
+        def call(self, x: Any) -> Any:
+            return tf.math.lgamma(x)
+
+    x = layers.Input((3,), name="x")
+    with pytest.raises(PassError, match="Lgamma"):
+        exported("export-onnx", keras.Model(x, Lgamma()(x)), tmp_path)
+
+
 def test_an_operator_that_litert_has_not_is_named(tmp_path: Path) -> None:
     """Flex operators convert where they are allowed, and no Python runtime runs them."""
 
