@@ -11,14 +11,17 @@ from edgeopt.schema.artifact import Description, Signature, Tensor
 class ToTorch(RebuiltPass):
     """Rebuild the model as a torch module, layer by layer, so that passes which train can take it.
 
-    It is inserted where such a pass follows. Images become NCHW. A layer that has no twin in torch
-    is an error that names it.
+    It is inserted where such a pass follows. Images become NCHW. Where a layer has no twin in
+    torch, the network's ONNX graph is rebuilt instead, node by node, and a note names the layer;
+    where that has none either, it is an error that names the layer.
     """
 
     takes: ClassVar[str] = "keras"
     worker: ClassVar[str] = "tensorflow"
     body: ClassVar[str] = "edgeopt.bodies.to_torch_keras"
-    uses: ClassVar[tuple[str, ...]] = ("tensorflow", "keras", "torch", "safetensors")
+    uses: ClassVar[tuple[str, ...]] = (
+        "tensorflow", "keras", "tf2onnx", "onnx", "onnxsim", "onnxruntime", "torch", "safetensors",
+    )  # fmt: skip
 
     def effect(self, d: Description) -> Description:
         """Images NCHW; the rest as it is."""

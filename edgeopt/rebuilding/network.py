@@ -112,6 +112,10 @@ def expanded(x: torch.Tensor, sizes: list[int]) -> torch.Tensor:
     return x.expand(sizes)
 
 
+def tiled(x: torch.Tensor, repeats: list[int]) -> torch.Tensor:
+    return x.repeat(repeats)
+
+
 def item(xs: tuple[torch.Tensor, ...], index: int) -> torch.Tensor:
     return xs[index]
 
@@ -217,6 +221,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "clamped": clamped,
     "grown": grown,
     "expanded": expanded,
+    "tiled": tiled,
     "item": item,
 }
 

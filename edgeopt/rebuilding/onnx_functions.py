@@ -20,6 +20,7 @@ from edgeopt.rebuilding.plan import Value
 UNARY = {"Exp": "exp", "Sqrt": "sqrt", "Abs": "abs", "Log": "log", "Neg": "neg", "Erf": "erf",
          "Reciprocal": "reciprocal", "Sin": "sin", "Cos": "cos", "Floor": "floor", "Ceil": "ceil",
          "Sign": "sign", "Not": "not"}  # fmt: skip
+WHOLE = 10**9  # the end of a slice that goes to the end; tf2onnx writes this one
 BINARY = {"Add": "add", "Sub": "sub", "Mul": "mul", "Div": "div"}
 COMPARED = {"Equal": "equal", "Less": "less", "Greater": "greater", "LessOrEqual": "less_equal",
             "GreaterOrEqual": "greater_equal", "And": "and", "Or": "or"}  # fmt: skip
@@ -153,7 +154,7 @@ def _sliced(graph: Graph, node: Node) -> list[Value]:
         if step < 1:
             raise node.refused("a step below 1")
         if size is None:
-            if start == 0 and step == 1 and end >= 1 << 30:
+            if start == 0 and step == 1 and end >= WHOLE:
                 continue
             raise node.refused("along a free size")
         first, last, _ = slice(start, end).indices(size)
@@ -161,6 +162,15 @@ def _sliced(graph: Graph, node: Node) -> list[Value]:
         given = {"axis": axis, "start": first, "end": last, "step": step}
         x = graph.plan.function("sliced", [x], tuple(shape), given)
     return [x]
+
+
+def _tiled(graph: Graph, node: Node) -> list[Value]:
+    """Tile along axes of known size."""
+    x, shape = graph.live(node.input(0)), shape_of(graph, node)
+    repeats = graph.constant(node, 1).tolist()
+    if any(n is None and times != 1 for n, times in zip(x.shape, repeats, strict=True)):
+        raise node.refused("along a free size")
+    return [graph.plan.function("tiled", [x], shape, {"repeats": repeats})]
 
 
 def _grown(graph: Graph, node: Node) -> list[Value]:
@@ -215,6 +225,7 @@ NODES: dict[str, Rebuild] = {
     "Pad": _grown,
     "Pow": _power,
     "Slice": _sliced,
+    "Tile": _tiled,
     "Split": _split,
     "Transpose": _permuted,
     "Where": _where,

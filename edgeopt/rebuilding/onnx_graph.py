@@ -24,6 +24,7 @@ from edgeopt.schema.errors import PassError
 Array = np.ndarray[Any, Any]
 BATCHES = (2, 3)
 SHAPE_OF = ("Shape", "Size")  # give what no value of their input changes
+REPEATING = {"Add", "And", "Div", "Mul", "Or", "Sub", "Where"}  # along axes of size 1
 PIECES = 64  # outputs of a run: all values at once may not fit into memory
 
 
@@ -59,9 +60,27 @@ class Graph:
     def live(self, name: str) -> Value:
         """A value that inputs reach, or a constant as one that a node gives."""
         if name not in self.values:
-            array = self.held[name]
-            self.values[name] = self.plan.constant(f"constant__{name}", array, self.shapes[name])
+            array, shape = self.held[name], self.shapes[name]
+            if name in self.sized:
+                array, shape = self._one_row(name)
+            self.values[name] = self.plan.constant(f"constant__{name}", array, shape)
         return self.values[name]
+
+    def _one_row(self, name: str) -> tuple[Array, tuple[Size, ...]]:
+        """A constant that is repeated over the batch, once: what reads it repeats it by itself.
+
+        Raises PassError for what the batch decides otherwise.
+        """
+        array, shape = self.held[name], self.shapes[name]
+        axes = [axis for axis, n in enumerate(shape) if n is None]
+        rows = array.take([0], axes[0]) if len(axes) == 1 else array
+        read = {n.op_type for n in self.model.graph.node if name in n.input}
+        if len(axes) != 1 or not read <= REPEATING or (rows != array).any():
+            raise PassError(
+                f"value '{name}' cannot be rebuilt in torch: the batch decides it",
+                hint="Leave the passes that train out, or give the network as a torch factory.",
+            )
+        return rows, tuple(1 if n is None else n for n in shape)
 
 
 @dataclass(frozen=True)

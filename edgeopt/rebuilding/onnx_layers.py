@@ -25,6 +25,7 @@ MODULES: dict[str, tuple[str, Mapping[str, tuple[str, Any]]]] = {
     "LeakyRelu": ("LeakyReLU", {"negative_slope": ("alpha", 0.01)}),
 }
 SELU = (1.67326319217681884765625, 1.05070102214813232421875)
+TORCHS_CURVE = -0.75  # of cubic interpolation; TensorFlow has -0.5
 
 
 def _module(graph: Graph, node: Node) -> list[Value]:
@@ -230,6 +231,9 @@ def _resize(graph: Graph, node: Node) -> list[Value]:
         name = names.get((mode, x.rank - 2))
         if name is None or lies not in ("half_pixel", "pytorch_half_pixel", "align_corners"):
             raise node.refused(f"{mode}, {lies}")
+        curve = node.given.get("cubic_coeff_a", TORCHS_CURVE)
+        if mode == "cubic" and abs(curve - TORCHS_CURVE) > 1e-6:
+            raise node.refused(f"cubic_coeff_a {curve:g}")
         given |= {"mode": name, "align_corners": lies == "align_corners"}
     else:
         raise node.refused(mode)

@@ -6,6 +6,8 @@ from Keras has transposes of its own, which stay.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from edgeopt.rebuilding import onnx_functions, onnx_layers, onnx_recurrent
 from edgeopt.rebuilding.onnx_graph import Graph, Node, graph_of, nodes_of
 from edgeopt.rebuilding.onnx_parts import Rebuild
@@ -15,12 +17,14 @@ from edgeopt.schema.artifact import Signature
 NODES: dict[str, Rebuild] = {**onnx_functions.NODES, **onnx_layers.NODES, **onnx_recurrent.NODES}
 
 
-def rebuilt(model: object, signature: Signature) -> Plan:
-    """The plan of a model's graph. Raises PassError that names the node which has no twin."""
+def rebuilt(model: object, signature: Signature, taken: Mapping[str, bool] | None = None) -> Plan:
+    """The plan of a model's graph. ``taken``: by input, whether channels come on axis 1, though the
+    graph has them last. Raises PassError that names the node which has no twin."""
     graph = graph_of(model, signature)
     for tensor in signature.inputs:
         shape = [n if isinstance(n, int) else None for n in tensor.shape]
-        graph.values[tensor.name] = graph.plan.input(tensor.name, shape, False)
+        value = graph.plan.input(tensor.name, shape, (taken or {}).get(tensor.name, False))
+        graph.values[tensor.name] = graph.plan.last(value)
     for node in nodes_of(model):
         if all(name in graph.held or name in graph.values for name in node.outputs if name):
             continue  # no input reaches it, or another node took it along

@@ -199,3 +199,38 @@ def test_static_int8_of_a_loop_is_refused_and_dynamic_is_made(tmp_path: Path) ->
     fields = {"engine": "tensorflow", "scheme": "dynamic"}
     made, _ = exported("quantize-int8", large, tmp_path, **fields)
     assert quantization_form(files.unpack(made, "made")) in ("dynamic", "weight-only")
+
+
+def attending(rows: Any) -> Any:
+    """Attention and a norm, which have no twins of their own in torch."""
+    x = signal = layers.Input((10, 4), name="signal")
+    x = layers.Add()([x, layers.MultiHeadAttention(2, 4)(x, x, use_causal_mask=True)])
+    x = layers.RMSNormalization()(x)
+    return keras.Model(signal, layers.Dense(3, name="y")(rows(x)))
+
+
+def pictures(rows: Any) -> Any:
+    """An image, which lies otherwise in torch."""
+    x = image = layers.Input((6, 5, 4), name="image")
+    x = layers.GroupNormalization(2)(layers.Conv2D(4, 3)(x))
+    return keras.Model(image, layers.Dense(3, name="y")(rows(x)))
+
+
+@pytest.mark.parametrize("make", [attending, pictures])
+def test_layers_without_twins_are_rebuilt_by_their_onnx_nodes(tmp_path: Path, make: Any) -> None:
+    keras.utils.set_random_seed(0)
+    model = make(layers.Flatten())
+    folder, context = exported("to-torch", model, tmp_path)
+    (note,) = context.found["notes"]
+    assert "has no twin in torch: rebuilt from the network's ONNX graph" in note
+    (taken,) = model.inputs
+    x = np.random.default_rng(0).normal(size=(3, *taken.shape[1:])).astype(np.float32)
+    fed = np.ascontiguousarray(np.moveaxis(x, -1, 1)) if x.ndim == 4 else x
+    found = format_named("torch").runner(folder)({taken.name: fed})
+    np.testing.assert_allclose(found["y"], model(x, training=False).numpy(), rtol=2e-4, atol=2e-5)
+
+
+def test_a_layer_that_has_no_twin_in_onnx_either_is_named(tmp_path: Path) -> None:
+    with pytest.raises(PassError, match=r"layer 'gru\w*' \(GRU\) cannot be rebuilt"):
+        x = layers.Input((10, 4), name="x")
+        exported("to-torch", keras.Model(x, layers.GRU(3, reset_after=False)(x)), tmp_path)

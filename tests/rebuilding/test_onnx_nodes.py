@@ -127,6 +127,23 @@ def recurrent(kind: str, gates: int, directions: int = 1, **given: Any) -> Any:
     return finished(graph)
 
 
+def sized(mask: np.ndarray) -> Any:
+    """A mask spread over as many samples as there are, and what it leaves of them."""
+    graph = helper.make_graph(
+        [
+            helper.make_node("Shape", ["x"], ["sizes"]),
+            helper.make_node("Expand", ["mask", "sizes"], ["spread"], name="it"),
+            helper.make_node("Where", ["spread", "x", "zero"], ["y"]),
+        ],
+        "sized",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", *mask.shape[1:]])],
+        [helper.make_empty_tensor_value_info("y")],
+        [numpy_helper.from_array(mask, "mask"),
+         numpy_helper.from_array(np.float32(0), "zero")],
+    )  # fmt: skip
+    return finished(graph)
+
+
 SAME = {"auto_pad": "SAME_UPPER"}
 NODES: dict[str, Callable[[], Any]] = {
     "conv": conv(5, 3, 3, 3, bias=5),
@@ -211,6 +228,11 @@ NODES: dict[str, Callable[[], Any]] = {
     "one of an axis": lambda: node("Gather", (3, 4), np.int64(-1), axis=1),
     "some of an axis": lambda: node("Gather", (3, 4), ints(2, 0), axis=1),
     "a table": lambda: node("Gather", (6,), weights(7, 5), first=1, dtype=TensorProto.INT64),
+    "sliced, to an end as tf2onnx writes it": lambda: node(
+        "Slice", (6,), ints(0, 1), ints(10**9, 10**9), ints(0, 1), ints(1, 2)
+    ),
+    "tiled": lambda: node("Tile", (3, 4), ints(1, 2, 3)),
+    "masked by the batch": lambda: sized(weights(1, 3, 3) > 0),
     "expanded": lambda: node("Expand", (1, 4), ints(1, 3, 4)),
     "nearest": lambda: node("Resize", (3, 4, 5), None, np.array([1, 1, 2, 2], np.float32),
                             mode="nearest", coordinate_transformation_mode="asymmetric",
@@ -242,6 +264,12 @@ def test_each_node_answers_as_it_did(name: str, tmp_path: Path) -> None:
         (lambda: node("ReduceMean", (3,), ints(0)), "over the batch"),
         (lambda: node("AveragePool", (3, 9), kernel_shape=[3], pads=[0, 1]), "unequal sides"),
         (lambda: node("DepthToSpace", (8, 3, 4), blocksize=2), "mode DCR"),
+        (lambda: node("Tile", (3,), ints(2, 1)), "along a free size"),
+        (
+            lambda: node("Resize", (2, 3, 4), None, np.float32([1, 1, 2, 2]), mode="cubic",
+                         cubic_coeff_a=-0.5),
+            "cubic_coeff_a -0.5",
+        ),
         (lambda: node("Slice", (6,), ints(1), ints(3), ints(0)), "along a free size"),
     ],
 )  # fmt: skip
@@ -250,6 +278,23 @@ def test_what_has_no_twin_is_refused_by_its_name(make: Callable[[], Any], said: 
     with pytest.raises(PassError, match="node 'it'") as caught:
         rebuilt(model, describe(model, "net.onnx").signature)
     assert said in caught.value.what
+
+
+def test_what_the_batch_alone_decides_is_refused(tmp_path: Path) -> None:
+    """The samples divided by their number, which is no constant."""
+    graph = helper.make_graph(
+        [
+            helper.make_node("Shape", ["x"], ["sizes"], end=1),
+            helper.make_node("Cast", ["sizes"], ["count"], to=TensorProto.FLOAT),
+            helper.make_node("Div", ["x", "count"], ["y"]),
+        ],
+        "counted",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", 3])],
+        [helper.make_empty_tensor_value_info("y")],
+    )
+    model = finished(graph)
+    with pytest.raises(PassError, match=r"value 'count' .*the batch decides it"):
+        rebuilt(model, describe(model, "net.onnx").signature)
 
 
 # -- whole networks, as frameworks export them
