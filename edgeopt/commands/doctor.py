@@ -27,7 +27,9 @@ from edgeopt.transport.kinds import device_named
 OTHER_EXTRAS = {  # that bring no runtime: what each adds
     "images": "data sources that are folders of images",
     "neural-compressor": "quantize-int8 with the engine neural-compressor",
-    "litert-torch": "the pass export-tflite, from PyTorch to TFLite",
+    "litert-torch": "export-tflite of PyTorch modules, and of Keras and ONNX models that were "
+    "pruned or trained",
+    "train": "the passes that prune, and distributed training",
 }
 LITTLE_BYTES = 2_000_000_000  # free disk below which a run may not fit
 

@@ -10,6 +10,7 @@ from edgeopt import step_calls
 from edgeopt.environments import environments
 from edgeopt.planner.jobs import TO_TORCH, Branch, Jobs, needed
 from edgeopt.planner.known import Known
+from edgeopt.planner.libraries import missing_libraries
 from edgeopt.recipe import Choice, Recipe
 from edgeopt.schema.errors import PassError, PlanError
 from edgeopt.schema.plan import Candidate, Plan
@@ -70,10 +71,11 @@ class _Planner:
                 where=self.recipe.line("limits"),
                 hint="drop alternatives, or raise the limit",
             )
+        jobs = tuple(needed(self.jobs.by_id.values(), candidates))
         return Plan(
-            jobs=tuple(needed(self.jobs.by_id.values(), candidates)),
+            jobs=jobs,
             candidates=tuple(candidates),
-            notes=tuple(dict.fromkeys(self.notes)),
+            notes=tuple(dict.fromkeys([*self.notes, *missing_libraries(jobs)])),
             failed={name: f"{error.what}: {error.hint}" for name, error in failed.items()},
         )
 
@@ -261,11 +263,13 @@ class _Planner:
         if target.reads(fmt) or self._recipe_converts(fmt):
             return False
         choices = [c for c in self.recipe.passes[index].choices if c.name != "none"]
-        takes = [set(_taking(choice)) for choice in choices]
-        return (
-            bool(takes)
-            and not any(fmt in t for t in takes)
-            and any(target.reads(each) for t in takes for each in t)
+        takes = [_taking(choice) for choice in choices]
+        if not any(fmt in kinds for kinds in takes):
+            return any(target.reads(each) for kinds in takes for each in kinds)
+        # what a step writes in this format, such as QDQ, a conversion may take out again
+        return bool(takes) and all(
+            any(target.reads(each) and _reads(kind, choice) for each, kind in kinds.items())
+            for kinds, choice in zip(takes, choices, strict=True)
         )
 
     def _converted(self, branch: Branch, target: Target) -> Branch | None:
@@ -301,6 +305,15 @@ def _taking(choice: Choice) -> dict[str, type[Pass]]:
     ``engine`` says which of the passes of one name is meant: it is a field of some.
     """
     return for_engine(passes_named(choice.name), choice.fields.get("engine"))
+
+
+def _reads(kind: type[Pass], choice: Choice) -> bool:
+    """Whether a pass has the fields of a choice."""
+    try:
+        step_calls.read(kind, choice.fields)
+    except ValidationError:
+        return False
+    return True
 
 
 def _only(target: Target) -> str:

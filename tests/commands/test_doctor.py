@@ -38,6 +38,7 @@ def test_it_says_what_is_installed_and_reachable(tmp_path: Path) -> None:
         "images",
         "neural-compressor",
         "litert-torch",
+        "train",
     ]
     assert {name: told["adds"] for name, told in found["extras"].items()} == extras()
     assert found["machine"]["isa"].startswith(os.uname().machine)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from edgeopt.planner import Known, make_plan
@@ -45,6 +47,7 @@ def asked(
     passes: list[Any],
     source: Description | None = None,
     splits: tuple[str, ...] = ("calibration", "validation"),
+    versions: Mapping[str, str] = MappingProxyType({}),  # of libraries; 1 of others
     **fields: Any,
 ) -> tuple[Recipe, Known]:
     """A recipe of these passes and what is known before it is planned."""
@@ -71,7 +74,7 @@ def asked(
         raw_jobs={split: f"data:{split}" for split in splits},
         groups=tuple(group(parse_target(t)) for t in recipe.targets),
         host_isa="x86_64-avx2",
-        version=lambda _name: "1",
+        version=lambda name: versions.get(name, "1"),
     )
     return recipe, known
 

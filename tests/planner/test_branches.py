@@ -173,6 +173,27 @@ def test_a_tool_environment_is_asked_for_by_a_target_of_its_own_or_by_name() -> 
         assert keys <= {environments()[tool].digest}
 
 
+def test_a_conversion_comes_before_what_it_would_take_out_again() -> None:
+    """Guards against rows called INT8 whose files are float: onnx2tf takes QDQ out."""
+    steps = [
+        {"one_of": ["none", "simplify-onnx"]},
+        {"one_of": ["none", {"quantize-int8": {"scheme": "auto"}}, "fp16"]},
+    ]
+    made = plan(steps, description("onnx"), targets=["local/litert"])
+    quantized = {chain for chain in chains(made) if any("int8" in label for label in chain)}
+    assert quantized and all("int8" in chain[-1] for chain in quantized)
+    assert all(chain[-2] == "export-tflite" for chain in quantized)
+    assert ("simplify-onnx", "export-tflite", "fp16") in chains(made)
+
+
+def test_a_library_that_is_missing_is_told_before_anything_runs() -> None:
+    made = plan(["export-tflite"], targets=["local/litert"], versions={"litert-torch": ""})
+    (note,) = [note for note in made.notes if "litert-torch" in note]
+    assert note.startswith("export-tflite needs litert-torch, which is not installed")
+    assert note.endswith("pip install 'edgeopt[litert-torch]'")
+    assert not plan(["export-tflite"], targets=["local/litert"]).notes
+
+
 def test_an_onnx_source_is_rebuilt_in_torch_for_passes_that_train_and_for_nothing_else() -> None:
     source = description("onnx")
     made = plan([{"prune-structured": {"macs": 0.5}}, "export-onnx"], source)

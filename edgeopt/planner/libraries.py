@@ -1,0 +1,47 @@
+"""Libraries that a plan's passes need and that are not installed, told before anything runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from importlib import metadata
+
+from packaging.requirements import Requirement
+
+from edgeopt.environments import environments
+from edgeopt.schema.job import Job
+
+EVERYTHING = "all"  # an extra of the others
+
+
+def missing_libraries(jobs: Iterable[Job]) -> Iterator[str]:
+    """A sentence for each pass whose libraries are not installed, with the command that helps."""
+    for job in jobs:
+        if job.kind != "pass" or job.worker in environments():
+            continue
+        absent = [name for name, version in job.key.get("versions", {}).items() if not version]
+        if absent:
+            extras = list(dict.fromkeys(e for name in absent if (e := extra_with(name))))
+            helps = f"edgeopt[{','.join(extras)}]" if extras else " ".join(absent)
+            yield (
+                f"{job.name} needs {', '.join(absent)}, which is not installed: candidates that go "
+                f"through it will fail; pip install '{helps}'"
+            )
+
+
+def extra_with(library: str) -> str:
+    """The extra of edgeopt that brings a library; empty where none does.
+
+    Of several it is the one that brings fewest.
+    """
+    try:
+        wanted = [Requirement(text) for text in metadata.requires("edgeopt") or ()]
+        extras = metadata.metadata("edgeopt").get_all("Provides-Extra") or []
+    except metadata.PackageNotFoundError:
+        return ""
+    brought = {
+        extra: [r.name for r in wanted if r.marker and r.marker.evaluate({"extra": extra})]
+        for extra in extras
+        if extra not in (EVERYTHING, "dev", "test")
+    }
+    found = [extra for extra, names in brought.items() if library in names]
+    return min(found, key=lambda extra: len(brought[extra]), default="")
