@@ -41,6 +41,7 @@ def scores(*models: str) -> set[str]:
     return {f"score:validation:{TARGET}:{model}" for model in models}
 
 
+@pytest.mark.slow
 @pytest.mark.long
 def test_exactly_the_dependent_jobs_rerun(project: Project) -> None:
     first = project.optimize()

@@ -45,6 +45,7 @@ def test_a_student_is_trained_exported_quantized_and_chosen(training: Project) -
     assert not result["jobs"]["failed"]
 
 
+@pytest.mark.slow
 @pytest.mark.long
 def test_a_second_run_trains_nothing_and_another_label_trains_anew(training: Project) -> None:
     result = training.optimize()
@@ -66,6 +67,7 @@ def test_without_a_training_split_nothing_starts(training: Project) -> None:
     assert "train: train" in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.long
 def test_killed_while_it_trains_it_goes_on_and_ends_with_the_same_bits(training: Project) -> None:
     whole = Project(training.folder, training.store.with_name("whole-store")).optimize()

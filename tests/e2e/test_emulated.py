@@ -148,6 +148,7 @@ def test_an_artifact_for_this_cpu_is_compared_with_one_without_vnni(on_cores: Pr
     assert result["recipe"]["passes"][-1]["quantize-int8"]["scheme"] == "u8s8"
 
 
+@pytest.mark.slow
 @pytest.mark.long
 def test_a_board_that_answers_otherwise_than_the_host_is_named(on_cores: Project) -> None:
     """A lab's board that has no VNNI; here its process runs under QEMU."""

@@ -130,7 +130,12 @@ def test_environment_has_no_training_framework(python: Path) -> None:
     assert not {name for name in names if name.startswith(("torch", "tensorflow", "keras"))}
 
 
-@pytest.mark.parametrize("oddity", FOREIGN)
+LONGEST = ("NHWC input", "weights in Constant nodes")  # two minutes each
+
+
+@pytest.mark.parametrize(
+    "oddity", [pytest.param(o, marks=pytest.mark.slow) if o in LONGEST else o for o in FOREIGN]
+)
 def test_foreign_model(oddity: str, python: Path, packages: Path, tmp_path: Path) -> None:
     foreign = FOREIGN[oddity]
     file = tmp_path / Path(foreign.file).name

@@ -73,7 +73,7 @@ def open_files(process: psutil.Process) -> list[str]:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("count", [3, pytest.param(10, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [1, pytest.param(10, marks=pytest.mark.slow)])
 def test_interrupts_at_random_moments(project: Project, count: int) -> None:
     reference = Project(project.folder, project.store.with_name("reference-store"))
     start = time.monotonic()

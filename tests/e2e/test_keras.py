@@ -74,6 +74,7 @@ def test_a_keras_model_races_as_onnx_and_tflite_in_every_runtime(keras_project: 
     assert all(c["measurements"]["fidelity.cosine"]["value"] > 0.99999 for c in floats)
 
 
+@pytest.mark.slow
 @pytest.mark.long
 def test_passes_that_train_take_it_rebuilt_in_torch(keras_project: Project) -> None:
     keras_project.edit("recipe.yaml", "passes:\n", (

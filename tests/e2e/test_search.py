@@ -56,6 +56,7 @@ def test_a_speed_up_takes_the_widest_network_that_reaches_it(searching: Project)
     assert searching.left_behind() == []
 
 
+@pytest.mark.slow
 @pytest.mark.long
 def test_the_smallest_network_that_holds_is_bisected(searching: Project) -> None:
     searching.edit("recipe.yaml", EXPORT, STAGES.replace("FRACTION", "smallest") + EXPORT)
