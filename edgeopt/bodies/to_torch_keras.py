@@ -29,7 +29,8 @@ def run(step: ToTorch, model: tf_network.Network, ctx: PassContext) -> Path:
         plan = keras_layers.rebuilt(model, taken)
     except PassError as refused:
         plan = _by_nodes(model, ctx, taken, refused)
-    ctx.found["notes"] = [f"{step.name}: {note}" for note in plan.notes]
+    if plan.notes:
+        ctx.found["notes"] = [f"{step.name}: {note}" for note in plan.notes]
     said = {t.name: {"shape": list(t.shape), "dtype": t.dtype, "layout": t.layout} for t in after}
     return plan.write(ctx.workdir / "rebuilt", said)
 

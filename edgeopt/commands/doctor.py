@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Iterator
-from importlib import metadata
 from typing import Any
-
-from packaging.requirements import Requirement
 
 from edgeopt.bench.accelerators import accelerators
 from edgeopt.pipeline.prepare import installed_version
+from edgeopt.planner.libraries import holds, listed_extras, requirements
 from edgeopt.schema import plugged
 from edgeopt.schema.errors import EdgeoptError, UsageError, did_you_mean
 from edgeopt.schema.model_format import model_formats
@@ -133,19 +131,19 @@ def _machine(facts: TargetFacts) -> dict[str, Any]:
 
 def _libraries() -> dict[str, str]:
     """Version of each library that edgeopt itself needs; empty where it is missing."""
-    needed = (r.name for r in _requirements() if _holds(r, ""))
+    needed = (r.name for r in requirements() if holds(r, ""))
     return {name: installed_version(name) for name in sorted(needed, key=str.lower)}
 
 
 def extras() -> dict[str, str]:
     """What each extra adds: those that bring runtimes, as edgeopt lists them, then the others."""
     adding = {each.extra: each.adds for each in _runtimes().values() if each.extra}
-    listed = [name for name in _listed_extras() if name in adding]
+    listed = [name for name in listed_extras() if name in adding]
     return {name: adding[name] for name in (listed or adding)} | OTHER_EXTRAS
 
 
 def _extra(name: str, adds: str) -> dict[str, Any]:
-    needed = [r for r in _requirements() if _holds(r, name) and not _holds(r, "")]
+    needed = [r for r in requirements() if holds(r, name) and not holds(r, "")]
     missing = [r.name for r in needed if not installed_version(r.name)]
     return {
         "installed": not missing,
@@ -153,24 +151,6 @@ def _extra(name: str, adds: str) -> dict[str, Any]:
         "adds": adds,
         "command": f"pip install 'edgeopt[{name}]'",
     }
-
-
-def _listed_extras() -> list[str]:
-    try:
-        return metadata.metadata("edgeopt").get_all("Provides-Extra") or []
-    except metadata.PackageNotFoundError:
-        return []
-
-
-def _requirements() -> list[Requirement]:
-    try:
-        return [Requirement(text) for text in metadata.requires("edgeopt") or ()]
-    except metadata.PackageNotFoundError:  # run from a source tree that is not installed
-        return []
-
-
-def _holds(requirement: Requirement, extra: str) -> bool:
-    return requirement.marker is None or requirement.marker.evaluate({"extra": extra})
 
 
 def _problems(report: dict[str, Any]) -> Iterator[str]:

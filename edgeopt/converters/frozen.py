@@ -30,12 +30,11 @@ def frozen(
         concrete, lower_control_flow=False, aggressive_inlining=True
     )
     graph = held.graph.as_graph_def()
-    for holder in (graph, *graph.library.function):
-        nodes = holder.node if holder is graph else holder.node_def
-        for each in (*nodes, *([] if holder is graph else [holder])):
-            for name in WHOLE:
-                each.attr.pop(name, None)
+    functions = graph.library.function
+    for nodes in (graph.node, *(function.node_def for function in functions)):
+        _inlinable(nodes)
         change(nodes)
+    _inlinable(functions)
     _rename(graph)
     taken = [tensor.name.partition(":")[0] for tensor in held.inputs]
     given = [tensor.name for tensor in held.outputs]
@@ -50,8 +49,15 @@ def frozen(
     return tf.function(call, input_signature=model.specs(batch))
 
 
+def _inlinable(held: Iterable[Any]) -> None:
+    """Nodes, or functions, without what keeps them from being inlined."""
+    for each in held:
+        for name in WHOLE:
+            each.attr.pop(name, None)
+
+
 def _rename(graph: Any) -> None:
-    """Functions under other names: those of the first attempt are known to this process."""
+    """Functions under other names: those that were traced are known to this process."""
     known = {function.signature.name for function in graph.library.function}
     for function in graph.library.function:
         function.signature.name += SECOND

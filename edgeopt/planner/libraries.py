@@ -10,7 +10,7 @@ from packaging.requirements import Requirement
 from edgeopt.environments import environments
 from edgeopt.schema.job import Job
 
-EVERYTHING = "all"  # an extra of the others
+NOT_OFFERED = ("all", "dev", "test")  # extras of the others, and of who develops edgeopt
 
 
 def missing_libraries(jobs: Iterable[Job]) -> Iterator[str]:
@@ -33,15 +33,31 @@ def extra_with(library: str) -> str:
 
     Of several it is the one that brings fewest.
     """
-    try:
-        wanted = [Requirement(text) for text in metadata.requires("edgeopt") or ()]
-        extras = metadata.metadata("edgeopt").get_all("Provides-Extra") or []
-    except metadata.PackageNotFoundError:
-        return ""
     brought = {
-        extra: [r.name for r in wanted if r.marker and r.marker.evaluate({"extra": extra})]
-        for extra in extras
-        if extra not in (EVERYTHING, "dev", "test")
+        extra: [r.name for r in requirements() if r.marker and holds(r, extra)]
+        for extra in listed_extras()
+        if extra not in NOT_OFFERED
     }
     found = [extra for extra, names in brought.items() if library in names]
     return min(found, key=lambda extra: len(brought[extra]), default="")
+
+
+def listed_extras() -> list[str]:
+    """The extras of edgeopt as it is installed."""
+    try:
+        return metadata.metadata("edgeopt").get_all("Provides-Extra") or []
+    except metadata.PackageNotFoundError:
+        return []
+
+
+def requirements() -> list[Requirement]:
+    """What edgeopt and its extras need, as it is installed."""
+    try:
+        return [Requirement(text) for text in metadata.requires("edgeopt") or ()]
+    except metadata.PackageNotFoundError:  # run from a source tree that is not installed
+        return []
+
+
+def holds(requirement: Requirement, extra: str) -> bool:
+    """Whether an extra needs it; the extra '' is edgeopt alone."""
+    return requirement.marker is None or requirement.marker.evaluate({"extra": extra})

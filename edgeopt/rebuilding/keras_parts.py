@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from edgeopt.rebuilding.plan import Plan, Size, Value
+from edgeopt.rebuilding.plan import INSTEAD, Plan, Size, Value
 from edgeopt.schema.errors import PassError
 
 Rebuild = Callable[[Plan, Any, str, Sequence[Value], Sequence[Size]], Value]
@@ -32,7 +32,7 @@ ACTIVATIONS: dict[str, tuple[str, dict[str, Any]]] = {  # Keras' name -> torch's
 def refused(name: str, kind: str, why: str) -> PassError:
     return PassError(
         f"layer '{name}' ({kind}) cannot be rebuilt in torch: {why}",
-        hint="Leave the passes that train out, or give the network as a torch factory.",
+        hint=INSTEAD,
     )
 
 

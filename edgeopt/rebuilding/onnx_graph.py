@@ -17,7 +17,7 @@ import onnx
 import onnxruntime
 from onnx import helper
 
-from edgeopt.rebuilding.plan import Plan, Size, Value
+from edgeopt.rebuilding.plan import INSTEAD, Plan, Size, Value
 from edgeopt.schema.artifact import Signature
 from edgeopt.schema.errors import PassError
 
@@ -78,7 +78,7 @@ class Graph:
         if len(axes) != 1 or not read <= REPEATING or (rows != array).any():
             raise PassError(
                 f"value '{name}' cannot be rebuilt in torch: the batch decides it",
-                hint="Leave the passes that train out, or give the network as a torch factory.",
+                hint=INSTEAD,
             )
         return rows, tuple(1 if n is None else n for n in shape)
 
@@ -114,7 +114,7 @@ class Node:
         """An error that names the node."""
         return PassError(
             f"node '{self.name}' ({self.kind}) cannot be rebuilt in torch: {why}",
-            hint="Leave the passes that train out, or give the network as a torch factory.",
+            hint=INSTEAD,
         )
 
 

@@ -22,6 +22,7 @@ from edgeopt.schema.errors import PassError
 Array = np.ndarray[Any, Any]
 Size = int | None  # None: the batch, or a free size
 FACTORY = "network.py:network"
+INSTEAD = "Leave the passes that train out, or give the network as a torch factory."  # a hint
 NAME = re.compile(r"[A-Za-z_]\w*")
 
 
