@@ -24,7 +24,7 @@ class ModulePass(Pass):
     def requires(self, d: Description) -> None:
         """Float32 modules."""
         if d.facts - {"static-batch"} != {"float32"}:
-            raise PassError(f"{self.name} takes float32 modules, this one is {sorted(d.facts)}")
+            raise PassError(f"{self.name} takes float32 modules, this one is {d.told}")
 
     def run(self, model: Any, ctx: PassContext) -> Any:
         """Change and write: the parent's code, its edits and the new ones, and weights.

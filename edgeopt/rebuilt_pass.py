@@ -21,6 +21,6 @@ class RebuiltPass(Pass):
         """Float32 models with a free batch, whose other sizes are fixed."""
         if d.facts != {"float32"}:
             raise PassError(
-                f"{self.name} takes float32 models of a free batch, this one is {sorted(d.facts)}"
+                f"{self.name} takes float32 models of a free batch, this one is {d.told}"
             )
         check_only_batch_free(d.signature, self.name)

@@ -27,7 +27,7 @@ class Fp16(Pass):
     def requires(self, d: Description) -> None:
         """Float32 models only."""
         if "float32" not in d.facts:
-            raise PassError(f"{self.name} takes float32 models, this one is {sorted(d.facts)}")
+            raise PassError(f"{self.name} takes float32 models, this one is {d.told}")
 
     def effect(self, d: Description) -> Description:
         """float32 becomes float16."""

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from edgeopt import step_calls
+from edgeopt.planner.jobs import TO_TORCH
 from edgeopt.recipe import Choice, Recipe
+from edgeopt.recipe.steps import Step
 from edgeopt.step import Open, passes_named
 
 EARLY = 4  # a first look at a student is trained for so much less
@@ -60,6 +62,19 @@ def without_stages(recipe: Recipe, keep: int | None = None) -> Recipe:
         step
         for index, step in enumerate(recipe.passes)
         if index == keep or not any(choice.stage for choice in step.choices)
+    )
+    return recipe.model_copy(update={"passes": passes})
+
+
+def rebuilt(recipe: Recipe, at: int) -> Recipe:
+    """The recipe without its stages, the step ``at`` tried as to-torch: what stages change of a
+    source that is no torch module is what it was rebuilt as.
+    """
+    beside = Step(choices=(Choice(name="none"), Choice(name=TO_TORCH)))
+    passes = tuple(
+        beside if index == at else step
+        for index, step in enumerate(recipe.passes)
+        if index == at or not any(choice.stage for choice in step.choices)
     )
     return recipe.model_copy(update={"passes": passes})
 

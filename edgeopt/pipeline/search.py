@@ -15,10 +15,19 @@ from edgeopt.decide.choose import relative_margin, standing
 from edgeopt.decide.events import NotRaced
 from edgeopt.decide.steps import Race
 from edgeopt.pipeline.entries import entries_of
-from edgeopt.pipeline.left_open import Place, places, sooner, with_fractions, without_stages
+from edgeopt.pipeline.left_open import (
+    Place,
+    places,
+    rebuilt,
+    sooner,
+    with_fractions,
+    without_stages,
+)
 from edgeopt.pipeline.target_run import TargetRun, target_run
 from edgeopt.pipeline.work import Work
 from edgeopt.planner import make_plan, needed
+from edgeopt.planner.branches import TRAINED
+from edgeopt.planner.jobs import TO_TORCH
 from edgeopt.recipe import Recipe
 from edgeopt.schema.errors import EdgeoptError, PlanError, UsageError, from_record
 from edgeopt.schema.measurement import figure
@@ -101,7 +110,7 @@ class Search:
         self._phase(f"Racing networks of {len(GRID)} widths for {wanted:g}x on {group}")
         bare = without_stages(self.work.recipe, keep=place.step)
         here = next(places(bare))
-        rest, target = self._fastest_form(without_stages(self.work.recipe), group)
+        rest, target = self._fastest_form(place, group)
         widths = []
         for fraction in GRID:
             if self._late():
@@ -127,12 +136,18 @@ class Search:
         self.notes.append(f"no width reaches {wanted:g}x on {group}: the fastest reaches {fastest}")
         return best.fraction
 
-    def _fastest_form(self, recipe: Recipe, group: TargetGroup) -> tuple[tuple[str, ...], str]:
-        """Of the chains without any stage the one that is fastest on a target, and where."""
-        run = self._built(recipe, group)
+    def _fastest_form(self, place: Place, group: TargetGroup) -> tuple[tuple[str, ...], str]:
+        """Of the chains without any stage the one that is fastest on a target, and where; of a
+        source that is no torch module, of those that go through torch."""
+        is_module = self.work.known.source.format == TRAINED
+        recipe = self.work.recipe
+        run = self._built(
+            without_stages(recipe) if is_module else rebuilt(recipe, place.step), group
+        )
         best: tuple[float, tuple[str, ...], str] | None = None
         for entry in run.entries:
-            eligible = entry.plan.eligible and not run.ledger[entry.id].error
+            through = is_module or TO_TORCH in entry.plan.rest
+            eligible = through and entry.plan.eligible and not run.ledger[entry.id].error
             raced = self._race(run, entry.id) if eligible else None
             if raced is not None and (best is None or raced[0] < best[0]):
                 best = raced[0], entry.plan.rest, entry.plan.target

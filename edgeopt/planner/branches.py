@@ -25,6 +25,7 @@ class Usage:
     """What happened to one choice over all branches that reached it."""
 
     applied: int = 0
+    beside: int = 0  # on branches that stand beside a stage alone
     formats: set[str] = field(default_factory=set)  # that no pass of the name takes
     refusals: list[str] = field(default_factory=list)
     misread: list[str] = field(default_factory=list)  # fields that the pass of a format has not
@@ -204,7 +205,8 @@ class _Planner:
             usage.refusals.append(f"{step_calls.label(variant)} after {after}: {error.what}")
             self.notes.append(f"not planned: {usage.refusals[-1]}")
             return None
-        usage.applied += not parent.ended  # what only stands beside a stage excuses nothing
+        usage.applied += not parent.ended  # what only stands beside a stage excuses nothing,
+        usage.beside += parent.ended  # but as one of several that do more
         return self.jobs.add(parent, variant)
 
     def _made(self, kind: type[Pass], choice: Choice, index: int, usage: Usage) -> Pass | None:
@@ -221,8 +223,9 @@ class _Planner:
     def _blame_unused(self) -> None:
         """Raise PlanError for a choice that no branch took; beside ``none``, which stands for the
         model as it is, a note will do."""
+        used = {index for (index, _), usage in self.usages.items() if usage.applied}
         for (index, number), usage in sorted(self.usages.items()):
-            if usage.applied:
+            if usage.applied or (usage.beside and index in used):
                 continue
             several = self.recipe.passes[index].choices
             name = several[number].name
@@ -236,9 +239,11 @@ class _Planner:
                     where=where,
                     hint="change the order of the steps, or drop it",
                 )
-            takes = ", ".join(sorted(passes_named(name)))
+            takes = ", ".join(sorted(_taking(several[number])))
             reached = ", ".join(sorted(usage.formats))
-            skipped = f"'{name}' is skipped on every branch"
+            engine = several[number].fields.get("engine")
+            said = f"{name}: {{engine: {engine}}}" if engine else name
+            skipped = f"'{said}' is skipped on every branch"
             hint = f"it takes {takes}; the formats that reached it: {reached}"
             if not spared:
                 raise PlanError(skipped, where=where, hint=hint)

@@ -23,7 +23,8 @@ def missing_libraries(jobs: Iterable[Job]) -> Iterator[str]:
             extras = list(dict.fromkeys(e for name in absent if (e := extra_with(name))))
             helps = f"edgeopt[{','.join(extras)}]" if extras else " ".join(absent)
             yield (
-                f"{job.name} needs {', '.join(absent)}, which is not installed: candidates that go "
+                f"{job.name} needs {', '.join(absent)}, which "
+                f"{'is' if len(absent) == 1 else 'are'} not installed: candidates that go "
                 f"through it will fail; pip install '{helps}'"
             )
 

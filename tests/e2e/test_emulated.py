@@ -32,8 +32,9 @@ def on_cores(project: Project, emulation: Path) -> Project:
     return project
 
 
+@pytest.mark.slow
 @pytest.mark.long
-@pytest.mark.parametrize("core", ["cortex-a53", pytest.param("cortex-a76", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("core", ["cortex-a53", "cortex-a76"])
 def test_both_runtimes_are_counted_and_one_artifact_chosen(on_cores: Project, core: str) -> None:
     on_cores.write(OWN.replace("local/onnxruntime", f'"emulated:{core}/*"'))
     done = on_cores.run("optimize", "recipe.yaml", "--json", "--out", "out", timeout=1200)

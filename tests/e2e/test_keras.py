@@ -89,6 +89,27 @@ def test_passes_that_train_take_it_rebuilt_in_torch(keras_project: Project) -> N
     assert all("promised: within" in check["sentence"] for check in checks)
 
 
+@pytest.mark.slow
+@pytest.mark.long
+def test_a_speed_up_is_sought_of_what_it_is_rebuilt_as(keras_project: Project) -> None:
+    asked = ("optimize", "recipe.yaml", "--speedup", "1.2x", "--quick", "--json", "--out", "out")
+    done = keras_project.run(*asked, timeout=1500)
+    assert done.returncode in (0, 3, 4), done.stderr
+    result = json.loads(done.stdout)
+    assert len([point for point in result["search"] if point["taken"]]) == 1
+    assert any("to-torch > prune-structured" in c["label"] for t in result["targets"]
+               for c in t["candidates"])  # fmt: skip
+
+
+def test_layers_that_can_be_pruned_are_those_of_what_it_is_rebuilt_as(
+    keras_project: Project,
+) -> None:
+    done = keras_project.run("prunable", "recipe.yaml", "--json")
+    assert done.returncode == 0, done.stderr
+    layers = {layer["path"]: layer for layer in json.loads(done.stdout)["layers"]}
+    assert not layers["conv2d"]["reason"] and "output" in layers["scores"]["reason"]
+
+
 @pytest.mark.long
 def test_a_savedmodel_does_as_well(keras_project: Project) -> None:
     model, module = network(), tf.Module()
