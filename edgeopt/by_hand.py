@@ -126,7 +126,7 @@ def call(
     with _states_kept(seed), tempfile.TemporaryDirectory(prefix="edgeopt-") as folder:
         copied = _copied(module)
         names = _input_names(module)
-        given = _given(data, names, step.splits)
+        given = _given(data, names, step.sees)
         source = _copied(module if teacher is None else teacher)
         description = _described(copied, given, step)
         step.requires(description)
@@ -273,7 +273,7 @@ def _batched(value: Any) -> bool:
 
 def _described(module: Any, given: Mapping[str, Any], step: Any) -> Description:
     """Signature as the first samples show it; the batch is free. Empty where none are needed."""
-    if not given and step.splits:
+    if not given and step.sees:
         raise PassError(f"{step.name} needs samples", hint="Give them as the second argument.")
     inputs, outputs = {}, {}
     if given:

@@ -19,6 +19,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from edgeopt.models.kind import LINEAR, RECURRENT
+from edgeopt.schema.artifact import DYNAMIC
 from edgeopt.schema.errors import UsageError
 from edgeopt.schema.target import TargetFacts, parse_target
 from edgeopt.step import close
@@ -28,7 +30,7 @@ from edgeopt.step import close
 class Scheme:
     """One way to quantize. ``activation`` and ``weight`` are numpy's dtype names."""
 
-    activation: str
+    activation: str  # empty: they have no range of their own
     weight: str
     reduce_range: bool = False
     saturation_safe: bool = False
@@ -40,12 +42,13 @@ class IsaRule:
 
     ``arch`` is a prefix of the ISA's name; empty ``any_of`` asks for no feature. ``stems`` are the
     runtimes whose integer kernels take first convolutions with short sums, too, so that float32 may
-    be the slower there.
+    be the slower there. ``dynamic`` are those for networks of matrix products, see ``schemes_for``.
     """
 
     arch: str
     any_of: frozenset[str]
     schemes: tuple[str, ...]
+    dynamic: tuple[str, ...] = ("dynamic",)
     stems: frozenset[str] = frozenset()
 
 
@@ -54,11 +57,21 @@ SCHEMES: dict[str, Scheme] = {
     "u8s8-reduced": Scheme("uint8", "int8", reduce_range=True),
     "u8s8-safe": Scheme("uint8", "int8", saturation_safe=True),
     "s8s8": Scheme("int8", "int8"),
+    "performance": Scheme("int8", "int8"),
+    "mixed": Scheme("uint8", "int8"),
+    "dynamic": Scheme("", "int8"),
+    "dynamic-reduced": Scheme("", "int8", reduce_range=True),
+    "weight-only": Scheme("", "int8"),
 }
 VNNI = frozenset({"avx512_vnni", "avx_vnni", "avx_vnni_int8", "amx_int8"})
 BY_ISA: tuple[IsaRule, ...] = (  # the first that fits
     IsaRule("x86_64", VNNI, ("u8s8", "u8s8-safe"), stems=frozenset({"openvino"})),
-    IsaRule("x86_64", frozenset(), ("u8s8-safe", "u8s8-reduced", "u8s8")),
+    IsaRule(
+        "x86_64",
+        frozenset(),
+        ("u8s8-safe", "u8s8-reduced", "u8s8"),
+        dynamic=("dynamic-reduced", "dynamic"),
+    ),
     IsaRule("aarch64", frozenset(), ("s8s8", "u8s8")),
     IsaRule("arm", frozenset(), ("s8s8", "u8s8")),
     IsaRule("", frozenset(), ("u8s8", "u8s8-safe", "u8s8-reduced", "s8s8")),
@@ -69,12 +82,25 @@ TRAINED: tuple[str, ...] = ("u8s8", "u8s8-reduced", "s8s8", "int8")  # that qat 
 FAKE_QUANTIZED = close(rtol=2e-2, atol=1e-5)  # a step of 255 is 0.4 to 0.8% of the largest value
 
 
+NNCF: tuple[str, ...] = ("performance", "mixed")  # its presets; those of the types above are ours
+
+
 LITERT: tuple[str, ...] = ("static", "dynamic")  # what `auto` stands for in TFLite, on any ISA
 
 
-def schemes_for(facts: TargetFacts) -> tuple[str, ...]:
-    """Names of the schemes that ``auto`` stands for on a target."""
-    return _rule_for(facts).schemes
+def schemes_for(facts: TargetFacts, kind: str = "") -> tuple[str, ...]:
+    """Names of the schemes that ``auto`` stands for on a target, for a network of a ``kind``.
+
+    Activations of attention and of recurrent states have outliers that no fixed range suits, and
+    their products are few: there, ranges found as it runs come first. ONNX Runtime has operators
+    for that. OpenVINO runs them at 1.2 times FP32 (2026.4.1, AVX2), and has kernels for weights
+    alone.
+    """
+    rule = _rule_for(facts)
+    if kind not in (LINEAR, RECURRENT):
+        return rule.schemes
+    first = {"onnxruntime": rule.dynamic, "openvino": ("weight-only",)}
+    return (*first.get(_runtime_of(facts), ()), *rule.schemes[:1])
 
 
 def float_stems_for(facts: TargetFacts) -> tuple[bool, ...]:
@@ -102,8 +128,9 @@ def _runtime_of(facts: TargetFacts) -> str:
 
 def onnx_facts(scheme: str) -> frozenset[str]:
     """Facts of an ONNX file that is quantized so, ``auto`` standing for what suits x86."""
-    signed = scheme in SCHEMES and SCHEMES[scheme].activation == "int8"
-    return frozenset({"qdq", "int8", *(["int8-activations"] if signed else [])})
+    activation = SCHEMES[scheme].activation if scheme in SCHEMES else "uint8"
+    more = {"int8": {"qdq", "int8-activations"}, "uint8": {"qdq"}, "": set()}[activation]
+    return frozenset({"int8", *more, *([DYNAMIC] if scheme.startswith("dynamic") else [])})
 
 
 def scheme_trained(facts: Iterable[str]) -> str:

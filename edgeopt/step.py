@@ -189,6 +189,16 @@ class Pass(BaseModel):
         return self.promise
 
     @property
+    def sees(self) -> tuple[str, ...]:
+        """Those of ``splits`` that it needs with its parameters; all, unless it says else."""
+        return self.splits
+
+    @property
+    def libraries(self) -> tuple[str, ...]:
+        """The distributions that it uses with its parameters; ``uses``, unless it says else."""
+        return self.uses
+
+    @property
     def code(self) -> tuple[str, ...]:
         """The user's code that it runs, each ``FILE.py:NAME``; its digests enter the key."""
         return ()

@@ -80,6 +80,16 @@ def promised(step: Pass, d: Description) -> Promise:
     return _one(said, Promise, type(step), "promised()")
 
 
+def sees(step: Pass) -> tuple[str, ...]:
+    """The splits that it needs, of those that its class declares."""
+    said = _several(_said(type(step), "sees", lambda: step.sees), str, type(step), "sees")
+    if undeclared := [split for split in said if split not in step.splits]:
+        raise PluginError(
+            f"sees of {_named(type(step))} names {undeclared[0]!r}, which its splits leave out"
+        )
+    return said
+
+
 def code(step: Pass) -> tuple[str, ...]:
     """The user's code that it runs."""
     return _several(_said(type(step), "code", lambda: step.code), str, type(step), "code")
@@ -92,7 +102,9 @@ def label(step: Pass) -> str:
 
 def uses(step: Pass) -> tuple[str, ...]:
     """The distributions whose versions its key holds: those it names, and what brings it."""
-    return tuple(dict.fromkeys((*step.uses, *_brought_by(type(step)))))
+    named = _said(type(step), "libraries", lambda: step.libraries)
+    own = _several(named, str, type(step), "libraries")
+    return tuple(dict.fromkeys((*own, *_brought_by(type(step)))))
 
 
 @cache

@@ -30,7 +30,7 @@ class TensorflowExport(Pass):
                 hint="give the float model, and let quantize-int8 quantize it",
             )
         if d.facts - {"static-batch"} != {"float32"}:
-            raise PassError(f"{self.name} exports float32 models, this one is {sorted(d.facts)}")
+            raise PassError(f"{self.name} exports float32 models, this one is {d.told}")
         if not d.signature.inputs:
             raise PassError(f"{self.name} needs a model with inputs")
 
@@ -54,7 +54,7 @@ class OnnxExport(TensorflowExport):
 
     def effect(self, d: Description) -> Description:
         """The same signature in the other format."""
-        return Description(format="onnx", signature=d.signature, facts=d.facts)
+        return d.model_copy(update={"format": "onnx"})
 
 
 class TfliteExport(TensorflowExport):
@@ -80,7 +80,7 @@ class TfliteExport(TensorflowExport):
         """The batch is fixed."""
         signature = with_batch(d.signature, self.batch, NARROWED)
         facts = frozenset(d.facts | {"static-batch"})
-        return Description(format="tflite", signature=signature, facts=facts)
+        return d.model_copy(update={"format": "tflite", "signature": signature, "facts": facts})
 
 
 class TfliteQuantized(TfliteExport):
@@ -99,6 +99,11 @@ class TfliteQuantized(TfliteExport):
     engine: Literal["tensorflow"] = Field(description="the converter that quantizes")
     scheme: Literal["static", "dynamic"] = Field("static", description="what is quantized and when")
     samples: int = Field(512, ge=1, description="number of calibration samples, from the first on")
+
+    @property
+    def sees(self) -> tuple[str, ...]:
+        """No samples where activations have no ranges."""
+        return self.splits if self.scheme == "static" else ()
 
     def effect(self, d: Description) -> Description:
         """As the export, with quantized weights, and activations by the scheme."""

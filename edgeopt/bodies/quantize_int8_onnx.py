@@ -12,17 +12,21 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from edgeopt.formats.onnx import files, portable, saturation
 from edgeopt.formats.onnx.conversion import FREE, unquantized
+from edgeopt.formats.onnx.describe import nodes
 from edgeopt.formats.onnx.format import FORMAT
-from edgeopt.passes.quantize_int8_onnx import SHORT_SUM, QuantizeInt8
+from edgeopt.passes.quantize_int8_onnx import OUTLIER_DB, SHORT_SUM, QuantizeInt8
 from edgeopt.quantization import forms_onnx as forms
+from edgeopt.quantization import weights_onnx
 from edgeopt.quantization.biases_onnx import make_room
 from edgeopt.quantization.calibration import batches
+from edgeopt.quantization.nncf_onnx import by_nncf
 from edgeopt.quantization.static_onnx import Quantizing, in_float
 from edgeopt.schema.errors import PassError
 from edgeopt.schemes import SCHEMES
 from edgeopt.step import PassContext
 
 OPSET = 13  # the first whose quantizers have a scale for each channel
+LOOKED_AT = 16  # samples that show whether an input has outliers
 COMPARED = 4  # samples on which a converted model must answer as before
 
 
@@ -33,6 +37,54 @@ def run(step: QuantizeInt8, model: Any, ctx: PassContext) -> Any:
     before = onnx.ModelProto()
     before.CopyFrom(model)
     portable.modern(model)
+    quantize = _static if SCHEMES[step.scheme].activation else _weights
+    quantize = _by_nncf if step.engine == "nncf" else quantize
+    return portable.finished(quantize(step, model, ctx), before)
+
+
+def _by_nncf(step: QuantizeInt8, model: Any, ctx: PassContext) -> Any:
+    """In an opset that has scales by channel: below, NNCF gives one for each tensor."""
+    quantized = by_nncf(step, _lifted(model, ctx, step.name), ctx)
+    if why := unquantized(quantized, []):
+        raise PassError(f"NNCF quantized no operator with weights: {why}")
+    return quantized
+
+
+def _weights(step: QuantizeInt8, model: Any, ctx: PassContext) -> Any:
+    """Weights alone; activations as the graph runs, or not at all."""
+    model = portable.at_least_opset(model, OPSET, step.name)
+    model = _prepared(model, ctx.workdir)
+    forms.name_nodes(model)
+    if step.scheme == "weight-only":
+        quantized = weights_onnx.weight_only(model, per_channel=step.per_channel)
+    else:
+        quantized, left = weights_onnx.dynamic(
+            model,
+            ctx.workdir,
+            per_channel=step.per_channel,
+            reduced=SCHEMES[step.scheme].reduce_range,
+            feeds=batches(ctx, LOOKED_AT) if step.float_outliers else (),
+            least_db=OUTLIER_DB,
+        )
+        if told := [f"{step.name}: {each}" for each in left]:
+            ctx.found["notes"] = told
+    why = unquantized(quantized, [])
+    if step.scheme == "weight-only":
+        if why:
+            raise PassError(f"no weight is worth codes: {why}")
+        return quantized
+    as_it_runs = any(n.op_type.startswith("DynamicQuantize") for n in nodes(quantized))
+    if why or not as_it_runs:
+        raise PassError(
+            "ONNX Runtime has no operator that quantizes activations of this network as it runs"
+            + (f": {why}" if why else ""),
+            hint="a static scheme, or 'weight-only', may quantize what 'dynamic' leaves",
+        )
+    return quantized
+
+
+def _static(step: QuantizeInt8, model: Any, ctx: PassContext) -> Any:
+    """Weights, and activations by ranges found in calibration."""
     model = _prepared(_lifted(model, ctx, step.name), ctx.workdir)
     forms.name_nodes(model)
     forms.plain_gemms(model)
@@ -58,7 +110,7 @@ def run(step: QuantizeInt8, model: Any, ctx: PassContext) -> Any:
                 else "; ".join(f"{what} stay in float32" for what in bodies)
             ),
         )
-    return portable.finished(quantized, before)
+    return quantized
 
 
 def _bodies(model: Any) -> list[str]:

@@ -9,7 +9,6 @@ import onnxsim
 from onnx import helper, numpy_helper
 
 from edgeopt.formats.onnx import portable
-from edgeopt.formats.onnx.describe import nodes
 from edgeopt.passes.simplify_onnx import SimplifyOnnx
 from edgeopt.schema.errors import PassError
 from edgeopt.step import PassContext
@@ -65,14 +64,5 @@ def pool_means(model: Any) -> int:
     if count:
         del graph.node[:]
         graph.node.extend(nodes)
-        _drop_unused(model)
+        portable.drop_unused(model)
     return count
-
-
-def _drop_unused(model: Any) -> None:
-    """Remove initializers that no node (of any subgraph) and no output names."""
-    used = {name for node in nodes(model) for name in node.input}
-    used |= {output.name for output in model.graph.output}
-    kept = [tensor for tensor in model.graph.initializer if tensor.name in used]
-    del model.graph.initializer[:]
-    model.graph.initializer.extend(kept)

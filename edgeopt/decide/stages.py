@@ -15,7 +15,7 @@ from edgeopt.schema.result import StageFigure
 from edgeopt.schema.shown import whole
 
 Measured = Mapping[str, Mapping[str, Measurement]]
-FORMS = ("int8", "float16", "float32")
+FORMS = ("int8", "int4", "float16", "float32")
 
 
 def stage_figures(

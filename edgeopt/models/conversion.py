@@ -12,10 +12,13 @@ from edgeopt.schema.artifact import Description
 from edgeopt.schema.conversion import BY_FILE, Conversion
 from edgeopt.schema.errors import ModelError
 
-Form = Literal["int8", "float16"]
-INT8, HYBRID, HALF, FLOAT, OTHER = "int8", "int8 weights", "float16", "float32", ""
+Form = Literal["int8", "int4", "float16"]
+INT8, INT4, HALF, FLOAT, OTHER = "int8", "int4", "float16", "float32", ""
+HYBRID = "narrow weights"  # beside float activations
+CODES = (INT8, INT4)
 BITS = {  # numpy's and OpenVINO's names of types -> what arithmetic on them is
-    **dict.fromkeys(("int8", "uint8", "int4", "uint4", "i8", "u8", "i4", "u4"), INT8),
+    **dict.fromkeys(("int8", "uint8", "i8", "u8"), INT8),
+    **dict.fromkeys(("int4", "uint4", "i4", "u4"), INT4),
     **dict.fromkeys(("float16", "bfloat16", "f16", "bf16"), HALF),
     **dict.fromkeys(("float32", "float64", "f32", "f64", "float", "double"), FLOAT),
 }
@@ -32,7 +35,9 @@ class Step:
 
 def form_of(description: Description) -> Form | None:
     """What a model was converted to; None for a float32 one."""
-    if description.facts & {"int8", "qdq"}:
+    if "int4" in description.facts:
+        return "int4"
+    if description.quantized:
         return "int8"
     return "float16" if "float16" in description.facts else None
 
@@ -40,7 +45,7 @@ def form_of(description: Description) -> Form | None:
 def hybrid(data: str, weights: str) -> str:
     """Precision of an operator by the types of its data and of its weights."""
     precision, held = BITS.get(data, OTHER), BITS.get(weights, OTHER)
-    return HYBRID if held == INT8 and precision in (FLOAT, HALF) else precision
+    return HYBRID if held in CODES and precision in (FLOAT, HALF) else precision
 
 
 def summed(
@@ -49,10 +54,11 @@ def summed(
     steps: Iterable[Step],
     total: int | None,
     free: Collection[str],
+    size_bytes: int,
 ) -> Conversion:
     """The shares. ``weights`` counts parameters by (operator, precision they are held in);
     ``total`` are the MACs of all ``steps`` where the file tells them; operators in ``free``
-    compute nothing.
+    compute nothing. ``size_bytes`` is that of the whole file.
     """
     steps = list(steps)
     held = sum(weights.values())
@@ -69,6 +75,7 @@ def summed(
         macs_hybrid=_part(steps, HYBRID, total) or 0.0,
         float_weights={op: n / held for op, n in kept.most_common()},
         float_operators=dict(computing.most_common()),
+        bits_per_weight=8 * size_bytes / held if held else None,
         by=BY_FILE,
     )
 

@@ -14,6 +14,7 @@ from tensorflow.python.framework.convert_to_constants import convert_variables_t
 
 from edgeopt.agent import tf_network
 from edgeopt.agent.errors import AgentError, one_line
+from edgeopt.models.kind import by_names
 from edgeopt.models.layout import CHANNELS, image_layout
 from edgeopt.schema.artifact import BATCH, Description, Dim, Signature, Tensor
 from edgeopt.schema.conversion import Conversion
@@ -71,7 +72,10 @@ def described(
         sides.append(tuple(_tensor(one, where) for one in told))
     signature = Signature(inputs=sides[0], outputs=sides[1])
     fixed = set() if signature.dynamic_batch else {"static-batch"}
-    return Description(format=fmt, signature=signature, facts=frozenset({*facts, *fixed}))
+    kind = by_names((each.name, each.shape) for each in network.variables)
+    return Description(
+        format=fmt, signature=signature, facts=frozenset({*facts, *fixed}), kind=kind
+    )
 
 
 def runner(network: tf_network.Network, where: str) -> Run:

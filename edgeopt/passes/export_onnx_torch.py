@@ -42,7 +42,7 @@ class ExportOnnx(Pass):
                 hint="qat with 'scheme: u8s8' exports to both.",
             )
         if not scheme and d.facts - {"static-batch"} != {"float32"}:
-            raise PassError(f"{self.name} exports float32 modules, this one is {sorted(d.facts)}")
+            raise PassError(f"{self.name} exports float32 modules, this one is {d.told}")
         if not d.signature.inputs:
             raise PassError(f"{self.name} needs a module with inputs")
 
@@ -51,7 +51,7 @@ class ExportOnnx(Pass):
         facts = d.facts
         if scheme := scheme_trained(facts):
             facts = facts & {"static-batch"} | onnx_facts(scheme)
-        return Description(format="onnx", signature=d.signature, facts=facts)
+        return d.model_copy(update={"format": "onnx", "facts": facts})
 
     def promised(self, d: Description) -> Promise:
         """Rounding up to a step of the integer grids where they are."""

@@ -35,9 +35,7 @@ class ExportTflite(Pass):
     def requires(self, d: Description) -> None:
         """Float32 models, or such that were quantized, whose sizes are fixed but for the batch."""
         if d.facts - {"static-batch", "float32"} - QUANTIZED:
-            raise PassError(
-                f"{self.name} takes float32 ONNX models, or QDQ, this one is {sorted(d.facts)}"
-            )
+            raise PassError(f"{self.name} takes float32 ONNX models, or QDQ, this one is {d.told}")
         if not d.signature.inputs:
             raise PassError(f"{self.name} needs a model with inputs")
         check_can_fix(d.signature, self.batch, self.name)
@@ -46,7 +44,7 @@ class ExportTflite(Pass):
         """The batch fixed, all in float32."""
         signature = with_batch(d.signature, self.batch)
         facts = frozenset(d.facts - QUANTIZED | {"float32", "static-batch"})
-        return Description(format="tflite", signature=signature, facts=facts)
+        return d.model_copy(update={"format": "tflite", "signature": signature, "facts": facts})
 
     def promised(self, d: Description) -> Promise:
         """What was quantized loses the rounding of its activations."""

@@ -43,7 +43,7 @@ class ExportTflite(Pass):
     def requires(self, d: Description) -> None:
         """Float32 modules whose inputs have a free batch and fixed sizes otherwise."""
         if not scheme_trained(d.facts) and d.facts - {"static-batch"} != {"float32"}:
-            raise PassError(f"{self.name} exports float32 modules, this one is {sorted(d.facts)}")
+            raise PassError(f"{self.name} exports float32 modules, this one is {d.told}")
         if not d.signature.inputs:
             raise PassError(f"{self.name} needs a module with inputs")
         if d.signature.batch not in (None, self.batch):
@@ -61,14 +61,12 @@ class ExportTflite(Pass):
     def effect(self, d: Description) -> Description:
         """The batch fixed and first, image inputs NHWC, 64 bits narrowed."""
         facts = {"int8", "int8-activations"} if scheme_trained(d.facts) else d.facts
-        return Description(
-            format="tflite",
-            signature=Signature(
-                inputs=tuple(self._input(tensor) for tensor in d.signature.inputs),
-                outputs=tuple(self._output(tensor) for tensor in d.signature.outputs),
-            ),
-            facts=frozenset(facts | {"static-batch"}),
+        signature = Signature(
+            inputs=tuple(self._input(tensor) for tensor in d.signature.inputs),
+            outputs=tuple(self._output(tensor) for tensor in d.signature.outputs),
         )
+        facts = frozenset(facts | {"static-batch"})
+        return d.model_copy(update={"format": "tflite", "signature": signature, "facts": facts})
 
     def promised(self, d: Description) -> Promise:
         """Rounding up to a step of the integer grids where they are."""

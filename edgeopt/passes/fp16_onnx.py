@@ -26,7 +26,7 @@ class Fp16(Pass):
 
     def requires(self, d: Description) -> None:
         """Float32 models only."""
-        if d.facts & {"qdq", "int8"}:
+        if d.quantized:
             raise PassError(f"{self.name} takes float32 models, this one is quantized")
         if "float16" in d.facts:
             raise PassError(f"{self.name} takes float32 models, this one is float16 already")

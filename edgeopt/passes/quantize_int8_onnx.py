@@ -4,25 +4,31 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from edgeopt.schema.artifact import Description
 from edgeopt.schema.errors import PassError
 from edgeopt.schema.target import TargetFacts
-from edgeopt.schemes import float_stems_for, onnx_facts, schemes_for
+from edgeopt.schemes import NNCF, SCHEMES, float_stems_for, onnx_facts, schemes_for
 from edgeopt.step import APPROXIMATE, Pass, Promise
 
+OUTLIER_DB = 21.0  # signal to quantization noise of an input, below which it has outliers
 SHORT_SUM = 32  # products a sum of a first convolution; below, integer kernels gain nothing
 
 
 class QuantizeInt8(Pass):
-    """Quantize weights and activations to 8 bits after training (QDQ form, min-max ranges).
+    """Quantize to 8 bits after training; inputs and outputs stay float32.
 
-    Inputs and outputs stay float32.
+    ``u8s8`` to ``s8s8`` quantize weights and activations, with ranges found in calibration (QDQ).
+    ``dynamic`` and ``dynamic-reduced`` quantize the weights of matrix products, LSTMs and lookup
+    tables, and activations with the range of each inference. ``weight-only`` quantizes no
+    activation: weights are dequantized, and all arithmetic is float32.
+    NNCF has ``performance`` (symmetric) and ``mixed`` (activations asymmetric), also with ranges
+    found in calibration, and quantizes what OpenVINO has kernels for.
     """
 
     name: ClassVar[str] = "quantize-int8"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     takes: ClassVar[str] = "onnx"
     gives: ClassVar[str] = "onnx"
     worker: ClassVar[str] = "onnx"
@@ -32,11 +38,17 @@ class QuantizeInt8(Pass):
     isa_matters: ClassVar[bool] = True
     promise: ClassVar[Promise] = APPROXIMATE
 
-    engine: Literal["onnxruntime"] = Field("onnxruntime", description="the library that quantizes")
-    scheme: Literal["auto", "u8s8", "u8s8-reduced", "u8s8-safe", "s8s8"] = Field(
-        "auto",
-        description="types of activations and weights; auto: those that suit the target's CPU",
+    engine: Literal["onnxruntime", "nncf"] = Field(
+        "onnxruntime", description="the library that quantizes"
     )
+    scheme: Literal[
+        "auto", "u8s8", "u8s8-reduced", "u8s8-safe", "s8s8", "dynamic", "dynamic-reduced",
+        "weight-only", "performance", "mixed",
+    ] = Field(
+        "auto",
+        description="types of activations and weights, and what is quantized when; auto: those "
+        "that suit the target's CPU and the network",
+    )  # fmt: skip
     per_channel: bool = Field(True, description="use one scale for each output channel of a weight")
     calibration: Literal["minmax"] = Field("minmax", description="how ranges are found")
     samples: int = Field(512, ge=1, description="number of calibration samples, from the first on")
@@ -47,6 +59,30 @@ class QuantizeInt8(Pass):
         "runtime has integer kernels for them; where it has, 'scheme: auto' tries both forms "
         "unless this is said",
     )
+    float_outliers: bool = Field(
+        False,
+        description="with a dynamic scheme, keep products in float32 whose inputs have outliers on "
+        f"the calibration samples: {OUTLIER_DB:.0f} dB or less between values and the rounding of "
+        "8 bits; 'scheme: auto' tries both",
+    )
+
+    @model_validator(mode="after")
+    def _known(self) -> Self:
+        """Each engine has schemes of its own."""
+        if self.scheme != "auto" and (self.engine == "nncf") != (self.scheme in NNCF):
+            raise ValueError(f"engine '{self.engine}' has no scheme '{self.scheme}'")
+        return self
+
+    @property
+    def libraries(self) -> tuple[str, ...]:
+        """NNCF where it quantizes."""
+        return (*self.uses, *(["nncf"] if self.engine == "nncf" else []))
+
+    @property
+    def sees(self) -> tuple[str, ...]:
+        """No samples where activations have no ranges."""
+        ranges = self.scheme == "auto" or SCHEMES[self.scheme].activation or self.float_outliers
+        return self.splits if ranges else ()
 
     def variants(self, d: Description, t: TargetFacts) -> tuple[Self, ...]:
         """``auto`` becomes one pass for each scheme that suits the target, and where
@@ -54,13 +90,20 @@ class QuantizeInt8(Pass):
         """
         if self.scheme != "auto":
             return (self,)
+        if self.engine == "nncf":
+            return tuple(self.model_copy(update={"scheme": name}) for name in NNCF)
         pinned = "float_stem" in self.model_fields_set
         stems = (self.float_stem,) if pinned else float_stems_for(t)
-        return tuple(
-            self.model_copy(update={"scheme": name, "float_stem": stem})
-            for stem in stems
-            for name in schemes_for(t)
-        )
+        found = []
+        for name in schemes_for(t, d.kind):
+            form = self.model_copy(update={"scheme": name, "float_outliers": False})
+            if SCHEMES[name].activation:
+                found += [form.model_copy(update={"float_stem": stem}) for stem in stems]
+            elif name.startswith("dynamic"):
+                found += [form, form.model_copy(update={"float_outliers": True})]
+            else:
+                found.append(form)
+        return tuple(found)
 
     def fallbacks(self) -> tuple[Self, ...]:
         """What keeps sums of 8-bit products from overflowing: weights of 7 bits, larger scales
@@ -74,7 +117,7 @@ class QuantizeInt8(Pass):
 
     def requires(self, d: Description) -> None:
         """Float32 models only."""
-        if d.facts & {"qdq", "int8"}:
+        if d.quantized:
             raise PassError(f"{self.name} takes float models, this one is quantized already")
         if "float16" in d.facts:
             raise PassError(

@@ -17,13 +17,14 @@ class QuantizeInt8(Pass):
     """Quantize weights to 8 bits after training, and activations according to the scheme.
 
     ``static`` quantizes activations with ranges found in calibration (min-max);
-    ``static-int8-io`` also quantizes inputs and outputs. ``dynamic`` quantizes activations with
-    the ranges of each inference, while it runs. ``weight-only`` does not quantize activations:
-    weights are dequantized and all arithmetic is float32.
+    ``static-int8-io`` also quantizes inputs and outputs. ``int16x8`` is static with activations of
+    16 bits, for accelerators that have them: CPUs run it slowly. ``dynamic`` quantizes
+    activations with the ranges of each inference, while it runs. ``weight-only`` does not quantize
+    activations: weights are dequantized and all arithmetic is float32.
     """
 
     name: ClassVar[str] = "quantize-int8"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     takes: ClassVar[str] = "tflite"
     gives: ClassVar[str] = "tflite"
     worker: ClassVar[str] = "litert"
@@ -34,11 +35,16 @@ class QuantizeInt8(Pass):
     promise: ClassVar[Promise] = APPROXIMATE
 
     engine: Literal["ai-edge"] = Field("ai-edge", description="the library that quantizes")
-    scheme: Literal["auto", "static", "static-int8-io", "dynamic", "weight-only"] = Field(
-        "auto", description=f"what is quantized and when; auto: {' and '.join(LITERT)}"
+    scheme: Literal["auto", "static", "static-int8-io", "int16x8", "dynamic", "weight-only"] = (
+        Field("auto", description=f"what is quantized and when; auto: {' and '.join(LITERT)}")
     )
     per_channel: bool = Field(True, description="use one scale for each output channel of a weight")
     samples: int = Field(512, ge=1, description="number of calibration samples, from the first on")
+
+    @property
+    def sees(self) -> tuple[str, ...]:
+        """No samples where activations have no ranges."""
+        return () if self.scheme in ("dynamic", "weight-only") else self.splits
 
     def variants(self, d: Description, t: TargetFacts) -> tuple[Self, ...]:
         """``auto`` becomes one pass for each scheme worth trying."""
@@ -48,7 +54,7 @@ class QuantizeInt8(Pass):
 
     def requires(self, d: Description) -> None:
         """Float32 models only."""
-        if "int8" in d.facts:
+        if d.quantized:
             raise PassError(f"{self.name} takes float models, this one is quantized already")
         if "float16" in d.facts:
             raise PassError(
@@ -60,7 +66,7 @@ class QuantizeInt8(Pass):
         """Quantized weights; activations, inputs and outputs by the scheme."""
         facts = d.facts - {"float32"} | {"int8"}
         signature = d.signature
-        if self.scheme.startswith("static"):
+        if self.scheme not in ("dynamic", "weight-only"):
             facts |= {"int8-activations"}
         if self.scheme == "static-int8-io":
             facts |= {"int8-io"}

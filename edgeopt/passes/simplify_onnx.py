@@ -25,7 +25,7 @@ class SimplifyOnnx(Pass):
 
     def requires(self, d: Description) -> None:
         """No quantized models: folding would turn INT8 weights back into float."""
-        if d.facts & {"qdq", "int8"}:
+        if d.quantized:
             raise PassError(
                 f"{self.name} would fold the quantized weights back into float",
                 hint="Put simplify-onnx before quantize-int8.",

@@ -27,7 +27,7 @@ class ToTorch(RebuiltPass):
         """Images NCHW; the rest as it is."""
         inputs = tuple(map(first, d.signature.inputs))
         signature = Signature(inputs=inputs, outputs=d.signature.outputs)
-        return Description(format="torch", signature=signature, facts=d.facts)
+        return d.model_copy(update={"format": "torch", "signature": signature})
 
 
 def first(tensor: Tensor) -> Tensor:

@@ -33,4 +33,4 @@ class ToTorch(RebuiltPass):
 
     def effect(self, d: Description) -> Description:
         """The same signature in the other format."""
-        return Description(format="torch", signature=d.signature, facts=d.facts)
+        return d.model_copy(update={"format": "torch"})

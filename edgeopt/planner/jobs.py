@@ -80,10 +80,11 @@ class Jobs:
     def _inputs(self, parent: Branch, step: Pass) -> dict[str, str]:
         """Jobs by role: the parent, the splits that the pass sees, labels, the source."""
         inputs = {"parent": parent.job}
-        for split in step.splits:
+        seen = step_calls.sees(step)
+        for split in seen:
             inputs[split] = self._tensors(split, parent.description, parent.job, step.name)
         if step.labels:
-            inputs |= {f"labels:{split}": self.known.raw_jobs[split] for split in step.splits}
+            inputs |= {f"labels:{split}": self.known.raw_jobs[split] for split in seen}
         if step.teaches:
             inputs["teacher"] = self._teacher()
         return inputs
@@ -120,7 +121,7 @@ class Jobs:
         if step.labels:
             key["labels"] = {
                 split: {name: ref.blob for name, ref in self.known.raw[split].labels.items()}
-                for split in step.splits
+                for split in step_calls.sees(step)
             }
         return key
 

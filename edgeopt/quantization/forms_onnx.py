@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
+from edgeopt.formats.onnx import portable
 from edgeopt.formats.onnx.describe import nodes
 from edgeopt.formats.onnx.files import graphs, graphs_of
 
@@ -34,7 +35,7 @@ def name_nodes(model: ModelProto) -> None:
     seen = {""}
     for index, node in enumerate(nodes(model)):
         if node.name in seen:
-            node.name = _unused(f"{node.name or node.op_type}_{index}", known)
+            node.name = unused(f"{node.name or node.op_type}_{index}", known)
         seen.add(node.name)
 
 
@@ -44,7 +45,7 @@ def plain_gemms(model: ModelProto) -> None:
     What is no row becomes an Add behind the Gemm. A third input that is computed stays as it is.
     """
     held = {tensor.name: tensor for tensor in model.graph.initializer}
-    known = _names(model)
+    known = value_names(model)
     behind: list[NodeProto] = []
     for node in model.graph.node:
         behind.append(node)
@@ -71,7 +72,7 @@ def _plain_gemm(
     if row:
         values = values.reshape(-1)
         values = np.repeat(values, width) if values.size == 1 and width else values
-    name = _unused(f"{node.name}_bias", known)
+    name = unused(f"{node.name}_bias", known)
     model.graph.initializer.append(numpy_helper.from_array(values, name))
     kept = [a for a in node.attribute if a.name != "beta"]
     del node.attribute[:]
@@ -80,9 +81,55 @@ def _plain_gemm(
         node.input[2] = name
         return []
     del node.input[2]
-    product, output = _unused(f"{node.output[0]}_product", known), node.output[0]
+    product, output = unused(f"{node.output[0]}_product", known), node.output[0]
     node.output[0] = product
     return [helper.make_node("Add", [product, name], [output], f"{node.name}_add")]
+
+
+def products(model: ModelProto) -> None:
+    """Write each Gemm of a constant matrix as MatMul and Add.
+
+    ONNX Runtime's quantizers of weights alone pass over a Gemm without a word (1.32). One whose
+    first factor is transposed, or whose addend is computed and has a factor, stays.
+    """
+    held = {tensor.name: tensor for tensor in model.graph.initializer}
+    known = value_names(model)
+    written: list[NodeProto] = []
+    made: dict[tuple[str, float, bool], str] = {}
+    for node in model.graph.node:
+        told = {a.name: a.f if a.name in ("alpha", "beta") else a.i for a in node.attribute}
+        addend = node.input[2] if len(node.input) > 2 else ""
+        factor = told.get("beta", 1.0) if addend else 1.0
+        matrix = held.get(node.input[1]) if node.op_type == "Gemm" else None
+        if matrix is None or told.get("transA") or (factor != 1.0 and addend not in held):
+            written.append(node)
+            continue
+        key = (matrix.name, told.get("alpha", 1.0), bool(told.get("transB")))
+        if key not in made:
+            made[key] = _scaled(model, known, *key)
+        product = unused(f"{node.output[0]}_product", known) if addend else node.output[0]
+        name = node.name
+        written.append(helper.make_node("MatMul", [node.input[0], made[key]], [product], name))
+        if addend:
+            if factor != 1.0:
+                addend = _scaled(model, known, addend, factor, transposed=False)
+            output = [node.output[0]]
+            written.append(helper.make_node("Add", [product, addend], output, f"{name}_add"))
+    del model.graph.node[:]
+    model.graph.node.extend(written)
+    portable.drop_unused(model)
+
+
+def _scaled(model: ModelProto, known: set[str], name: str, factor: float, transposed: bool) -> str:
+    """The name of an initializer times a factor, and transposed if said; itself where neither."""
+    if factor == 1.0 and not transposed:
+        return name
+    (held,) = (tensor for tensor in model.graph.initializer if tensor.name == name)
+    values = numpy_helper.to_array(held)
+    values = (values.T if transposed else values) * np.asarray(factor, values.dtype)
+    fresh = unused(f"{name}_scaled" if factor != 1.0 else f"{name}_transposed", known)
+    model.graph.initializer.append(numpy_helper.from_array(np.ascontiguousarray(values), fresh))
+    return fresh
 
 
 def one_axis_each(model: ModelProto, *, per_channel: bool) -> list[str]:
@@ -94,7 +141,7 @@ def one_axis_each(model: ModelProto, *, per_channel: bool) -> list[str]:
         return []
     held = {tensor.name: tensor for tensor in model.graph.initializer
             if tensor.data_type in FLOATS}  # fmt: skip
-    known = _names(model)
+    known = value_names(model)
     uses: dict[str, list[_Use]] = {}
     for use in _uses(model, held):
         uses.setdefault(use.node.input[use.place], []).append(use)
@@ -105,7 +152,7 @@ def one_axis_each(model: ModelProto, *, per_channel: bool) -> list[str]:
             if use.axis not in names:
                 names[use.axis] = name
                 if len(names) > 1:
-                    names[use.axis] = _unused(f"{name}_{len(names)}", known)
+                    names[use.axis] = unused(f"{name}_{len(names)}", known)
                     copy = model.graph.initializer.add()
                     copy.CopyFrom(held[name])
                     copy.name = names[use.axis]
@@ -164,10 +211,10 @@ def _uses(model: ModelProto, held: Mapping[str, TensorProto]) -> Iterator[_Use]:
         for place, name in enumerate(node.input):
             if name not in held or (place == 2 and node.op_type in WEIGHTED):
                 continue
-            yield _Use(node, place, _axis(node, place, held[name]))
+            yield _Use(node, place, channels(node, place, held[name]))
 
 
-def _axis(node: NodeProto, place: int, weight: TensorProto) -> int | None:
+def channels(node: NodeProto, place: int, weight: TensorProto) -> int | None:
     """The axis along which the quantizer gives one scale each; None: one for all."""
     flags = {a.name: a.i for a in node.attribute}
     axis: int | None = None
@@ -190,7 +237,7 @@ def _width(node: NodeProto, weight: TensorProto) -> int:
     return int(weight.dims[0 if flags.get("transB") else 1])
 
 
-def _names(model: ModelProto) -> set[str]:
+def value_names(model: ModelProto) -> set[str]:
     """Of all values, bodies' too."""
     made = {output for node in nodes(model) for output in node.output}
     for graph in graphs(model.graph):
@@ -198,7 +245,7 @@ def _names(model: ModelProto) -> set[str]:
     return made
 
 
-def _unused(name: str, known: set[str]) -> str:
+def unused(name: str, known: set[str]) -> str:
     """The name, or the first of NAME_1, NAME_2, ... that is new; known from now on."""
     if name in known:
         name = next(new for i in count(1) if (new := f"{name}_{i}") not in known)

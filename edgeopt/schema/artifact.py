@@ -90,18 +90,36 @@ def _counts_no_samples(output: Tensor, batch: int | None) -> bool:
     return isinstance(size, int) and size != batch
 
 
+DYNAMIC = "dynamic-quantized"
+FOUND = frozenset({"int8-activations"})  # facts that calibration may find otherwise
+
+
 class Description(Noun):
     """What can be said of a model before it exists.
 
-    Facts in use: ``float32``, ``float16`` (weights), ``qdq``, ``int8`` (quantized weights),
+    Facts in use: ``float32``, ``float16`` (weights), ``qdq``, ``int8``, ``int4`` (quantized
+    weights), ``dynamic-quantized`` (activations as it runs, by the range of a whole batch),
     ``int8-activations``, ``int8-io`` (quantized inputs or outputs), ``static-batch``,
     ``fake-quantized`` with ``qat-SCHEME`` (a module trained with quantization);
-    ``simplified`` is none: a fact must be readable from the file alone.
+    ``simplified`` is none: a fact must be readable from the file alone. ``kind`` says which layers
+    hold most of the weights, lookup tables aside: ``convolutional``, ``recurrent``, ``linear``, or
+    nothing where it is not known. It is a hint to passes, and no part of what a pass predicts.
     """
 
     format: str
     signature: Signature
     facts: frozenset[str] = frozenset()
+    kind: str = ""
+
+    @property
+    def quantized(self) -> bool:
+        """Whether weights or activations are."""
+        return bool(self.facts & {"qdq", "int8", "int4"})
+
+    @property
+    def told(self) -> str:
+        """The facts in words."""
+        return ", ".join(sorted(self.facts)) or "of an unknown kind"
 
     @property
     def codes(self) -> frozenset[str]:
@@ -116,12 +134,13 @@ class Description(Noun):
     def differs(self, other: Description) -> list[str]:
         """What differs, in words; empty where both say the same.
 
-        Scales and zero points do not count: calibration finds them.
+        Scales and zero points do not count, nor whether activations are signed: calibration finds
+        them.
         """
         differences: list[str] = []
         if self.format != other.format:
             differences.append(f"format {self.format} against {other.format}")
-        if self.facts != other.facts:
+        if (self.facts ^ other.facts) - FOUND:
             differences.append(f"facts {sorted(self.facts)} against {sorted(other.facts)}")
         for role in ("inputs", "outputs"):
             mine, theirs = getattr(self.signature, role), getattr(other.signature, role)

@@ -16,17 +16,19 @@ class Conversion(Noun):
 
     ``weights`` is the share of the parameters, by count, that the file holds so. ``macs`` is the
     share of the multiply-accumulates whose arithmetic is so, None where shapes do not tell or
-    there are none; ``macs_hybrid`` is the share with int8 weights and float activations,
+    there are none; ``macs_hybrid`` is the share with int8 or int4 weights and float activations,
     which the runtime itself quantizes for the product where they are so ``as_it_runs``.
+    ``bits_per_weight`` are those of the whole file, scales and all else in it included.
     ``by`` is the runtime with its version and instruction set, or ``the file`` where no runtime
     could be asked, and ``note`` says why.
     """
 
-    form: Literal["int8", "float16"]
+    form: Literal["int8", "int4", "float16"]
     weights: float
     macs: float | None = None
     macs_hybrid: float = 0.0
     as_it_runs: bool = False
+    bits_per_weight: float | None = None
     float_weights: dict[str, float] = {}  # operator -> share of all parameters it has in float32
     float_operators: dict[str, int] = {}  # operator -> how many compute in float32
     by: str = BY_FILE
@@ -39,7 +41,7 @@ class Conversion(Noun):
         if self.macs_hybrid:
             mixed = _share(self.macs_hybrid)
             flowing = "activations quantized as it runs" if self.as_it_runs else "float activations"
-            parts.append(f"{mixed} of MACs with int8 weights and {flowing}")
+            parts.append(f"{mixed} of MACs with {self.form} weights and {flowing}")
         kept = [name for name, share in self.float_weights.items() if share >= SEEN]
         if kept:
             parts.append(f"{_share(1 - self.weights)} of weights stay float32: {_listed(kept)}")
@@ -51,9 +53,11 @@ class Conversion(Noun):
 
     @property
     def _shares(self) -> str:
-        if self.weights == self.macs == 1.0:
+        if self.weights == self.macs == 1.0 and self.form != "int4":
             return f"{self.form}: 100% of weights and MACs"
         text = f"{self.form}: {_share(self.weights)} of weights"
+        if self.form == "int4" and self.bits_per_weight:
+            text += f", {self.bits_per_weight:.1f} bits a weight in the file"
         if not self.macs:
             return text
         return f"{text}, {_share(self.macs)} of MACs"

@@ -111,12 +111,20 @@ SCHEMES = {  # of quantize-int8 -> what is quantized to what
     "s8s8": "activations and weights to int8",
     "static": "activations and weights to int8; the ranges of activations are those in the "
     "calibration split",
-    "dynamic": "weights to int8; activations at run time, by the range of each",
+    "performance": "activations and weights to int8 where NNCF puts quantizers",
+    "mixed": "as performance, with activations to uint8",
+    "int16x8": "activations to 16 bits, weights to int8",
+    "dynamic": "weights to int8; activations at run time, by the range of each inference; in ONNX "
+    "files of matrix products, LSTMs and lookup tables alone",
+    "dynamic-reduced": "as dynamic, with weights of 7 bits, so that sums cannot overflow on x86 "
+    "without VNNI",
     "weight-only": "weights to int8, widened to float32 before use",
 }
 AUTO = (
     "auto: those worth a race, in TFLite static and dynamic, in ONNX what the CPU multiplies fast: "
-    "u8s8 and u8s8-safe on x86 with VNNI, u8s8-reduced as well without it, s8s8 and u8s8 on ARM"
+    "u8s8 and u8s8-safe on x86 with VNNI, u8s8-reduced as well without it, s8s8 and u8s8 on ARM; "
+    "for networks whose weights are mostly in matrix products or recurrent layers, of these the "
+    "first, and dynamic ones in ONNX Runtime, weight-only in OpenVINO"
 )
 STAGES = (
     "passes that change the network itself, by pruning or training; distill trains it with the "

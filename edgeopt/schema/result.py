@@ -144,7 +144,7 @@ class StageFigure(Noun):
     """The speed of a chain with a stage over that of the same chain without it."""
 
     stage: str  # label of the pass that changes the network
-    form: str  # "float32", "float16" or "int8": what the chains end in
+    form: str  # "float32", "float16", "int8" or "int4": what the chains end in
     before: str  # candidate ids
     after: str
     ratio: Measurement  # after over before, of what stands for speed

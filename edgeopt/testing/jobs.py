@@ -38,16 +38,16 @@ class Bed:
         self.known = {
             "source": Outcome(job="source", status="ok", digest=artifact.digest, value=value)
         }
-        for split in ("validation", *step.splits):
+        for split in ("validation", *step.sees):
             self._keep(f"tensors:{split}", self._arrays(split))
             self._keep(f"labels:{split}", self._labels(split))
 
     def job(self, seed: int = 0) -> Job:
         """The job of the pass, as a plan has it."""
         step = self.step
-        inputs = {"parent": "source"} | {split: f"tensors:{split}" for split in step.splits}
+        inputs = {"parent": "source"} | {split: f"tensors:{split}" for split in step.sees}
         if step.labels:
-            inputs |= {f"labels:{split}": f"labels:{split}" for split in step.splits}
+            inputs |= {f"labels:{split}": f"labels:{split}" for split in step.sees}
         if step.teaches:
             inputs["teacher"] = "source"
         first = self.description.signature.outputs[0].name

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from edgeopt.schema.artifact import Tensor
+from edgeopt.schema.artifact import DYNAMIC, Tensor
 from edgeopt.worker.answers import Answering
 from edgeopt.worker.rounding import EXPLAINED, noise
 
@@ -29,6 +29,10 @@ TOUCHING = (
 SIZED = (
     "the other samples do not matter, the size of the batch does: look for a size that is "
     "computed with"
+)
+TOGETHER = (
+    "the range of its activations is found over all samples of a batch: run it in the batch that "
+    "it was measured in"
 )
 CANCELLING = (
     "large numbers cancel there: take off what they have in common before they are multiplied and "
@@ -85,6 +89,9 @@ def entangled(model: Answering, outputs: Sequence[np.ndarray]) -> Finding | None
         copies = copies or _among_copies(model, count)
         how = f"in a batch of {size or model.n} and alone: output '{tensor.name}' by {gap:.3g}"
         what = f"answers differently {how} at sample {sample}"
+        if DYNAMIC in model.description.facts:
+            finding = finding or Finding(what, TOGETHER, fatal=False)
+            continue
         if apart(whole[:count], copies[place])[0] > most:
             return Finding(what, TOUCHING)
         step = noise(model, outputs)[place]

@@ -112,7 +112,8 @@ class Context:
     @property
     def axes(self) -> Axes:
         """Where inputs take samples, if not first."""
-        splits = (Arrays.model_validate(self.inputs[split].value) for split in self.kind.splits)
+        seen = [split for split in self.kind.splits if split in self.inputs]
+        splits = (Arrays.model_validate(self.inputs[split].value) for split in seen)
         return next((arrays.axes for arrays in splits), {})
 
     def labels(self, split: str) -> Any:
@@ -198,11 +199,12 @@ def _made(step: Pass, model: Any, context: Context) -> Any:
     try:
         return step.run(model, context)
     except ModuleNotFoundError as error:
-        if not step.extra:
+        extra = step.extra or error.name if error.name in step.libraries else step.extra
+        if not extra:
             raise
         raise PassError(
             f"{step.name} needs '{error.name}', which is not installed",
-            hint=f"Install it: pip install 'edgeopt[{step.extra}]'",
+            hint=f"Install it: pip install 'edgeopt[{extra}]'",
         ) from error
 
 

@@ -59,7 +59,7 @@ def leaves_its_graph(source: Answering, outputs: Sequence[np.ndarray], folder: P
     differ by, unless the rounding of the inputs explains it. Empty where they agree, and where the
     graph cannot be run node by node.
     """
-    quantized = bool(source.description.facts & {"qdq", "int8"})
+    quantized = source.description.quantized
     feeds = source.pool if quantized and source.pool else source.feeds
     try:
         runner = FORMAT.runner(folder, fused=False)

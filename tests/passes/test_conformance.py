@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from edgeopt.environments import environments
-from edgeopt.schemes import LITERT, SCHEMES
+from edgeopt.schemes import LITERT, NNCF, SCHEMES
 from edgeopt.step import Pass, registry
 from edgeopt.testing.passes import Facts, PassConformance
 
@@ -34,11 +34,20 @@ class Case(NamedTuple):
 CASES = [
     Case("simplify-onnx", "onnx", (INT8,)),
     Case("fp16", "onnx", (INT8, FLOAT16)),
-    *(Case("quantize-int8", "onnx", (INT8, FLOAT16), {"scheme": each}) for each in SCHEMES),
+    *(
+        Case("quantize-int8", "onnx", (INT8, FLOAT16), {"scheme": each})
+        for each in SCHEMES
+        if each not in NNCF
+    ),
     Case("quantize-int8", "onnx", (INT8, FLOAT16), {"scheme": "u8s8", "per_channel": False}),
+    Case("quantize-int8", "onnx", (INT8, FLOAT16), {"engine": "nncf", "scheme": "mixed"}),
+    Case("quantize-int4", "onnx", (INT8, FLOAT16)),
+    Case("quantize-int4", "onnx", (INT8, FLOAT16), {"form": "qdq", "block": 16}),
     Case("fp16", "tflite", (INT8, FLOAT16)),
     *(Case("quantize-int8", "tflite", (INT8, FLOAT16), {"scheme": each}) for each in LITERT),
     Case("quantize-int8", "tflite", (INT8, FLOAT16), {"scheme": "static-int8-io"}),
+    Case("quantize-int8", "tflite", (INT8, FLOAT16), {"scheme": "int16x8"}),
+    Case("quantize-int4", "tflite", (INT8, FLOAT16)),
     Case("export-onnx", "torch", (FLOAT16, FOR_LITERT)),
     Case("export-tflite", "torch", (FLOAT16,)),
     *(
@@ -77,7 +86,8 @@ def marked(case: Case) -> Any:
     twin = case.takes == "savedmodel"  # its passes are those of Keras models
     tool = case.step.worker in environments()
     marks = [] if case is first and not twin and not tool else [pytest.mark.long]
-    marks += [] if case.takes == "onnx" and not tool else [pytest.mark.extras]
+    core = case.takes == "onnx" and not tool and "nncf" not in case.fields.values()
+    marks += [] if core else [pytest.mark.extras]
     return pytest.param(case, marks=marks, id=f"{case.takes}-{case.step.label}")
 
 

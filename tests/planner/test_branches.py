@@ -90,6 +90,47 @@ def test_beside_none_fields_that_no_format_has_stay_an_error() -> None:
         plan([{"one_of": ["none", {"quantize-int8": {"scheme": "static"}}]}], description("onnx"))
 
 
+def test_an_engine_that_nothing_reaches_is_named_with_what_it_takes() -> None:
+    with pytest.raises(PlanError) as caught:
+        plan([{"quantize-int8": {"engine": "tensorflow"}}], description("onnx"))
+    assert "quantize-int8: {engine: tensorflow}" in caught.value.what
+    assert "it takes keras, savedmodel; the formats that reached it: onnx" in caught.value.hint
+
+
+PRUNED = {"prune-structured": {"macs": 0.5}}
+
+
+def test_one_of_several_may_stand_beside_a_stage_alone() -> None:
+    several = {"one_of": ["export-onnx", {"quantize-int8": {"engine": "tensorflow"}}]}
+    made = plan([PRUNED, several], description("keras"), targets=["local/*"])
+    assert ("quantize-int8(engine=tensorflow)",) in {c.chain for c in made.candidates}
+    assert any("prune-structured(macs=0.5)" in c.chain for c in made.candidates)
+    with pytest.raises(PlanError, match="engine: tensorflow"):
+        plan([PRUNED, several["one_of"][1]], description("keras"), targets=["local/*"])
+
+
+def test_networks_of_products_are_tried_in_dynamic_forms_where_the_runtime_has_them() -> None:
+    linear = description("onnx").model_copy(update={"kind": "linear"})
+    made = plan([{"quantize-int8": {"scheme": "auto"}}], linear, targets=["local/*"])
+    tried: dict[str, set[str]] = {"onnxruntime": set(), "openvino": set()}
+    for candidate in made.candidates:
+        if candidate.chain:
+            tried[candidate.target.rpartition("/")[2]].add(candidate.chain[-1])
+    outliers = {label for label in tried["onnxruntime"] if "float_outliers=True" in label}
+    assert any("dynamic" in label for label in tried["onnxruntime"] - outliers) and outliers
+    assert "quantize-int8(scheme=weight-only)" in tried["openvino"]
+    assert not any("dynamic" in label for label in tried["openvino"])
+    plain = plan([{"quantize-int8": {"scheme": "auto"}}], description("onnx"))
+    assert not any("dynamic" in label for chain in chains(plain) for label in chain)
+
+
+def test_a_form_without_ranges_needs_no_calibration_split() -> None:
+    for scheme in ("dynamic", "weight-only"):
+        made = plan([{"quantize-int8": {"scheme": scheme}}], splits=("validation",))
+        (job,) = [j for j in made.jobs if j.kind == "pass" and j.name == "quantize-int8"]
+        assert set(job.inputs) == {"parent"}
+
+
 def test_a_missing_split_and_too_many_candidates_are_errors() -> None:
     with pytest.raises(PlanError, match="calibration"):
         plan([{"quantize-int8": {"scheme": "s8s8"}}], splits=("validation",))
@@ -215,7 +256,7 @@ def test_a_device_without_any_runtime_that_fits_is_an_error() -> None:
 
 
 def test_fields_meant_for_one_format_drop_the_other_s_branch() -> None:
-    int8 = {"one_of": ["none", {"quantize-int8": {"scheme": "dynamic"}}]}
+    int8 = {"one_of": ["none", {"quantize-int8": {"scheme": "static"}}]}
     made = plan([BOTH, int8], targets=["local/*"])
     quantized = {c.target for c in made.candidates if any("int8" in label for label in c.chain)}
     assert quantized == {"local/litert"}

@@ -8,13 +8,14 @@ from collections.abc import Iterator, Sequence
 import onnx
 from onnx import ModelProto, NodeProto, TensorProto
 
-from edgeopt.formats.onnx.describe import constants, dtype_name, nodes
+from edgeopt.formats.onnx.describe import FOUR_BITS, constants, dtype_name, nodes
 from edgeopt.formats.onnx.files import graphs
 from edgeopt.formats.onnx.inspect import MACS, count_macs, macs_by_node, parameters
 from edgeopt.models.conversion import (
     BITS,
     FLOAT,
     HALF,
+    INT4,
     INT8,
     OTHER,
     Form,
@@ -35,20 +36,22 @@ FREE = frozenset(  # they move values, or say what they are, and compute nothing
         "Squeeze", "Tile", "Transpose", "Unsqueeze",
     )
 )  # fmt: skip
-CODES = (TensorProto.INT8, TensorProto.UINT8, TensorProto.INT4, TensorProto.UINT4,
-         TensorProto.INT32)  # fmt: skip
+CODES: dict[int, str] = {
+    **dict.fromkeys((TensorProto.INT8, TensorProto.UINT8, TensorProto.INT32), INT8),
+    **dict.fromkeys((TensorProto.FLOAT16, TensorProto.BFLOAT16), HALF),
+    **dict.fromkeys(FOUR_BITS, INT4),
+}
 FEW = 0.05  # share of the weights that is nothing beside products in float32
-HALVES = (TensorProto.FLOAT16, TensorProto.BFLOAT16)
 ON_CODES = ("QGemm", "QAttention", "MatMulInteger", "ConvInteger", "MatMulIntegerToFloat",
             "DynamicQuantizeMatMul", "DynamicQuantizeLSTM")  # fmt: skip
 NARROW_WEIGHTS = ("MatMulNBits", "MatMulBnb4", "GatherBlockQuantized")  # beside float activations
 
 
-def by_file(model: ModelProto, form: Form) -> Conversion:
+def by_file(model: ModelProto, form: Form, size_bytes: int) -> Conversion:
     """What the file says: an operator between DequantizeLinear and weights of 8 bits is meant to
     run on integers, whatever a runtime makes of it. ``model`` needs no large weights in memory.
     """
-    return summed(form, held_weights(model), _steps(model), total_macs(model), FREE)
+    return summed(form, held_weights(model), _steps(model), total_macs(model), FREE, size_bytes)
 
 
 def held_weights(model: ModelProto) -> dict[tuple[str, str], int]:
@@ -60,7 +63,7 @@ def held_weights(model: ModelProto) -> dict[tuple[str, str], int]:
         users |= dict.fromkeys(node.input, user)
     counts: Counter[tuple[str, str]] = Counter()
     for constant in parameters(model):
-        narrow = INT8 if constant.dtype in CODES else HALF if constant.dtype in HALVES else FLOAT
+        narrow = CODES.get(constant.dtype, FLOAT)
         counts[users.get(constant.name, "unused"), narrow] += constant.elements
     return dict(counts)
 
@@ -72,9 +75,9 @@ def unquantized(model: ModelProto, spared: Sequence[str]) -> str:
     weights. ``spared`` are nodes left in float.
     """
     weights = held_weights(model)
-    narrow = sum(n for (_, precision), n in weights.items() if precision == INT8)
+    narrow = sum(n for (_, precision), n in weights.items() if precision in (INT8, INT4))
     products = {precision for op, precision in weights if op in MACS}
-    few = narrow < FEW * sum(weights.values()) and FLOAT in products and INT8 not in products
+    few = narrow < FEW * sum(weights.values()) and products == {FLOAT}
     if narrow and not few:
         return ""
     first = [n.name for n in nodes(model) if n.name in spared and n.op_type == "Conv"]

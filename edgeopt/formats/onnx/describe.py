@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import onnx
 from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto, numpy_helper
 
 from edgeopt.formats.onnx.files import elements, graphs
+from edgeopt.models import kind
 from edgeopt.models.layout import image_layout
-from edgeopt.schema.artifact import BATCH, Description, Dim, Signature, Tensor
+from edgeopt.schema.artifact import BATCH, DYNAMIC, Description, Dim, Signature, Tensor
 from edgeopt.schema.errors import ModelError
 
 FLOATS: dict[int, str] = {TensorProto.FLOAT: "float32", TensorProto.FLOAT16: "float16"}
@@ -23,12 +24,21 @@ QUANTIZED: dict[str, tuple[int, ...]] = {
     "ConvInteger": (0, 1),
     "MatMulInteger": (0, 1),
     "QGemm": (3,),
+    "DynamicQuantizeLSTM": (1, 2),
     "DynamicQuantizeMatMul": (1,),
+    "GatherBlockQuantized": (0,),
     "MatMulIntegerToFloat": (0, 1),
+    "MatMulNBits": (1,),
 }
+FOUR_BITS = (TensorProto.INT4, TensorProto.UINT4)
 BATCHES = {"batch", "batch_size", "batchsize", "Batch", "BATCH", "N"}  # names that say so
 
 RECURRENT = ("RNN", "GRU", "LSTM")
+KINDS = {
+    **dict.fromkeys(("Conv", "ConvTranspose"), kind.CONVOLUTIONAL),
+    **dict.fromkeys(RECURRENT, kind.RECURRENT),
+    **dict.fromkeys(("MatMul", "Gemm"), kind.LINEAR),
+}
 
 
 @dataclass(frozen=True)
@@ -44,12 +54,28 @@ def describe(model: ModelProto, where: str) -> Description:
     """Signature and facts. Raises ModelError for inputs or outputs that are no tensors."""
     signature = signature_of(model, where)
     facts = set(weights_fact(model))
-    if any(n.op_type in ("QuantizeLinear", "DequantizeLinear") for n in nodes(model)):
+    if any(n.op_type == "QuantizeLinear" for n in nodes(model)):
         facts.add("qdq")
         facts |= {"int8-activations"} if _has_signed_activations(model) else set()
+    if any(n.op_type.startswith("DynamicQuantize") for n in nodes(model)):
+        facts.add(DYNAMIC)
     if not signature.dynamic_batch:
         facts.add("static-batch")
-    return Description(format="onnx", signature=signature, facts=frozenset(facts))
+    return Description(
+        format="onnx", signature=signature, facts=frozenset(facts), kind=_kind_of(model)
+    )
+
+
+def _kind_of(model: ModelProto) -> str:
+    """The kind of layers with most weights."""
+    held = constants(model)
+    return kind.most(
+        (KINDS[node.op_type], held[name].elements)
+        for node in nodes(model)
+        if node.op_type in KINDS
+        for name in node.input[:3]
+        if name in held
+    )
 
 
 def _has_signed_activations(model: ModelProto) -> bool:
@@ -147,7 +173,10 @@ def nodes(model: ModelProto) -> Iterator[NodeProto]:
 
 
 def constants(model: ModelProto) -> dict[str, Constant]:
-    """What the file holds, by name: initializers and Constant nodes with a tensor."""
+    """What the file holds, by name: initializers and Constant nodes with a tensor.
+
+    Weights that an operator reads packed into bytes count as what they are.
+    """
     by_name: dict[str, Constant] = {}
     for graph in graphs(model.graph):
         for tensor in graph.initializer:
@@ -158,16 +187,37 @@ def constants(model: ModelProto) -> dict[str, Constant]:
                 if attribute.HasField("t"):
                     name = node.output[0]
                     by_name[name] = Constant(name, attribute.t.data_type, elements(attribute.t))
+        elif packed := _packed(node, by_name):
+            by_name[packed.name] = packed
     return by_name
+
+
+def _packed(node: NodeProto, held: Mapping[str, Constant]) -> Constant | None:
+    """The weights of an operator that unpacks them from bytes; None for another.
+
+    Source: the schemas of ``com.microsoft`` (ONNX Runtime 1.32, docs/ContribOperators.md).
+    """
+    if node.op_type not in ("MatMulNBits", "GatherBlockQuantized"):
+        return None
+    told = {a.name: a.i for a in node.attribute}
+    bits = told.get("bits", 4)
+    constant = held.get(node.input[QUANTIZED[node.op_type][0]])
+    if constant is None or constant.dtype != TensorProto.UINT8:
+        return None
+    count = told.get("K", 0) * told.get("N", 0) or constant.elements * 8 // bits
+    return Constant(constant.name, TensorProto.UINT4 if bits == 4 else TensorProto.UINT8, count)
 
 
 def quantized_weights(model: ModelProto) -> list[Constant]:
     """The 8-bit (or 4-bit) constants that quantized operators take as data."""
     held = constants(model)
+    dequantized = {node.input[0] for node in nodes(model) if node.op_type == "DequantizeLinear"}
     names = dict.fromkeys(
         node.input[position]
         for node in nodes(model)
-        for position in QUANTIZED.get(node.op_type, ())
+        for position in (
+            (0,) if dequantized.intersection(node.output) else QUANTIZED.get(node.op_type, ())
+        )
         if position < len(node.input)
     )
     return [held[name] for name in names if name in held and held[name].dtype in BYTES]
@@ -179,9 +229,11 @@ def dtype_name(elem_type: int) -> str:
 
 
 def weights_fact(model: ModelProto) -> Iterable[str]:
-    """``int8`` if any weight is quantized, else the dtype of the bulk of the float weights."""
-    if quantized_weights(model):
-        return ("int8",)
+    """``int8`` or ``int4`` if any weight is quantized, by what most of those are; else the dtype of
+    the bulk of the float weights."""
+    if narrow := quantized_weights(model):
+        four = sum(c.elements if c.dtype in FOUR_BITS else -c.elements for c in narrow)
+        return ("int4" if four > 0 else "int8",)
     counts = dict.fromkeys(FLOATS, 0)
     for constant in constants(model).values():
         if constant.dtype in counts:
@@ -191,9 +243,9 @@ def weights_fact(model: ModelProto) -> Iterable[str]:
 
 
 def _tensor(value: ValueInfoProto, batch: set[str], where: str, role: str) -> Tensor:
-    kind = value.type.WhichOneof("value")
-    if kind != "tensor_type":
-        said = (kind or "an unknown type").removesuffix("_type")
+    held = value.type.WhichOneof("value")
+    if held != "tensor_type":
+        said = (held or "an unknown type").removesuffix("_type")
         raise ModelError(f"{role} '{value.name}' is not a tensor but {said}", where=where)
     tensor_type = value.type.tensor_type
     if tensor_type.elem_type in (TensorProto.STRING, TensorProto.UNDEFINED):

@@ -168,7 +168,7 @@ def _layer_precision(each: Mapping[str, Any]) -> str:
     return max(flowing, key=_WIDTH.__getitem__, default=OTHER)
 
 
-_WIDTH = {"int8": 1, "float16": 2, "float32": 4}
+_WIDTH = {"int4": 0, "int8": 1, "float16": 2, "float32": 4}
 
 
 def _layer_macs(each: Mapping[str, Any]) -> int | None:

@@ -153,8 +153,8 @@ class OnnxFormat(OnnxDeclared):
 
     def inspect(self, folder: Path) -> Inspection:
         """Figures of the graph; MACs are of one sample."""
-        size = sum(p.stat().st_size for p in folder.rglob("*") if p.is_file())
-        return inspect(files.read(folder / MODEL, small_data=True), str(folder / MODEL), size)
+        model = files.read(folder / MODEL, small_data=True)
+        return inspect(model, str(folder / MODEL), size_of(folder))
 
     def conversion(
         self,
@@ -168,19 +168,24 @@ class OnnxFormat(OnnxDeclared):
         form = form_of(described)
         if form is None:
             return None
-        model = files.read(folder / MODEL, small_data=True)
+        model, size = files.read(folder / MODEL, small_data=True), size_of(folder)
         if not runtime:
-            return conversion.by_file(model, form)
+            return conversion.by_file(model, form, size)
         try:
             given = executed.zeros(described) | dict(feeds or {})
             fixed = {name: array.shape for name, array in (feeds or {}).items()}
             steps = list(executed.steps_of(runtime, folder, given, fixed, settings))
         except Exception as error:  # each runtime raises its own
-            return not_asked(conversion.by_file(model, form), runtime, error)
+            return not_asked(conversion.by_file(model, form, size), runtime, error)
         total, batch = conversion.total_macs(model), described.signature.batch or 1
         total = None if total is None else total * batch
         held, free = conversion.held_weights(model), conversion.FREE
-        return summed(form, held, steps, total, free).model_copy(update={"by": runtime})
+        return summed(form, held, steps, total, free, size).model_copy(update={"by": runtime})
+
+
+def size_of(folder: Path) -> int:
+    """Bytes of all files in a folder."""
+    return sum(p.stat().st_size for p in folder.rglob("*") if p.is_file())
 
 
 def _touching(run: Runner, inputs: Sequence[Tensor], axes: Mapping[str, int]) -> bool | None:

@@ -35,6 +35,9 @@ SCALES: dict[str, tuple[int, ...]] = {
     "QGemm": (1, 2, 4, 5, 7, 8),
     "ConvInteger": (2, 3),
     "MatMulInteger": (2, 3),
+    "MatMulNBits": (2, 3),
+    "GatherBlockQuantized": (2, 3),
+    "DynamicQuantizeLSTM": (8, 9, 10, 11),
 }
 MOST_MACS = 2**63  # of a node: more comes of sizes that no tensor has
 UNCOUNTED = ("Einsum", "Attention", "MultiHeadAttention", "DeformConv")

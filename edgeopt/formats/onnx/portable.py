@@ -58,6 +58,15 @@ def drop_unused_domains(model: ModelProto) -> None:
     model.opset_import.extend(kept)
 
 
+def drop_unused(model: ModelProto) -> None:
+    """Remove initializers that no node (of any subgraph) and no output names."""
+    used = {name for node in nodes(model) for name in node.input}
+    used |= {output.name for output in model.graph.output}
+    kept = [tensor for tensor in model.graph.initializer if tensor.name in used]
+    del model.graph.initializer[:]
+    model.graph.initializer.extend(kept)
+
+
 def keep_border(model: ModelProto, before: ModelProto) -> None:
     """Give a changed graph the inputs and outputs of the one it was made of.
 

@@ -15,6 +15,7 @@ from edgeopt.models.conversion import (
     BITS,
     FLOAT,
     HALF,
+    INT4,
     INT8,
     OTHER,
     Form,
@@ -34,7 +35,11 @@ FREE = frozenset(  # they move values, or say what they are, and compute nothing
         "SPLIT", "SPLIT_V", "SQUEEZE", "STRIDED_SLICE", "TILE", "TRANSPOSE", "UNPACK", "WHILE",
     )
 )  # fmt: skip
-CODES = ("INT8", "UINT8", "INT4", "INT16", "INT32")
+CODES = {
+    **dict.fromkeys(("INT8", "UINT8", "INT16", "INT32"), INT8),
+    **dict.fromkeys(("FLOAT16", "BFLOAT16"), HALF),
+    "INT4": INT4,
+}
 Typed = Sequence[tuple[int, str]]  # (tensor, numpy's name of its type)
 
 
@@ -48,19 +53,20 @@ def by_file(path: Path, form: Form) -> Conversion:
         return [(index, type_name(tensors[index]).lower()) for index in held]
 
     listed = [(typed(op.inputs), typed(op.outputs)) for _, op in files.operators(model)]
-    return _summed(model, form, listed)
+    return _summed(model, form, listed, path.stat().st_size)
 
 
 def by_litert(folder: Path, path: Path, form: Form) -> Conversion:
     """What LiteRT's interpreter has of the file, in the agent's session. Raises AgentError."""
     executed = Session(str(folder), "cpu", 1).executed()
-    return _summed(files.read(path), form, [(e["inputs"], e["outputs"]) for e in executed])
+    listed = [(e["inputs"], e["outputs"]) for e in executed]
+    return _summed(files.read(path), form, listed, path.stat().st_size)
 
 
-def _summed(model: Any, form: Form, listed: Sequence[tuple[Typed, Typed]]) -> Conversion:
+def _summed(model: Any, form: Form, listed: Sequence[tuple[Typed, Typed]], size: int) -> Conversion:
     counted = [macs for _, macs in macs_by_operator(model)]
     steps = list(_steps(model, listed, counted))
-    found = summed(form, held_weights(model), steps, sum(counted), FREE)
+    found = summed(form, held_weights(model), steps, sum(counted), FREE, size)
     return found.model_copy(update={"as_it_runs": found.macs_hybrid > 0})  # so are all its kernels
 
 
@@ -86,8 +92,7 @@ def held_weights(model: Any) -> dict[tuple[str, str], int]:
             users[int(op.inputs[0])] = users.get(int(op.outputs[0]), name)
     counts: Counter[tuple[str, str]] = Counter()
     for index, tensor, count in parameters(model):
-        kind = type_name(tensor)
-        narrow = INT8 if kind in CODES else HALF if kind in ("FLOAT16", "BFLOAT16") else FLOAT
+        narrow = CODES.get(type_name(tensor), FLOAT)
         counts[users.get(index, "unused"), narrow] += count
     return dict(counts)
 

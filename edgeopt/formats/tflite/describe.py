@@ -31,9 +31,9 @@ WEIGHTS = {  # operator -> position of its weights, position of its data
 def describe(path: Path) -> Description:
     """Signature and facts. Raises ModelError for a file that LiteRT refuses.
 
-    Facts: ``float32`` or ``float16`` by the bulk of the weights, ``int8`` where weights are
-    quantized, ``int8-activations`` where what flows between operators is, ``int8-io`` where
-    inputs or outputs are, ``static-batch``.
+    Facts: ``float32`` or ``float16`` by the bulk of the weights, ``int8`` or ``int4`` where
+    weights are quantized, ``int8-activations`` where what flows between operators is, ``int8-io``
+    where inputs or outputs are, ``static-batch``.
     """
     interpreter, model = files.interpreter(path), files.read(path)
     signature = _signature(interpreter, str(path))
@@ -71,9 +71,11 @@ def quantized_operators(model: Any) -> Iterator[tuple[Any, str]]:
 
 
 def weights_fact(model: Any) -> str:
-    """``int8`` if any weight is quantized, else the dtype of the bulk of the float constants."""
-    if quantization_form(model):
-        return "int8"
+    """``int8`` or ``int4`` if any weight is quantized, by what most of those are; else the dtype of
+    the bulk of the float constants."""
+    if narrow := [tensor for tensor, _ in quantized_operators(model)]:
+        four = sum(elements(t) if type_name(t) == "INT4" else -elements(t) for t in narrow)
+        return "int4" if four > 0 else "int8"
     counts = {"FLOAT32": 0, "FLOAT16": 0}
     for graph in model.subgraphs:
         for tensor in graph.tensors:

@@ -18,6 +18,7 @@ from edgeopt.formats.torch import archive, code, edits, module, program, weights
 from edgeopt.formats.torch.declared import TorchDeclared
 from edgeopt.formats.torch.readings import first_that_runs
 from edgeopt.formats.torch.sources import factory_of, program_file, source_files
+from edgeopt.models.kind import by_names
 from edgeopt.models.layout import image_layout
 from edgeopt.schema.artifact import BATCH, Description, Inspection, Signature, Tensor
 from edgeopt.schema.conversion import Conversion
@@ -98,7 +99,14 @@ class TorchFormat(TorchDeclared):
         for record in edits.read(folder):
             if record["edit"] == "fake-quantize":
                 facts |= {"fake-quantized", f"qat-{record['scheme']}"}
-        return Description(format="torch", signature=signature, facts=frozenset(facts))
+        held = (
+            (f"{path}.{type(part).__name__}.{name}", each.shape)
+            for path, part in network.named_modules()
+            for name, each in part.named_parameters(recurse=False)
+        )
+        return Description(
+            format="torch", signature=signature, facts=frozenset(facts), kind=by_names(held)
+        )
 
     def load(self, folder: Path) -> Any:
         """The module with its edits and weights, in evaluation mode."""

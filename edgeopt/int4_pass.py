@@ -1,0 +1,30 @@
+"""What passes share that quantize weights to 4 bits."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from edgeopt.schema.artifact import Description
+from edgeopt.schema.errors import PassError
+from edgeopt.step import APPROXIMATE, Pass, Promise
+
+
+class Int4Pass(Pass):
+    """Base of passes that give 4-bit weights beside float activations."""
+
+    name: ClassVar[str] = "quantize-int4"
+    promise: ClassVar[Promise] = APPROXIMATE
+
+    def requires(self, d: Description) -> None:
+        """Float32 models only."""
+        if d.quantized:
+            raise PassError(f"{self.name} takes float models, this one is quantized already")
+        if "float16" in d.facts:
+            raise PassError(
+                f"{self.name} takes float32 models, this one is float16",
+                hint="Use one of fp16 and quantize-int4, not both.",
+            )
+
+    def effect(self, d: Description) -> Description:
+        """The same border, weights of 4 bits."""
+        return d.model_copy(update={"facts": d.facts - {"float32"} | {"int4"}})
