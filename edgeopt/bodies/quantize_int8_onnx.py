@@ -10,6 +10,7 @@ import numpy as np
 import onnx
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
+from edgeopt.agent.errors import one_line
 from edgeopt.formats.onnx import files, portable, saturation
 from edgeopt.formats.onnx.conversion import FREE, unquantized
 from edgeopt.formats.onnx.describe import nodes
@@ -20,8 +21,9 @@ from edgeopt.quantization import weights_onnx
 from edgeopt.quantization.biases_onnx import make_room
 from edgeopt.quantization.calibration import batches
 from edgeopt.quantization.nncf_onnx import by_nncf
+from edgeopt.quantization.ranges_onnx import ranges_found
 from edgeopt.quantization.static_onnx import Quantizing, in_float
-from edgeopt.schema.errors import PassError
+from edgeopt.schema.errors import DataError, PassError
 from edgeopt.schemes import SCHEMES
 from edgeopt.step import PassContext
 
@@ -92,7 +94,9 @@ def _static(step: QuantizeInt8, model: Any, ctx: PassContext) -> Any:
     excluded = stem(model) if step.float_stem else []
     floats = {t.name: onnx.numpy_helper.to_array(t) for t in model.graph.initializer}
     spared = [*excluded, *forms.read_in_bodies(model)]
-    quantized, left = Quantizing(step, ctx, model, spared, whole).quantized()
+    quantized, left = Quantizing(
+        step, ctx, model, spared, whole, _ranges(step, model, ctx)
+    ).quantized()
     forms.put_in_order(quantized)
     bodies = _bodies(model)
     told = [f"{step.name} leaves {what} in float32" for what in bodies]
@@ -111,6 +115,20 @@ def _static(step: QuantizeInt8, model: Any, ctx: PassContext) -> Any:
             ),
         )
     return quantized
+
+
+def _ranges(step: QuantizeInt8, model: Any, ctx: PassContext) -> dict[str, tuple[float, float]]:
+    """Of activations, where others than the extremes are asked for."""
+    if step.calibration == "minmax":
+        return {}
+    file = ctx.workdir / "ranged.onnx"
+    files.write(model, file)
+    try:
+        return ranges_found(file, batches(ctx, step.samples), step.calibration, ctx.workdir)
+    except (DataError, PassError):
+        raise
+    except Exception as error:  # ValueErrors, its runtime's own
+        raise PassError(f"ONNX Runtime's calibration failed: {one_line(error, 300)}") from error
 
 
 def _bodies(model: Any) -> list[str]:

@@ -50,7 +50,11 @@ class QuantizeInt8(Pass):
         "that suit the target's CPU and the network",
     )  # fmt: skip
     per_channel: bool = Field(True, description="use one scale for each output channel of a weight")
-    calibration: Literal["minmax"] = Field("minmax", description="how ranges are found")
+    calibration: Literal["minmax", "percentile", "entropy", "mse"] = Field(
+        "minmax",
+        description="how ranges are found: the extremes of all samples; 99.999% of the values; the "
+        "least divergence of histograms; the least squared error",
+    )
     samples: int = Field(512, ge=1, description="number of calibration samples, from the first on")
     float_stem: bool = Field(
         True,

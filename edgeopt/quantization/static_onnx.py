@@ -29,13 +29,14 @@ ROUNDS = 4  # masked values may reach further layers once the first stay in floa
 
 class Quantizing(NamedTuple):
     """A prepared graph on its way: the nodes that stay in float anyway, the weights with one scale
-    only."""
+    only, and ranges of activations by tensor, in place of the extremes."""
 
     step: QuantizeInt8
     ctx: PassContext
     model: ModelProto
     spared: Collection[str]
     whole: Collection[str]
+    ranges: Mapping[str, tuple[float, float]] = {}
 
     def quantized(self) -> tuple[ModelProto, dict[str, str]]:
         """The quantized graph, and why which further nodes stay in float.
@@ -69,6 +70,11 @@ class Quantizing(NamedTuple):
         types = {"uint8": QuantType.QUInt8, "int8": QuantType.QInt8}
         folder = self.ctx.workdir / "quantized"
         folder.mkdir(exist_ok=True)
+        overrides: dict[str, list[dict[str, Any]]] = {
+            name: [{"rmin": np.float32(low), "rmax": np.float32(high)}]
+            for name, (low, high) in self.ranges.items()
+        }
+        overrides |= {name: [{"reduce_range": scheme.reduce_range}] for name in self.whole}
         quantize_static(
             str(self.ctx.workdir / "prepared.onnx"),
             str(folder / MODEL),
@@ -80,11 +86,7 @@ class Quantizing(NamedTuple):
             weight_type=types[scheme.weight],
             calibrate_method=CalibrationMethod.MinMax,
             nodes_to_exclude=[*self.spared, *left],
-            extra_options={
-                "TensorQuantOverrides": {
-                    name: [{"reduce_range": scheme.reduce_range}] for name in self.whole
-                }
-            },
+            extra_options={"TensorQuantOverrides": overrides},
         )
         FORMAT.runner(folder)(next(batches(self.ctx, self._batch)))
         return files.read_whole(folder / MODEL)

@@ -40,6 +40,7 @@ CASES = [
         if each not in NNCF
     ),
     Case("quantize-int8", "onnx", (INT8, FLOAT16), {"scheme": "u8s8", "per_channel": False}),
+    Case("quantize-int8", "onnx", (INT8, FLOAT16), {"scheme": "u8s8", "calibration": "mse"}),
     Case("quantize-int8", "onnx", (INT8, FLOAT16), {"engine": "nncf", "scheme": "mixed"}),
     Case("quantize-int4", "onnx", (INT8, FLOAT16)),
     Case("quantize-int4", "onnx", (INT8, FLOAT16), {"form": "qdq", "block": 16}),
