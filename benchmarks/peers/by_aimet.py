@@ -12,7 +12,7 @@ from given import Feeds, made
 
 
 def simulated(model: Any, feeds: Feeds, file: Path, **options: Any) -> None:
-    sim = QuantizationSimModel(model, param_type="int8", activation_type="uint8", **options)
+    sim = QuantizationSimModel(model, param_type="int8", activation_type="int8", **options)
     sim.compute_encodings(feeds)
     onnx.save(sim.to_onnx_qdq(prequantize_constants=True, export_int32_bias=True), file)
 

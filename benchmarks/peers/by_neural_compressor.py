@@ -31,7 +31,9 @@ def best(source: Path, feeds: Feeds, file: Path) -> None:
 
 def smooth(source: Path, feeds: Feeds, file: Path) -> None:
     """SmoothQuant, then static."""
-    quantize(str(source), str(file), config.SmoothQuantConfig(Samples(feeds)))
+    quantize(
+        str(source), str(file), config.SmoothQuantConfig(calibration_data_reader=Samples(feeds))
+    )
 
 
 def dynamic(source: Path, feeds: Feeds, file: Path) -> None:

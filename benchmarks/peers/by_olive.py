@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from pathlib import Path
 from typing import Any
 
 from given import Feeds, made
+
+os.environ["OLIVE_DISABLE_TELEMETRY"] = "1"
+
 from olive import run
 from olive.data.config import DataComponentConfig, DataConfig
 from olive.data.registry import Registry
