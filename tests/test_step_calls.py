@@ -26,6 +26,8 @@ ASKED: dict[str, Callable[[Pass], Any]] = {
     "open_of": lambda step: step_calls.open_of(type(step), {}),
     "requires": lambda step: step_calls.requires(step, ONNX),
     "code": step_calls.code,
+    "sees": step_calls.sees,
+    "libraries": step_calls.uses,
     "label": step_calls.label,
 }
 
@@ -45,14 +47,16 @@ def saying(method: str, answer: Any) -> Pass:
             raise answer
         return answer
 
-    kinds = {"open_of": classmethod, "code": property, "label": property}
+    asked = ("code", "label", "sees", "libraries")
+    kinds: dict[str, Any] = {"open_of": classmethod, **dict.fromkeys(asked, property)}
     return type("Odd", (Sound,), {method: kinds.get(method, lambda x: x)(said)})()
 
 
 @pytest.mark.parametrize("method", ASKED)
 def test_a_sound_pass_is_asked_and_answers(method: str) -> None:
     answers = {"effect": ONNX, "variants": (Sound(),), "promised": APPROXIMATE, "label": "sound"}
-    empty = {"fallbacks": (), "code": (), "open_of": None, "requires": None}
+    empty = {"fallbacks": (), "code": (), "sees": (), "libraries": ()}
+    empty |= {"open_of": None, "requires": None}
     assert ASKED[method](Sound()) == {**answers, **empty}[method]
 
 
@@ -76,6 +80,9 @@ def test_what_a_method_raises_is_named_with_it(method: str) -> None:
         ("promised", "exact", "gives a str, not a Promise"),
         ("code", None, "gives a NoneType, not a tuple of str"),
         ("code", (3,), "gives a tuple with 3"),
+        ("sees", "calibration", "gives a str, not a tuple of str"),
+        ("sees", ("test",), "names 'test', which its splits leave out"),
+        ("libraries", (3,), "gives a tuple with 3"),
         ("label", 3, "gives a int, not a str"),
         ("open_of", True, "gives a bool, not a Open"),
         ("requires", False, "gives a bool, not None"),

@@ -11,7 +11,7 @@ import pytest
 from guarded_parts import CHANNELS, SIDE, SPOILERS, classifier
 
 from edgeopt.engine import Engine
-from edgeopt.schema.artifact import Description, Signature, Tensor
+from edgeopt.schema.artifact import DYNAMIC, Description, Signature, Tensor
 from edgeopt.schema.job import Arrays, Job, Outcome
 from edgeopt.step import APPROXIMATE, EXACT, Promise
 from edgeopt.store import Store
@@ -118,6 +118,25 @@ def test_a_source_that_answers_wrongly_is_named(
     expected = SPOILERS[name][1].replace("batch of 16", f"batch of {fixed or N}")
     assert outcome.error is not None and outcome.error["type"] == "ModelError"
     assert outcome.error["what"].startswith("the source ") and expected in outcome.error["what"]
+
+
+@pytest.mark.parametrize("dynamic", [True, False])
+def test_ranges_of_a_whole_batch_are_told_and_no_fault_where_they_are_meant(dynamic: bool) -> None:
+    def run(feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        step = np.abs(feeds["x"]).max() / 4
+        return {"y": np.round(feeds["x"] / step) * step}
+
+    x, y = (Tensor(name=name, dtype="float32", shape=("batch", 2)) for name in ("x", "y"))
+    facts = frozenset({"int8", DYNAMIC} if dynamic else {"int8"})
+    description = Description(
+        format="onnx", signature=Signature(inputs=(x,), outputs=(y,)), facts=facts
+    )
+    values = np.linspace(0.1, 1.0, 2 * N).reshape(N, 2)
+    values[N - 1] = 3.0  # among it, the first ones round to other steps
+    model = Answering(description, run, {"x": values})
+    found = entangled(model, model.outputs())
+    assert found is not None and found.fatal != dynamic
+    assert ("range of its activations" in found.hint) == dynamic
 
 
 @pytest.mark.parametrize("quantized", [True, False], ids=["fake-quantized", "float32"])
