@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from edgeopt.int4_pass import Int4Pass
+from edgeopt.quantizing_pass import Int4Pass
 
 
 class QuantizeInt4(Int4Pass):

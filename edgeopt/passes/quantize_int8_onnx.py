@@ -6,17 +6,16 @@ from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
+from edgeopt.quantizing_pass import QuantizingPass
 from edgeopt.schema.artifact import Description
-from edgeopt.schema.errors import PassError
 from edgeopt.schema.target import TargetFacts
 from edgeopt.schemes import NNCF, SCHEMES, float_stems_for, onnx_facts, schemes_for
-from edgeopt.step import APPROXIMATE, Pass, Promise
 
 OUTLIER_DB = 21.0  # signal to quantization noise of an input, below which it has outliers
 SHORT_SUM = 32  # products a sum of a first convolution; below, integer kernels gain nothing
 
 
-class QuantizeInt8(Pass):
+class QuantizeInt8(QuantizingPass):
     """Quantize to 8 bits after training; inputs and outputs stay float32.
 
     ``u8s8`` to ``s8s8`` quantize weights and activations, with ranges found in calibration (QDQ).
@@ -36,7 +35,6 @@ class QuantizeInt8(Pass):
     uses: ClassVar[tuple[str, ...]] = ("onnx", "onnxruntime", "sympy")
     splits: ClassVar[tuple[str, ...]] = ("calibration",)
     isa_matters: ClassVar[bool] = True
-    promise: ClassVar[Promise] = APPROXIMATE
 
     engine: Literal["onnxruntime", "nncf"] = Field(
         "onnxruntime", description="the library that quantizes"
@@ -118,16 +116,6 @@ class QuantizeInt8(Pass):
         forms: list[dict[str, Any]] = [{"scheme": "u8s8-reduced"}, {"scheme": "u8s8-safe"}]
         forms += [] if self.float_stem else [{"float_stem": True}]
         return tuple(self.model_copy(update=form) for form in forms)
-
-    def requires(self, d: Description) -> None:
-        """Float32 models only."""
-        if d.quantized:
-            raise PassError(f"{self.name} takes float models, this one is quantized already")
-        if "float16" in d.facts:
-            raise PassError(
-                f"{self.name} takes float32 models, this one is float16",
-                hint="Use one of fp16 and quantize-int8, not both.",
-            )
 
     def effect(self, d: Description) -> Description:
         """Quantized weights between QuantizeLinear and DequantizeLinear."""

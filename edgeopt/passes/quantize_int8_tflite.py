@@ -6,14 +6,13 @@ from typing import ClassVar, Literal, Self
 
 from pydantic import Field
 
+from edgeopt.quantizing_pass import QuantizingPass
 from edgeopt.schema.artifact import Description, Signature, Tensor
-from edgeopt.schema.errors import PassError
 from edgeopt.schema.target import TargetFacts
 from edgeopt.schemes import LITERT
-from edgeopt.step import APPROXIMATE, Pass, Promise
 
 
-class QuantizeInt8(Pass):
+class QuantizeInt8(QuantizingPass):
     """Quantize weights to 8 bits after training, and activations according to the scheme.
 
     ``static`` quantizes activations with ranges found in calibration (min-max);
@@ -32,7 +31,6 @@ class QuantizeInt8(Pass):
     uses: ClassVar[tuple[str, ...]] = ("ai-edge-quantizer", "ai-edge-litert")
     splits: ClassVar[tuple[str, ...]] = ("calibration",)
     isa_matters: ClassVar[bool] = True
-    promise: ClassVar[Promise] = APPROXIMATE
 
     engine: Literal["ai-edge"] = Field("ai-edge", description="the library that quantizes")
     scheme: Literal["auto", "static", "static-int8-io", "int16x8", "dynamic", "weight-only"] = (
@@ -51,16 +49,6 @@ class QuantizeInt8(Pass):
         if self.scheme != "auto":
             return (self,)
         return tuple(self.model_copy(update={"scheme": name}) for name in LITERT)
-
-    def requires(self, d: Description) -> None:
-        """Float32 models only."""
-        if d.quantized:
-            raise PassError(f"{self.name} takes float models, this one is quantized already")
-        if "float16" in d.facts:
-            raise PassError(
-                f"{self.name} takes float32 models, this one is float16",
-                hint="Use one of fp16 and quantize-int8, not both.",
-            )
 
     def effect(self, d: Description) -> Description:
         """Quantized weights; activations, inputs and outputs by the scheme."""

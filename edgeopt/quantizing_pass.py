@@ -1,4 +1,4 @@
-"""What passes share that quantize weights to 4 bits."""
+"""What passes share that quantize float models after training."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from edgeopt.schema.errors import PassError
 from edgeopt.step import APPROXIMATE, Pass, Promise
 
 
-class Int4Pass(Pass):
-    """Base of passes that give 4-bit weights beside float activations."""
+class QuantizingPass(Pass):
+    """Base of passes that take float32 models alone."""
 
-    name: ClassVar[str] = "quantize-int4"
+    name: ClassVar[str] = ""
     promise: ClassVar[Promise] = APPROXIMATE
 
     def requires(self, d: Description) -> None:
@@ -22,8 +22,14 @@ class Int4Pass(Pass):
         if "float16" in d.facts:
             raise PassError(
                 f"{self.name} takes float32 models, this one is float16",
-                hint="Use one of fp16 and quantize-int4, not both.",
+                hint=f"Use one of fp16 and {self.name}, not both.",
             )
+
+
+class Int4Pass(QuantizingPass):
+    """Base of passes that give 4-bit weights beside float activations."""
+
+    name: ClassVar[str] = "quantize-int4"
 
     def effect(self, d: Description) -> Description:
         """The same border, weights of 4 bits."""
