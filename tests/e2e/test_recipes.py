@@ -76,6 +76,9 @@ def test_a_sentence_encoder_is_scored_by_fidelity(tmp_path: Path, packages: Path
     halves = next(c for c in target["candidates"] if c["label"].endswith("fp16"))
     assert halves["measurements"]["fidelity.cosine"]["value"] > 0.999
     assert halves["measurements"]["ratio.size"]["value"] < 0.6
+    spared = [c["measurements"] for c in target["candidates"] if "float_outliers" in c["label"]]
+    assert max(found["fidelity.cosine@embedding"]["low"] for found in spared) >= 0.99
+    assert all(found["ratio.size"]["value"] < 0.35 for found in spared)
 
 
 @pytest.mark.long
