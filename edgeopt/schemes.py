@@ -57,12 +57,17 @@ SCHEMES: dict[str, Scheme] = {
     "u8s8-reduced": Scheme("uint8", "int8", reduce_range=True),
     "u8s8-safe": Scheme("uint8", "int8", saturation_safe=True),
     "s8s8": Scheme("int8", "int8"),
-    "performance": Scheme("int8", "int8"),
-    "mixed": Scheme("uint8", "int8"),
+}
+OF_WEIGHTS: dict[str, Scheme] = {  # whose activations have no range before it runs
     "dynamic": Scheme("", "int8"),
     "dynamic-reduced": Scheme("", "int8", reduce_range=True),
     "weight-only": Scheme("", "int8"),
 }
+NNCF: dict[str, Scheme] = {  # its presets
+    "performance": Scheme("int8", "int8"),
+    "mixed": Scheme("uint8", "int8"),
+}
+EVERY = {**SCHEMES, **OF_WEIGHTS, **NNCF}
 VNNI = frozenset({"avx512_vnni", "avx_vnni", "avx_vnni_int8", "amx_int8"})
 BY_ISA: tuple[IsaRule, ...] = (  # the first that fits
     IsaRule("x86_64", VNNI, ("u8s8", "u8s8-safe"), stems=frozenset({"openvino"})),
@@ -80,9 +85,6 @@ BY_ISA: tuple[IsaRule, ...] = (  # the first that fits
 
 TRAINED: tuple[str, ...] = ("u8s8", "u8s8-reduced", "s8s8", "int8")  # that qat trains for
 FAKE_QUANTIZED = close(rtol=2e-2, atol=1e-5)  # a step of 255 is 0.4 to 0.8% of the largest value
-
-
-NNCF: tuple[str, ...] = ("performance", "mixed")  # its presets; those of the types above are ours
 
 
 LITERT: tuple[str, ...] = ("static", "dynamic")  # what `auto` stands for in TFLite, on any ISA
@@ -128,7 +130,7 @@ def _runtime_of(facts: TargetFacts) -> str:
 
 def onnx_facts(scheme: str) -> frozenset[str]:
     """Facts of an ONNX file that is quantized so, ``auto`` standing for what suits x86."""
-    activation = SCHEMES[scheme].activation if scheme in SCHEMES else "uint8"
+    activation = EVERY[scheme].activation if scheme in EVERY else "uint8"
     more = {"int8": {"qdq", "int8-activations"}, "uint8": {"qdq"}, "": set()}[activation]
     return frozenset({"int8", *more, *([DYNAMIC] if scheme.startswith("dynamic") else [])})
 

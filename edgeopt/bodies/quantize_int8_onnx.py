@@ -24,7 +24,7 @@ from edgeopt.quantization.nncf_onnx import by_nncf
 from edgeopt.quantization.ranges_onnx import ranges_found
 from edgeopt.quantization.static_onnx import Quantizing, in_float
 from edgeopt.schema.errors import DataError, PassError
-from edgeopt.schemes import SCHEMES
+from edgeopt.schemes import OF_WEIGHTS, SCHEMES
 from edgeopt.step import PassContext
 
 OPSET = 13  # the first whose quantizers have a scale for each channel
@@ -39,7 +39,7 @@ def run(step: QuantizeInt8, model: Any, ctx: PassContext) -> Any:
     before = onnx.ModelProto()
     before.CopyFrom(model)
     portable.modern(model)
-    quantize = _static if SCHEMES[step.scheme].activation else _weights
+    quantize = _weights if step.scheme in OF_WEIGHTS else _static
     quantize = _by_nncf if step.engine == "nncf" else quantize
     return portable.finished(quantize(step, model, ctx), before)
 
@@ -64,7 +64,7 @@ def _weights(step: QuantizeInt8, model: Any, ctx: PassContext) -> Any:
             model,
             ctx.workdir,
             per_channel=step.per_channel,
-            reduced=SCHEMES[step.scheme].reduce_range,
+            reduced=OF_WEIGHTS[step.scheme].reduce_range,
             feeds=batches(ctx, LOOKED_AT) if step.float_outliers else (),
             least_db=OUTLIER_DB,
         )

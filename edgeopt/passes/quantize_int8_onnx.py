@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from edgeopt.quantizing_pass import QuantizingPass
 from edgeopt.schema.artifact import Description
 from edgeopt.schema.target import TargetFacts
-from edgeopt.schemes import NNCF, SCHEMES, float_stems_for, onnx_facts, schemes_for
+from edgeopt.schemes import NNCF, OF_WEIGHTS, SCHEMES, float_stems_for, onnx_facts, schemes_for
 
 OUTLIER_DB = 21.0  # signal to quantization noise of an input, below which it has outliers
 SHORT_SUM = 32  # products a sum of a first convolution; below, integer kernels gain nothing
@@ -83,8 +83,7 @@ class QuantizeInt8(QuantizingPass):
     @property
     def sees(self) -> tuple[str, ...]:
         """No samples where activations have no ranges."""
-        ranges = self.scheme == "auto" or SCHEMES[self.scheme].activation or self.float_outliers
-        return self.splits if ranges else ()
+        return () if self.scheme in OF_WEIGHTS and not self.float_outliers else self.splits
 
     def variants(self, d: Description, t: TargetFacts) -> tuple[Self, ...]:
         """``auto`` becomes one pass for each scheme that suits the target, and where
@@ -96,15 +95,19 @@ class QuantizeInt8(QuantizingPass):
             return tuple(self.model_copy(update={"scheme": name}) for name in NNCF)
         pinned = "float_stem" in self.model_fields_set
         stems = (self.float_stem,) if pinned else float_stems_for(t)
+        known = schemes_for(t, d.kind)
         found = []
-        for name in schemes_for(t, d.kind):
+        for name in (each for each in known if each in OF_WEIGHTS):
             form = self.model_copy(update={"scheme": name, "float_outliers": False})
-            if SCHEMES[name].activation:
-                found += [form.model_copy(update={"float_stem": stem}) for stem in stems]
-            elif name.startswith("dynamic"):
-                found += [form, form.model_copy(update={"float_outliers": True})]
-            else:
-                found.append(form)
+            found.append(form)
+            if name.startswith("dynamic"):
+                found.append(form.model_copy(update={"float_outliers": True}))
+        static = [name for name in known if name in SCHEMES]
+        found += [
+            self.model_copy(update={"scheme": name, "float_stem": stem, "float_outliers": False})
+            for stem in stems
+            for name in static
+        ]
         return tuple(found)
 
     def fallbacks(self) -> tuple[Self, ...]:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from edgeopt.environments import environments
-from edgeopt.schemes import LITERT, NNCF, SCHEMES
+from edgeopt.schemes import LITERT, OF_WEIGHTS, SCHEMES
 from edgeopt.step import Pass, registry
 from edgeopt.testing.passes import Facts, PassConformance
 
@@ -36,8 +36,7 @@ CASES = [
     Case("fp16", "onnx", (INT8, FLOAT16)),
     *(
         Case("quantize-int8", "onnx", (INT8, FLOAT16), {"scheme": each})
-        for each in SCHEMES
-        if each not in NNCF
+        for each in (*SCHEMES, *OF_WEIGHTS)
     ),
     Case("quantize-int8", "onnx", (INT8, FLOAT16), {"scheme": "u8s8", "per_channel": False}),
     Case("quantize-int8", "onnx", (INT8, FLOAT16), {"scheme": "u8s8", "calibration": "mse"}),

@@ -246,16 +246,21 @@ def test_the_kind_of_a_network_is_where_its_weights_are() -> None:
 
 
 def test_products_whose_inputs_have_outliers_stay_float_and_are_named(tmp_path: Path) -> None:
-    text = "(float[3,64] x) => (float[3,40] y) { a = MatMul(x, w)\n b = Mul(a, far)\n"
-    far = np.ones(48, np.float32)
-    far[7] = 2000.0
-    made = graph(text + " y = MatMul(b, v) }", w=normal(64, 48), far=far, v=normal(48, 40))
+    text = "(float[64,64] x, float[64,64] u) => (float[64,40] y)"
+    text += " { a = MatMul(x, w)\n b = MatMul(u, v)\n y = Add(a, b) }"
+    made = graph(text, w=normal(64, 40), v=normal(64, 40, seed=1))
     first, second = (node.name for node in made.graph.node if node.op_type == "MatMul")
-    feeds = [{"x": normal(3, 64, seed=seed)} for seed in range(4)]
+    feeds = [{"x": normal(64, 64, seed=seed), "u": normal(64, 64, seed=9)} for seed in range(4)]
+    for feed in feeds:
+        feed["u"][5, 7] = 300.0
     ratios = weights_onnx._signal_to_noise(made, feeds)
-    assert ratios[first] > 30 > 28 > ratios[second]  # by hand: 48 values, one of them 2000
+    assert ratios[first] > 35  # of a normal distribution over 8 of its standard deviations
+    step = (300 - feeds[0]["u"].min()) / 255
+    assert ratios[second] == pytest.approx(
+        10 * np.log10((feeds[0]["u"] ** 2).mean() / (step**2 / 12)), abs=0.1
+    )
     made, left = weights_onnx.dynamic(
-        made, tmp_path, per_channel=True, reduced=True, feeds=feeds, least_db=28.0
+        made, tmp_path, per_channel=True, reduced=True, feeds=feeds, least_db=30.0
     )
     assert operators(made).count("MatMulInteger") == 1 and operators(made).count("MatMul") == 1
     assert len(left) == 1 and second in left[0] and "outliers" in left[0]

@@ -148,7 +148,8 @@ def test_nodes_without_names_are_told_apart(tmp_path: Path) -> None:
     for node in model.graph.node:
         node.name = ""
     onnx.save(model, folder / "model.onnx")
-    assert told(folder, ORT, x=samples(1)) == named
+    size = {"bits_per_weight": named.bits_per_weight}  # names take room in the file
+    assert told(folder, ORT, x=samples(1)).model_copy(update=size) == named
 
 
 def test_signed_activations_on_x86_run_in_float(tmp_path: Path) -> None:
