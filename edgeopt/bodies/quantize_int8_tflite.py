@@ -20,7 +20,7 @@ from edgeopt.schema.errors import DataError, PassError
 from edgeopt.step import PassContext
 
 WIDE = "int16x8"
-SLOW = (  # measured by benchmarks/forms.yaml
+SLOW = (  # docs/benchmarks.md, 'A sentence encoder, and other forms'
     "activations of 16 bits have no fast kernel in LiteRT on CPUs (2.3.0): this file is for "
     "accelerators that have, and times of this machine say nothing of them"
 )
