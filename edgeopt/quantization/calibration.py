@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from edgeopt.agent.feeds import as_fed
 from edgeopt.schema.errors import DataError
 from edgeopt.step import PassContext
+
+
+class Reader:
+    """What ONNX Runtime calls a CalibrationDataReader: feeds, then None."""
+
+    def __init__(self, feeds: Iterable[Mapping[str, Any]]) -> None:
+        self.feeds = iter(feeds)
+
+    def get_next(self) -> Mapping[str, Any] | None:
+        return next(self.feeds, None)
 
 
 def batches(ctx: PassContext, samples: int, size: int = 1) -> Iterator[dict[str, Any]]:

@@ -12,7 +12,7 @@ from onnx import ModelProto
 from edgeopt.agent.errors import one_line
 from edgeopt.models.kind import LINEAR
 from edgeopt.quantization.calibration import batches
-from edgeopt.schema.errors import DataError, PassError
+from edgeopt.schema.errors import PassError
 from edgeopt.step import PassContext
 
 if TYPE_CHECKING:
@@ -35,17 +35,14 @@ def by_nncf(step: QuantizeInt8, model: ModelProto, ctx: PassContext) -> ModelPro
     feeds = [
         {name: np.array(each) for name, each in feed.items()} for feed in batches(ctx, step.samples)
     ]
-    described = ctx.description
     try:
         quantized: ModelProto = nncf.quantize(
             model,
             nncf.Dataset(feeds),
             preset=nncf.QuantizationPreset(step.scheme),
             subset_size=len(feeds),
-            model_type=nncf.ModelType.TRANSFORMER if described.kind == LINEAR else None,
+            model_type=nncf.ModelType.TRANSFORMER if ctx.description.kind == LINEAR else None,
         )
-    except (DataError, PassError):
-        raise
     except Exception as error:  # its own, ONNX's, ONNX Runtime's
         raise PassError(f"NNCF failed: {one_line(error, SAID)}") from error
     return quantized

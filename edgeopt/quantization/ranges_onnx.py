@@ -11,6 +11,8 @@ import numpy as np
 from onnxruntime.quantization import CalibrationMethod
 from onnxruntime.quantization.calibrate import create_calibrator
 
+from edgeopt.quantization.calibration import Reader
+
 CHUNK = 16  # batches whose values are held at once
 METHODS = {
     "percentile": CalibrationMethod.Percentile,  # its own: 99.999% of the values
@@ -42,7 +44,7 @@ def ranges_found(
         extra_options={"symmetric": False, **options},
     )
     for chunk in _chunks(feeds):
-        calibrator.collect_data(_Reader(chunk))
+        calibrator.collect_data(Reader(chunk))
     if method != "mse":
         found = calibrator.compute_data().items()
         ranges = {name: data.range_value for name, data in found}
@@ -77,13 +79,3 @@ def _chunks(feeds: Iterable[Feed]) -> Iterator[list[Feed]]:
     waiting = iter(feeds)
     while chunk := list(islice(waiting, CHUNK)):
         yield chunk
-
-
-class _Reader:
-    """What the calibrators call a CalibrationDataReader."""
-
-    def __init__(self, feeds: Iterable[Feed]) -> None:
-        self.feeds = iter(feeds)
-
-    def get_next(self) -> Feed | None:
-        return next(self.feeds, None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -13,7 +13,7 @@ from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, 
 from edgeopt.agent.errors import one_line
 from edgeopt.formats.onnx import files
 from edgeopt.formats.onnx.format import FORMAT, MODEL
-from edgeopt.quantization.calibration import batches
+from edgeopt.quantization.calibration import Reader, batches
 from edgeopt.quantization.refused import refused
 from edgeopt.schema.errors import DataError, PassError
 from edgeopt.schemes import SCHEMES
@@ -78,7 +78,7 @@ class Quantizing(NamedTuple):
         quantize_static(
             str(self.ctx.workdir / "prepared.onnx"),
             str(folder / MODEL),
-            _Reader(batches(self.ctx, samples)),
+            Reader(batches(self.ctx, samples)),
             quant_format=QuantFormat.QDQ,
             per_channel=step.per_channel,
             reduce_range=scheme.reduce_range,
@@ -111,16 +111,6 @@ class Quantizing(NamedTuple):
 
         samples = self._batch if fails(names, self._batch) else self.step.samples
         return refused(names, lambda layers: fails(layers, samples))
-
-
-class _Reader:
-    """What the quantizer calls a CalibrationDataReader: feeds, then None."""
-
-    def __init__(self, feeds: Iterator[dict[str, Any]]) -> None:
-        self.feeds = feeds
-
-    def get_next(self) -> dict[str, Any] | None:
-        return next(self.feeds, None)
 
 
 def _masked(made: ModelProto, model: ModelProto) -> dict[str, str]:

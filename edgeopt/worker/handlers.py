@@ -199,7 +199,8 @@ def _made(step: Pass, model: Any, context: Context) -> Any:
     try:
         return step.run(model, context)
     except ModuleNotFoundError as error:
-        extra = step.extra or error.name if error.name in step.libraries else step.extra
+        named_like_it = error.name if error.name in step.libraries else ""
+        extra = step.extra or named_like_it
         if not extra:
             raise
         raise PassError(
