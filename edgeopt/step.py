@@ -95,7 +95,8 @@ class PassContext(Protocol):
     def data(self, split: str) -> Mapping[str, Any]:
         """Arrays by model input, (n, ...) each, memory-mapped, ready to feed.
 
-        Only the splits that the pass declares; the test split cannot be asked for.
+        Only the splits that the pass declares; the test split cannot be asked for. Empty for an
+        optional split that there is none of.
         """
         ...
 
@@ -157,6 +158,7 @@ class Pass(BaseModel):
     uses: ClassVar[tuple[str, ...]] = ()
     extra: ClassVar[str] = ""  # of edgeopt, that brings what it uses, where a format's does not
     splits: ClassVar[tuple[str, ...]] = ()
+    optional: ClassVar[tuple[str, ...]] = ()  # those of splits that it does without where need be
     labels: ClassVar[bool] = False  # whether it sees the labels of these splits
     teaches: ClassVar[bool] = False  # whether it sees the source beside its parent
     stage: ClassVar[bool] = False  # changes the network itself: raced with and without
@@ -252,7 +254,7 @@ DECLARED: Mapping[str, tuple[Callable[[Any], bool], str]] = {  # of every pass: 
     **dict.fromkeys(("labels", "teaches", "stage", "isa_matters"), (_flag, "True or False")),
     "version": (lambda value: isinstance(value, int) and not _flag(value), "a whole number"),
     "uses": (_texts, "a tuple of texts"),
-    "splits": (_splits, f"a tuple of texts, of {', '.join(SPLITS)}"),
+    **dict.fromkeys(("splits", "optional"), (_splits, f"a tuple of texts, of {', '.join(SPLITS)}")),
     "limit_s": (_seconds, "a number of seconds above 0, or None"),
     "promise": (
         lambda value: isinstance(value, Promise) and value.kind in KINDS,

@@ -13,8 +13,14 @@ from edgeopt.formats.onnx.conversion import held_weights
 from edgeopt.formats.onnx.describe import weights_fact
 from edgeopt.models.conversion import left_in_float
 from edgeopt.passes.fp16_onnx import Fp16
+from edgeopt.quantization.calibration import batches
+from edgeopt.quantization.forms_onnx import name_nodes
+from edgeopt.quantization.half_onnx import Harm, harmed, join_casts
 from edgeopt.schema.errors import PassError
 from edgeopt.step import PassContext
+
+LOOKED_AT = 16  # samples that show whether values overflow
+TOLD = 6  # nodes that a note names
 
 
 def run(step: Fp16, model: Any, ctx: PassContext) -> Any:
@@ -28,15 +34,36 @@ def run(step: Fp16, model: Any, ctx: PassContext) -> Any:
     before.CopyFrom(model)
     portable.modern(model)
     handed = portable.take_handed_through(model)
+    name_nodes(model)
+    kept = _kept(model, ctx)
     try:
-        converted = ONNXModel(convert_float_to_float16(model, keep_io_types=True))
+        spared = [each.node for each in kept]
+        converted = ONNXModel(
+            convert_float_to_float16(model, keep_io_types=True, node_block_list=spared)
+        )
+        join_casts(converted.model)
         converted.topological_sort()
     except Exception as error:  # the converter asserts on graphs that it does not know
         said = str(error).strip() or type(error).__name__
         raise PassError(f"ONNX Runtime's float16 converter failed: {said}") from error
     if "float16" not in weights_fact(converted.model):
         why = left_in_float(held_weights(converted.model), "ONNX Runtime's float16 converter")
+        why += f"; kept away from it: {_listed(kept)}" if kept else ""
         raise PassError(f"the weights could not be converted to float16: {why}")
+    if kept:
+        ctx.found["notes"] = [f"{step.name} keeps in float32: {_listed(kept)}"]
     for place, value in handed:
         converted.model.graph.output.insert(place, value)
     return portable.finished(converted.model, before)
+
+
+def _kept(model: Any, ctx: PassContext) -> list[Harm]:
+    """Nodes that float16 harms, by their constants alone where there are no samples."""
+    feeds = batches(ctx, LOOKED_AT) if ctx.data("calibration") else ()
+    return harmed(model, feeds, ctx.workdir)
+
+
+def _listed(kept: list[Harm]) -> str:
+    """The first of them, and how many more there are."""
+    more = f", and {len(kept) - TOLD} more" if len(kept) > TOLD else ""
+    return ", ".join(map(str, kept[:TOLD])) + more

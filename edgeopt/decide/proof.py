@@ -27,7 +27,9 @@ class Rival(NamedTuple):
 
     name: str
     proof: Proof  # that the chosen is better
-    smaller: bool | None  # whether the chosen is; None where both are of one size
+    smaller: (
+        bool | None
+    )  # whether the chosen is; None where both are of one size, as ``bulk`` has it
     raced: bool  # whether its objective was measured at all
     beside: str = ""  # what was measured of the two, in words
     exhausted: bool = False  # both were raced in as many processes as a race takes
@@ -44,6 +46,16 @@ def is_tie(ratio: Measurement) -> bool:
     """Whether a direct race leaves two candidates level."""
     low, high = ratio.interval
     return low <= 1.0 <= high or abs(ratio.value - 1.0) < TIE
+
+
+def bulk(measured: Mapping[str, Measurement]) -> float:
+    """Size as ties compare it: hundredths of the reference's, or bytes where that is unknown.
+
+    A file that is a thousandth smaller is not worth a point of accuracy.
+    """
+    if "ratio.size" in measured:
+        return round(measured["ratio.size"].value, 2)
+    return measured["size"].value if "size" in measured else 0.0
 
 
 def inverse(ratio: Measurement) -> Measurement:
@@ -249,10 +261,9 @@ def reference_lost_to(
 
 
 def _by_size(mine: Mapping[str, Measurement], theirs: Mapping[str, Measurement]) -> str:
-    if "size" not in mine or "size" not in theirs or mine["size"].value < theirs["size"].value:
+    if "size" not in mine or "size" not in theirs or bulk(mine) < bulk(theirs):
         return ""
-    same = mine["size"].value == theirs["size"].value
-    return SAME_SIZE if same else SMALLER
+    return SAME_SIZE if bulk(mine) == bulk(theirs) else SMALLER
 
 
 def _shown(objective: str, measured: Mapping[str, Measurement]) -> str:

@@ -10,7 +10,7 @@ from edgeopt.decide.elimination import Elimination
 from edgeopt.decide.front import pareto_front
 from edgeopt.decide.leading import leading_metric
 from edgeopt.decide.ledger import Ledger
-from edgeopt.decide.proof import Proof, inverse, is_raced, is_tie, proof, quotient
+from edgeopt.decide.proof import Proof, bulk, inverse, is_raced, is_tie, proof, quotient
 from edgeopt.decide.stages import stage_figures
 from edgeopt.schema.constraint import Constraint, Verdict
 from edgeopt.schema.measurement import Measurement
@@ -120,18 +120,16 @@ class Standings:
         last = {id: self.ledger[id].raced for id in ids}
         return [id for id, name in last.items() if (name in names if names else name)]
 
-    def size(self, id: str) -> float:
-        """Bytes of its files."""
-        size = self.ledger[id].measured.get("size")
-        return size.value if size else 0.0
-
     def places(self, ids: Iterable[str]) -> dict[str, tuple[float, float]]:
         """Of those that tie, the least wins: by size, then by the leading metric."""
         metric, places = self.metric, {}
         for id in ids:
             figure = self.ledger[id].measured.get(metric)
             sign = 1 if figure is None or less_is_better(metric, figure) else -1
-            places[id] = self.size(id), sign * (float("inf") if figure is None else figure.value)
+            places[id] = (
+                bulk(self.ledger[id].measured),
+                sign * (float("inf") if figure is None else figure.value),
+            )
         return places
 
     def place(self, id: str) -> tuple[float, float]:

@@ -14,6 +14,11 @@ class Fp16(Pass):
 
     The file is half as large. If the CPU has no float16 kernels, ONNX Runtime computes in
     float32 between casts, so inference is no faster.
+
+    Nodes that float16 harms stay float32, and a note names them: whose constants it does not hold,
+    and on calibration samples, where there are any, whose values may overflow (half of 65,504 or
+    more) or whose answers keep less than 40 dB above the rounding of their inputs (softmax of large
+    values, differences of nearly equal ones).
     """
 
     name: ClassVar[str] = "fp16"
@@ -22,6 +27,9 @@ class Fp16(Pass):
     worker: ClassVar[str] = "onnx"
     body: ClassVar[str] = "edgeopt.bodies.fp16_onnx"
     uses: ClassVar[tuple[str, ...]] = ("onnx", "onnxruntime")
+    version: ClassVar[int] = 2
+    splits: ClassVar[tuple[str, ...]] = ("calibration",)
+    optional: ClassVar[tuple[str, ...]] = ("calibration",)
     promise: ClassVar[Promise] = APPROXIMATE
 
     def requires(self, d: Description) -> None:

@@ -80,7 +80,7 @@ class Jobs:
     def _inputs(self, parent: Branch, step: Pass) -> dict[str, str]:
         """Jobs by role: the parent, the splits that the pass sees, labels, the source."""
         inputs = {"parent": parent.job}
-        seen = step_calls.sees(step)
+        seen = self._seen(step)
         for split in seen:
             inputs[split] = self._tensors(split, parent.description, parent.job, step.name)
         if step.labels:
@@ -88,6 +88,11 @@ class Jobs:
         if step.teaches:
             inputs["teacher"] = self._teacher()
         return inputs
+
+    def _seen(self, step: Pass) -> list[str]:
+        """The splits that it sees here: all that it needs, and the optional ones that there are."""
+        there = self.known.raw
+        return [s for s in step_calls.sees(step) if s in there or s not in step.optional]
 
     def _teacher(self) -> str:
         """The source, or what it was rebuilt as where it is no torch module."""
@@ -121,7 +126,7 @@ class Jobs:
         if step.labels:
             key["labels"] = {
                 split: {name: ref.blob for name, ref in self.known.raw[split].labels.items()}
-                for split in step_calls.sees(step)
+                for split in self._seen(step)
             }
         return key
 

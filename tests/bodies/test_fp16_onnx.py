@@ -3,8 +3,11 @@ from __future__ import annotations
 import numpy as np
 import onnx
 import pytest
+from half_graphs import CANCELS, OVERFLOWS, SHARP, TINY, X
 from onnx import TensorProto, numpy_helper
-from passes_bench import RunPass, network
+from onnxruntime.quantization.onnx_model import ONNXModel
+from onnxruntime.transformers.float16 import convert_float_to_float16
+from passes_bench import RunPass, network, samples
 
 from edgeopt.passes.fp16_onnx import Fp16
 from edgeopt.passes.quantize_int8_onnx import QuantizeInt8
@@ -42,3 +45,30 @@ def test_an_input_that_is_handed_through_stays_an_output(run_pass: RunPass) -> N
     made = run_pass(Fp16(), given)
     assert [v.name for v in made.model.graph.output] == [v.name for v in given.graph.output]
     assert "float16" in made.description.facts
+
+
+@pytest.mark.parametrize("model", [OVERFLOWS, SHARP, CANCELS, TINY])
+def test_answers_are_those_of_float32_where_the_bare_converter_loses_them(
+    model: onnx.ModelProto, run_pass: RunPass
+) -> None:
+    def ran(made: onnx.ModelProto) -> np.ndarray:
+        session = onnx.reference.ReferenceEvaluator(made)
+        return np.asarray(session.run(None, {"x": X})[0], np.float32)
+
+    right = ran(model)
+    bare = onnx.ModelProto()
+    bare.CopyFrom(model)
+    converted = ONNXModel(convert_float_to_float16(bare, keep_io_types=True))
+    converted.topological_sort()
+    plain = ran(converted.model)
+    made = run_pass(Fp16(), model, x=X)
+    most = 0.01 * np.linalg.norm(right)
+    assert np.linalg.norm(ran(made.model) - right) < most
+    with np.errstate(invalid="ignore"):
+        assert not np.linalg.norm(plain - right) < most
+    assert "keeps in float32" in made.found["notes"][0]
+    assert "float16" in made.description.facts
+
+
+def test_a_network_that_float16_does_not_harm_is_converted_whole(run_pass: RunPass) -> None:
+    assert not run_pass(Fp16(), network(), x=samples()).found.get("notes")

@@ -37,7 +37,7 @@ def race(on: Standings, id: str, ratio: float, half: float = 0.001, **given: str
 
 
 def test_the_fastest_comes_first_and_ties_go_to_the_smaller_file() -> None:
-    found = made({"a": 0.5, "b": 0.501, "c": 0.4}, {"a": 9, "b": 5, "c": 99})
+    found = made({"a": 0.5, "b": 0.501, "c": 0.4}, {"a": 900, "b": 500, "c": 990})
     assert found.order(["a", "b", "c"]) == ["c", "a", "b"]
     assert found.order(["a", "b"]) == ["b", "a"]
 
@@ -120,8 +120,15 @@ def test_counts_stand_for_speed_where_there_is_no_time(
     assert (asked.ratio, asked.protocol) == (ratio, protocol)
 
 
+def test_of_ties_of_one_size_to_a_hundredth_the_more_accurate_comes_first() -> None:
+    sizes = {"reference": 10000, "a": 2671, "b": 2709, "c": 2751}  # b: 0.27x as a is, c: 0.28x
+    found = made({"a": 0.5, "b": 0.5, "c": 0.5}, sizes)
+    for id, points in (("a", -0.1), ("b", 0.0), ("c", 0.1)):
+        found.ledger.fold(Scored("validation", id, parts.measurements(parts.accurate(points))))
+    assert found.order(["a", "b", "c"]) == ["b", "a", "c"]
+
+
 def test_a_candidate_without_files_has_no_size() -> None:
-    assert made({"a": 0.5}, {"a": 7}).size("a") == 7
-    assert Standings(parts.terms(), Ledger(parts.entries_for(["reference"]), "reference")).size(
-        "reference"
-    ) == 0.0  # fmt: skip
+    found = Standings(parts.terms(), Ledger(parts.entries_for(["reference"]), "reference"))
+    assert found.place("reference")[0] == 0.0
+    assert made({"a": 0.5}, {"a": 70}).place("a")[0] == 0.07

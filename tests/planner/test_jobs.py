@@ -44,10 +44,18 @@ def test_jobs_come_after_their_inputs() -> None:
 
 
 def test_calibration_enters_only_the_jobs_of_passes_that_ask_for_it() -> None:
-    made = plan([{"export-onnx": {}}, {"one_of": ["none", INT8, "fp16"]}])
+    made = plan([{"export-onnx": {}}, {"one_of": ["none", INT8, "quantize-int4"]}])
     passes = [job for job in made.jobs if job.kind == "pass"]
     assert {job.name for job in passes if "calibration" in job.inputs} == {"quantize-int8"}
     assert len(passes) == 3
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_an_optional_split_enters_a_job_where_the_recipe_has_it(there: bool) -> None:
+    splits = ("validation", *(["calibration"] if there else []))
+    made = plan(["export-onnx", "fp16"], splits=splits)
+    (job,) = [job for job in made.jobs if job.name == "fp16" and job.kind == "pass"]
+    assert ("calibration" in job.inputs) == there
 
 
 def test_the_source_is_checked_before_any_pass() -> None:

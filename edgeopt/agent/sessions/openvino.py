@@ -15,6 +15,7 @@ from . import nodes
 
 FILE = "model.onnx"
 DEVICES = {name: each[0] for name, each in nodes("openvino").items()}
+PRECISIONS = {"fp32": "f32", "bf16": "bf16"}  # the declaration's words -> OpenVINO's
 NO_WORK = ("Const", "Input", "Output")  # layers of the executed graph that compute nothing
 
 
@@ -48,7 +49,8 @@ class Session:
     """``model.onnx`` of a folder, with its external data beside it.
 
     ``fixed`` are the sizes that each input will have, None for one that stays free: the model is
-    reshaped to them before it is compiled. ``dynamic_quant`` is a setting of its declaration.
+    reshaped to them before it is compiled. ``dynamic_quant`` and ``precision`` are settings of its
+    declaration.
     """
 
     def __init__(
@@ -58,6 +60,7 @@ class Session:
         threads: int,
         fixed: Optional[Mapping[str, Sequence[Optional[int]]]] = None,
         dynamic_quant: str = "auto",
+        precision: str = "fp32",
     ) -> None:
         device = DEVICES.get(accelerator)
         core = _core()
@@ -71,7 +74,7 @@ class Session:
         settings = {
             "PERFORMANCE_HINT": "LATENCY",
             "NUM_STREAMS": "1",
-            "INFERENCE_PRECISION_HINT": "f32",  # else 16 bits, unasked, where the device has them
+            "INFERENCE_PRECISION_HINT": PRECISIONS[precision],  # unsaid: 16 bits on some devices
         }
         if dynamic_quant != "auto":
             settings["DYNAMIC_QUANTIZATION_GROUP_SIZE"] = dynamic_quant
@@ -86,6 +89,7 @@ class Session:
                 "ModelError", "OpenVINO cannot load the model: {}".format(one_line(error)),
                 FILE, "check the model's operators and opset against this version of the runtime",
             ) from error  # fmt: skip
+        _refuse_other(self._compiled, precision)
         self._request = self._compiled.create_infer_request()
         self.inputs = [_described(port) for port in self._compiled.inputs]
         self.outputs = [_name(port) for port in self._compiled.outputs]
@@ -145,6 +149,21 @@ def _compiled(
             return core.compile_model(model, device, settings)
         model = core.read_model(path)
     return core.compile_model(model, device, settings)
+
+
+def _refuse_other(compiled: Any, precision: str) -> None:
+    """Raises AgentError where the device computes in float32 after all.
+
+    OpenVINO 2026.4.1 takes the hint on a CPU without bfloat16 and computes in float32.
+    """
+    if precision == "fp32":
+        return
+    taken = compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()
+    if taken != PRECISIONS[precision]:
+        raise AgentError(
+            "DeviceError", "OpenVINO computes in {} here, not in {}".format(taken, precision),
+            "precision", "leave the setting out: the device has no such arithmetic",
+        )  # fmt: skip
 
 
 def _fixed(model: Any, fixed: Mapping[str, Sequence[Optional[int]]]) -> Dict[Any, Any]:

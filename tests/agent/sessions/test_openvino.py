@@ -113,3 +113,19 @@ def test_activations_are_quantized_as_it_runs_unless_that_is_off(tmp_path: Path)
     ]
     groups = [s._compiled.get_property("DYNAMIC_QUANTIZATION_GROUP_SIZE") for s in sessions]
     assert groups[0] > 0 and groups[1] == 0
+
+
+def test_bfloat16_is_computed_in_or_refused_by_name(tmp_path: Path) -> None:
+    """OpenVINO takes the hint on any CPU, and computes in float32 where it has no bfloat16."""
+    from edgeopt.agent.sessions.openvino import Session
+
+    onnx.save(network(), tmp_path / "model.onnx")
+    has = "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    if has:
+        session = Session(str(tmp_path), "cpu", 1, precision="bf16")
+        taken = session._compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()
+        assert taken == "bf16"
+        return
+    with pytest.raises(AgentError) as failed:
+        Session(str(tmp_path), "cpu", 1, precision="bf16")
+    assert failed.value.where == "precision" and "f32" in failed.value.what
