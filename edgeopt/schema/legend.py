@@ -41,8 +41,8 @@ STANDINGS = {  # status of a candidate as views show it -> what that says
     "the ratio is within 0.5% of 1, whatever its interval. Of a tie the smaller file is "
     "chosen, of files of the same size, to a hundredth of the reference's, the one that is better "
     "by the metric of this table, proven or not, unless it may take more than 2% longer than the "
-    "one that led; of equal ones, the one that led. Another run may choose another of a tie. Where other figures matter, such as "
-    "memory, put a constraint on them",
+    "one that led; of equal ones, the one that led. Another run may choose another of a tie. Where "
+    "other figures matter, such as memory, put a constraint on them",
     "not proven": "it meets the constraints and is worse than the chosen by its figure, but the "
     "95% interval of the difference reaches to where it would be the better one; of times, by more "
     "than 2%. Another run may choose it",
