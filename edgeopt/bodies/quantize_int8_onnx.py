@@ -19,9 +19,9 @@ from edgeopt.passes.quantize_int8_onnx import OUTLIER_DB, SHORT_SUM, QuantizeInt
 from edgeopt.quantization import forms_onnx as forms
 from edgeopt.quantization import weights_onnx
 from edgeopt.quantization.biases_onnx import make_room
-from edgeopt.quantization.calibration import batches
+from edgeopt.quantization.calibration import batches, tell_if_few
 from edgeopt.quantization.nncf_onnx import by_nncf
-from edgeopt.quantization.ranges_onnx import ranges_found
+from edgeopt.quantization.ranges_onnx import Ranges, ranges_found
 from edgeopt.quantization.static_onnx import Quantizing, in_float
 from edgeopt.schema.errors import DataError, PassError
 from edgeopt.schemes import OF_WEIGHTS, SCHEMES
@@ -102,6 +102,8 @@ def _static(step: QuantizeInt8, model: Any, ctx: PassContext) -> Any:
     told = [f"{step.name} leaves {what} in float32" for what in bodies]
     if told := [*told, *in_float(step.name, model, left)]:
         ctx.found["notes"] = told
+    if step.calibration == "minmax":
+        tell_if_few(step.name, ctx, step.samples)
     make_room(quantized, floats)
     if SCHEMES[step.scheme].saturation_safe:
         saturation.make_safe(quantized, floats)
@@ -117,10 +119,8 @@ def _static(step: QuantizeInt8, model: Any, ctx: PassContext) -> Any:
     return quantized
 
 
-def _ranges(step: QuantizeInt8, model: Any, ctx: PassContext) -> dict[str, tuple[float, float]]:
-    """Of activations, where others than the extremes are asked for."""
-    if step.calibration == "minmax":
-        return {}
+def _ranges(step: QuantizeInt8, model: Any, ctx: PassContext) -> Ranges:
+    """Of activations."""
     file = ctx.workdir / "ranged.onnx"
     files.write(model, file)
     try:

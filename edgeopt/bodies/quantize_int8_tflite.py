@@ -14,7 +14,7 @@ from edgeopt.formats.tflite.conversion import unquantized
 from edgeopt.formats.tflite.describe import quantization_form
 from edgeopt.passes.quantize_int8_tflite import QuantizeInt8
 from edgeopt.quantization.biases_tflite import quantized
-from edgeopt.quantization.calibration import batches
+from edgeopt.quantization.calibration import batches, tell_if_few
 from edgeopt.quantization.ranges_tflite import extremes
 from edgeopt.schema.errors import DataError, PassError
 from edgeopt.step import PassContext
@@ -56,7 +56,7 @@ def run(step: QuantizeInt8, model: Any, ctx: PassContext) -> bytes:
     if not quantization_form(files.unpack(content, "the quantized model")):
         raise unquantized(content, step.scheme)
     if step.scheme == WIDE:
-        ctx.found["notes"] = [SLOW]
+        ctx.found.setdefault("notes", []).append(SLOW)
     return content
 
 
@@ -92,4 +92,5 @@ def _calibrated(step: QuantizeInt8, edge_quantizer: Any, model: bytes, ctx: Pass
             hint="quantize-int8 with 'scheme: dynamic' or 'weight-only' needs none.",
         )
     feeds = list(batches(ctx, step.samples))  # the calibrator walks through them twice
+    tell_if_few(step.name, ctx, step.samples)
     return extremes(edge_quantizer, model, keys[0], feeds)

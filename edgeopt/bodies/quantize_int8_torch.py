@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from edgeopt.passes.quantize_int8_torch import QuantizeInt8
-from edgeopt.quantization.calibration import batches
+from edgeopt.quantization.calibration import batches, tell_if_few
 from edgeopt.quantization.given import quantized_as_found
 from edgeopt.quantization.neural_compressor_ranges import EXAMPLES, ranges_found
 from edgeopt.schema.base import counted
@@ -20,6 +20,7 @@ from edgeopt.step import PassContext
 def change(step: QuantizeInt8, model: Any, ctx: PassContext) -> tuple[Any, list[dict[str, Any]]]:
     """The module on neural-compressor's grids. Raises PassError where it cannot be traced."""
     fed = list(_batches(step, ctx))
+    tell_if_few(step.name, ctx, step.samples)
     inputs = {
         tensor.name: {"shape": list(tensor.shape), "dtype": tensor.dtype}
         for tensor in ctx.description.signature.inputs
@@ -35,10 +36,10 @@ def change(step: QuantizeInt8, model: Any, ctx: PassContext) -> tuple[Any, list[
         float_stem=step.float_stem and scheme != "int8",
     )
     if missing:
-        ctx.found["notes"] = [
+        ctx.found.setdefault("notes", []).append(
             f"{step.name}: neural-compressor gave no range for {counted(missing, 'tensor')}, which "
             "have the extremes of the calibration samples"
-        ]
+        )
     return frozen, [record]
 
 

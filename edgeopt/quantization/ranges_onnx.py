@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 from onnxruntime.quantization import CalibrationMethod
 from onnxruntime.quantization.calibrate import create_calibrator
+from onnxruntime.quantization.registry import QDQRegistry, QLinearOpsRegistry
 
 from edgeopt.quantization.calibration import Reader
 
+OPS = sorted({*QLinearOpsRegistry, *QDQRegistry})  # whose inputs and outputs are quantized
 CHUNK = 16  # batches whose values are held at once
 METHODS = {
+    "minmax": CalibrationMethod.MinMax,
     "percentile": CalibrationMethod.Percentile,  # its own: 99.999% of the values
     "entropy": CalibrationMethod.Entropy,
     "mse": CalibrationMethod.Percentile,  # for its histogram alone
@@ -24,35 +29,52 @@ STEPS = 255
 SHARES = np.linspace(1.0, 0.3, 29)  # of either end of a range that are tried
 Array = np.ndarray[Any, Any]
 Feed = Mapping[str, Any]
+Ranges = dict[str, tuple[float, float]]
 
 
-def ranges_found(
-    file: Path, feeds: Iterable[Feed], method: str, workdir: Path
-) -> dict[str, tuple[float, float]]:
-    """Lowest and highest value to tell apart, by tensor.
+def ranges_found(file: Path, feeds: Iterable[Feed], method: str, workdir: Path) -> Ranges:
+    """Lowest and highest value to tell apart, by tensor; what a Relu or Clip alone reads has the
+    range of its output.
 
-    ``percentile`` leaves out the rarest values; ``entropy`` takes the range whose 8-bit histogram
-    diverges least from that of the values (Migacz, 8-bit inference with TensorRT, 2017); ``mse``
-    the one with the least mean squared error. Raises what ONNX Runtime raises.
+    ``minmax`` takes the extremes. ``percentile`` leaves out the rarest values; ``entropy`` takes
+    the range whose 8-bit histogram diverges least from that of the values (Migacz, 8-bit inference
+    with TensorRT, 2017); ``mse`` the one with the least mean squared error. Raises what ONNX
+    Runtime raises.
     """
     options = {"num_bins": BINS} if METHODS[method] is CalibrationMethod.Percentile else {}
     calibrator = create_calibrator(
         file,
-        None,
+        OPS,
         augmented_model_path=str(workdir / "augmented.onnx"),
         calibrate_method=METHODS[method],
         extra_options={"symmetric": False, **options},
     )
     for chunk in _chunks(feeds):
         calibrator.collect_data(Reader(chunk))
-    if method != "mse":
-        found = calibrator.compute_data().items()
-        ranges = {name: data.range_value for name, data in found}
-        return {name: (float(low), float(high)) for name, (low, high) in ranges.items()}
-    return {
-        name: least_error(hist, edges, float(low), float(high))
-        for name, (hist, edges, low, high, *_) in calibrator.collector.histogram_dict.items()
-    }
+    if method == "mse":
+        ranges = {
+            name: least_error(hist, edges, float(low), float(high))
+            for name, (hist, edges, low, high, *_) in calibrator.collector.histogram_dict.items()
+        }
+    else:
+        ranges = _computed(calibrator)
+    return _clipped(ranges, onnx.load(file, load_external_data=False))
+
+
+def _computed(calibrator: Any) -> Ranges:
+    found = {name: data.range_value for name, data in calibrator.compute_data().items()}
+    return {name: (float(np.min(low)), float(np.max(high))) for name, (low, high) in found.items()}
+
+
+def _clipped(ranges: Ranges, model: onnx.ModelProto) -> Ranges:
+    """What is cut off right away needs no steps of its own."""
+    read = Counter(name for node in model.graph.node for name in node.input)
+    read.update(value.name for value in model.graph.output)
+    for node in model.graph.node:
+        alone = node.op_type in ("Relu", "Clip") and read[node.input[0]] == 1
+        if alone and {node.input[0], node.output[0]} <= ranges.keys():
+            ranges[node.input[0]] = ranges[node.output[0]]
+    return ranges
 
 
 def least_error(hist: Array, edges: Array, low: float, high: float) -> tuple[float, float]:

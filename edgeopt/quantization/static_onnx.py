@@ -29,14 +29,14 @@ ROUNDS = 4  # masked values may reach further layers once the first stay in floa
 
 class Quantizing(NamedTuple):
     """A prepared graph on its way: the nodes that stay in float anyway, the weights with one scale
-    only, and ranges of activations by tensor, in place of the extremes."""
+    only, and ranges of activations by tensor."""
 
     step: QuantizeInt8
     ctx: PassContext
     model: ModelProto
     spared: Collection[str]
     whole: Collection[str]
-    ranges: Mapping[str, tuple[float, float]] = {}
+    ranges: Mapping[str, tuple[float, float]]
 
     def quantized(self) -> tuple[ModelProto, dict[str, str]]:
         """The quantized graph, and why which further nodes stay in float.
@@ -47,7 +47,7 @@ class Quantizing(NamedTuple):
         left: dict[str, str] = {}
         for _ in range(ROUNDS):
             try:
-                made = self._made(left, self.step.samples)
+                made = self._made(left)
             except (DataError, PassError):
                 raise
             except Exception as error:  # ValueErrors, KeyErrors, its runtime's own
@@ -64,7 +64,7 @@ class Quantizing(NamedTuple):
             left |= masked
         raise PassError("no part of the network is free of masked values")
 
-    def _made(self, left: Collection[str], samples: int) -> ModelProto:
+    def _made(self, left: Collection[str]) -> ModelProto:
         """What the quantizer makes, once it has answered a batch."""
         step, scheme = self.step, SCHEMES[self.step.scheme]
         types = {"uint8": QuantType.QUInt8, "int8": QuantType.QInt8}
@@ -78,7 +78,7 @@ class Quantizing(NamedTuple):
         quantize_static(
             str(self.ctx.workdir / "prepared.onnx"),
             str(folder / MODEL),
-            Reader(batches(self.ctx, samples)),
+            Reader([next(batches(self.ctx, self._batch))]),  # ranges are known
             quant_format=QuantFormat.QDQ,
             per_channel=step.per_channel,
             reduce_range=scheme.reduce_range,
@@ -96,21 +96,20 @@ class Quantizing(NamedTuple):
         return self.ctx.description.signature.batch or 1
 
     def _refused(self, left: Collection[str]) -> dict[str, str]:
-        """The nodes to blame; one batch tells mostly, for ranges have little to do with it."""
+        """The nodes to blame."""
         names = [n.name for n in self.model.graph.node if n.name not in {*self.spared, *left}]
 
-        def fails(layers: Sequence[str], samples: int) -> str:
+        def fails(layers: Sequence[str]) -> str:
             others = [name for name in names if name not in set(layers)]
             try:
-                self._made([*left, *others], samples)
+                self._made([*left, *others])
             except DataError:
                 raise
             except Exception as error:
                 return f"ONNX Runtime's quantizer refuses it: {one_line(error, SAID)}"
             return ""
 
-        samples = self._batch if fails(names, self._batch) else self.step.samples
-        return refused(names, lambda layers: fails(layers, samples))
+        return refused(names, fails)
 
 
 def _masked(made: ModelProto, model: ModelProto) -> dict[str, str]:

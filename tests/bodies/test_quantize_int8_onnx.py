@@ -50,7 +50,7 @@ def test_scales_are_per_channel_where_asked(run_pass: RunPass, per_channel: bool
 def test_only_short_first_convolutions_stay_in_float(run_pass: RunPass) -> None:
     def quantized(float_stem: bool) -> int:
         step = QuantizeInt8(scheme="u8s8", float_stem=float_stem)
-        arrays = {"image": np.zeros((4, 1, 28, 28), np.float32)}
+        arrays = {"image": np.random.default_rng(0).random((4, 1, 28, 28), np.float32)}
         return len(quantized_weights(run_pass(step, onnx.load(MODEL), **arrays).model))
 
     assert quantized(False) == quantized(True) + 1
@@ -261,3 +261,43 @@ def test_a_layer_that_the_quantizer_refuses_stays_in_float(run_pass: RunPass) ->
     assert len(quantized_weights(made.model)) == 2 and noise_db(model, made, x) > 30
     (told,) = made.found["notes"]
     assert told.startswith("quantize-int8 leaves LayerNormalization 'norm' in float32: ONNX")
+
+
+@pytest.mark.parametrize("scheme", ["u8s8-safe", "s8s8"])
+def test_a_flat_softmax_keeps_its_classes_apart(scheme: str, run_pass: RunPass) -> None:
+    """ONNX Runtime gives every Softmax the range 0 to 1: steps of 0.004, beside answers of 0.01."""
+    model = parsed(
+        "net (float[batch, 16] x) => (float[batch, 100] y) { z = Gemm(x, w, b)\n y = Softmax(z) }",
+        w=np.random.default_rng(0).normal(0, 0.05, (16, 100)).astype(np.float32),
+        b=(100,),
+    )
+    x = np.random.default_rng(1).normal(size=(64, 16)).astype(np.float32)
+    made = run_pass(QuantizeInt8(scheme=scheme), model, x=x)
+    assert noise_db(model, made, x) > 30
+
+
+@pytest.mark.parametrize("kind", ["zero", "tiny", "dead layer"])
+def test_channels_and_layers_gone_dead_take_nothing_from_the_others(
+    kind: str, run_pass: RunPass
+) -> None:
+    dice = np.random.default_rng(0)
+    w1, w2 = dice.normal(0, 0.3, (2, 16, 16, 3, 3)).astype(np.float32)
+    b1 = dice.normal(0, 0.1, 16).astype(np.float32)
+    if kind == "zero":
+        w1[3] = 0.0
+    elif kind == "tiny":
+        w1[3] *= 1e-30
+        b1[3] = 1.5  # 1e30 steps of its weights
+    else:
+        b1[:] = -1e3
+    model = parsed(
+        """net (float[batch, 16, 6, 6] x) => (float[batch, 16, 6, 6] y) {
+            c = Conv<pads = [1, 1, 1, 1]>(x, w1, b1)
+            r = Relu(c)
+            y = Conv<pads = [1, 1, 1, 1]>(r, w2, b2)
+        }""",
+        w1=w1, b1=b1, w2=w2, b2=(16,),
+    )  # fmt: skip
+    x = dice.normal(size=(64, 16, 6, 6)).astype(np.float32)
+    made = run_pass(QuantizeInt8(scheme="u8s8-safe", float_stem=False), model, x=x)
+    assert noise_db(model, made, x) > 25

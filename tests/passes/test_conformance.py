@@ -33,6 +33,7 @@ class Case(NamedTuple):
 
 CASES = [
     Case("simplify-onnx", "onnx", (INT8,)),
+    Case("slice-to-conv", "onnx", (INT8,)),
     Case("fp16", "onnx", (INT8, FLOAT16)),
     *(
         Case("quantize-int8", "onnx", (INT8, FLOAT16), {"scheme": each})
