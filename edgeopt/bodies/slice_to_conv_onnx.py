@@ -79,7 +79,8 @@ def rewrite(model: ModelProto) -> int:
     read.update(value.name for value in graph.output)
     known = value_names(model)
     readers = {name: node for node in graph.node for name in node.input}
-    done, count = set(), 0
+    done: set[str] = set()
+    count = 0
     for first in list(graph.node):
         shape = shapes.get(first.input[0] if first.input else "")
         if first.output[0] in done or shape is None or len(shape) != 4 or shape[1] is None:

@@ -53,6 +53,8 @@ def _show(inspection: Inspection, path: str) -> None:
     ]
     for conversion in inspection.conversions:
         facts.append(("converted", f"{conversion.sentence} ({conversion.by})"))
+        if conversion.islands_sentence:
+            facts.append(("", conversion.islands_sentence))
         facts += [("note", conversion.note)] if conversion.note else []
     facts += [("note", note) for note in inspection.notes]
     lazy.layout.show_line(path, "bold")

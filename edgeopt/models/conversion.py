@@ -9,13 +9,14 @@ from typing import Literal
 
 from edgeopt.agent.errors import one_line
 from edgeopt.schema.artifact import Description
-from edgeopt.schema.conversion import BY_FILE, Conversion
+from edgeopt.schema.conversion import BY_FILE, Conversion, Island
 from edgeopt.schema.errors import ModelError
 
 Form = Literal["int8", "int4", "float16"]
 INT8, INT4, HALF, FLOAT, OTHER = "int8", "int4", "float16", "float32", ""
 HYBRID = "narrow weights"  # beside float activations
 CODES = (INT8, INT4)
+QUANTIZERS = ("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "FakeQuantize")
 BITS = {  # numpy's and OpenVINO's names of types -> what arithmetic on them is
     **dict.fromkeys(("int8", "uint8", "i8", "u8"), INT8),
     **dict.fromkeys(("int4", "uint4", "i4", "u4"), INT4),
@@ -26,11 +27,17 @@ BITS = {  # numpy's and OpenVINO's names of types -> what arithmetic on them is
 
 @dataclass(frozen=True)
 class Step:
-    """One operator: what it computes in, and its multiply-accumulates; None: not known."""
+    """One operator: what it computes in, its multiply-accumulates and its time; None: not known.
+
+    ``id`` names it among the steps, and ``after`` those whose outputs it reads.
+    """
 
     op: str
     precision: str
     macs: int | None = 0
+    seconds: float | None = None
+    id: str = ""
+    after: tuple[str, ...] = ()
 
 
 def form_of(description: Description) -> Form | None:
@@ -76,8 +83,49 @@ def summed(
         float_weights={op: n / held for op, n in kept.most_common()},
         float_operators=dict(computing.most_common()),
         bits_per_weight=8 * size_bytes / held if held else None,
+        islands=_islands(steps, free),
+        quantizers_time=_share(steps, [s for s in steps if s.op in QUANTIZERS]),
         by=BY_FILE,
     )
+
+
+def _islands(steps: list[Step], free: Collection[str]) -> tuple[Island, ...]:
+    """What computes in float32 and hangs together, longest first; none where no time is known.
+
+    Operators that only move float values join those around them; quantizers part them.
+    """
+    if any(step.seconds is None for step in steps):
+        return ()
+    members = {s.id: s for s in steps if s.precision == FLOAT and s.op not in QUANTIZERS}
+    root = {id: id for id in members}
+
+    def top(id: str) -> str:
+        while root[id] != id:
+            id = root[id]
+        return id
+
+    for step in members.values():
+        for before in step.after:
+            if before in members:
+                root[top(step.id)] = top(before)
+    groups: dict[str, list[Step]] = {}
+    for step in members.values():
+        groups.setdefault(top(step.id), []).append(step)
+    found = []
+    for group in groups.values():
+        computing = Counter(s.op for s in group if s.op not in free)
+        share = _share(steps, group)
+        if computing and share is not None:
+            found.append(Island(operators=dict(computing.most_common()), time=share))
+    return tuple(sorted(found, key=lambda island: -island.time))
+
+
+def _share(steps: list[Step], some: list[Step]) -> float | None:
+    """Of the time of all steps; None where it is not known."""
+    total = sum(step.seconds or 0.0 for step in steps)
+    if not total or any(step.seconds is None for step in steps):
+        return None
+    return sum(step.seconds or 0.0 for step in some) / total
 
 
 def _part(steps: list[Step], precision: str, total: int | None) -> float | None:

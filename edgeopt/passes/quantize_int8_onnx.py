@@ -27,7 +27,7 @@ class QuantizeInt8(QuantizingPass):
     """
 
     name: ClassVar[str] = "quantize-int8"
-    version: ClassVar[int] = 4
+    version: ClassVar[int] = 5
     takes: ClassVar[str] = "onnx"
     gives: ClassVar[str] = "onnx"
     worker: ClassVar[str] = "onnx"

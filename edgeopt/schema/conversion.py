@@ -11,6 +11,16 @@ NAMED = 4  # operators that a sentence names
 SEEN = 0.01  # share of the weights from which on an operator that keeps them is named
 
 
+class Island(Noun):
+    """Operators that compute in float32 and read from each other, between quantizers.
+
+    ``time`` is their share of the time of one inference, 0 to 1, by the runtime's own profile.
+    """
+
+    operators: dict[str, int]
+    time: float
+
+
 class Conversion(Noun):
     """Shares of a network that are held and computed in fewer bits, by what a runtime executes.
 
@@ -31,6 +41,8 @@ class Conversion(Noun):
     bits_per_weight: float | None = None
     float_weights: dict[str, float] = {}  # operator -> share of all parameters it has in float32
     float_operators: dict[str, int] = {}  # operator -> how many compute in float32
+    islands: tuple[Island, ...] = ()  # longest first; none where the runtime gives no times
+    quantizers_time: float | None = None  # share of the quantizers between them
     by: str = BY_FILE
     note: str = ""
 
@@ -52,6 +64,21 @@ class Conversion(Noun):
         return "; ".join(parts) + (", by the file" if self.by == BY_FILE else "")
 
     @property
+    def islands_sentence(self) -> str:
+        """``float islands: Resize, Add 12% of the time, Softmax 1%; quantizers 8%``; or nothing."""
+        long = [island for island in self.islands if island.time >= SEEN]
+        told = [f"{_operators(i.operators)} {_share(i.time)}" for i in long[:NAMED]]
+        parts = []
+        if told:
+            told[0] += " of the time"
+            more = f" and {len(long) - NAMED} more" if len(long) > NAMED else ""
+            parts.append(f"float islands: {', '.join(told)}{more}")
+        if (self.quantizers_time or 0.0) >= SEEN:
+            time = "" if told else " of the time"
+            parts.append(f"quantizers {_share(self.quantizers_time or 0.0)}{time}")
+        return "; ".join(parts)
+
+    @property
     def _shares(self) -> str:
         if self.weights == self.macs == 1.0 and self.form != "int4":
             return f"{self.form}: 100% of weights and MACs"
@@ -70,6 +97,11 @@ def _share(share: float) -> str:
     if share >= 0.995:
         return "over 99%"
     return f"{share:.0%}" if share >= 0.005 else "under 1%"
+
+
+def _operators(counts: dict[str, int]) -> str:
+    names = [f"{n} {name}" if n > 1 else name for name, n in counts.items()]
+    return " + ".join(names[:NAMED]) + (" + ..." if len(names) > NAMED else "")
 
 
 def _listed(names: list[str]) -> str:

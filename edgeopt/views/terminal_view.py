@@ -125,7 +125,8 @@ def _headline(target: TargetResult, folder: str, result: Result) -> RenderableTy
             grid.add_row(label, _text(text))
         for label, text in _feeding(target):
             grid.add_row(label, _text(text))
-        details = [("converted", _converted(candidate)), ("pruned to", pruned_to(candidate)),
+        details = [("converted", _converted(candidate)), ("in float", _islands(candidate)),
+                   ("pruned to", pruned_to(candidate)),
                    ("run with", settings(target, candidate)), ("parity", answers(candidate)),
                    ("other runtimes", runners_up(target, folder))]  # fmt: skip
         for label, text in details:
@@ -302,6 +303,10 @@ class _Story:
 
 def _converted(candidate: CandidateResult) -> str:
     return candidate.conversion.sentence if candidate.conversion else ""
+
+
+def _islands(candidate: CandidateResult) -> str:
+    return candidate.conversion.islands_sentence if candidate.conversion else ""
 
 
 def _place(candidate: CandidateResult, speed: str) -> tuple[int, float]:

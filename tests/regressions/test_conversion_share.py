@@ -38,6 +38,8 @@ ORT, OPENVINO, LITERT = "onnxruntime", "openvino", "litert"
 HIDDEN, FEATURES, STEPS = 32, 8, 10
 Node = helper.make_node
 
+UNTIMED: dict[str, Any] = {"islands": (), "quantizers_time": None}  # differ by the run
+
 
 def weights(name: str, *shape: int) -> onnx.TensorProto:
     values = np.random.default_rng(len(name) + sum(shape)).normal(0, 0.2, shape)
@@ -137,7 +139,9 @@ def test_macs_of_a_residual_network_are_those_of_the_kernels_that_ran(tmp_path: 
     found = told(folder, ORT, x=samples(1))
     assert found.weights == 1.0 and found.macs == pytest.approx(1.0)
     assert "Add" not in found.float_operators  # it became QLinearAdd
-    assert told(folder, ORT) == found  # zeros in place of samples
+    assert told(folder, ORT).model_copy(update=UNTIMED) == found.model_copy(
+        update=UNTIMED
+    )  # zeros in place of samples
 
 
 def test_nodes_without_names_are_told_apart(tmp_path: Path) -> None:
@@ -148,8 +152,9 @@ def test_nodes_without_names_are_told_apart(tmp_path: Path) -> None:
     for node in model.graph.node:
         node.name = ""
     onnx.save(model, folder / "model.onnx")
-    size = {"bits_per_weight": named.bits_per_weight}  # names take room in the file
-    assert told(folder, ORT, x=samples(1)).model_copy(update=size) == named
+    same = {"bits_per_weight": named.bits_per_weight, **UNTIMED}  # names take room in the file
+    again = told(folder, ORT, x=samples(1))
+    assert again.model_copy(update=same) == named.model_copy(update=same)
 
 
 def test_signed_activations_on_x86_run_in_float(tmp_path: Path) -> None:

@@ -57,3 +57,17 @@ def test_operators_that_keep_weights_are_named_once_and_tiny_ones_not_at_all() -
 def test_a_long_list_of_operators_is_cut() -> None:
     text = sentence(macs=0.5, float_operators={name: 1 for name in "ABCDEF"})
     assert text.endswith("float: 1 A, 1 B, 1 C, 1 D and 2 more")
+
+
+def test_islands_are_told_with_their_shares_of_the_time_short_ones_not() -> None:
+    islands = [
+        {"operators": {"Conv": 2, "Resize": 1}, "time": 0.25},
+        {"operators": {"Softmax": 1}, "time": 0.02},
+        {"operators": {"Erf": 1}, "time": 0.004},
+    ]
+    form = {"form": "int8", "weights": 1.0, "islands": islands, "quantizers_time": 0.08}
+    told = Conversion.model_validate(form).islands_sentence
+    assert told == "float islands: 2 Conv + Resize 25% of the time, Softmax 2%; quantizers 8%"
+    assert not Conversion(form="int8", weights=1.0).islands_sentence
+    alone = Conversion(form="int8", weights=1.0, quantizers_time=0.5)
+    assert alone.islands_sentence == "quantizers 50% of the time"

@@ -11,6 +11,7 @@ import numpy as np
 import openvino
 
 from ..errors import AgentError, one_line
+from ..profiled import repeats
 from . import nodes
 
 FILE = "model.onnx"
@@ -82,8 +83,9 @@ class Session:
             settings["INFERENCE_NUM_THREADS"] = str(threads)
             settings["ENABLE_CPU_PINNING"] = "NO"  # others in a race are not pinned either
         path = os.path.join(folder, FILE)
+        self._opening = core, path, device, settings, fixed or {}
         try:
-            self._compiled = _compiled(core, path, device, settings, fixed or {})
+            self._compiled = _compiled(*self._opening)
         except Exception as error:  # the runtime raises RuntimeError for all that is wrong
             raise AgentError(
                 "ModelError", "OpenVINO cannot load the model: {}".format(one_line(error)),
@@ -110,17 +112,26 @@ class Session:
         layers = [_layer(node) for node in self._compiled.get_runtime_model().get_ops()]
         return {devices: sum(layer not in NO_WORK for layer in layers)}
 
-    def executed(self) -> List[Dict[str, Any]]:
-        """The executed graph: ``{"name", "op", "kernel", "inputs", "outputs"}`` of each node.
+    def executed(self, prepared: Optional[Dict[str, np.ndarray]] = None) -> List[Dict[str, Any]]:
+        """The executed graph, node by node: ``{"name", "op", "kernel", "inputs", "outputs",
+        "makers", "seconds"}``.
 
         ``inputs`` are (dtype, shape, layer that makes it), ``outputs`` (dtype, shape); a free
-        dimension is ``?``.
+        dimension is ``?``. ``makers`` are the names of the nodes that its inputs come from.
+        ``seconds`` is what OpenVINO's profile says of the last of several runs of ``prepared``;
+        None without it.
         """
+        spent = self._profiled(prepared) if prepared else {}
         return [
             {
                 "name": str(node.get_friendly_name()),
                 "op": _layer(node),
                 "kernel": _text(node.get_rt_info()["primitiveType"]),
+                "makers": [
+                    str(port.get_source_output().get_node().get_friendly_name())
+                    for port in node.inputs()
+                ],
+                "seconds": spent.get(str(node.get_friendly_name())),
                 "inputs": [
                     (*_typed(port), _layer(port.get_source_output().get_node()))
                     for port in node.inputs()
@@ -129,6 +140,17 @@ class Session:
             }
             for node in self._compiled.get_runtime_model().get_ops()
         ]
+
+    def _profiled(self, prepared: Dict[str, np.ndarray]) -> Dict[str, float]:
+        """Seconds by node, of a model compiled once more with the profiler on."""
+        core, path, device, settings, fixed = self._opening
+        compiled = _compiled(core, path, device, {**settings, "PERF_COUNT": "YES"}, fixed)
+        request = compiled.create_infer_request()
+        repeats(lambda: request.infer(prepared, share_inputs=True))
+        return {
+            str(each.node_name): each.real_time.total_seconds()
+            for each in request.get_profiling_info()
+        }
 
 
 def _compiled(

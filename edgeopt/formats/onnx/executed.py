@@ -60,8 +60,21 @@ def by_onnxruntime(folder: Path, feeds: Feeds, opening: Opening) -> list[Step]:
         optimized = onnx.load(graph, load_external_data=False)
     held = {node.name: node for node in nodes(optimized)}
     dims = _dims(optimized)
+    makers = {output: node.name for node in nodes(optimized) for output in node.output}
+
+    def after(name: str) -> tuple[str, ...]:
+        node = held.get(name)
+        return tuple(makers[i] for i in node.input if i in makers) if node is not None else ()
+
     return [
-        Step(each["op"], _kernel_precision(each), _kernel_macs(each, held, dims))
+        Step(
+            each["op"],
+            _kernel_precision(each),
+            _kernel_macs(each, held, dims),
+            each["seconds"],
+            each["name"],
+            after(each["name"]),
+        )
         for each in executed
     ]
 
@@ -146,9 +159,17 @@ def by_openvino(folder: Path, feeds: Feeds, opening: Opening) -> list[Step]:
     """The layers of OpenVINO's executed graph. Raises AgentError."""
     from edgeopt.agent.sessions.openvino import Session  # of an extra
 
-    layers = Session(str(folder), "cpu", 1, **opening).executed()
+    session = Session(str(folder), "cpu", 1, **opening)
+    layers = session.executed(session.prepare(feeds))
     return [
-        Step(each["op"], _layer_precision(each), _layer_macs(each))
+        Step(
+            each["op"],
+            _layer_precision(each),
+            _layer_macs(each),
+            each["seconds"] or 0.0,  # not run: constants, layers that were fused into others
+            each["name"],
+            tuple(each["makers"]),
+        )
         for each in layers
         if each["op"] not in DATA_FREE and not _dequantizes(each)
     ]

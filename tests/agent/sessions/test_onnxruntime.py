@@ -42,6 +42,7 @@ def test_every_node_of_the_profile_is_told_with_types_and_shapes(
     assert {each["name"]: each["op"] for each in told} == made
     last = next(each for each in told if each["op"] == "MatMul")
     assert last["outputs"] == [("float32", [2, 5])]
+    assert all(0 <= each["seconds"] < 10 for each in told) and last["seconds"] > 0
     assert session.placement(prepared) == {"CPUExecutionProvider": len(made)}
     assert not list(folder.glob("*.json")), "no profile is left"
 

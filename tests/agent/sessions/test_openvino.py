@@ -33,6 +33,12 @@ def test_a_model_answers_under_the_files_names_and_says_what_ran(tmp_path: Path)
     assert len(weighted) == 3 and {each["inputs"][0][0] for each in weighted} == {"f32"}
     work = [each for each in executed if each["op"] not in ("Const", "Input", "Output")]
     assert session.placement(prepared) == {"CPU": len(work)}
+    assert {each["seconds"] for each in executed} == {None}
+    timed = session.executed(prepared)
+    spent = {each["name"]: each["seconds"] for each in timed if each["op"] == "Convolution"}
+    assert len(spent) == 2 and all(seconds > 0 for seconds in spent.values())
+    after = {each["name"]: each["makers"] for each in timed}
+    assert all(set(makers) <= set(after) for makers in after.values())
 
 
 def test_what_is_not_there_or_not_sound_is_an_error(tmp_path: Path) -> None:
