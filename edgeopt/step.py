@@ -201,6 +201,11 @@ class Pass(BaseModel):
         return self.uses
 
     @property
+    def needs(self) -> Mapping[str, int]:
+        """The ``opset`` that its output needs of a runtime, where it sets one."""
+        return {}
+
+    @property
     def code(self) -> tuple[str, ...]:
         """The user's code that it runs, each ``FILE.py:NAME``; its digests enter the key."""
         return ()

@@ -90,6 +90,12 @@ def sees(step: Pass) -> tuple[str, ...]:
     return said
 
 
+def needs(step: Pass) -> dict[str, int]:
+    """What a runtime must read for its output."""
+    said = _said(type(step), "needs", lambda: dict(step.needs))
+    return _one(said, dict, type(step), "needs")
+
+
 def code(step: Pass) -> tuple[str, ...]:
     """The user's code that it runs."""
     return _several(_said(type(step), "code", lambda: step.code), str, type(step), "code")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 from pydantic import Field
@@ -51,6 +52,11 @@ class OnnxExport(TensorflowExport):
         le=18,
         description="version of the ONNX operators; ONNX Runtime 1.14 and later reads 18",
     )
+
+    @property
+    def needs(self) -> Mapping[str, int]:
+        """Its opset."""
+        return {"opset": self.opset}
 
     def effect(self, d: Description) -> Description:
         """The same signature in the other format."""

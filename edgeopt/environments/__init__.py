@@ -7,7 +7,9 @@ such a name runs in a worker of that environment. Nothing here makes one: see ``
 
 from __future__ import annotations
 
+import os
 import re
+import sys
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
@@ -16,10 +18,13 @@ import platformdirs
 
 from edgeopt.schema.base import digest_of
 from edgeopt.schema.errors import UsageError, did_you_mean
+from edgeopt.schema.floor import Floor, parse_floor
+from edgeopt.schema.runtime import runtime_named, runtimes
 
 HOME = Path(__file__).parent
 READY = "edgeopt-ready.json"  # written last: a folder without it is not an environment
 SAID = re.compile(r"#\s*(python|for):\s*(.+)")
+NUMPY_1, NUMPY_2 = "1.26.4", "2.2.6"  # old runtimes know no numpy 2; Python 3.13 no other
 PIN = re.compile(r"([A-Za-z0-9][\w.-]*)==([\w.!+-]+)")
 
 
@@ -92,9 +97,39 @@ def environments() -> dict[str, Environment]:
     return {file.stem: Environment(file.stem, file) for file in sorted(HOME.glob("*.txt"))}
 
 
+def floor_environment(floor: Floor) -> Environment:
+    """One that holds a version of a runtime and numpy, for the Python that runs now.
+
+    Its file of pins lies beside the environments. Raises OSError where it cannot be written.
+    """
+    python = f"{sys.version_info.major}.{sys.version_info.minor}"
+    library = runtime_named(floor.runtime).library
+    numpy = NUMPY_2 if sys.version_info >= (3, 13) else NUMPY_1
+    text = (
+        f"# python: {python}\n# for: holding files against {floor}\n"
+        f"{library}=={floor.version}\nnumpy=={numpy}\n"
+    )
+    file = home() / "floors" / f"{floor.runtime}-{floor.version}.txt"
+    if not file.is_file() or file.read_text() != text:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        rough = file.with_suffix(f".{os.getpid()}")
+        rough.write_text(text)
+        rough.replace(file)
+    return Environment(file.stem, file)
+
+
+def _floor_named(name: str) -> Floor | None:
+    runtime, _, version = name.rpartition("-")
+    if runtime not in runtimes() or not runtimes()[runtime].reads:
+        return None
+    return parse_floor(runtime, f">={version}")
+
+
 def environment(name: str) -> Environment:
     """The one of that name. Raises UsageError where none is declared."""
     known = environments()
+    if (floor := _floor_named(name)) is not None:
+        return floor_environment(floor)
     if name not in known:
         raise UsageError(
             f"there is no tool environment '{name}'",

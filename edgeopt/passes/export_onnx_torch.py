@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 from pydantic import Field
@@ -32,6 +33,11 @@ class ExportOnnx(Pass):
         le=23,
         description="version of the ONNX operators; ONNX Runtime 1.14 and later reads 18",
     )
+
+    @property
+    def needs(self) -> Mapping[str, int]:
+        """Its opset."""
+        return {"opset": self.opset}
 
     def requires(self, d: Description) -> None:
         """Float32 modules with at least one input, or ones trained for ONNX Runtime's INT8."""

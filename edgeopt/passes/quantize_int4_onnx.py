@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 from pydantic import Field
@@ -35,3 +36,8 @@ class QuantizeInt4(Int4Pass):
         description="with matmulnbits, what products are computed in: 1 float32, 2 float16, "
         "3 bfloat16, 4 int8, at the least; 0: as the runtime likes",
     )
+
+    @property
+    def needs(self) -> Mapping[str, int]:
+        """Codes of 4 bits are in opset 21, and ONNX Runtime's own operators in none."""
+        return {"opset": 21} if self.form == "qdq" else {}

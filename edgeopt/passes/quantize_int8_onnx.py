@@ -47,6 +47,13 @@ class QuantizeInt8(QuantizingPass):
         description="types of activations and weights, and what is quantized when; auto: those "
         "that suit the target's CPU and the network",
     )  # fmt: skip
+    placement: Literal["every", "products"] = Field(
+        "every",
+        description="what static schemes quantize: inputs and outputs of every operator that ONNX "
+        "Runtime has an integer kernel for, or inputs of convolutions and matrix products alone, "
+        "as OpenVINO fuses what follows these; 'scheme: auto' takes what suits the runtime unless "
+        "this is said",
+    )
     per_channel: bool = Field(True, description="use one scale for each output channel of a weight")
     calibration: Literal["minmax", "percentile", "entropy", "mse"] = Field(
         "minmax",

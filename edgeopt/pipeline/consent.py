@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from edgeopt.environments import Environment, environments
+from edgeopt.environments import Environment, environments, floor_environment
+from edgeopt.recipe import Recipe
 from edgeopt.schema.errors import ConsentError
 from edgeopt.schema.job import Job
 
 
-def needed_environments(jobs: Iterable[Job]) -> list[Environment]:
-    """The tool environments that jobs run in, each once."""
+def needed_environments(jobs: Iterable[Job], recipe: Recipe | None = None) -> list[Environment]:
+    """The tool environments that jobs run in, and those that files are held against, each once."""
     workers = {job.worker for job in jobs}
-    return [env for name, env in environments().items() if name in workers]
+    found = [env for name, env in environments().items() if name in workers]
+    return found + [floor_environment(each) for each in (recipe.floors if recipe else {}).values()]
 
 
-def missing(jobs: Iterable[Job]) -> list[Environment]:
+def missing(jobs: Iterable[Job], recipe: Recipe | None = None) -> list[Environment]:
     """Those of them that are not made."""
-    return [env for env in needed_environments(jobs) if not env.is_made]
+    return [env for env in needed_environments(jobs, recipe) if not env.is_made]
 
 
 def described(env: Environment) -> str:
@@ -26,9 +28,9 @@ def described(env: Environment) -> str:
     return f"'{env.name}' ({env.purpose}; {takes})"
 
 
-def check_consent(jobs: Iterable[Job]) -> None:
+def check_consent(jobs: Iterable[Job], recipe: Recipe | None = None) -> None:
     """Raise ConsentError, naming them, where tool environments are missing."""
-    if absent := missing(jobs):
+    if absent := missing(jobs, recipe):
         several = "tool environments" if len(absent) > 1 else "the tool environment"
         makes = " && ".join(f"edgeopt env make {env.name}" for env in absent)
         raise ConsentError(

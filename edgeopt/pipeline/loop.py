@@ -20,6 +20,7 @@ from edgeopt.pipeline.conversion import conversions
 from edgeopt.pipeline.counted import is_timed
 from edgeopt.pipeline.early import EarlyScores
 from edgeopt.pipeline.entries import entries_of
+from edgeopt.pipeline.floors import hold_to_floors
 from edgeopt.pipeline.missing_quantities import check_unraced, unraced_notes
 from edgeopt.pipeline.prepare import installed_version, prepare
 from edgeopt.pipeline.results import (
@@ -97,9 +98,10 @@ def run_recipe(
         recipe = search.closed(measuring=bench, racing=race)
         work = replace(work, recipe=recipe)
         plan = _announced_plan(work)
-        if missing(plan.jobs) and not make_environments:
+        floored = recipe if bench else None
+        if missing(plan.jobs, floored) and not make_environments:
             kept = _kept(plan, outcomes, store)
-            check_consent(job for job in plan.jobs if job.id not in kept)
+            check_consent((job for job in plan.jobs if job.id not in kept), floored)
         known = known.planned(plan.failed)
         work = replace(work, known=known)
         early = EarlyScores(work, plan) if bench else None
@@ -115,6 +117,8 @@ def run_recipe(
         notes += [*known.notes, *of_source, *search.notes, *checked.plan.notes, *of_passes]
         notes += checked.notes
         runs, merged = target_runs(work, checked, quick=quick, raced=race)
+        if bench:
+            hold_to_floors(work, runs)
         another = partial(Engine, store, on_event=on_event, bench=run_bench, deadline=deadline)
         decided = decide_all(runs, engine, another) if bench else [run.built() for run in runs]
         _check_decided(decided)
@@ -243,7 +247,9 @@ def make_plan(
     ended = _kept(plan, outcomes, store)
     pending = [job for job in plan.jobs if job.id not in ended]
     seconds = sum(TYPICAL_SECONDS.get(job.kind, 5.0) for job in pending)
-    absent = [f"a tool environment is missing: {described(env)}" for env in missing(pending)]
+    absent = [
+        f"a tool environment is missing: {described(env)}" for env in missing(pending, recipe)
+    ]
     plan = plan.model_copy(update={"notes": (*plan.notes, *absent)})
     training = sorted({j.name for j in plan.jobs if "train" in j.inputs and j.id not in ended})
     if training:

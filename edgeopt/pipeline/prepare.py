@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -25,7 +25,7 @@ from edgeopt.pipeline.user_code import code_digests, digest_or_error, placed_cod
 from edgeopt.planner import Known, UserCode
 from edgeopt.recipe import Recipe
 from edgeopt.schema import plugged
-from edgeopt.schema.artifact import Description
+from edgeopt.schema.artifact import Description, Inspection
 from edgeopt.schema.base import counted as told_count
 from edgeopt.schema.errors import (
     DataError,
@@ -35,7 +35,7 @@ from edgeopt.schema.errors import (
 )
 from edgeopt.schema.job import Arrays, Job, Limits, Outcome
 from edgeopt.schema.model_format import model_format
-from edgeopt.schema.target import parse_target
+from edgeopt.schema.target import TargetGroup, parse_target
 from edgeopt.transport.kinds import device_named
 
 Role = Literal["calibration", "validation", "test", "train"]
@@ -222,7 +222,7 @@ def prepare(recipe: Recipe, engine: Engine) -> tuple[Known, dict[str, Outcome]]:
     outcomes |= run_or_raise(engine, [open_job(recipe, samples)], outcomes)
     source = Description.model_validate(outcomes[OPEN].value["description"])
     labelled, label_notes = labels_of(recipe, raw, source, engine.store)
-    notes = list(label_notes)
+    notes = [*label_notes, *_too_new(recipe, outcomes[OPEN], groups)]
     if recipe.data.layout is None:
         also = outcomes[OPEN].value.get("also", {})
         notes += doubts(raw["validation"], source.signature, recipe.data.inputs, also)
@@ -252,6 +252,25 @@ def prepare(recipe: Recipe, engine: Engine) -> tuple[Known, dict[str, Outcome]]:
         notes=tuple(notes),
     )
     return known, outcomes
+
+
+def _too_new(recipe: Recipe, opened: Outcome, groups: Sequence[TargetGroup]) -> list[str]:
+    """Notes on an ONNX source that the oldest version of a runtime does not read.
+
+    Raises PlanError where no target is left then: no pass takes an opset back.
+    """
+    opset = Inspection.model_validate(opened.value["inspection"]).opset.get("ai.onnx", 0)
+    refused = {
+        name: why for name, each in recipe.floors.items() if (why := each.refuses({"opset": opset}))
+    }
+    runtimes = {target.runtime for group in groups for target, _ in group.members}
+    if refused and runtimes <= refused.keys():
+        raise PlanError(
+            f"the source: {next(iter(refused.values()))}",
+            where=recipe.line("runtime"),
+            hint="export it again at that opset, or ask for a later version",
+        )
+    return [f"the source: {why}" for why in refused.values()]
 
 
 def _user_code(recipe: Recipe, named: str) -> UserCode:

@@ -178,7 +178,7 @@ class _Planner:
             for variant in variants:
                 if step and self._lacks(variant, step):
                     continue
-                branch = self._try(base, variant, usage)
+                branch = self._try(base, variant, usage, target)
                 if branch:
                     grown.append(branch)
         return grown
@@ -199,9 +199,12 @@ class _Planner:
             return parent, None
         return self.jobs.add(parent, step), kind
 
-    def _try(self, parent: Branch, variant: Pass, usage: Usage) -> Branch | None:
+    def _try(self, parent: Branch, variant: Pass, usage: Usage, target: Target) -> Branch | None:
         try:
             step_calls.requires(variant, parent.description)
+            floor = self.recipe.floors.get(target.runtime)
+            if floor and (why := floor.refuses(step_calls.needs(variant))):
+                raise PassError(why)
         except PassError as error:
             after = " > ".join(parent.labels) or "the source"
             usage.refusals.append(f"{step_calls.label(variant)} after {after}: {error.what}")

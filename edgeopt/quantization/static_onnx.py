@@ -14,6 +14,7 @@ from edgeopt.agent.errors import one_line
 from edgeopt.formats.onnx import files
 from edgeopt.formats.onnx.format import FORMAT, MODEL
 from edgeopt.quantization.calibration import Reader, batches
+from edgeopt.quantization.forms_onnx import WEIGHTED
 from edgeopt.quantization.refused import refused
 from edgeopt.schema.errors import DataError, PassError
 from edgeopt.schemes import SCHEMES
@@ -75,6 +76,15 @@ class Quantizing(NamedTuple):
             for name, (low, high) in self.ranges.items()
         }
         overrides |= {name: [{"reduce_range": scheme.reduce_range}] for name in self.whole}
+        products = {
+            "op_types_to_quantize": WEIGHTED,
+            "extra_options": {
+                "OpTypesToExcludeOutputQuantization": WEIGHTED,
+                "DedicatedQDQPair": True,  # what reads them in float gets them unrounded
+                "QuantizeBias": False,  # it is added to sums in float
+            },
+        }
+        placed: dict[str, Any] = products if step.placement == "products" else {}
         quantize_static(
             str(self.ctx.workdir / "prepared.onnx"),
             str(folder / MODEL),
@@ -86,7 +96,8 @@ class Quantizing(NamedTuple):
             weight_type=types[scheme.weight],
             calibrate_method=CalibrationMethod.MinMax,
             nodes_to_exclude=[*self.spared, *left],
-            extra_options={"TensorQuantOverrides": overrides},
+            op_types_to_quantize=placed.get("op_types_to_quantize"),
+            extra_options={**placed.get("extra_options", {}), "TensorQuantOverrides": overrides},
         )
         FORMAT.runner(folder)(next(batches(self.ctx, self._batch)))
         return files.read_whole(folder / MODEL)

@@ -19,6 +19,7 @@ from edgeopt.recipe.steps import Step
 from edgeopt.schema.base import Noun
 from edgeopt.schema.constraint import Constraint, parse_constraint, prefixes
 from edgeopt.schema.errors import RecipeError, UsageError
+from edgeopt.schema.floor import Floor, parse_floor
 from edgeopt.schema.model_format import model_formats
 from edgeopt.schema.quantities import declared
 from edgeopt.schema.runtime import every_runtime
@@ -102,6 +103,11 @@ class Recipe(Noun):
     )
     passes: tuple[Step, ...] = Field((), description="the steps, in order")
     limits: LimitSpec = LimitSpec.model_construct()
+    runtime: dict[StrictStr, StrictStr] = Field(
+        {},
+        description="oldest version of a runtime that its artifacts must run in, such as "
+        "`{onnxruntime: '>=1.17'}`",
+    )
     seed: StrictInt = Field(0, ge=0, description="seed of everything random")
     allow_fallback: StrictBool = Field(
         False,
@@ -129,6 +135,7 @@ class Recipe(Noun):
         if len(set(map(str, self.parsed_targets()))) != len(self.targets):
             raise self.error("targets", "a target appears twice")
         self.parsed_constraints()
+        _ = self.floors
         for target in self.parsed_targets():
             self.objective_for(target)
         for index, metric in enumerate(self.metrics or ()):
@@ -143,6 +150,14 @@ class Recipe(Noun):
                         f"'{constraint.text}' needs labels and the data has none",
                         hint="name the label array under data.label, or bound fidelity.agreement",
                     )
+
+    @property
+    def floors(self) -> dict[str, Floor]:
+        """The oldest version that is asked for, by runtime. Raises RecipeError."""
+        try:
+            return {name: parse_floor(name, text) for name, text in self.runtime.items()}
+        except UsageError as error:
+            raise self.error("runtime", error.what, hint=error.hint) from None
 
     def _check_own_metrics(self) -> None:
         """Raise RecipeError for a ``metric.NAME`` that is listed nowhere, or twice."""

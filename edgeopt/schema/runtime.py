@@ -99,6 +99,11 @@ class Runtime(Noun):
         description="what it can be asked to run on, `cpu` among them, and where nodes may then run"
     )
     settings: dict[str, Setting] = Field({}, description="settings of its own, and their values")
+    reads: dict[str, dict[str, int]] = Field(
+        {},
+        description="version: the newest of each kind that its files may be of, such as "
+        "`opset`; versions between are as the one before",
+    )
     fixes_shapes: bool = Field(
         False,
         description="whether its sessions take `fixed`, the sizes of each input, and are made for "

@@ -290,3 +290,13 @@ def test_what_the_whole_chain_refuses_is_an_error_though_a_shorter_one_takes_it(
     passes = [{"qat": {"scheme": "u8s8"}}, "export-onnx", {"quantize-int8": {"scheme": "s8s8"}}]
     with pytest.raises(PlanError, match="'quantize-int8' can never run"):
         plan(passes, splits=splits)
+
+
+def test_what_the_oldest_version_does_not_read_is_not_planned() -> None:
+    steps = ["export-onnx", {"one_of": ["none", {"quantize-int4": {"form": "qdq"}}]}]
+    made = plan(steps, runtime={"onnxruntime": ">=1.17"})
+    assert chains(made) == {("export-onnx",)}
+    assert any("opset 21 is newer than 20" in note for note in made.notes)
+    assert len(chains(plan(steps, runtime={"onnxruntime": ">=1.18"}))) == 2
+    with pytest.raises(PlanError, match="opset 20 is newer than 18"):
+        plan([{"export-onnx": {"opset": 20}}], runtime={"onnxruntime": ">=1.15"})
