@@ -81,7 +81,7 @@ def answer(request: Request, stores: dict[str, Store], progress: Progress) -> Ou
             status = "memory"
             error = WorkerError("ran out of memory", where=job.id, hint=MORE_MEMORY)
         elif error is None and isinstance(raised, EdgeoptError):
-            error = _placed(raised, job)
+            error = _placed(raised, job, Path(request.workdir))
         elif error is None:
             traceback.print_exc()
             error = _blamed(raised, job)
@@ -102,9 +102,14 @@ def answer(request: Request, stores: dict[str, Store], progress: Progress) -> Ou
     )
 
 
-def _placed(error: EdgeoptError, job: Job) -> EdgeoptError:
-    """The error, with the job's id where it does not say where it happened."""
-    error.where = error.where or job.id
+def _placed(error: EdgeoptError, job: Job, workdir: Path) -> EdgeoptError:
+    """The error, with the job's id where it does not say where it happened, or names a file in the
+    job's own folder, which is gone by the time that somebody reads it."""
+    file = Path(error.where)
+    if not error.where:
+        error.where = job.id
+    elif file.is_absolute() and file.is_relative_to(workdir):
+        error.where = f"{job.id}: {file.name}"
     return error
 
 

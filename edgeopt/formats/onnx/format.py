@@ -31,6 +31,7 @@ from edgeopt.schema.errors import ModelError
 MODEL = "model.onnx"
 TRIED = (1, 32, 224)  # sizes of free dimensions, until a model runs with one of them
 LENGTHS = (4, *TRIED[1:], 1)  # the same where 1 would hide what goes on along them
+CUSTOM = "operators of other domains need a library of their own; export it with ONNX's own"
 
 
 class OnnxFormat(OnnxDeclared):
@@ -130,9 +131,11 @@ class OnnxFormat(OnnxDeclared):
             options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
 
         def failed(error: Exception) -> ModelError:  # its exceptions share no public base
+            text = str(error).replace(str(folder / MODEL), MODEL)
             return ModelError(
-                f"ONNX Runtime {onnxruntime.__version__} cannot run the model: {error}",
+                f"ONNX Runtime {onnxruntime.__version__} cannot run the model: {text}",
                 where=str(folder / MODEL),
+                hint=CUSTOM if "is not a registered function/op" in text else "",
             )
 
         try:
