@@ -9,7 +9,15 @@ from pydantic import Field, model_validator
 from edgeopt.quantizing_pass import QuantizingPass
 from edgeopt.schema.artifact import Description
 from edgeopt.schema.target import TargetFacts
-from edgeopt.schemes import NNCF, OF_WEIGHTS, SCHEMES, float_stems_for, onnx_facts, schemes_for
+from edgeopt.schemes import (
+    NNCF,
+    OF_WEIGHTS,
+    SCHEMES,
+    int8_stems_for,
+    onnx_facts,
+    placement_for,
+    schemes_for,
+)
 
 OUTLIER_DB = 21.0  # signal to quantization noise of an input, below which it has outliers
 SHORT_SUM = 32  # products a sum of a first convolution; below, integer kernels gain nothing
@@ -40,7 +48,8 @@ class QuantizeInt8(QuantizingPass):
         "onnxruntime", description="the library that quantizes"
     )
     scheme: Literal[
-        "auto", "u8s8", "u8s8-reduced", "u8s8-safe", "s8s8", "dynamic", "dynamic-reduced",
+        "auto", "u8s8", "u8s8-reduced", "u8s8-safe", "s8s8", "s8s8-symmetric",
+        "dynamic", "dynamic-reduced",
         "weight-only", "performance", "mixed",
     ] = Field(
         "auto",
@@ -51,8 +60,8 @@ class QuantizeInt8(QuantizingPass):
         "every",
         description="what static schemes quantize: inputs and outputs of every operator that ONNX "
         "Runtime has an integer kernel for, or inputs of convolutions and matrix products alone, "
-        "as OpenVINO fuses what follows these; 'scheme: auto' takes what suits the runtime unless "
-        "this is said",
+        "with what follows these in float; 'scheme: auto' takes what suits the runtime unless this "
+        "is said",
     )
     per_channel: bool = Field(True, description="use one scale for each output channel of a weight")
     calibration: Literal["minmax", "percentile", "entropy", "mse"] = Field(
@@ -101,7 +110,7 @@ class QuantizeInt8(QuantizingPass):
         if self.engine == "nncf":
             return tuple(self.model_copy(update={"scheme": name}) for name in NNCF)
         pinned = "float_stem" in self.model_fields_set
-        stems = (self.float_stem,) if pinned else float_stems_for(t)
+        also = () if pinned else int8_stems_for(t)
         known = schemes_for(t, d.kind)
         found = []
         for name in (each for each in known if each in OF_WEIGHTS):
@@ -110,10 +119,19 @@ class QuantizeInt8(QuantizingPass):
             if name.startswith("dynamic"):
                 found.append(form.model_copy(update={"float_outliers": True}))
         static = [name for name in known if name in SCHEMES]
+        placed = "placement" in self.model_fields_set
+        each = {
+            "float_outliers": False,
+            "placement": self.placement if placed else placement_for(t),
+        }
+        stem = self.float_stem if pinned else True
         found += [
-            self.model_copy(update={"scheme": name, "float_stem": stem, "float_outliers": False})
-            for stem in stems
+            self.model_copy(update={**each, "scheme": name, "float_stem": stem}) for name in static
+        ]
+        found += [
+            self.model_copy(update={**each, "scheme": name, "float_stem": False})
             for name in static
+            if name in also
         ]
         return tuple(found)
 

@@ -10,7 +10,7 @@ from edgeopt import step_calls
 from edgeopt.environments import environments
 from edgeopt.planner.jobs import TO_TORCH, Branch, Jobs, needed
 from edgeopt.planner.known import Known
-from edgeopt.planner.libraries import how_to_install, missing_libraries
+from edgeopt.planner.libraries import missing_libraries
 from edgeopt.recipe import Choice, Recipe
 from edgeopt.schema.errors import PassError, PlanError
 from edgeopt.schema.plan import Candidate, Plan
@@ -176,8 +176,6 @@ class _Planner:
             step = self._made(kind, choice, index, usage)
             variants = step_calls.variants(step, base.description, facts) if step else ()
             for variant in variants:
-                if step and self._lacks(variant, step):
-                    continue
                 branch = self._try(base, variant, usage, target)
                 if branch:
                     grown.append(branch)
@@ -213,17 +211,6 @@ class _Planner:
         usage.applied += not parent.ended  # what only stands beside a stage excuses nothing,
         usage.beside += parent.ended  # but as one of several that do more
         return self.jobs.add(parent, variant)
-
-    def _lacks(self, variant: Pass, asked: Pass) -> bool:
-        """Whether a form that nobody asked for needs a library that is not here; a note says so."""
-        more = [name for name in step_calls.uses(variant) if name not in step_calls.uses(asked)]
-        absent = [name for name in more if not self.known.version(name)]
-        if absent:
-            self.notes.append(
-                f"{step_calls.label(variant)} is not tried: {', '.join(absent)} "
-                f"{'is' if len(absent) == 1 else 'are'} not installed; {how_to_install(absent)}"
-            )
-        return bool(absent)
 
     def _made(self, kind: type[Pass], choice: Choice, index: int, usage: Usage) -> Pass | None:
         """The pass with the recipe's fields; None where they are meant for another format's."""

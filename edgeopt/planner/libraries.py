@@ -20,19 +20,13 @@ def missing_libraries(jobs: Iterable[Job]) -> Iterator[str]:
             continue
         absent = [name for name, version in job.key.get("versions", {}).items() if not version]
         if absent:
+            extras = list(dict.fromkeys(e for name in absent if (e := extra_with(name))))
+            helps = f"edgeopt[{','.join(extras)}]" if extras else " ".join(absent)
             yield (
                 f"{job.name} needs {', '.join(absent)}, which "
                 f"{'is' if len(absent) == 1 else 'are'} not installed: candidates that go "
-                f"through it will fail; {how_to_install(absent)}"
+                f"through it will fail; pip install '{helps}'"
             )
-
-
-def how_to_install(absent: Iterable[str]) -> str:
-    """The command that brings libraries: by edgeopt's extras where these have them."""
-    names = list(absent)
-    extras = list(dict.fromkeys(e for name in names if (e := extra_with(name))))
-    wanted = f"edgeopt[{','.join(extras)}]" if extras else " ".join(names)
-    return f"pip install '{wanted}'"
 
 
 def extra_with(library: str) -> str:

@@ -237,6 +237,27 @@ def _width(node: NodeProto, weight: TensorProto) -> int:
     return int(weight.dims[0 if flags.get("transB") else 1])
 
 
+def leave_floats_to_others(model: ModelProto) -> None:
+    """Let all that is no product read activations as they were before they were quantized.
+
+    ONNX Runtime's quantizer has every reader of a tensor read its rounded values.
+    """
+    graph = model.graph
+    makers = {output: node for node in graph.node for output in node.output}
+    outputs = {value.name for value in graph.output}
+    for node in graph.node:
+        if node.op_type in (*WEIGHTED, "QuantizeLinear", "DequantizeLinear"):
+            continue
+        for place, name in enumerate(node.input):
+            coarse = makers.get(name)
+            codes = makers.get(coarse.input[0]) if coarse is not None else None
+            if coarse is None or codes is None or name in outputs:
+                continue
+            if (codes.op_type, coarse.op_type) == ("QuantizeLinear", "DequantizeLinear"):
+                node.input[place] = codes.input[0]
+    portable.drop_unused(model)
+
+
 def value_names(model: ModelProto) -> set[str]:
     """Of all values, bodies' too."""
     made = {output for node in nodes(model) for output in node.output}

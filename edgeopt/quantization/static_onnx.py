@@ -13,6 +13,7 @@ from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, 
 from edgeopt.agent.errors import one_line
 from edgeopt.formats.onnx import files
 from edgeopt.formats.onnx.format import FORMAT, MODEL
+from edgeopt.quantization import forms_onnx
 from edgeopt.quantization.calibration import Reader, batches
 from edgeopt.quantization.forms_onnx import WEIGHTED
 from edgeopt.quantization.refused import refused
@@ -80,7 +81,6 @@ class Quantizing(NamedTuple):
             "op_types_to_quantize": WEIGHTED,
             "extra_options": {
                 "OpTypesToExcludeOutputQuantization": WEIGHTED,
-                "DedicatedQDQPair": True,  # what reads them in float gets them unrounded
                 "QuantizeBias": False,  # it is added to sums in float
             },
         }
@@ -97,10 +97,17 @@ class Quantizing(NamedTuple):
             calibrate_method=CalibrationMethod.MinMax,
             nodes_to_exclude=[*self.spared, *left],
             op_types_to_quantize=placed.get("op_types_to_quantize"),
-            extra_options={**placed.get("extra_options", {}), "TensorQuantOverrides": overrides},
+            extra_options={
+                **placed.get("extra_options", {}),
+                "ActivationSymmetric": scheme.symmetric,
+                "TensorQuantOverrides": overrides,
+            },
         )
         FORMAT.runner(folder)(next(batches(self.ctx, self._batch)))
-        return files.read_whole(folder / MODEL)
+        made = files.read_whole(folder / MODEL)
+        if placed:
+            forms_onnx.leave_floats_to_others(made)
+        return made
 
     @property
     def _batch(self) -> int:

@@ -109,6 +109,7 @@ SCHEMES = {  # of quantize-int8 -> what is quantized to what
     "u8s8-safe": "as u8s8, with coarser weights in those channels whose sums could overflow there, "
     "so that none can; it answers alike with and without VNNI",
     "s8s8": "activations and weights to int8",
+    "s8s8-symmetric": "as s8s8, with zero points of 0, as GPUs have kernels for",
     "static": "activations and weights to int8; the ranges of activations are those in the "
     "calibration split",
     "performance": "activations and weights to int8 where NNCF puts quantizers",
@@ -122,7 +123,8 @@ SCHEMES = {  # of quantize-int8 -> what is quantized to what
 }
 AUTO = (
     "auto: those worth a race, in TFLite static and dynamic, in ONNX what the CPU multiplies fast: "
-    "u8s8 and u8s8-safe on x86 with VNNI, u8s8-reduced as well without it, s8s8 and u8s8 on ARM; "
+    "u8s8 and u8s8-safe on x86 with VNNI, u8s8-reduced as well without it, s8s8 and u8s8 on ARM, "
+    "s8s8-symmetric on NVIDIA's GPUs; "
     "for networks whose weights are mostly in matrix products or recurrent layers, of these the "
     "first, and dynamic ones in ONNX Runtime, weight-only in OpenVINO"
 )

@@ -301,3 +301,22 @@ def test_channels_and_layers_gone_dead_take_nothing_from_the_others(
     x = dice.normal(size=(64, 16, 6, 6)).astype(np.float32)
     made = run_pass(QuantizeInt8(scheme="u8s8-safe", float_stem=False), model, x=x)
     assert noise_db(model, made, x) > 25
+
+
+def test_products_alone_are_quantized_where_that_is_asked_for(run_pass: RunPass) -> None:
+    """As GPUs take it: Q and DQ before each product, sums and activations in float between."""
+    step = QuantizeInt8(scheme="s8s8-symmetric", placement="products", float_stem=False)
+    made = run_pass(step, network(), x=samples())
+    graph = made.model.graph
+    makers = {out: node.op_type for node in graph.node for out in node.output}
+    held = {t.name: numpy_helper.to_array(t) for t in graph.initializer}
+    for node in graph.node:
+        reads = [makers.get(name, "") for name in node.input]
+        if node.op_type in ("Conv", "MatMul"):
+            assert reads[:2] == ["DequantizeLinear"] * 2 and "DequantizeLinear" not in reads[2:]
+        elif node.op_type not in ("QuantizeLinear", "DequantizeLinear"):
+            assert "DequantizeLinear" not in reads, f"{node.op_type} reads what was rounded"
+        else:
+            assert not held[node.input[2]].any(), "every zero point is 0"
+    assert made.description.facts >= {"int8", "int8-activations"}
+    assert noise_db(network(), made, samples()) > 15  # 7 bits of what is never negative

@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 import pytest
-from passes_bench import RunPass, network, parsed
+from passes_bench import RunPass, network, parsed, samples
 
 from edgeopt.passes.quantize_int8_onnx import QuantizeInt8
 from edgeopt.passes.slice_to_conv_onnx import SliceToConv
@@ -105,6 +105,6 @@ def test_quantized_it_is_an_integer_convolution(run_pass: RunPass) -> None:
 
 
 def test_float16_and_quantized_models_are_refused(run_pass: RunPass) -> None:
-    made = run_pass(QuantizeInt8(scheme="u8s8"), network(), x=np.zeros((4, 8, 12, 12), np.float32))
+    made = run_pass(QuantizeInt8(scheme="u8s8"), network(), x=samples())
     with pytest.raises(PassError, match="float32"):
         SliceToConv().requires(made.description)

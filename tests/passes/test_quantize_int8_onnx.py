@@ -30,6 +30,12 @@ def test_auto_becomes_what_suits_the_isa() -> None:
     assert schemes("x86_64-avx512_vnni") == ["u8s8", "u8s8-safe"]
     assert schemes("x86_64-avx2") == ["u8s8-safe", "u8s8-reduced", "u8s8"]
     assert "s8s8" in schemes("aarch64-asimddp")
+    for accelerator in ("cuda", "tensorrt"):
+        facts = TargetFacts(target=f"local/onnxruntime:{accelerator}", isa="x86_64-avx2")
+        (form,) = QuantizeInt8().variants(description, facts)
+        assert (form.scheme, form.placement) == ("s8s8-symmetric", "products")
+        (pinned,) = QuantizeInt8(placement="every").variants(description, facts)
+        assert pinned.placement == "every"
     with pytest.raises(PassError, match="'auto' stands for"):
         QuantizeInt8().run(network(), None)  # type: ignore[arg-type]
 
@@ -42,7 +48,7 @@ def test_auto_becomes_what_suits_the_isa() -> None:
         ("local/openvino", "x86_64-avx512_vnni", {"float_stem": True}, [True, True]),
         ("local/openvino", "x86_64-avx512_vnni", {"float_stem": False}, [False, False]),
         ("local/openvino", "x86_64-avx512_vnni", {"scheme": "u8s8"}, [True]),
-        ("local/openvino", "x86_64-avx2", {}, [True, True, True]),
+        ("local/openvino", "x86_64-avx2", {}, [True, True, True, False]),
         ("local/onnxruntime", "x86_64-avx512_vnni", {}, [True, True]),
     ],
 )
