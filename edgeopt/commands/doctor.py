@@ -25,6 +25,8 @@ from edgeopt.transport.kinds import device_named
 OTHER_EXTRAS = {  # that bring no runtime: what each adds
     "images": "data sources that are folders of images",
     "neural-compressor": "quantize-int8 with the engine neural-compressor",
+    "nncf": "quantize-int8 of ONNX models with the engine nncf",
+    "isa": "targets that stand for older CPUs, such as local/*?isa=avx2",
     "litert-torch": "export-tflite of PyTorch modules, and of Keras and ONNX models that were "
     "pruned or trained",
     "train": "the passes that prune, and distributed training",

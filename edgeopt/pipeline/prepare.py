@@ -222,7 +222,7 @@ def prepare(recipe: Recipe, engine: Engine) -> tuple[Known, dict[str, Outcome]]:
     outcomes |= run_or_raise(engine, [open_job(recipe, samples)], outcomes)
     source = Description.model_validate(outcomes[OPEN].value["description"])
     labelled, label_notes = labels_of(recipe, raw, source, engine.store)
-    notes = [*label_notes, *_too_new(recipe, outcomes[OPEN], groups)]
+    notes = [*label_notes, *_of_devices(groups), *_too_new(recipe, outcomes[OPEN], groups)]
     if recipe.data.layout is None:
         also = outcomes[OPEN].value.get("also", {})
         notes += doubts(raw["validation"], source.signature, recipe.data.inputs, also)
@@ -252,6 +252,12 @@ def prepare(recipe: Recipe, engine: Engine) -> tuple[Known, dict[str, Outcome]]:
         notes=tuple(notes),
     )
     return known, outcomes
+
+
+def _of_devices(groups: Sequence[TargetGroup]) -> list[str]:
+    """What devices have to say of themselves."""
+    told = {str(g): getattr(device_named(g.asked.device), "told", "") for g in groups}
+    return [f"{target}: {text}" for target, text in told.items() if text]
 
 
 def _too_new(recipe: Recipe, opened: Outcome, groups: Sequence[TargetGroup]) -> list[str]:

@@ -120,6 +120,7 @@ def place(target: TargetResult) -> str:
     """What a target stands for: ``local/*`` is this machine, in whichever runtime is best."""
     asked = parse_target(target.target)
     device = "this machine" if asked.device == "local" else asked.device
+    device = f"this machine as one with {asked.isa} alone" if asked.isa else device
     if not asked.every:
         return f"{device}, in {asked.runtime}"
     tried = sorted({c.runtime for c in target.candidates if c.runtime})

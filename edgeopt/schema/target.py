@@ -12,6 +12,8 @@ from edgeopt.schema.base import Noun
 from edgeopt.schema.errors import UsageError, did_you_mean
 from edgeopt.schema.runtime import COUNTS, Setting, runtime_named, runtimes
 
+HERE = "local"
+ISA, ISAS = "isa", ("avx512f", "avx2", "sse4_1")  # x86-64 CPUs that this machine can stand for
 EVERY = "*"  # in place of a runtime: every one that is found on the device
 EXAMPLE = (
     "a target is DEVICE/RUNTIME[:ACCELERATOR][?threads=2&batch=1], "
@@ -82,6 +84,7 @@ class Target(Noun):
             return self
         bare, merged = self.model_copy(update={"settings": ()}), {**self.choices, **settings}
         counts = {name: str(n) for name in COUNTS if (n := getattr(self, name)) != 1}
+        counts |= {ISA: self.isa} if self.isa else {}
         written = [f"{name}={value}" for name, value in {**counts, **merged}.items()]
         return parse_target(f"{str(bare).partition('?')[0]}?{'&'.join(written)}")
 
@@ -102,12 +105,20 @@ class Target(Noun):
             if value and self.choices.get(name, own[name].default) != value
         })  # fmt: skip
 
+    @property
+    def isa(self) -> str:
+        """The older CPU that this machine stands for; empty for none."""
+        kind, _, isa = self.device.partition(":")
+        return isa if kind == HERE else ""
+
     def __str__(self) -> str:
-        text = f"{self.device}/{self.runtime}"
+        device = HERE if self.isa else self.device
+        text = f"{device}/{self.runtime}"
         if self.accelerator != "cpu":
             text += f":{self.accelerator}"
         counts = {name: n for name in COUNTS if (n := getattr(self, name)) != 1}
-        settings = [f"{name}={value}" for name, value in {**counts, **self.choices}.items()]
+        said = {**counts, **({ISA: self.isa} if self.isa else {}), **self.choices}
+        settings = [f"{name}={value}" for name, value in said.items()]
         return text + (f"?{'&'.join(settings)}" if settings else "")
 
     @property
@@ -165,8 +176,13 @@ def parse_target(text: str) -> Target:
         if only != accelerator:
             mismatch = f"is there on {only.upper()} only, not on {accelerator.upper()}"
             raise UsageError(f"'{name}={given[name]}' {mismatch}, in '{text}'")
+    device = match["device"]
+    if isa := given.get(ISA):
+        if device != HERE or accelerator != "cpu":
+            raise UsageError(f"'{ISA}={isa}' is there on {HERE}'s CPU only, not in '{text}'")
+        device = f"{HERE}:{isa}"
     return Target(
-        device=match["device"],
+        device=device,
         runtime=runtime,
         accelerator=accelerator,
         settings=tuple(
@@ -185,18 +201,18 @@ def _given(written: str, runtime: str, text: str) -> dict[str, str]:
     settings: dict[str, str] = {}
     for part in filter(None, written.split("&")):
         name, _, value = part.partition("=")
-        if name not in COUNTS and name not in choices:
+        if name not in (*COUNTS, ISA) and name not in choices:
             others = [other for other, known in every.items() if name in known]
             of = f"is a setting of {', '.join(others)}, not of {runtime}," if others else ""
             raise UsageError(
                 f"'{name}' {of} in target '{text}'" if of
                 else f"unknown setting '{name}' in target '{text}'",
-                hint=did_you_mean(name, [*COUNTS, *choices]),
+                hint=did_you_mean(name, [*COUNTS, ISA, *choices]),
             )  # fmt: skip
         if name in settings:
             raise UsageError(f"setting '{name}' appears twice in target '{text}'")
-        if name in choices:
-            words = choices[name].values
+        if name in choices or name == ISA:
+            words = ISAS if name == ISA else choices[name].values
             if value not in words:
                 what = f"'{name}' is one of {', '.join(words)}, not '{value}', in '{text}'"
                 raise UsageError(what, hint=did_you_mean(value, words))

@@ -57,18 +57,21 @@ class Here:
             if exclusive:
                 stack.enter_context(bench_lock(True, cancelled, lambda: note(WAITS)))
             folder = stack.enter_context(_folder(workdir))
-            yield LocalLease(self.name, folder, cancelled, self._python)
+            yield LocalLease(self.name, folder, cancelled, self._python, self._variables())
 
     def hello(self) -> Hello:
         """What this machine's agent says; asked once a process. Raises DeviceError."""
         with self._asking:
             if self._hello is None:
-                with (
-                    _folder(None) as folder,
-                    LocalLease(self.name, folder, None, self._python).start_agent() as channel,
-                ):
-                    self._hello = checked(channel)
+                with _folder(None) as folder:
+                    lent = LocalLease(self.name, folder, None, self._python, self._variables())
+                    with lent.start_agent() as channel:
+                        self._hello = checked(channel)
             return self._hello
+
+    def _variables(self) -> dict[str, str]:
+        """What agents find in their environment besides."""
+        return {}
 
 
 @contextlib.contextmanager

@@ -19,7 +19,10 @@ AGENT = (sys.executable, "-P", "-m", "edgeopt.agent")
 
 
 class LocalLease:
-    """A folder that agents read from; ``python`` runs them from the agent's archive there."""
+    """A folder that agents read from; ``python`` runs them from the agent's archive there.
+
+    ``variables`` are added to their environment, in front of ``PYTHONPATH`` where that is one.
+    """
 
     at_once = 3
 
@@ -29,7 +32,9 @@ class LocalLease:
         folder: Path,
         cancelled: threading.Event | None,
         python: Path | None = None,
+        variables: Mapping[str, str] | None = None,
     ) -> None:
+        self._variables = dict(variables or {})
         self._name, self._folder, self._cancelled = name, folder, cancelled
         self._python = python
         self._started = 0
@@ -51,7 +56,7 @@ class LocalLease:
                     stderr=errors,
                     start_new_session=True,
                     bufsize=0,
-                    env=_environment(),
+                    env=_environment(self._variables),
                 )
         except OSError as error:
             raise DeviceError(f"cannot start an agent: {error}", where=self._name) from error
@@ -66,8 +71,9 @@ class LocalLease:
         return str(self._python), "-I", str(archive)
 
 
-def _environment() -> dict[str, str]:
+def _environment(more: Mapping[str, str]) -> dict[str, str]:
     """This process's, with edgeopt's own folder on the path and fixed hashes."""
     home = str(Path(edgeopt.__file__).resolve().parent.parent)
-    path = os.pathsep.join(filter(None, (home, os.environ.get("PYTHONPATH"))))
-    return {**os.environ, "PYTHONPATH": path, "PYTHONHASHSEED": "0"}
+    paths = (more.get("PYTHONPATH"), home, os.environ.get("PYTHONPATH"))
+    path = os.pathsep.join(filter(None, paths))
+    return {**os.environ, **more, "PYTHONPATH": path, "PYTHONHASHSEED": "0"}

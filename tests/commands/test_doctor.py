@@ -37,6 +37,8 @@ def test_it_says_what_is_installed_and_reachable(tmp_path: Path) -> None:
         "tensorflow",
         "images",
         "neural-compressor",
+        "nncf",
+        "isa",
         "litert-torch",
         "train",
     ]

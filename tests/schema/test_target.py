@@ -158,3 +158,17 @@ def test_answers_are_compared_under_settings_that_mean_the_same(
     target = parse_target(text)
     assert str(target.in_parity()) == there
     assert str(target.in_parity(host=True)) == on_host
+
+
+def test_this_machine_may_stand_for_an_older_cpu() -> None:
+    target = parse_target("local/*?threads=2&isa=avx2")
+    assert (target.device, target.isa) == ("local:avx2", "avx2")
+    assert str(target) == "local/*?threads=2&isa=avx2"
+    assert parse_target(str(target.on("openvino"))).under({"dynamic_quant": "0"}).isa == "avx2"
+    for text, said in (
+        ("local/onnxruntime?isa=mmx", "'isa' is one of avx512f, avx2, sse4_1"),
+        ("local/onnxruntime:cuda?isa=avx2", "on local's CPU only"),
+        ("ssh:jetson/onnxruntime?isa=avx2", "on local's CPU only"),
+    ):
+        with pytest.raises(UsageError, match=said):
+            parse_target(text)
