@@ -15,7 +15,7 @@ from edgeopt.formats.onnx import files, portable, saturation
 from edgeopt.formats.onnx.conversion import FREE, unquantized
 from edgeopt.formats.onnx.describe import nodes
 from edgeopt.formats.onnx.format import FORMAT
-from edgeopt.passes.quantize_int8_onnx import OUTLIER_DB, SHORT_SUM, QuantizeInt8
+from edgeopt.passes.quantize_int8_onnx import OUTLIER_DB, SHORT_SUM, SMOOTH_DB, QuantizeInt8
 from edgeopt.quantization import forms_onnx as forms
 from edgeopt.quantization import weights_onnx
 from edgeopt.quantization.biases_onnx import make_room
@@ -65,8 +65,9 @@ def _weights(step: QuantizeInt8, model: Any, ctx: PassContext) -> Any:
             ctx.workdir,
             per_channel=step.per_channel,
             reduced=OF_WEIGHTS[step.scheme].reduce_range,
-            feeds=batches(ctx, LOOKED_AT) if step.float_outliers else (),
-            least_db=OUTLIER_DB,
+            feeds=batches(ctx, LOOKED_AT) if step.float_outliers or step.smooth else (),
+            least_db=OUTLIER_DB if step.float_outliers else 0.0,
+            smooth_db=SMOOTH_DB if step.smooth else 0.0,
         )
         if told := [f"{step.name}: {each}" for each in left]:
             ctx.found["notes"] = told

@@ -91,7 +91,7 @@ def _with_fallbacks(
     labels = {candidate.job: candidate.label for candidate in plan.candidates}
     notes = []
     for job, parity in bad.items():
-        notes.append(_note(labels[job], parity, fallbacks.get(job, ()), parities, labels))
+        notes.append(_note(labels[job], parity, fallbacks.get(job), parities, labels))
         work.tell("note", notes[-1])
     return Checked(plan, parities, tuple(notes))
 
@@ -210,12 +210,15 @@ def alike(parities: Sequence[Parity]) -> str:
 def _note(
     label: str,
     parity: Parity,
-    fallbacks: Sequence[str],
+    fallbacks: Sequence[str] | None,
     parities: Mapping[str, Parity],
     labels: Mapping[str, str],
 ) -> str:
+    """What was found; ``fallbacks`` is None where there was no room for them."""
     text = f"{label} {parity.sentence}. {CAUSE}"
-    if not fallbacks:
+    if fallbacks is not None and not fallbacks:
+        return f"{text}; it has no other form to fall back to"
+    if fallbacks is None:
         needed = "more candidates than limits.candidates were needed to race fallbacks beside it"
         return f"{text}; {needed}"
     raced = [

@@ -9,9 +9,9 @@ blocks of opset 21.
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
@@ -27,6 +27,7 @@ from edgeopt.schema.errors import PassError
 BLOCKED_OPSET = 21  # the first whose DequantizeLinear knows blocks
 DYNAMIC = ("MatMul", "LSTM", "Gather")  # Conv: an integer convolution is slower than a float one
 WIDENED = ("GRU", "RNN")  # have no integer operator in ONNX Runtime: their weights are widened
+ALPHA = 0.75  # of SmoothQuant: 0.5 makes the matrices coarser than 8 bits by the channel bear
 LARGEST = 127  # codes are symmetric: -127 to 127
 SAID = 300  # characters of an error
 WORTH = 1024  # weights; fewer are not worth a scale for each channel
@@ -41,18 +42,24 @@ def dynamic(
     reduced: bool,
     feeds: Iterable[Mapping[str, Any]] = (),
     least_db: float = 0.0,
+    smooth_db: float = 0.0,
 ) -> tuple[ModelProto, list[str]]:
     """The graph with integer products, and a note for each layer that is left in float32.
 
-    ``reduced`` keeps weights in 7 bits. With ``feeds``, products whose inputs have less than
-    ``least_db`` of signal over the noise of 8 bits stay as they are. Raises PassError where the
-    quantizer fails.
+    ``reduced`` keeps weights in 7 bits. With ``feeds``, inputs of products with less than
+    ``smooth_db`` of signal over the noise of 8 bits are evened out, and products whose inputs then
+    have less than ``least_db`` stay as they are. Raises PassError where the quantizer fails.
     """
     forms.products(model)
     spared = {node.name: why for node in model.graph.node if (why := _not_dynamic(node))}
-    for name, ratio in _signal_to_noise(model, feeds).items():
-        if ratio < least_db:
-            spared[name] = f"outliers leave its input {ratio:.0f} dB over the rounding of 8 bits"
+    feeds = list(feeds)
+    seen = _inputs_seen(model, feeds)
+    rough = {name: each.largest for name, each in seen.items() if each.db < smooth_db}
+    if _even_out(model, rough):
+        seen = _inputs_seen(model, feeds)
+    for name, each in seen.items():
+        if each.db < least_db:
+            spared[name] = f"outliers leave its input {each.db:.0f} dB over the rounding of 8 bits"
     source, target = workdir / "prepared.onnx", workdir / "dynamic.onnx"
     files.write(model, source)
     try:
@@ -71,16 +78,56 @@ def dynamic(
     return made, [f"'{name}' stays in float32: {why}" for name, why in spared.items()]
 
 
-def _signal_to_noise(model: ModelProto, feeds: Iterable[Mapping[str, Any]]) -> dict[str, float]:
-    """Decibels between the variance of the input of each product with a constant matrix, and the
-    rounding of 8 bits over its range, by node; the mean of the feeds, of each its own range.
+class _Seen(NamedTuple):
+    """Decibels between the variance of a product's input and the rounding of 8 bits over its range,
+    the mean of the feeds, of each its own range; and the largest absolute value of each channel.
 
     Rounding to steps has a variance of step^2 / 12 (Bennett, Bell System Technical Journal 1948).
     """
+
+    db: float
+    largest: Array
+
+
+def _even_out(model: ModelProto, largest: Mapping[str, Array]) -> int:
+    """Divide the channels of the inputs of some products by factors, and multiply the rows of their
+    matrices by the same; how many products there were.
+
+    The factors are largest input ^ ALPHA / largest weight ^ (1 - ALPHA). Source: SmoothQuant (Xiao
+    et al., arXiv:2211.10438).
+    """
+    held = {tensor.name: tensor for tensor in model.graph.initializer}
+    known, written, count = forms.value_names(model), [], 0
+    for node in model.graph.node:
+        matrix = numpy_helper.to_array(held[node.input[1]]) if node.name in largest else None
+        if matrix is not None and matrix.ndim == 2:
+            count += 1
+            rows = np.abs(matrix).max(axis=1)
+            both = (largest[node.name] > 0) & (rows > 0)
+            peaks, rows = (np.where(both, each, 1.0) for each in (largest[node.name], rows))
+            factor = peaks**ALPHA / rows ** (1 - ALPHA)
+            names = [forms.unused(f"{node.name}_{what}", known) for what in ("divisor", "evened")]
+            for name, values in zip(names, (1 / factor, matrix * factor[:, None]), strict=True):
+                tensor = numpy_helper.from_array(values.astype(matrix.dtype), name)
+                model.graph.initializer.append(tensor)
+            even = forms.unused(f"{node.input[0]}_even", known)
+            written.append(
+                helper.make_node("Mul", [node.input[0], names[0]], [even], f"{node.name}_smooth")
+            )
+            node.input[0], node.input[1] = even, names[1]
+        written.append(node)
+    if count:
+        del model.graph.node[:]
+        model.graph.node.extend(written)
+        portable.drop_unused(model)
+    return count
+
+
+def _inputs_seen(model: ModelProto, feeds: Sequence[Mapping[str, Any]]) -> dict[str, _Seen]:
+    """What the input of each product with a constant matrix held, by node."""
     held = {tensor.name for tensor in model.graph.initializer}
     read = {n.name: n.input[0] for n in model.graph.node
             if n.op_type == "MatMul" and n.input[1] in held and n.input[0] not in held}  # fmt: skip
-    feeds = list(feeds)
     if not feeds or not read:
         return {}
     told = ModelProto()
@@ -95,6 +142,7 @@ def _signal_to_noise(model: ModelProto, feeds: Iterable[Mapping[str, Any]]) -> d
     options.log_severity_level = 3
     session = InferenceSession(told.SerializeToString(), options)
     ratios: dict[str, list[float]] = {}
+    largest: dict[str, Array] = {}
     for feed in feeds:
         outputs = [value.name for value in told.graph.output]
         values = dict(zip(outputs, session.run(None, dict(feed)), strict=True)) | dict(feed)
@@ -102,10 +150,12 @@ def _signal_to_noise(model: ModelProto, feeds: Iterable[Mapping[str, Any]]) -> d
             x = np.asarray(values[name], np.float64)
             step = (max(x.max(initial=0.0), 0.0) - min(x.min(initial=0.0), 0.0)) / 255
             noise, signal = step**2 / 12, float((x**2).mean()) if x.size else 0.0
+            peaks = np.abs(x).reshape(-1, x.shape[-1]).max(axis=0, initial=0.0)
+            largest[name] = np.maximum(largest.get(name, peaks), peaks)
             ratios.setdefault(name, []).append(
                 10 * np.log10(signal / noise) if noise and signal else np.inf
             )
-    return {node: float(np.mean(ratios[name])) for node, name in read.items()}
+    return {node: _Seen(float(np.mean(ratios[n])), largest[n]) for node, n in read.items()}
 
 
 def _not_dynamic(node: NodeProto) -> str:

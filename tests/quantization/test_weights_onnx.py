@@ -253,7 +253,7 @@ def test_products_whose_inputs_have_outliers_stay_float_and_are_named(tmp_path: 
     feeds = [{"x": normal(64, 64, seed=seed), "u": normal(64, 64, seed=9)} for seed in range(4)]
     for feed in feeds:
         feed["u"][5, 7] = 300.0
-    ratios = weights_onnx._signal_to_noise(made, feeds)
+    ratios = {n: each.db for n, each in weights_onnx._inputs_seen(made, feeds).items()}
     assert ratios[first] > 35  # of a normal distribution over 8 of its standard deviations
     step = (300 - feeds[0]["u"].min()) / 255
     assert ratios[second] == pytest.approx(
@@ -264,3 +264,22 @@ def test_products_whose_inputs_have_outliers_stay_float_and_are_named(tmp_path: 
     )
     assert operators(made).count("MatMulInteger") == 1 and operators(made).count("MatMul") == 1
     assert len(left) == 1 and second in left[0] and "outliers" in left[0]
+
+
+def test_uneven_channels_are_evened_out_and_all_products_stay_integer_ones(tmp_path: Path) -> None:
+    """One channel is 100 times as large as the others in some rows, as in transformers."""
+    text = "(float[64,64] x) => (float[64,40] y) { y = MatMul(x, w) }"
+    x, w = normal(64, 64), normal(64, 40, seed=1)
+    x[::16, 7] *= 100
+    w[7] /= 100
+
+    def off(smooth_db: float) -> float:
+        made = graph(text, w=w)
+        right = answer(made, x=x)
+        made, left = weights_onnx.dynamic(
+            made, tmp_path, per_channel=True, reduced=False, feeds=[{"x": x}], smooth_db=smooth_db
+        )
+        assert operators(made).count("MatMulInteger") == 1 and not left
+        return float(np.linalg.norm(answer(made, x=x) - right) / np.linalg.norm(right))
+
+    assert off(30.0) < 0.5 * off(0.0)
