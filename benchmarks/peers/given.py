@@ -3,12 +3,14 @@
     PYTHON by_NAME.py SOURCE DATA.npz FOLDER
 
 ``DATA.npz`` holds the calibration samples by input, 512 or all there are. Each file that is made is
-one JSON line: its path, the setting, and seconds from the source's file to the written one.
+one JSON line: its path, the setting, and seconds from the source's file to the written one. With
+``PEERS_ONLY`` in the environment, that setting alone is made.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 import traceback
@@ -50,7 +52,10 @@ Setting = Callable[[Path, Feeds, Path], None]
 def made(settings: dict[str, Setting], suffix: str = "onnx") -> None:
     """Run every setting; one that fails is told, and the others go on."""
     source, folder = Path(sys.argv[1]), Path(sys.argv[3])
+    only = os.environ.get("PEERS_ONLY", "")
     for name, make in settings.items():
+        if only not in ("", name):
+            continue
         file = folder / f"{name}.{suffix}"
         began = time.perf_counter()
         try:
