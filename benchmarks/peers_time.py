@@ -4,8 +4,8 @@
 
 FOLDER is that of ``peers.py NETWORK FOLDER``, which has made the environments, the float ONNX file
 and the samples. Each process starts from nothing: it imports its libraries, quantizes on 512
-samples, or all there are, and writes the file. edgeopt also opens and checks the model, and compares
-what it made with the source; its store is empty. Prints medians and extremes of wall time.
+samples, or all there are, and writes the file. edgeopt also opens and checks the model, and
+compares what it made with the source; its store is empty. Prints medians and extremes.
 """
 
 from __future__ import annotations
