@@ -8,15 +8,16 @@ import onnx
 from onnxruntime.quantization.onnx_model import ONNXModel
 from onnxruntime.transformers.float16 import convert_float_to_float16
 
+from edgeopt.agent.errors import one_line
 from edgeopt.formats.onnx import portable
 from edgeopt.formats.onnx.conversion import held_weights
 from edgeopt.formats.onnx.describe import weights_fact
 from edgeopt.models.conversion import left_in_float
 from edgeopt.passes.fp16_onnx import Fp16
-from edgeopt.quantization.calibration import batches
+from edgeopt.quantization.calibration import batches, held
 from edgeopt.quantization.forms_onnx import name_nodes
 from edgeopt.quantization.half_onnx import Harm, harmed, join_casts
-from edgeopt.schema.errors import PassError
+from edgeopt.schema.errors import DataError, PassError
 from edgeopt.step import PassContext
 
 LOOKED_AT = 16  # samples that show whether values overflow
@@ -51,16 +52,26 @@ def run(step: Fp16, model: Any, ctx: PassContext) -> Any:
         why += f"; kept away from it: {_listed(kept)}" if kept else ""
         raise PassError(f"the weights could not be converted to float16: {why}")
     if kept:
-        ctx.found["notes"] = [f"{step.name} keeps in float32: {_listed(kept)}"]
+        ctx.found.setdefault("notes", []).append(f"{step.name} keeps in float32: {_listed(kept)}")
     for place, value in handed:
         converted.model.graph.output.insert(place, value)
     return portable.finished(converted.model, before)
 
 
 def _kept(model: Any, ctx: PassContext) -> list[Harm]:
-    """Nodes that float16 harms, by their constants alone where there are no samples."""
-    feeds = batches(ctx, LOOKED_AT) if ctx.data("calibration") else ()
-    return harmed(model, feeds, ctx.workdir)
+    """Nodes that float16 harms, by their constants alone where there are no samples, or too few for
+    the model's batch. A note says where the values could not be looked at."""
+    batch = ctx.description.signature.batch or 1
+    enough = bool(ctx.data("calibration")) and held(ctx, batch) == batch
+    try:
+        return harmed(model, batches(ctx, max(LOOKED_AT, batch)) if enough else (), ctx.workdir)
+    except (DataError, PassError):
+        raise
+    except Exception as error:  # ONNX Runtime's own share no public base
+        ctx.found["notes"] = [
+            f"{Fp16.name} looked at constants alone, not at values: {one_line(error, 300)}"
+        ]
+        return harmed(model, (), ctx.workdir)
 
 
 def _listed(kept: list[Harm]) -> str:

@@ -57,6 +57,7 @@ def _weights(step: QuantizeInt8, model: Any, ctx: PassContext) -> Any:
     model = portable.at_least_opset(model, OPSET, step.name)
     model = _prepared(model, ctx.workdir)
     forms.name_nodes(model)
+    batch = ctx.description.signature.batch or 1
     if step.scheme == "weight-only":
         quantized = weights_onnx.weight_only(model, per_channel=step.per_channel)
     else:
@@ -65,7 +66,7 @@ def _weights(step: QuantizeInt8, model: Any, ctx: PassContext) -> Any:
             ctx.workdir,
             per_channel=step.per_channel,
             reduced=OF_WEIGHTS[step.scheme].reduce_range,
-            feeds=batches(ctx, LOOKED_AT) if step.float_outliers or step.smooth else (),
+            feeds=batches(ctx, max(LOOKED_AT, batch)) if step.float_outliers or step.smooth else (),
             least_db=OUTLIER_DB if step.float_outliers else 0.0,
             smooth_db=SMOOTH_DB if step.smooth else 0.0,
         )

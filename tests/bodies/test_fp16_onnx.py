@@ -72,3 +72,10 @@ def test_answers_are_those_of_float32_where_the_bare_converter_loses_them(
 
 def test_a_network_that_float16_does_not_harm_is_converted_whole(run_pass: RunPass) -> None:
     assert not run_pass(Fp16(), network(), x=samples()).found.get("notes")
+
+
+@pytest.mark.parametrize("n", [0, 3, 40])
+def test_a_fixed_batch_is_filled_or_done_without(n: int, run_pass: RunPass) -> None:
+    given = {"x": samples(n)} if n else {}
+    made = run_pass(Fp16(), network(batch=32), **given)
+    assert "float16" in made.description.facts and not made.found.get("notes")
