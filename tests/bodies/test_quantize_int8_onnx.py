@@ -211,7 +211,7 @@ def test_bodies_stay_in_float_and_read_what_they_read(
     run_pass: RunPass, then: str, other: str
 ) -> None:
     model = parsed(IF.format(then=then, other=other), w=(8, 8, 3, 3), most=np.float32(1e3))
-    made = run_pass(SAFE, model, x=samples())
+    made = run_pass(SAFE, model, x=samples(40))
     assert noise_db(model, made, samples()) > 30
     ops = "Conv, Sub" if "Conv" in then else "Sub"
     told = f"quantize-int8 leaves the bodies of If 'choice' ({ops}) in float32"
@@ -244,7 +244,7 @@ def test_masked_scores_stay_in_float(run_pass: RunPass, masked: str, value: floa
     held = {"mask": np.where(seen, 0, np.float32(value)), "seen": seen, "low": np.float32(value)}
     held = {name: given for name, given in held.items() if name in masked}
     model = parsed(ATTENTION.format(masked=masked), w=(16, 16), v=(16, 16), **held)
-    x = np.random.default_rng(1).normal(size=(16, 4, 16)).astype(np.float32)
+    x = np.random.default_rng(1).normal(size=(40, 4, 16)).astype(np.float32)
     made = run_pass(SAFE, model, x=x)
     assert noise_db(model, made, x) > 25
     assert len(made.found["notes"]) == 2 and all("as masks do" in n for n in made.found["notes"])
@@ -256,7 +256,7 @@ def test_a_layer_that_the_quantizer_refuses_stays_in_float(run_pass: RunPass) ->
         [norm] n = LayerNormalization<axis=1>(a, s, b)
         y = MatMul(n, v) }"""
     model = parsed(text, w=(12, 12), v=(12, 12), s=(8, 12), b=(8, 12))
-    x = np.random.default_rng(1).normal(size=(16, 8, 12)).astype(np.float32)
+    x = np.random.default_rng(1).normal(size=(40, 8, 12)).astype(np.float32)
     made = run_pass(SAFE, model, x=x)
     assert len(quantized_weights(made.model)) == 2 and noise_db(model, made, x) > 30
     (told,) = made.found["notes"]

@@ -9,6 +9,7 @@ import pytest
 from tflite_networks import Network, answers, applied, quantization_of, sqnr_db
 
 from edgeopt.passes.quantize_int8_tflite import QuantizeInt8
+from edgeopt.schema.errors import DataError
 
 pytestmark = pytest.mark.extras
 
@@ -136,17 +137,11 @@ def test_files_with_dead_layers_load_and_answer(tmp_path: Path, kind: str, size:
 
 
 @pytest.mark.parametrize("count", [1, 4])
-def test_an_input_that_is_zero_in_calibration_passes_later(tmp_path: Path, count: int) -> None:
+def test_an_input_that_is_zero_throughout_is_refused(tmp_path: Path, count: int) -> None:
     """Guards against a step so small that whatever comes later saturates to nothing."""
-    made = quantization_of(
-        applied(
-            QuantizeInt8(scheme="static-int8-io"),
-            regression(),
-            tmp_path,
-            np.zeros((count, 8), "f4"),
-        )
-    )
-    assert float(made["x"][0][0]) == pytest.approx(1 / 255, rel=1e-6)
+    step = QuantizeInt8(scheme="static-int8-io")
+    with pytest.raises(DataError, match="'x' is always 0"):
+        applied(step, regression(), tmp_path, np.zeros((count, 8), "f4"))
 
 
 @pytest.mark.parametrize("learned", [False, True])
