@@ -49,9 +49,8 @@ class QuantizeInt8(QuantizingPass):
         "onnxruntime", description="the library that quantizes"
     )
     scheme: Literal[
-        "auto", "u8s8", "u8s8-reduced", "u8s8-safe", "s8s8", "s8s8-symmetric",
-        "dynamic", "dynamic-reduced",
-        "weight-only", "performance", "mixed",
+        "auto", "u8s8", "u8s8-reduced", "u8s8-safe", "s8s8", "s8s8-symmetric", "dynamic",
+        "dynamic-reduced", "weight-only", "performance", "mixed",
     ] = Field(
         "auto",
         description="types of activations and weights, and what is quantized when; auto: those "
@@ -149,8 +148,8 @@ class QuantizeInt8(QuantizingPass):
         return tuple(found)
 
     def fallbacks(self) -> tuple[Self, ...]:
-        """What keeps sums of 8-bit products from overflowing: weights of 7 bits; larger scales
-        for the channels at risk, and first convolutions in float32.
+        """What keeps sums of 8-bit products from overflowing: weights of 7 bits; of static schemes
+        also larger scales for the channels at risk, and first convolutions in float32.
         """
         if self.scheme == "dynamic":
             return (self.model_copy(update={"scheme": "dynamic-reduced"}),)
