@@ -12,10 +12,12 @@ from edgeopt.step import Pass, Promise, close
 class SimplifyOnnx(Pass):
     """Simplify the graph: fold constants, fuse batch norms, remove dead nodes, infer shapes.
 
-    A mean over height and width becomes GlobalAveragePool, which has an integer kernel.
+    A mean over height and width becomes GlobalAveragePool, which has an integer kernel, and a GELU
+    as PyTorch exports it the form that ONNX Runtime has one kernel for.
     """
 
     name: ClassVar[str] = "simplify-onnx"
+    version: ClassVar[int] = 2
     takes: ClassVar[str] = "onnx"
     gives: ClassVar[str] = "onnx"
     worker: ClassVar[str] = "onnx"

@@ -91,36 +91,43 @@ class _Seen(NamedTuple):
 
 def _even_out(model: ModelProto, largest: Mapping[str, Array]) -> int:
     """Divide the channels of the inputs of some products by factors, and multiply the rows of their
-    matrices by the same; how many products there were.
+    matrices by the same; how many inputs there were. Products of one input have the same factors,
+    so that it is divided, and quantized, once.
 
     The factors are largest input ^ ALPHA / largest weight ^ (1 - ALPHA). Source: SmoothQuant (Xiao
     et al., arXiv:2211.10438).
     """
     held = {tensor.name: tensor for tensor in model.graph.initializer}
-    known, written, count = forms.value_names(model), [], 0
+    uneven: dict[str, list[NodeProto]] = {}
     for node in model.graph.node:
-        matrix = numpy_helper.to_array(held[node.input[1]]) if node.name in largest else None
-        if matrix is not None and matrix.ndim == 2:
-            count += 1
-            rows = np.abs(matrix).max(axis=1)
-            both = (largest[node.name] > 0) & (rows > 0)
-            peaks, rows = (np.where(both, each, 1.0) for each in (largest[node.name], rows))
-            factor = peaks**ALPHA / rows ** (1 - ALPHA)
-            names = [forms.unused(f"{node.name}_{what}", known) for what in ("divisor", "evened")]
-            for name, values in zip(names, (1 / factor, matrix * factor[:, None]), strict=True):
-                tensor = numpy_helper.from_array(values.astype(matrix.dtype), name)
-                model.graph.initializer.append(tensor)
-            even = forms.unused(f"{node.input[0]}_even", known)
-            written.append(
-                helper.make_node("Mul", [node.input[0], names[0]], [even], f"{node.name}_smooth")
-            )
-            node.input[0], node.input[1] = even, names[1]
-        written.append(node)
-    if count:
+        if node.name in largest and len(held[node.input[1]].dims) == 2:
+            uneven.setdefault(node.input[0], []).append(node)
+    known, divided = forms.value_names(model), {}
+    for name, products in uneven.items():
+        matrices = [numpy_helper.to_array(held[node.input[1]]) for node in products]
+        rows = np.max([np.abs(matrix).max(axis=1) for matrix in matrices], axis=0)
+        peaks = largest[products[0].name]
+        both = (peaks > 0) & (rows > 0)
+        peaks, rows = (np.where(both, each, 1.0) for each in (peaks, rows))
+        factor = peaks**ALPHA / rows ** (1 - ALPHA)
+        divisor, even = (forms.unused(f"{name}_{what}", known) for what in ("divisor", "even"))
+        _hold(model, divisor, (1 / factor).astype(matrices[0].dtype))
+        divided[products[0].name] = helper.make_node("Mul", [name, divisor], [even], even)
+        for node, matrix in zip(products, matrices, strict=True):
+            evened = forms.unused(f"{node.input[1]}_evened", known)
+            _hold(model, evened, (matrix * factor[:, None]).astype(matrix.dtype))
+            node.input[:2] = [even, evened]
+    if divided:
+        written = [each for node in model.graph.node
+                   for each in (divided.get(node.name), node) if each is not None]  # fmt: skip
         del model.graph.node[:]
         model.graph.node.extend(written)
         portable.drop_unused(model)
-    return count
+    return len(divided)
+
+
+def _hold(model: ModelProto, name: str, values: Array) -> None:
+    model.graph.initializer.append(numpy_helper.from_array(values, name))
 
 
 def _inputs_seen(model: ModelProto, feeds: Sequence[Mapping[str, Any]]) -> dict[str, _Seen]:
