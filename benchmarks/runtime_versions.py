@@ -2,7 +2,7 @@
 
     python benchmarks/runtime_versions.py VERSION...
 
-Each is installed with numpy into a folder that is deleted at the end, for the Python that runs this.
+Each is installed with numpy into a folder that is deleted at the end, for the Python that runs it.
 Prints what stands under ``reads`` in ``edgeopt/agent/sessions/onnxruntime.json``.
 """
 
