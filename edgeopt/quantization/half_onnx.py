@@ -19,7 +19,8 @@ import onnxruntime
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from edgeopt.formats.onnx import files
-from edgeopt.formats.onnx.describe import constants
+from edgeopt.formats.onnx.describe import constants, nodes
+from edgeopt.formats.onnx.files import graphs
 from edgeopt.quantization.forms_onnx import WEIGHTED, unused, value_names
 
 LARGEST = float(np.finfo(np.float16).max)  # 65,504
@@ -204,13 +205,16 @@ def join_casts(model: ModelProto) -> None:
         for place, name in enumerate(node.input):
             if name in whole:
                 node.input[place] = whole[name]
-    read = {name for node in graph.node for name in node.input} | {v.name for v in graph.output}
-    dead = [n for n in graph.node if n.op_type == "Cast" and n.output[0] not in read]
-    while dead:
+    while dead := _unread_casts(model):
         for node in dead:
             graph.node.remove(node)
-        read = {name for node in graph.node for name in node.input} | {v.name for v in graph.output}
-        dead = [n for n in graph.node if n.op_type == "Cast" and n.output[0] not in read]
+
+
+def _unread_casts(model: ModelProto) -> list[NodeProto]:
+    """Casts of the main graph that no node reads, of bodies neither, and no output is."""
+    read = {name for node in nodes(model) for name in node.input}
+    read |= {value.name for graph in graphs(model.graph) for value in graph.output}
+    return [n for n in model.graph.node if n.op_type == "Cast" and n.output[0] not in read]
 
 
 class _Watched:

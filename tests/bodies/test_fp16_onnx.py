@@ -11,6 +11,7 @@ from passes_bench import RunPass, network, samples
 
 from edgeopt.passes.fp16_onnx import Fp16
 from edgeopt.passes.quantize_int8_onnx import QuantizeInt8
+from edgeopt.quantization.half_onnx import join_casts
 from edgeopt.schema.errors import PassError
 
 
@@ -79,3 +80,21 @@ def test_a_fixed_batch_is_filled_or_done_without(n: int, run_pass: RunPass) -> N
     given = {"x": samples(n)} if n else {}
     made = run_pass(Fp16(), network(batch=32), **given)
     assert "float16" in made.description.facts and not made.found.get("notes")
+
+
+def test_a_cast_that_only_a_body_reads_stays() -> None:
+    given = network()
+    info = onnx.helper.make_tensor_value_info
+    body = [
+        onnx.helper.make_graph(
+            [onnx.helper.make_node("Identity", ["wide"], [name])], name, [],
+            [info(name, TensorProto.FLOAT, None)],
+        )
+        for name in ("then", "other")
+    ]  # fmt: skip
+    given.graph.node.extend([
+        onnx.helper.make_node("Cast", ["c1"], ["wide"], to=TensorProto.FLOAT),
+        onnx.helper.make_node("If", ["q"], ["z"], then_branch=body[0], else_branch=body[1]),
+    ])  # fmt: skip
+    join_casts(given)
+    assert "Cast" in {node.op_type for node in given.graph.node}
