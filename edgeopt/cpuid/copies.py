@@ -11,13 +11,14 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from functools import cache
 from importlib.resources import as_file, files
 from pathlib import Path
 
 import platformdirs
 
 from edgeopt.schema.errors import DeviceError
-from edgeopt.schema.runtime import Runtime, runtime_named, runtimes
+from edgeopt.schema.runtime import Runtime, runtimes
 
 CPUID, MARK = b"\x0f\xa2", b"\xd6\xa2"  # the mark is no instruction in 64-bit code
 BEFORE = range(100, 400, 3)  # bytes from which code is read, to see where instructions begin
@@ -33,13 +34,16 @@ def home() -> Path:
     return platformdirs.user_cache_path("edgeopt") / "isa"
 
 
-def copies() -> list[Path]:
-    """A folder to import from for each runtime here that may be copied, made where it is missing.
+@cache
+def copies() -> tuple[Path, ...]:
+    """A folder to import from for each runtime here that may be copied, made where it is missing;
+    looked for once a process, since every agent starts with them.
 
     Raises DeviceError where the disassembler is missing or a copy cannot be written.
     """
     try:
-        return [_copy(package) for runtime in runtimes().values() if (package := _package(runtime))]
+        packages = filter(None, map(_package, runtimes().values()))
+        return tuple(map(_copy, packages))
     except OSError as error:
         raise DeviceError(
             f"cannot copy the runtimes that 'isa' hides instructions from: {error.strerror}",
@@ -72,17 +76,17 @@ def handler() -> Path:
     return made
 
 
-def modules(runtime: str) -> list[str]:
+def modules(runtime: Runtime) -> list[str]:
     """The packages that a runtime may come as."""
-    return [module.partition(".")[0] for module in runtime_named(runtime).modules]
+    return [module.partition(".")[0] for module in runtime.modules]
 
 
 def _package(runtime: Runtime) -> Path | None:
     """The folder of a runtime's package; None where it is not here, or too large."""
     if not runtime.every:
         return None
-    for module in runtime.modules:
-        spec = importlib.util.find_spec(module.partition(".")[0])
+    for module in modules(runtime):
+        spec = importlib.util.find_spec(module)
         places = list(spec.submodule_search_locations or ()) if spec else []
         if places:
             folder = Path(places[0])

@@ -27,9 +27,7 @@ class Rival(NamedTuple):
 
     name: str
     proof: Proof  # that the chosen is better
-    smaller: (
-        bool | None
-    )  # whether the chosen is; None where both are of one size, as ``bulk`` has it
+    smaller: bool | None  # whether the chosen is, by ``bulk``; None where both are of one size
     raced: bool  # whether its objective was measured at all
     beside: str = ""  # what was measured of the two, in words
     exhausted: bool = False  # both were raced in as many processes as a race takes

@@ -1,7 +1,7 @@
 """A tool environment on this machine: agents run by its Python, with the runtime that it holds.
 
-``environment:onnxruntime-1.17.0`` answers as that version does. It is a device of edgeopt's own,
-to hold files against the oldest version that a recipe asks for; a target cannot race there.
+``environment:onnxruntime-1.17.0`` answers as that version does: files are held against the oldest
+version that a recipe asks for.
 """
 
 from __future__ import annotations

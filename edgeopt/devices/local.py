@@ -9,6 +9,7 @@ from edgeopt import cpuid
 from edgeopt.agent import machine
 from edgeopt.cpuid import copies
 from edgeopt.schema.errors import DeviceError, UsageError
+from edgeopt.schema.runtime import runtime_named
 from edgeopt.schema.target import HERE, ISAS, Target, TargetFacts
 from edgeopt.transport.here import Here
 
@@ -31,7 +32,7 @@ class LocalDevice(Here):
         if not self._hides:
             return facts
         copied = [folder.name.rpartition("-")[0] for folder in copies.copies()]
-        if not any(name in copied for name in copies.modules(target.runtime)):
+        if not any(name in copied for name in copies.modules(runtime_named(target.runtime))):
             raise DeviceError(
                 f"nothing can be hidden from {target.runtime}: it is larger than is copied",
                 where=str(target),

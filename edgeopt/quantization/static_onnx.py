@@ -15,7 +15,6 @@ from edgeopt.formats.onnx import files
 from edgeopt.formats.onnx.format import FORMAT, MODEL
 from edgeopt.quantization import forms_onnx
 from edgeopt.quantization.calibration import Reader, batches
-from edgeopt.quantization.forms_onnx import WEIGHTED
 from edgeopt.quantization.refused import refused
 from edgeopt.schema.errors import DataError, PassError
 from edgeopt.schemes import SCHEMES
@@ -26,6 +25,10 @@ if TYPE_CHECKING:
 
 MASK = 1e8  # a value beyond is none of a network's own: it masks others
 SAID = 300  # characters of an error
+PRODUCTS_ALONE: dict[str, Any] = {  # options of the quantizer; biases are added to sums in float
+    "OpTypesToExcludeOutputQuantization": forms_onnx.WEIGHTED,
+    "QuantizeBias": False,
+}
 ROUNDS = 4  # masked values may reach further layers once the first stay in float
 
 
@@ -77,14 +80,7 @@ class Quantizing(NamedTuple):
             for name, (low, high) in self.ranges.items()
         }
         overrides |= {name: [{"reduce_range": scheme.reduce_range}] for name in self.whole}
-        products = {
-            "op_types_to_quantize": WEIGHTED,
-            "extra_options": {
-                "OpTypesToExcludeOutputQuantization": WEIGHTED,
-                "QuantizeBias": False,  # it is added to sums in float
-            },
-        }
-        placed: dict[str, Any] = products if step.placement == "products" else {}
+        products = step.placement == "products"
         quantize_static(
             str(self.ctx.workdir / "prepared.onnx"),
             str(folder / MODEL),
@@ -96,16 +92,16 @@ class Quantizing(NamedTuple):
             weight_type=types[scheme.weight],
             calibrate_method=CalibrationMethod.MinMax,
             nodes_to_exclude=[*self.spared, *left],
-            op_types_to_quantize=placed.get("op_types_to_quantize"),
+            op_types_to_quantize=forms_onnx.WEIGHTED if products else None,
             extra_options={
-                **placed.get("extra_options", {}),
+                **(PRODUCTS_ALONE if products else {}),
                 "ActivationSymmetric": scheme.symmetric,
                 "TensorQuantOverrides": overrides,
             },
         )
         FORMAT.runner(folder)(next(batches(self.ctx, self._batch)))
         made = files.read_whole(folder / MODEL)
-        if placed:
+        if products:
             forms_onnx.leave_floats_to_others(made)
         return made
 
