@@ -1,16 +1,18 @@
 """How long one static INT8 file takes, edgeopt beside its peers: whole processes, in turn.
 
-    python benchmarks/peers_time.py NETWORK FOLDER [--rounds 5]
+    python benchmarks/peers_time.py NETWORK FOLDER [--rounds 5] [--peers NAME ...]
 
 FOLDER is that of ``peers.py NETWORK FOLDER``, which has made the environments, the float ONNX file
 and the samples. Each process starts from nothing: it imports its libraries, quantizes on 512
 samples, or all there are, and writes the file. edgeopt also opens and checks the model, and
-compares what it made with the source; its store is empty. Prints medians and extremes.
+compares what it made with the source; its store is empty, its modules are compiled, as pip does
+with what it installs. Prints medians and extremes.
 """
 
 from __future__ import annotations
 
 import argparse
+import compileall
 import os
 import shutil
 import statistics
@@ -21,6 +23,8 @@ import time
 from pathlib import Path
 
 import numpy as np
+
+import edgeopt
 
 HERE = Path(__file__).resolve().parent
 STATIC = {  # peer -> the setting that quantizes activations by calibration
@@ -58,7 +62,7 @@ def commands(
         if python.exists():
             script = str(HERE / "peers" / f"by_{peer}.py")
             found[peer] = (
-                [str(python), script, str(source), str(samples), str(rough)],
+                [str(python), script, str(source), str(samples), str(rough / "made")],
                 {"PEERS_ONLY": setting, "OMP_NUM_THREADS": "2"},
             )
     return found
@@ -72,13 +76,19 @@ def main() -> None:
     parser.add_argument("network")
     parser.add_argument("folder", type=Path)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--peers", nargs="+", choices=STATIC, default=list(STATIC))
     asked = parser.parse_args()
+    compileall.compile_dir(str(Path(edgeopt.__file__).parent), quiet=1)
     taken: dict[str, list[float]] = {}
     with tempfile.TemporaryDirectory() as name:
         rough = Path(name)
         for _ in range(asked.rounds):
             for who, (command, more) in commands(asked.network, asked.folder, rough).items():
-                shutil.rmtree(rough / "store", ignore_errors=True)
+                if who not in ("edgeopt", *asked.peers):
+                    continue
+                for each in ("store", "made"):
+                    shutil.rmtree(rough / each, ignore_errors=True)
+                (rough / "made").mkdir()
                 began = time.monotonic()
                 done = subprocess.run(
                     command, env={**os.environ, **more}, cwd=rough, capture_output=True, text=True,

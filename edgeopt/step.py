@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from difflib import get_close_matches
 from functools import cache
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from pkgutil import iter_modules
 from types import ModuleType
@@ -282,6 +283,19 @@ def registry() -> dict[tuple[str, str], type[Pass]]:
                 where=where,
             )
     return passes
+
+
+def pass_taking(name: str, takes: str) -> type[Pass] | None:
+    """The pass of a name for a format: of edgeopt's own only its module is loaded.
+
+    That no other is called so is for ``registry`` to say, which whoever asks for the name has
+    read. Raises PluginError.
+    """
+    module = f"edgeopt.passes.{name}_{takes}".replace("-", "_")
+    if not find_spec(module):
+        return registry().get((name, takes))
+    found = _passes_of(plugged.imported(module, "a module of passes"))
+    return next((kind for kind in found if (kind.name, kind.takes) == (name, takes)), None)
 
 
 def passes_named(name: str, where: str = "") -> dict[str, type[Pass]]:

@@ -12,7 +12,16 @@ import pytest
 
 from edgeopt.recipe import Step
 from edgeopt.schema.errors import PluginError, UsageError
-from edgeopt.step import APPROXIMATE, EXACT, Pass, Promise, close, passes_named, registry
+from edgeopt.step import (
+    APPROXIMATE,
+    EXACT,
+    Pass,
+    Promise,
+    close,
+    pass_taking,
+    passes_named,
+    registry,
+)
 
 DECLARED = {"name": "tidy", "takes": "onnx", "gives": "onnx", "worker": "onnx"}
 PLUGIN = """
@@ -40,6 +49,15 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 def written(site: Path, more: str = "pass", **changed: Any) -> None:
     (site / "tidy_pass.py").write_text(PLUGIN.format(more=more, **{**DECLARED, **changed}))
+
+
+def test_a_worker_finds_the_very_passes_that_the_registry_has(site: Path) -> None:
+    """Guards the short way to one pass, by the name of its module, against a name that differs."""
+    written(site)
+    assert ("tidy", "onnx") in registry()
+    for (name, takes), kind in registry().items():
+        assert pass_taking(name, takes) is kind
+    assert pass_taking("tidy", "tflite") is None
 
 
 def test_a_plugged_in_pass_stands_beside_the_built_in_ones(site: Path) -> None:

@@ -173,17 +173,38 @@ def _lifted(model: Any, ctx: PassContext, why: str) -> Any:
 def _prepared(model: Any, workdir: Path) -> Any:
     """ONNX Runtime's own preparation: shapes inferred, constants folded, norms fused.
 
-    Symbolic shape inference does not know every operator; then ONNX's own must do.
+    Its symbolic shape inference takes longer than calibration, and does not know every operator:
+    it comes second, where ONNX's own leaves a dimension open.
     """
     source, target = workdir / "source.onnx", workdir / "preprocessed.onnx"
     files.write(model, source)
-    for skip_symbolic_shape in (False, True):
+    made, failure = None, None
+    for skip_symbolic_shape in (True, False):
         try:
             quant_pre_process(str(source), str(target), skip_symbolic_shape=skip_symbolic_shape)
-            return files.read_whole(target)
+            made = files.read_whole(target)
         except Exception as error:
             failure = error
-    raise PassError(f"ONNX Runtime cannot prepare the model: {failure}") from failure
+        if made is not None and shaped(made):
+            return made
+    if made is None:
+        raise PassError(f"ONNX Runtime cannot prepare the model: {failure}") from failure
+    return made
+
+
+def shaped(model: Any) -> bool:
+    """Whether every tensor that a node of the graph makes has a type, and dimensions with a length
+    or a name."""
+    graph = model.graph
+    known = {
+        value.name
+        for value in (*graph.value_info, *graph.output)
+        if value.type.HasField("tensor_type")
+        and value.type.tensor_type.elem_type
+        and value.type.tensor_type.HasField("shape")
+        and all(dim.WhichOneof("value") for dim in value.type.tensor_type.shape.dim)
+    }
+    return all(name in known for node in graph.node for name in node.output if name)
 
 
 def stem(model: Any) -> list[str]:

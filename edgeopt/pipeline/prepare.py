@@ -186,6 +186,10 @@ def open_job(recipe: Recipe, samples: Mapping[str, Any]) -> Job:
     )
 
 
+def _takes_samples(recipe: Recipe) -> bool:
+    return model_format(recipe.model.format or _source_format(recipe)).takes_samples
+
+
 def _rebased(spec: dict[str, Any], root: Path) -> Path:
     """The folder that the code's imports start from; paths in ``spec`` become relative to it.
 
@@ -208,7 +212,8 @@ def prepare(recipe: Recipe, engine: Engine) -> tuple[Known, dict[str, Outcome]]:
     groups, lost = target_groups(recipe.parsed_targets())
     check_quantities(recipe, groups)
     jobs = data_jobs(recipe)
-    outcomes = run_or_raise(engine, jobs, {})
+    apart = None if _takes_samples(recipe) else open_job(recipe, {})  # another worker opens it
+    outcomes = run_or_raise(engine, [*jobs, *filter(None, [apart])], {})
     raw_jobs = {job.params["split"]: job.id for job in jobs if job.name != "overlap"}
     raw = {role: Arrays.model_validate(outcomes[id].value) for role, id in raw_jobs.items()}
     assert recipe.data is not None
@@ -219,7 +224,8 @@ def prepare(recipe: Recipe, engine: Engine) -> tuple[Known, dict[str, Outcome]]:
         inputs=recipe.data.inputs,
         layout=recipe.data.layout,
     )
-    outcomes |= run_or_raise(engine, [open_job(recipe, samples)], outcomes)
+    if apart is None:
+        outcomes |= run_or_raise(engine, [open_job(recipe, samples)], outcomes)
     source = Description.model_validate(outcomes[OPEN].value["description"])
     labelled, label_notes = labels_of(recipe, raw, source, engine.store)
     notes = [*label_notes, *_of_devices(groups), *_too_new(recipe, outcomes[OPEN], groups)]

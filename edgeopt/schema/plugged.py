@@ -13,6 +13,7 @@ import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from threading import RLock
@@ -37,16 +38,22 @@ def points(group: str) -> dict[str, metadata.EntryPoint]:
     Nothing is imported.
     """
     by_name: dict[str, metadata.EntryPoint] = {}
-    for point in sorted(set(metadata.entry_points(group=group))):
+    for point in sorted(set(every_point(tuple(sys.path)).select(group=group))):
         if point.name in by_name:
             raise UsageError(f"two distributions provide {place(point)}", hint="uninstall one")
         by_name[point.name] = point
     return by_name
 
 
+@cache
+def every_point(_where: tuple[str, ...]) -> Any:  # EntryPoints
+    """Those of all that is installed on a path: each file of them is read once a process."""
+    return metadata.entry_points()
+
+
 def strays() -> Iterator[metadata.EntryPoint]:
     """Entry points of groups that are spelled as if they were edgeopt's, and are none."""
-    every = metadata.entry_points()
+    every = every_point(tuple(sys.path))
     for group in sorted(every.groups):
         if group.startswith("edgeopt.") and group not in GROUPS:
             yield from sorted(set(every.select(group=group)))

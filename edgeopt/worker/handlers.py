@@ -25,7 +25,7 @@ from edgeopt.schema.artifact import Artifact, Description
 from edgeopt.schema.base import digest_of
 from edgeopt.schema.errors import EdgeoptError, PassError, PluginError, WorkerError
 from edgeopt.schema.job import Arrays, Outcome, Request
-from edgeopt.step import Pass, place_of, registry
+from edgeopt.step import Pass, pass_taking, place_of
 from edgeopt.store import Store
 from edgeopt.worker.answers import samples_of
 
@@ -159,7 +159,7 @@ def run_pass(request: Request, store: Store, progress: Progress) -> tuple[str, d
     Raises PassError where the pass refuses its input or its output is not as predicted.
     """
     job = request.job
-    kind = registry().get((job.name, job.params["takes"]))
+    kind = pass_taking(job.name, job.params["takes"])
     if kind is None:
         raise PassError(f"no pass '{job.name}' takes {job.params['takes']}", where=job.id)
     step = step_calls.read(kind, job.params["fields"])

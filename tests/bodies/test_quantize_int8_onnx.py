@@ -8,7 +8,7 @@ import pytest
 from onnx import numpy_helper
 from passes_bench import MODEL, RunPass, network, noise_db, parsed, samples
 
-from edgeopt.bodies.quantize_int8_onnx import stem
+from edgeopt.bodies.quantize_int8_onnx import shaped, stem
 from edgeopt.formats.onnx.describe import quantized_weights
 from edgeopt.passes.quantize_int8_onnx import QuantizeInt8
 from edgeopt.schema.errors import DataError, PassError
@@ -320,3 +320,14 @@ def test_products_alone_are_quantized_where_that_is_asked_for(run_pass: RunPass)
             assert not held[node.input[2]].any(), "every zero point is 0"
     assert made.description.facts >= {"int8", "int8-activations"}
     assert noise_db(network(), made, samples()) > 15  # 7 bits of what is never negative
+
+
+@pytest.mark.parametrize(
+    ("made", "known"),
+    [("float[batch,8] h", True), ("float[batch,?] h", False), ("float[] h", False), ("", False)],
+)
+def test_shapes_are_looked_for_further_where_a_dimension_is_open(made: str, known: bool) -> None:
+    text = f"g (float[batch,8] x) => (float[batch,8] y) {f'<{made}>' if made else ''} {{"
+    body = "h = Relu(x) y = Relu(h) }"
+    model = onnx.parser.parse_model(f'<ir_version: 8, opset_import: ["" : 17]> {text} {body}')
+    assert shaped(model) is known

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from edgeopt.agent import sessions
 from edgeopt.schema.model_format import model_formats
+from edgeopt.schema.plugged import every_point
 from edgeopt.schema.runtime import runtimes
 from edgeopt.transport.pack import agent_archive
 
@@ -70,5 +71,5 @@ def forget() -> None:
     """Have this process look for declarations, and for the packages that hold them, anew."""
     for package in (each.name for each in HERE.iterdir() if each.is_dir()):
         sys.modules.pop(package, None)
-    for cached in (runtimes, model_formats, sessions.declared, agent_archive):
+    for cached in (every_point, runtimes, model_formats, sessions.declared, agent_archive):
         cached.cache_clear()

@@ -231,9 +231,11 @@ def test_a_missing_package_a_file_without_json_and_a_name_that_is_taken(site: Pa
         runtimes()
     points = site / "plugged_reference-1.0.dist-info" / "entry_points.txt"
     points.write_text("[edgeopt.runtimes]\nonnx-reference = not_there\n")
+    forget()
     with pytest.raises(UsageError, match="'not_there', which the entry point 'onnx-reference'"):
         runtimes()
     points.write_text("[edgeopt.runtimes]\ntorch = onnx_reference\n")
+    forget()
     with pytest.raises(UsageError, match="there is already a runtime 'torch'"):
         runtimes()
 
