@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from edgeopt.api import benchmark, doctor, inspect, load, optimize, plan, prunable
+    from edgeopt.api import benchmark, doctor, front, inspect, load, optimize, plan, prunable
     from edgeopt.recipe import Recipe
     from edgeopt.schema.artifact import Artifact, Description, Inspection
     from edgeopt.schema.constraint import Constraint, Verdict
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         WorkerError,
     )
     from edgeopt.schema.event import Event
+    from edgeopt.schema.front import Fronts
     from edgeopt.schema.measurement import Measurement
     from edgeopt.schema.plan import Plan
     from edgeopt.schema.result import Best, Result
@@ -33,7 +34,10 @@ if TYPE_CHECKING:
     __version__: str
 
 _HOMES = {
-    "api": ("benchmark", "compare", "doctor", "inspect", "load", "optimize", "plan", "prunable"),
+    "api": (
+        "benchmark", "compare", "doctor", "front", "inspect", "load", "optimize", "plan",
+        "prunable",
+    ),
     "recipe": ("Recipe",),
     "schema.artifact": ("Artifact", "Description", "Inspection"),
     "schema.comparison": ("Comparison",),
@@ -43,6 +47,7 @@ _HOMES = {
         "RecipeError", "StoreError", "UsageError", "WorkerError",
     ),
     "schema.event": ("Event",),
+    "schema.front": ("Fronts",),
     "schema.measurement": ("Measurement",),
     "schema.plan": ("Plan",),
     "schema.result": ("Best", "Result"),
@@ -62,6 +67,7 @@ __all__ = [
     "DeviceError",
     "EdgeoptError",
     "Event",
+    "Fronts",
     "Inspection",
     "Measurement",
     "ModelError",
@@ -82,6 +88,7 @@ __all__ = [
     "benchmark",
     "compare",
     "doctor",
+    "front",
     "inspect",
     "load",
     "optimize",

@@ -18,6 +18,7 @@ from edgeopt.commands import (
     compare_files,
     compare_results,
     diagnose,
+    fronts,
     inspect_model,
     job,
     laid_out,
@@ -30,13 +31,16 @@ from edgeopt.live import is_live
 from edgeopt.pipeline import make_plan, run_recipe
 from edgeopt.pipeline.prepare import installed_version
 from edgeopt.recipe import Recipe, load_recipe, make_recipe
+from edgeopt.recipe.drop import with_max_drop
 from edgeopt.recipe.given import Given, recipe_for
 from edgeopt.recipe.speedup import with_speedup
+from edgeopt.recipe.writing import RECIPE, made_recipe, written
 from edgeopt.report import draw, faults, view_names
 from edgeopt.schema.artifact import Inspection
 from edgeopt.schema.comparison import Comparison
-from edgeopt.schema.errors import DeviceError, StoreError, UsageError
+from edgeopt.schema.errors import DataError, DeviceError, StoreError, UsageError
 from edgeopt.schema.event import Event
+from edgeopt.schema.front import Fronts
 from edgeopt.schema.plan import Plan
 from edgeopt.schema.result import Result
 from edgeopt.schema.runtime import runtimes
@@ -62,17 +66,20 @@ def optimize(
     quick: bool = False,
     race: bool = True,
     speedup: str | None = None,
+    max_drop: str | None = None,
     make_environments: bool = False,
     **fields: Any,
 ) -> Result:
     """Make and choose the best artifact for each target.
 
-    ``model`` is a recipe (a file, or a ``Recipe``), a model file, what stands under ``model`` in
-    a recipe, or a live ``torch.nn.Module``, ``keras.Model`` or ``tf.function``; ``recipe`` and
-    ``fields`` (a recipe's keys) say the rest, fields winning. A model without a recipe may have an
-    .npz archive as ``data``; a live one takes a loader, a dataset, arrays or a callable too, read
-    once and on copies: the model, its gradients and mode, and all random states stay as they were,
-    to the bit. Live data is read in this process, without a limit of time. With ``out``, the
+    ``model`` is a recipe (a file, or a ``Recipe``), a model file, ``FILE.py:NAME`` of a function
+    that builds a network (with ``weights=FILE``), what stands under ``model`` in a recipe, or a
+    live ``torch.nn.Module``, ``keras.Model`` or ``tf.function``; ``recipe`` and ``fields`` (a
+    recipe's keys) say the rest, fields winning. A model without a recipe may have an .npz archive
+    or a folder of images as ``data``, with ``label`` the name of its array of labels; with ``out``
+    the recipe that was made for it is written there, too. A live one takes a loader, a dataset,
+    arrays or a callable, read once and on copies: the model, its gradients and mode, and all random
+    states stay as they were, to the bit, without a limit of time. With ``out``, the
     result, its report and the chosen files are written there; without, ``Result.best`` lays them
     out of the store. Raises EdgeoptError for what stops the whole run; a candidate that fails only
     loses.
@@ -84,10 +91,12 @@ def optimize(
     need and that are missing are made, which downloads packages; else it is a ConsentError.
     ``speedup``, such as ``"4x"``, prunes the network to the widest one that is measured to be so
     much faster on each target, and distills the source into it; both by the recipe's data.
+    ``max_drop``, such as ``"1pt"``, is what the first metric may lose against the source.
     """
     folder, listener = None if out is None else Path(out), on_event or _ignore
     view_names()  # what is wrong with a plug-in's is told before anything runs
-    with _opened(store) as opened, _asked(model, recipe, fields, opened, listener) as asked:
+    with _opened(store) as opened, _asked(model, recipe, fields, opened, listener) as given:
+        asked = with_max_drop(given, max_drop) if max_drop else given
         result = run_recipe(
             with_speedup(asked, speedup) if speedup else asked,
             store=opened,
@@ -102,6 +111,8 @@ def optimize(
     if folder is not None:
         (folder / REPORT).unlink(missing_ok=True)  # of an earlier result, which is gone
         save_text(draw(result, "html"), folder / REPORT)
+        if made := made_recipe(asked, folder):
+            save_text(made, folder / RECIPE)
     return result.lying_in(folder) if folder is not None else result.kept_by(kept)
 
 
@@ -111,12 +122,27 @@ def plan(
     *,
     store: Store | str | Path | None = None,
     on_event: OnEvent | None = None,
+    max_drop: str | None = None,
     **fields: Any,
 ) -> tuple[Plan, dict[str, Any]]:
     """What ``optimize`` would do, and an estimate of the work. Runs no pass."""
     listener = on_event or _ignore
-    with _opened(store) as opened, _asked(model, recipe, fields, opened, listener) as asked:
+    with _opened(store) as opened, _asked(model, recipe, fields, opened, listener) as given:
+        asked = with_max_drop(given, max_drop) if max_drop else given
         return make_plan(asked, store=opened, on_event=listener)
+
+
+def recipe_text(
+    model: str | Path,
+    folder: str | Path,
+    *,
+    max_drop: str | None = None,
+    **fields: Any,
+) -> str:
+    """The recipe that ``optimize`` would make of a model without one, as commented YAML to lie in
+    ``folder``. Raises UsageError, ModelError, DataError."""
+    asked = recipe_for(model, None, fields)
+    return written(with_max_drop(asked, max_drop) if max_drop else asked, Path(folder))
 
 
 def benchmark(
@@ -223,6 +249,17 @@ def _result_of(given: str | Path | Result) -> Result | None:
         return given
     path = Path(given)
     return load(path) if path.suffix == ".json" or (path / RESULT).is_file() else None
+
+
+def front(result: str | Path | Result, objectives: Sequence[str] = ()) -> Fronts:
+    """The Pareto fronts of a result (``result.json``, its folder, or a ``Result``): by
+    ``objectives``, or by each target's objective and leading metric. Raises DataError for a result
+    that cannot be read, UsageError for a quantity that none of its candidates has."""
+    try:
+        held = result if isinstance(result, Result) else load(result)
+    except UsageError as error:
+        raise DataError(error.what, where=error.where, hint=error.hint) from None
+    return fronts(held, objectives, held.recipe_path if result is held else str(result))
 
 
 def inspect(

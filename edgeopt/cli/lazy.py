@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from edgeopt.devices.emulated import building as building
     from edgeopt.listeners import log as log
     from edgeopt.listeners import progress as progress
+    from edgeopt.report import front_plot as front_plot
     from edgeopt.report import layout as layout
     from edgeopt.schema import base as base
     from edgeopt.schema import errors as errors
@@ -26,6 +27,7 @@ _HOMES = {
     "base": "edgeopt.schema.base",
     "building": "edgeopt.devices.emulated.building",
     "errors": "edgeopt.schema.errors",
+    "front_plot": "edgeopt.report.front_plot",
     "layout": "edgeopt.report.layout",
     "listeners": "edgeopt.listeners",
     "log": "edgeopt.listeners.log",

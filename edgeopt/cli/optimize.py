@@ -10,6 +10,7 @@ import click
 
 from edgeopt.cli import lazy
 from edgeopt.cli.commands import devices_option, json_option, print_json
+from edgeopt.cli.model_options import model_options
 from edgeopt.report import show
 
 if TYPE_CHECKING:
@@ -21,9 +22,7 @@ OUT = "edgeopt-out"
 
 @click.command("optimize")
 @click.argument("model", metavar="RECIPE|MODEL", type=click.Path(path_type=Path))
-@click.option(
-    "--data", type=click.Path(path_type=Path), help="Samples (.npz) for a MODEL without a recipe."
-)
+@model_options
 @click.option("--target", "targets", multiple=True, help="Where to run, instead of the recipe's.")
 @click.option(
     "--constraint", "constraints", multiple=True, help="A constraint, instead of the recipe's."
@@ -63,6 +62,9 @@ OUT = "edgeopt-out"
 def command(
     model: Path,
     data: Path | None,
+    label: str | None,
+    weights: Path | None,
+    max_drop: str | None,
     targets: tuple[str, ...],
     constraints: tuple[str, ...],
     objective: str | None,
@@ -81,9 +83,10 @@ def command(
 ) -> int:
     """Build candidates and choose the best artifact for each target.
 
-    RECIPE is a YAML file. A MODEL (.onnx) without a recipe is simplified and, with --data,
-    quantized. It may lose at most one point of accuracy; without labels, its SQNR to the source
-    must be at least 9 dB.
+    RECIPE is a YAML file. A MODEL without one (.onnx, .tflite, .pt2, .keras, .h5, a SavedModel, or
+    FILE.py:NAME of a torch network with --weights) is exported where it must be, simplified and,
+    with --data, quantized; what was tried is written as recipe.yaml beside the result. It may lose
+    at most one point of accuracy; without classes, its SQNR to the source must be at least 9 dB.
 
     Exit codes: 0 chosen, 1 error, 2 wrong usage or recipe, 3 constraints unmet or refused on
     the test split, 4 inconclusive, 5 some targets unreachable or failed and the others decided,
@@ -92,8 +95,8 @@ def command(
     limits = {k: text for k, text in (("time", time_limit), ("memory", memory)) if text}
     given: dict[str, Any] = {
         "data": data, "targets": targets, "constraints": constraints, "objective": objective,
-        "allow_fallback": allow_fallback, "speedup": speedup,
-        "limits": limits,
+        "allow_fallback": allow_fallback, "speedup": speedup, "label": label, "weights": weights,
+        "max_drop": max_drop, "limits": limits,
     }  # fmt: skip
     fields = {name: value for name, value in given.items() if value}
     folder = out or Path(OUT) / model.stem
@@ -141,3 +144,5 @@ def _show(result: Result, folder: Path, as_json: bool) -> None:
 
     show(result, "terminal", str(folder))
     click.echo(f"result: {folder / 'result.json'}    report: {folder / 'report.html'}")
+    if not result.recipe_path and (made := folder / "recipe.yaml").is_file():
+        click.echo(f"recipe: {made}, what was tried")

@@ -9,6 +9,7 @@ import click
 
 from edgeopt.cli import lazy
 from edgeopt.cli.commands import devices_option, json_option, print_json
+from edgeopt.cli.model_options import model_options
 
 if TYPE_CHECKING:
     from edgeopt.schema.plan import Candidate, Plan
@@ -16,14 +17,21 @@ if TYPE_CHECKING:
 
 @click.command("plan")
 @click.argument("model", metavar="RECIPE|MODEL", type=click.Path(path_type=Path))
-@click.option(
-    "--data", type=click.Path(path_type=Path), help="Samples (.npz) for a MODEL without a recipe."
-)
+@model_options
 @devices_option
 @json_option("Print the plan as JSON.")
-def command(model: Path, data: Path | None, as_json: bool) -> int:
-    """Show the jobs and candidates of a recipe, and an estimate. Runs no pass."""
-    fields = {"data": data} if data else {}
+def command(
+    model: Path,
+    data: Path | None,
+    label: str | None,
+    weights: Path | None,
+    max_drop: str | None,
+    as_json: bool,
+) -> int:
+    """Show the jobs and candidates of a recipe or of a model without one, and an estimate. Runs no
+    pass."""
+    given = {"data": data, "label": label, "weights": weights, "max_drop": max_drop}
+    fields: dict[str, Any] = {name: value for name, value in given.items() if value}
     with lazy.listeners.listening(*([] if as_json else [lazy.progress.progress()])) as on_event:
         plan, estimate = lazy.api.plan(model, on_event=on_event, **fields)
     if as_json:

@@ -5,6 +5,7 @@ from edgeopt.commands.chosen import laid_out
 from edgeopt.commands.compare.files import compare_files
 from edgeopt.commands.compare.results import compare_results
 from edgeopt.commands.doctor import diagnose
+from edgeopt.commands.front import fronts
 from edgeopt.commands.inspection import inspect_model
 from edgeopt.commands.job import chosen_and_reference, export_job, import_job
 from edgeopt.commands.prunable import prunable_layers
@@ -16,6 +17,7 @@ __all__ = [
     "compare_results",
     "diagnose",
     "export_job",
+    "fronts",
     "import_job",
     "inspect_model",
     "laid_out",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ import numpy as np
 
 from edgeopt.live import is_tensorflow, samples
 from edgeopt.live.states import untouched
-from edgeopt.recipe.bare import NEAR
+from edgeopt.recipe.space import space
 from edgeopt.schema.errors import UsageError
 from edgeopt.schema.event import Event
 from edgeopt.store import Store
@@ -71,20 +70,8 @@ def stage(
 
 def defaults(fields: Mapping[str, Any]) -> dict[str, Any]:
     """What is tried where the caller does not say it: every runtime found, INT8 and FP16."""
-    of_torch = str(fields["model"]["path"]).endswith(".pt2")
-    tflite = not of_torch or find_spec("litert_torch")
-    exports = ["export-onnx", *(["export-tflite"] if tflite else [])]
-    kept = NEAR
-    if fields["data"]["label"] is not None:
-        kept = "accuracy >= source - 1.0pt"
-    choices: list[Any] = ["none", "fp16"]
-    if "calibration" in fields["data"]["splits"]:
-        choices.insert(1, {"quantize-int8": {"scheme": "auto"}})
-    return {
-        "targets": ["local/*"],
-        "constraints": [kept],
-        "passes": [{"one_of": exports}, "simplify-onnx", {"one_of": choices}],
-    }
+    fmt = "torch" if str(fields["model"]["path"]).endswith(".pt2") else "keras"
+    return space(fmt, fields["data"], classes=fields["data"]["label"] is not None)
 
 
 def _examples(arrays: Mapping[str, Any], names: list[str]) -> dict[str, Any]:

@@ -8,15 +8,28 @@ from typing import Any
 import numpy as np
 import pytest
 
+from edgeopt.answers.labels import CLASSES, VALUES
 from edgeopt.recipe import make_recipe
-from edgeopt.recipe.bare import NEAR, bare_fields, data_fields
+from edgeopt.recipe.bare import bare_fields, data_fields, label_kind
+from edgeopt.recipe.space import NEAR
 from edgeopt.schema.errors import DataError
 
 
-def archive(folder: Path, *names: str, n: int = 8) -> Path:
+def archive(folder: Path, *names: str, n: int = 8, labels: Any = np.int64) -> Path:
     path = folder / "data.npz"
-    np.savez(path, **{name: np.zeros((n, 2), np.float32) for name in names})
+    np.savez(
+        path,
+        **{
+            name: np.zeros((n,), labels) if "label" in name else np.zeros((n, 2), np.float32)
+            for name in names
+        },
+    )
     return path
+
+
+def model(folder: Path, name: str = "m.onnx") -> Path:
+    (folder / name).touch()
+    return folder / name
 
 
 def splits(path: Path, **more: bool) -> dict[str, str]:
@@ -26,7 +39,7 @@ def splits(path: Path, **more: bool) -> dict[str, str]:
 
 def test_labelled_samples_bound_the_accuracy_and_calibrate(tmp_path: Path) -> None:
     names = ("train.x", "train.label", "val.x", "val.label", "test.x", "test.label")
-    fields = bare_fields(Path("m.onnx"), archive(tmp_path, *names))
+    fields = bare_fields(model(tmp_path), archive(tmp_path, *names))
     assert fields["data"]["splits"] == {
         "validation": "val", "calibration": "train[:512]", "test": "test"
     }  # fmt: skip
@@ -41,11 +54,11 @@ def test_without_labels_outputs_must_stay_near_and_without_samples_nothing_calib
     tmp_path: Path,
 ) -> None:
     for data in (None, archive(tmp_path, "validation.x")):
-        fields = bare_fields(Path("m.onnx"), data)
+        fields = bare_fields(model(tmp_path), data)
         assert fields["constraints"] == [NEAR]
         assert fields["passes"][1] == {"one_of": ["none", "fp16"]}
         assert make_recipe(fields)
-    assert "data" not in bare_fields(Path("m.onnx"), None)
+    assert "data" not in bare_fields(model(tmp_path), None)
 
 
 @pytest.mark.parametrize(
@@ -82,6 +95,53 @@ def test_the_training_split_is_taken_where_it_is_wanted_and_labelled(tmp_path: P
 def test_plain_arrays_are_cut_in_two(tmp_path: Path, n: int, expected: dict[str, str]) -> None:
     found: dict[str, Any] = data_fields(archive(tmp_path, "x", "labels", n=n))
     assert found["splits"] == expected and found["label"] == "labels"
+
+
+def test_labels_that_are_values_bound_no_accuracy(tmp_path: Path) -> None:
+    """Guards against a bound on accuracy that no regression can have."""
+    names = ("validation.x", "validation.label")
+    for dtype, kind in ((np.float32, VALUES), (np.int64, CLASSES), (np.bool_, CLASSES)):
+        data = archive(tmp_path, *names, labels=dtype)
+        assert label_kind(data_fields(data)) == kind
+        near = bare_fields(model(tmp_path), data)["constraints"] == [NEAR]
+        assert near == (kind == VALUES)
+    assert label_kind(data_fields(archive(tmp_path, "validation.x"))) is None
+
+
+def test_labels_of_another_name_are_named(tmp_path: Path) -> None:
+    data = archive(tmp_path, "validation.x", "validation.my_label")
+    assert bare_fields(model(tmp_path), data)["data"]["label"] is None
+    assert bare_fields(model(tmp_path), data, "my_label")["data"]["label"] == "my_label"
+    with pytest.raises(DataError, match="no array 'their' for labels; the split validation has"):
+        bare_fields(model(tmp_path), data, "their")
+
+
+@pytest.mark.parametrize(
+    ("name", "first"),
+    [
+        ("m.tflite", {"one_of": ["none", {"quantize-int8": {"scheme": "auto"}}, "fp16"]}),
+        ("m.keras", {"one_of": ["export-onnx", "export-tflite",
+                                {"quantize-int8": {"engine": "tensorflow"}}]}),
+    ],
+)  # fmt: skip
+def test_every_format_has_passes_that_fit_it(tmp_path: Path, name: str, first: Any) -> None:
+    data = archive(tmp_path, "train.x", "val.x")
+    fields = bare_fields(model(tmp_path, name), data)
+    assert fields["passes"][0] == first and fields["targets"] == ["local/*"]
+    made = make_recipe(fields)
+    assert made.data is not None and "train" not in made.data.splits
+
+
+def test_a_folder_of_images_is_data_too(tmp_path: Path) -> None:
+    for split in ("train", "validation"):
+        for name in ("cat", "dog"):
+            (tmp_path / "images" / split / name).mkdir(parents=True)
+            (tmp_path / "images" / split / name / "1.png").touch()
+    fields = data_fields(tmp_path / "images", train=True)
+    assert fields["splits"] == {
+        "validation": "validation", "calibration": "train[:512]", "train": "train"
+    }  # fmt: skip
+    assert fields["label"] == "label" and label_kind(fields) == CLASSES
 
 
 def test_splits_of_other_names_are_told(tmp_path: Path) -> None:

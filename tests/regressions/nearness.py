@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from edgeopt.decide.choose import judge_all
 from edgeopt.evaluation import figures
-from edgeopt.recipe.bare import bare_fields
+from edgeopt.recipe.space import space
 from edgeopt.schema.constraint import parse_constraint
 from edgeopt.schema.errors import EdgeoptError
 
@@ -18,7 +17,8 @@ Outputs = dict[str, np.ndarray[Any, Any]]
 
 def accepted(outputs: Outputs, source: Outputs) -> bool:
     """Whether the bounds that hold where nobody names any let a candidate pass."""
-    bounds = [parse_constraint(text) for text in bare_fields(Path("m.onnx"), None)["constraints"]]
+    asked = space("onnx", {}, classes=False)["constraints"]
+    bounds = [parse_constraint(text) for text in asked]
     try:
         measured = figures([c.quantity for c in bounds], outputs, source)
     except EdgeoptError:

@@ -122,6 +122,13 @@ class Npz:
             shape, _, _ = self._header(stream)
         return int(shape[0]) if shape else 0
 
+    def kind(self, name: str) -> str:
+        """The kind of number that an array's header claims, as numpy's ``dtype.kind``. Raises
+        DataError."""
+        with self._blamed(name), self._zip.open(f"{name}.npy") as stream:
+            _, _, dtype = self._header(stream)
+        return str(dtype.kind)
+
     def _header(self, stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
         """Shape, whether in Fortran order, and dtype, as claimed."""
         version = np.lib.format.read_magic(stream)

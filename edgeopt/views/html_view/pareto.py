@@ -6,7 +6,8 @@ import math
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from edgeopt.schema.measurement import Measurement, figure
+from edgeopt.report.axis import Axis
+from edgeopt.schema.measurement import Measurement
 from edgeopt.schema.result import TargetResult
 from edgeopt.schema.shown import less_is_better
 from edgeopt.views.html_view.rows import Row, name_of
@@ -14,50 +15,6 @@ from edgeopt.views.html_view.rows import Row, name_of
 WIDTH, HEIGHT = 760.0, 430.0
 LEFT, RIGHT, TOP, BOTTOM = 86.0, 736.0, 22.0, 362.0
 FAR = 4.0  # a point this many times beyond the spread of the others is shown at the edge
-
-
-@dataclass(frozen=True)
-class Axis:
-    """A scale from values to the sheet, with ticks at round values."""
-
-    title: str
-    unit: str
-    low: float
-    high: float
-    start: float
-    end: float
-
-    def at(self, value: float) -> float:
-        """Where a value lies; beyond the scale, its end."""
-        share = (min(max(value, self.low), self.high) - self.low) / (self.high - self.low)
-        return round(self.start + share * (self.end - self.start), 2)
-
-    def holds(self, value: float) -> bool:
-        """Whether a value lies on the scale."""
-        return self.low <= value <= self.high
-
-    @property
-    def ticks(self) -> list[tuple[float, str]]:
-        """Places and texts, about five of them."""
-        raw = (self.high - self.low) / 5
-        power = 10.0 ** math.floor(math.log10(raw))
-        step = next(s * power for s in (1, 2, 2.5, 5, 10) if s * power >= raw * 0.999)
-        first = math.ceil(self.low / step - 1e-9)
-        last = math.floor(self.high / step + 1e-9)
-        values = [index * step for index in range(first, last + 1)]
-        return [(self.at(value), self._text(value, step)) for value in values]
-
-    def _text(self, value: float, step: float) -> str:
-        if self.unit in ("pt", "fraction"):
-            value, step = 100 * value, 100 * step
-        if self.unit in ("bytes", "ms"):
-            return figure(value, self.unit)
-        places = max(0, -math.floor(math.log10(step) + 1e-9))
-        if not math.isclose(round(step, places), step, rel_tol=1e-6):
-            places += 1
-        sign = "+" if self.unit == "pt" and value > step / 2 else ""
-        suffix = {"pt": " pt", "fraction": "%", "x": "x"}.get(self.unit, "")
-        return f"{sign}{value + 0.0:.{places}f}{suffix}"
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,53 @@
+"""One bound in one word: how much of the first metric may be lost."""
+
+from __future__ import annotations
+
+from edgeopt.answers.labels import VALUES
+from edgeopt.recipe.bare import label_kind
+from edgeopt.recipe.nouns import Recipe
+from edgeopt.schema.errors import UsageError
+from edgeopt.schema.quantities import declared, of_output
+
+WHERE = "--max-drop"
+
+
+def with_max_drop(recipe: Recipe, drop: str) -> Recipe:
+    """The recipe with ``METRIC >= source - DROP`` in place of its bounds on the first metric, and
+    ``<= source + DROP`` where less is better.
+
+    The first metric is the first that the recipe lists; else accuracy, or the mean squared error
+    where labels are values. Raises UsageError without labels, and where the unit does not fit.
+    """
+    if recipe.data is None or recipe.data.label is None:
+        raise UsageError(
+            "nothing can be lost that is not measured: the data has no labels",
+            where=WHERE,
+            hint="name their array (--label, or data.label), or bound the distance of the outputs: "
+            "--constraint 'fidelity.sqnr >= 20 dB'",
+        )
+    metric = first_metric(recipe)
+    own = {f"metric.{each.name}": each.better == "less" for each in recipe.own_metrics}
+    less = own.get(metric, declared(metric).less_is_better)
+    bound = f"{metric} {'<=' if less else '>='} source {'+' if less else '-'} {drop.strip()}"
+    kept = tuple(
+        given
+        for given, parsed in zip(recipe.constraints, recipe.parsed_constraints(), strict=True)
+        if metric not in (parsed.quantity, of_output(parsed.quantity)[0])
+    )
+    lines = {at: n for at, n in recipe.lines.items() if not at.startswith("constraints")}
+    changed = recipe.model_copy(update={"constraints": (*kept, bound), "lines": lines})
+    try:
+        changed.parsed_constraints()
+    except UsageError as error:
+        raise UsageError(error.what, where=WHERE, hint=error.hint) from None
+    return changed
+
+
+def first_metric(recipe: Recipe) -> str:
+    """What a drop is of."""
+    if recipe.metric_names:
+        return recipe.metric_names[0]
+    assert recipe.data is not None
+    data = {**recipe.data.to_json(), "source": str(recipe.root / recipe.data.source)}
+    kind = None if recipe.held else label_kind(data)
+    return "mse" if kind == VALUES else "accuracy"
