@@ -93,9 +93,9 @@ def optimize(
     much faster on each target, and distills the source into it; both by the recipe's data.
     ``max_drop``, such as ``"1pt"``, is what the first metric may lose against the source.
     """
-    folder, listener = None if out is None else Path(out), on_event or _ignore
+    folder, listener = None if out is None else Path(out), on_event or ignore
     view_names()  # what is wrong with a plug-in's is told before anything runs
-    with _opened(store) as opened, _asked(model, recipe, fields, opened, listener) as given:
+    with open_store(store) as opened, _asked(model, recipe, fields, opened, listener) as given:
         asked = with_max_drop(given, max_drop) if max_drop else given
         result = run_recipe(
             with_speedup(asked, speedup) if speedup else asked,
@@ -126,8 +126,8 @@ def plan(
     **fields: Any,
 ) -> tuple[Plan, dict[str, Any]]:
     """What ``optimize`` would do, and an estimate of the work. Runs no pass."""
-    listener = on_event or _ignore
-    with _opened(store) as opened, _asked(model, recipe, fields, opened, listener) as given:
+    listener = on_event or ignore
+    with open_store(store) as opened, _asked(model, recipe, fields, opened, listener) as given:
         asked = with_max_drop(given, max_drop) if max_drop else given
         return make_plan(asked, store=opened, on_event=listener)
 
@@ -162,7 +162,7 @@ def benchmark(
     ``allow_fallback`` measures and marks also what runs elsewhere than on the accelerator asked
     for, which is a PlacementError otherwise.
     """
-    with _opened(store) as opened:
+    with open_store(store) as opened:
         return benchmark_files(
             [Path(file) for file in files],
             targets=targets,
@@ -170,7 +170,7 @@ def benchmark(
             shapes=shapes,
             allow_fallback=allow_fallback,
             store=opened,
-            on_event=on_event or _ignore,
+            on_event=on_event or ignore,
         )
 
 
@@ -199,16 +199,16 @@ def compare(
     ``targets`` names.
     ``require`` holds constraints in which ``source`` means A. Raises EdgeoptError.
     """
-    held = [_result_of(each) for each in (a, b)]
+    held = [result_of(each) for each in (a, b)]
     if all(held) and not rerace:
         names = [each.recipe_path if isinstance(each, Result) else str(each) for each in (a, b)]
-        with _opened(store) as opened:
+        with open_store(store) as opened:
             return compare_results(held[0], held[1], (names[0], names[1]), require, opened)  # type: ignore[arg-type]
     if any(held) and not all(held):
         raise UsageError("a result can be compared with a result, a model file with a model file")
     files = [_file_of(each, result, targets) for each, result in zip((a, b), held, strict=True)]
     given = load_recipe(Path(recipe)) if isinstance(recipe, str | Path) else recipe
-    with _opened(store) as opened:
+    with open_store(store) as opened:
         return compare_files(
             (files[0], files[1]),
             version=installed_version("edgeopt"),
@@ -220,7 +220,7 @@ def compare(
             label=label,
             quick=quick,
             store=opened,
-            on_event=on_event or _ignore,
+            on_event=on_event or ignore,
         )
 
 
@@ -243,7 +243,7 @@ def _file_of(given: str | Path | Result, result: Result | None, targets: Sequenc
     return result.best(named[0]).path
 
 
-def _result_of(given: str | Path | Result) -> Result | None:
+def result_of(given: str | Path | Result) -> Result | None:
     """The result that is meant; None for a model file. Raises UsageError."""
     if isinstance(given, Result):
         return given
@@ -269,8 +269,8 @@ def inspect(
     on_event: OnEvent | None = None,
 ) -> Inspection:
     """What is in a model file. Raises ModelError naming the file."""
-    with _opened(store) as opened:
-        return inspect_model(Path(model), store=opened, on_event=on_event or _ignore)
+    with open_store(store) as opened:
+        return inspect_model(Path(model), store=opened, on_event=on_event or ignore)
 
 
 def prunable(
@@ -285,14 +285,14 @@ def prunable(
     for a network that cannot be traced, naming the layer, UsageError for one that is no torch
     module.
     """
-    listener = on_event or _ignore
-    with _opened(store) as opened:
+    listener = on_event or ignore
+    with open_store(store) as opened:
         return prunable_layers(recipe_for(recipe), store=opened, on_event=listener)
 
 
 def doctor(*, store: Store | str | Path | None = None) -> dict[str, Any]:
     """What this installation can do: libraries, extras, CPU, targets, store, problems."""
-    with _opened(store) as opened:
+    with open_store(store) as opened:
         found = diagnose(opened)
     views = [f"a view cannot be used: {' '.join(str(fault).split())}" for fault in faults()]
     return {**found, "problems": [*found["problems"], *views]}
@@ -322,7 +322,7 @@ def check(device: str, *, store: Store | str | Path | None = None) -> list[dict[
     known = [runtime for runtime in runtimes() if runtime in there]
     if not known:
         raise DeviceError("no runtime is installed there", where=device, hint="see docs/devices.md")
-    with _opened(store) as opened:
+    with open_store(store) as opened:
         return check_device(Target(device=device, runtime=known[0]), opened)
 
 
@@ -342,8 +342,8 @@ def export_job(
     """
     paths = [Path(file) for file in files]
     archive = None if data is None else Path(data)
-    listener = on_event or _ignore
-    with _opened(store) as opened, opened.workdir() as folder:
+    listener = on_event or ignore
+    with open_store(store) as opened, opened.workdir() as folder:
         if len(paths) == 1 and (paths[0].is_dir() or paths[0].name == RESULT):
             paths = list(chosen_and_reference(load(paths[0]), target, opened, folder))
         return job.export_job(
@@ -353,7 +353,7 @@ def export_job(
 
 def import_job(path: str | Path, *, store: Store | str | Path | None = None) -> dict[str, Any]:
     """The figures of an offline job's result, as ``benchmark`` gives them."""
-    with _opened(store) as opened:
+    with open_store(store) as opened:
         return job.import_job(Path(path), store=opened)
 
 
@@ -432,12 +432,12 @@ def _without_functions(fields: Mapping[str, Any]) -> tuple[dict[str, Any], dict[
     return given, functions
 
 
-def _opened(store: Store | str | Path | None) -> AbstractContextManager[Store]:
+def open_store(store: Store | str | Path | None) -> AbstractContextManager[Store]:
     """A store to use, closed afterwards unless it is the caller's own."""
     if isinstance(store, Store):
         return nullcontext(store)
     return Store.default() if store is None else Store(store)
 
 
-def _ignore(_event: Event) -> None:
+def ignore(_event: Event) -> None:
     """Nobody listens."""

@@ -19,8 +19,8 @@ from edgeopt.cli.streams import OutputError, guard
 from edgeopt.report import RESULTS, view_names
 
 COMMANDS = (
-    "optimize", "plan", "init", "benchmark", "compare", "inspect", "prunable", "report", "front",
-    "passes", "devices", "job", "cache", "env", "doctor",
+    "optimize", "plan", "init", "benchmark", "compare", "baseline", "check", "inspect", "prunable",
+    "report", "front", "passes", "devices", "job", "cache", "env", "doctor",
 )  # fmt: skip
 AS_JSON = "edgeopt.as_json"
 Command = TypeVar("Command", bound=Callable[..., Any])

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from edgeopt import api as api
+    from edgeopt import baselines as baselines
     from edgeopt import listeners as listeners
     from edgeopt import step as step
     from edgeopt import store as store
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "api": "edgeopt.api",
     "base": "edgeopt.schema.base",
+    "baselines": "edgeopt.baselines",
     "building": "edgeopt.devices.emulated.building",
     "errors": "edgeopt.schema.errors",
     "front_plot": "edgeopt.report.front_plot",

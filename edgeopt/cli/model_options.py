@@ -1,4 +1,4 @@
-"""The options of a model that comes without a recipe, the same for every command that takes one."""
+"""Options that several commands have: of a model without a recipe, and of baselines."""
 
 from __future__ import annotations
 
@@ -29,3 +29,11 @@ def model_options(command: Command) -> Command:
     for option in reversed(OPTIONS):
         command = option(command)
     return command
+
+
+def baselines_option(command: Command) -> Command:
+    """``--dir``: where baselines lie."""
+    return click.option(
+        "--dir", "folder", type=click.Path(file_okay=False, path_type=Path),
+        default=Path("baselines"), show_default=True, help="Folder of the baselines.",
+    )(command)  # fmt: skip

@@ -1,5 +1,6 @@
 """What edgeopt does besides an optimize run: benchmark, compare, inspect, doctor and more."""
 
+from edgeopt.commands.baseline import baseline_names, read_baseline, save_baseline
 from edgeopt.commands.benchmark import benchmark_files
 from edgeopt.commands.chosen import laid_out
 from edgeopt.commands.compare.files import compare_files
@@ -11,6 +12,7 @@ from edgeopt.commands.job import chosen_and_reference, export_job, import_job
 from edgeopt.commands.prunable import prunable_layers
 
 __all__ = [
+    "baseline_names",
     "benchmark_files",
     "chosen_and_reference",
     "compare_files",
@@ -22,4 +24,6 @@ __all__ = [
     "inspect_model",
     "laid_out",
     "prunable_layers",
+    "read_baseline",
+    "save_baseline",
 ]

@@ -79,8 +79,9 @@ def _item(value: Any) -> str:
 def _flow(value: Any) -> str:
     """A value in one line."""
     writer = YAML(typ="safe", pure=True)
-    writer.default_flow_style, writer.width, writer.allow_unicode = True, ONE_LINE, True
-    writer.sort_base_mapping_type_on_output = False
+    writer.default_flow_style, writer.width = True, ONE_LINE
+    writer.allow_unicode = True
+    writer.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
     text = io.StringIO()
     writer.dump(value, text)
     return text.getvalue().removesuffix("\n").removesuffix("\n...")

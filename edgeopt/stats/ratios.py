@@ -50,11 +50,11 @@ def geometric_interval(values: Sequence[float]) -> Interval:
     return Interval(exp(mean), exp(mean - half), exp(mean + half), n)
 
 
-def quantile_of_t(degrees: int) -> float:
-    """The two-sided 95% quantile of Student's t."""
+def quantile_of_t(degrees: int, confidence: float = CONFIDENCE) -> float:
+    """The two-sided quantile of Student's t; one-sided 99% is that of a confidence of 98%."""
     from scipy.special import stdtrit  # slow
 
-    return float(stdtrit(degrees, 0.5 + CONFIDENCE / 2))
+    return float(stdtrit(degrees, 0.5 + confidence / 2))
 
 
 def percentile(nanoseconds: np.ndarray, percent: float) -> float:

@@ -31,7 +31,11 @@ def test_the_front_holds_what_keeps_all_bounds_and_nothing_beats() -> None:
     (found,) = fronts(sample_result()).targets
     assert found.axes == ("ratio.latency.p50", "accuracy")
     assert [point.chosen for point in found.points] == [True, False, False]
-    assert [point.figures["ratio.latency.p50"].value for point in found.points] == [0.412, 0.971, 1.31]
+    assert [point.figures["ratio.latency.p50"].value for point in found.points] == [
+        0.412,
+        0.971,
+        1.31,
+    ]
     assert found.compared == 5, "neither refused, failed nor without a race"
     why = " ".join(found.left_out.values())
     assert "does not surely hold accuracy >= source - 1.0pt" in why
