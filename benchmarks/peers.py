@@ -1,6 +1,7 @@
 """edgeopt's choice beside the best that each peer makes of the same network, in one race.
 
     python benchmarks/peers.py NETWORK FOLDER [--peers NAME ...] [--processes 15] [--kept 5]
+    python benchmarks/peers.py summary FOLDER
 
 NETWORK is fashion-mnist, efficientnet-lite0, minilm, imu or keras: a recipe of ``recipes/``, with
 post-training passes alone. Each peer is run by ``peers/by_NAME.py`` in an environment of its own,
@@ -13,6 +14,9 @@ the machine alone meanwhile.
 
 The fastest of many rows is fast by chance, too: the first three of the peers' rows then meet
 edgeopt's choice directly, 15 new processes each.
+
+``summary`` runs nothing: of every network that FOLDER has it prints the rows that count (each
+peer's fastest, and its default in ONNX Runtime or LiteRT), and geometric means over networks.
 """
 
 from __future__ import annotations
@@ -323,17 +327,68 @@ def table(kept: dict[str, Any]) -> list[str]:
     return [*lines, *(line for _, line in sorted(found))]
 
 
+def _value(kept: dict[str, Any], name: str) -> float:
+    return geometric_interval(kept["rows"][name]["ratios"]).value
+
+
+def _default(kept: dict[str, Any], peer: str) -> str | None:
+    """Its default, in the runtime that it is made for."""
+    names = (f"{peer}/default/onnxruntime", f"{peer}/default/litert")
+    return next((name for name in names if name in kept["rows"]), None)
+
+
+def _best(kept: dict[str, Any], peer: str) -> str | None:
+    """Its fastest, of those that went on to all processes."""
+    rows = kept["rows"].items()
+    mine = [name for name, row in rows if row["peer"] == peer and len(row["ratios"]) > LOOK]
+    return min(mine, key=lambda name: _value(kept, name), default=None)
+
+
+def summary(folder: Path) -> None:
+    """Print what stands in the results of a folder."""
+    against: dict[str, list[float]] = {}
+    for network in PEERS:
+        file = folder / network / "peers.json"
+        if not file.is_file():
+            continue
+        kept = json.loads(file.read_text())
+        (mine,) = (name for name, row in kept["rows"].items() if row["peer"] == "edgeopt")
+        peers = dict.fromkeys(row["peer"] for row in kept["rows"].values())
+        shown = [mine, "source/float/onnxruntime"]
+        for peer in peers:
+            if peer not in ("edgeopt", "source"):
+                shown += [n for n in (_best(kept, peer), _default(kept, peer)) if n]
+                if default := _default(kept, peer):
+                    ratio = _value(kept, mine) / _value(kept, default)
+                    against.setdefault(f"{peer}'s default", []).append(ratio)
+        print(f"\n{network}: {kept['cpu']}, {kept['isa']}; edgeopt chose {kept['chosen']}\n")
+        rows = {name: kept["rows"][name] for name in dict.fromkeys(shown) if name in kept["rows"]}
+        print("\n".join(table({"rows": rows})))
+        first = geometric_interval(next(iter(kept["direct"].values())))
+        against.setdefault("the fastest peer, directly", []).append(first.value)
+        for name, ratios in kept["direct"].items():
+            found = geometric_interval(ratios)
+            print(f"edgeopt over {name}, directly: {found.value:.3f}x "
+                  f"({found.low:.3f} to {found.high:.3f}x)")  # fmt: skip
+    print("\n| edgeopt over | geometric mean | networks |\n| --- | ---: | ---: |")
+    for name, ratios in against.items():
+        print(f"| {name} | {geometric_interval(ratios).value:.3f}x | {len(ratios)} |")
+
+
 def main() -> None:
     """Make, score and race all; keep and print what was found."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("network", choices=PEERS)
+    parser.add_argument("network", choices=[*PEERS, "summary"])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--peers", nargs="*")
     parser.add_argument("--processes", type=int, default=15)
     parser.add_argument("--kept", type=int, default=5)
     asked = parser.parse_args()
+    if asked.network == "summary":
+        summary(asked.folder)
+        return
     folder = (asked.folder / asked.network).resolve()
     folder.mkdir(parents=True, exist_ok=True)
     with Store.default() as store, Engine(store, on_event=_told, bench=run_bench) as engine:
