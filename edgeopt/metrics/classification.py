@@ -1,6 +1,9 @@
-"""Top-1 and top-k accuracy and macro F1, each alone and against the source, sample by sample."""
+"""Top-1 and top-k accuracy, that of the worst class, and macro F1, each alone and against the
+source, sample by sample."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 
@@ -8,16 +11,22 @@ from edgeopt.answers.outputs import Array, check_labels, class_scores
 from edgeopt.schema.errors import DataError, ModelError
 from edgeopt.schema.measurement import Measurement
 from edgeopt.stats.bootstrap import PROTOCOL, holding, percentile_interval, resampled_counts
-from edgeopt.stats.proportions import BONETT_PRICE, WILSON, paired_difference, wilson
+from edgeopt.stats.proportions import BONETT_PRICE, WILSON, each_of, paired_difference, wilson
+
+TOGETHER = "of all classes together (Bonferroni)"
 
 
 def measure(quantity: str, name: str, output: Array, labels: Array) -> Measurement:
-    """``accuracy``, ``topK`` (Wilson) or ``macro_f1`` (bootstrap), unit ``fraction``.
+    """``accuracy``, ``topK`` (Wilson), ``worst_class`` (the least accuracy of any class that has
+    samples; Wilson's intervals of all classes together) or ``macro_f1`` (bootstrap), unit
+    ``fraction``.
 
     Raises ModelError and DataError as ``check_labels`` and ``class_scores`` do.
     """
     scores, labels = _checked(name, output, labels)
     n = len(labels)
+    if quantity == "worst_class":
+        return _worst_alone(hits(scores, labels, 1), labels)
     if quantity == "macro_f1":
         cells, counts = _table(labels, _top(scores))
         value = float(_macro_f1(counts[np.newaxis], *cells)[0])
@@ -34,10 +43,14 @@ def difference(
 ) -> Measurement:
     """Candidate minus source on the same samples, unit ``fraction``.
 
-    Accuracies by Bonett and Price's interval, macro F1 by a bootstrap of the pairs.
+    Accuracies by Bonett and Price's interval, macro F1 by a bootstrap of the pairs. That of
+    ``worst_class`` is of the class that lost most, whichever it is, with intervals that hold for
+    all classes together: none lost more than its lower end says.
     """
     mine, theirs, labels = _both(name, output, source, labels)
     n = len(labels)
+    if quantity == "worst_class":
+        return _lost_most(*(hits(scores, labels, 1) for scores in (mine, theirs)), labels)
     if quantity == "macro_f1":
         value, drawn = _paired_macro_f1(mine, theirs, labels)
         low, high = percentile_interval(drawn[0] - drawn[1])
@@ -58,6 +71,8 @@ def ratio(quantity: str, name: str, output: Array, source: Array, labels: Array)
     mine, theirs, labels = _both(name, output, source, labels)
     if quantity == "macro_f1":
         value, drawn = _paired_macro_f1(mine, theirs, labels)
+    elif quantity == "worst_class":
+        value, drawn = _paired_worst(*(hits(s, labels, 1) for s in (mine, theirs)), labels)
     else:
         pair = [hits(scores, labels, _k(quantity, scores)) for scores in (mine, theirs)]
         cells, counts = _table(*(good.astype(np.int64) for good in pair))
@@ -81,6 +96,55 @@ def hits(scores: Array, labels: Array, k: int) -> Array:
     better: Array = (scores > own) | ((scores == own) & earlier)
     hit: Array = better.sum(axis=1) < k
     return hit
+
+
+def _worst_alone(right: Array, labels: Array) -> Measurement:
+    classes = np.unique(labels)
+    ends = [
+        (float(mine.mean()), *wilson(int(mine.sum()), len(mine), each_of(len(classes))), c)
+        for c in classes.tolist()
+        for mine in [right[labels == c]]
+    ]
+    value, _, _, worst = min(ends)
+    interval = min(low for _, low, _, _ in ends), min(high for _, _, high, _ in ends)
+    made = _made("worst_class", value, "fraction", interval, len(labels), f"{WILSON}, {TOGETHER}")
+    return made.model_copy(update={"where": f"class {worst}"})
+
+
+def _lost_most(mine: Array, theirs: Array, labels: Array) -> Measurement:
+    """Of all classes the paired difference that is least."""
+    classes, ends = np.unique(labels), []
+    for c in classes.tolist():
+        here = labels == c
+        gained, lost = int((mine & ~theirs & here).sum()), int((theirs & ~mine & here).sum())
+        n = int(here.sum())
+        ends.append(
+            ((gained - lost) / n, *paired_difference(gained, lost, n, each_of(len(classes))), c)
+        )
+    value, _, _, worst = min(ends)
+    interval = min(low for _, low, _, _ in ends), min(high for _, _, high, _ in ends)
+    made = _made(
+        "difference.worst_class", value, "fraction", interval, len(labels),
+        f"{BONETT_PRICE}, {TOGETHER}",
+    )  # fmt: skip
+    return made.model_copy(update={"where": f"class {worst}"})
+
+
+def _paired_worst(mine: Array, theirs: Array, labels: Array) -> tuple[list[Any], list[Array]]:
+    """The least accuracy of a class of both, and of both in every resample."""
+    (truth, *right), counts = _table(labels, mine.astype(np.int64), theirs.astype(np.int64))
+    n_classes = int(truth.max()) + 1
+
+    def least(rows: Array, good: Array) -> Array:
+        there = _by_class(rows, truth, n_classes)
+        hit = _by_class(rows[:, good], truth[good], n_classes)
+        shares = np.divide(hit, there, out=np.ones(there.shape), where=there > 0)
+        found: Array = shares.min(axis=1)
+        return found
+
+    drawn, whole = resampled_counts(counts), counts[np.newaxis]
+    sides = [each.astype(bool) for each in right]
+    return [float(least(whole, good)[0]) for good in sides], [least(drawn, good) for good in sides]
 
 
 def _made(

@@ -205,3 +205,33 @@ def test_outputs_of_other_shapes_cannot_be_paired() -> None:
 def test_top_k_needs_k_classes() -> None:
     with pytest.raises(DataError, match="top5 needs at least 5 classes, the model has 3"):
         compute("top5", outputs_of([0, 1], 3), np.zeros(2, int))
+
+
+@given(scored())
+def test_the_worst_class_is_the_least_of_the_classes_that_have_samples(
+    found: tuple[Array, Array],
+) -> None:
+    scores, labels = found
+    right = hits(scores, labels.astype(np.int64), 1)
+    by_class = {int(c): float(right[labels == c].mean()) for c in np.unique(labels)}
+    measured = compute("worst_class", {"logits": scores}, labels)
+    assert measured.value == min(by_class.values())
+    assert by_class[int(measured.where.removeprefix("class "))] == measured.value
+    low, high = measured.interval
+    assert low <= measured.value <= high
+
+
+def test_a_class_that_lost_is_found_though_it_is_not_the_worst() -> None:
+    """Guards the bound on the worst class against a class that falls from high to middling."""
+    labels = np.repeat(np.arange(3), 1000)
+    source, mine = labels.copy(), labels.copy()
+    source[:400] = 1  # class 0 is the worst by far, in both
+    mine[:400] = 1
+    mine[1000:1050] = 2  # class 1 loses five points
+    both = outputs_of(mine, 3), outputs_of(source, 3)
+    apart = difference("worst_class", *both, labels)
+    assert apart.value == -0.05 and apart.where == "class 1"
+    assert apart.interval[1] < 0
+    assert compute("worst_class", both[0], labels).where == "class 0"
+    overall = difference("accuracy", *both, labels)
+    assert overall.value > -0.02

@@ -49,6 +49,13 @@ class TestMacroF1(MetricConformance):
         return classified()
 
 
+class TestWorstClass(MetricConformance):
+    quantity = "worst_class"
+
+    def answers(self) -> Answers:
+        return classified()
+
+
 class TestMeanSquaredError(MetricConformance):
     quantity = "mse"
 
