@@ -14,6 +14,7 @@ from edgeopt.data.splits import ALIASES, PLAIN, by_split, parse_selection
 from edgeopt.formats import format_of
 from edgeopt.recipe.space import space
 from edgeopt.schema.errors import DataError
+from edgeopt.schema.model_format import model_formats
 
 ROLES = {  # role -> names of the split that takes it, the first that is there
     "validation": ("validation", *(name for name, role in ALIASES.items() if role == "validation")),
@@ -40,10 +41,19 @@ def bare_fields(
     section: dict[str, Any] = {}
     if data is not None:
         section = data_fields(data, train="factory" in spec, label=label)
-    fmt = "torch" if "factory" in spec else spec.get("format") or format_of(Path(spec["path"]))
+    fmt = "torch" if "factory" in spec else spec.get("format") or _format(Path(spec["path"]))
     classes = label_kind(section) == CLASSES
     filled = {"data": section} if section else {}
     return {"model": spec, **filled, **space(fmt, section, classes=classes)}
+
+
+def _format(path: Path) -> str:
+    """The format of a model; of a file that is not there, which is for whoever opens it to say, by
+    its suffix."""
+    if path.exists():
+        return format_of(path)
+    suffix = path.suffix.lower()
+    return next((name for name, each in model_formats().items() if suffix in each.suffixes), "")
 
 
 def label_kind(data: Mapping[str, Any]) -> str | None:
