@@ -34,11 +34,11 @@ from edgeopt.recipe import Recipe, load_recipe, make_recipe
 from edgeopt.recipe.drop import with_max_drop
 from edgeopt.recipe.given import Given, recipe_for
 from edgeopt.recipe.speedup import with_speedup
-from edgeopt.recipe.writing import RECIPE, made_recipe, written
+from edgeopt.recipe.writing import RECIPE, is_made, made_recipe, written
 from edgeopt.report import draw, faults, view_names
 from edgeopt.schema.artifact import Inspection
 from edgeopt.schema.comparison import Comparison
-from edgeopt.schema.errors import DataError, DeviceError, StoreError, UsageError
+from edgeopt.schema.errors import DataError, DeviceError, ModelError, StoreError, UsageError
 from edgeopt.schema.event import Event
 from edgeopt.schema.front import Fronts
 from edgeopt.schema.plan import Plan
@@ -96,9 +96,10 @@ def optimize(
     folder, listener = None if out is None else Path(out), on_event or ignore
     view_names()  # what is wrong with a plug-in's is told before anything runs
     with open_store(store) as opened, _asked(model, recipe, fields, opened, listener) as given:
-        asked = with_max_drop(given, max_drop) if max_drop else given
+        bounded = with_max_drop(given, max_drop) if max_drop else given
+        asked = with_speedup(bounded, speedup) if speedup else bounded
         result = run_recipe(
-            with_speedup(asked, speedup) if speedup else asked,
+            asked,
             store=opened,
             out=folder,
             on_event=listener,
@@ -111,8 +112,11 @@ def optimize(
     if folder is not None:
         (folder / REPORT).unlink(missing_ok=True)  # of an earlier result, which is gone
         save_text(draw(result, "html"), folder / REPORT)
-        if made := made_recipe(asked, folder):
+        made = made_recipe(asked, folder)
+        if made is not None:
             save_text(made, folder / RECIPE)
+        elif is_made(folder / RECIPE):  # of an earlier run
+            (folder / RECIPE).unlink()
     return result.lying_in(folder) if folder is not None else result.kept_by(kept)
 
 
@@ -142,6 +146,8 @@ def recipe_text(
     """The recipe that ``optimize`` would make of a model without one, as commented YAML to lie in
     ``folder``. Raises UsageError, ModelError, DataError."""
     asked = recipe_for(model, None, fields)
+    if asked.model.path and not (asked.root / asked.model.path).exists():
+        raise ModelError("no such model file", where=asked.model.path)
     return written(with_max_drop(asked, max_drop) if max_drop else asked, Path(folder))
 
 
@@ -247,18 +253,27 @@ def result_of(given: str | Path | Result) -> Result | None:
     """The result that is meant; None for a model file. Raises UsageError."""
     if isinstance(given, Result):
         return given
-    path = Path(given)
-    return load(path) if path.suffix == ".json" or (path / RESULT).is_file() else None
+    return load(given) if is_result(given) else None
+
+
+def is_result(path: str | Path) -> bool:
+    """Whether a path is meant as a result's: a JSON document, or the folder of one."""
+    return Path(path).suffix == ".json" or (Path(path) / RESULT).is_file()
+
+
+def loaded(path: str | Path) -> Result:
+    """A saved result. Raises DataError, naming the file, for one that cannot be read."""
+    try:
+        return load(path)
+    except UsageError as error:
+        raise DataError(error.what, where=error.where, hint=error.hint) from None
 
 
 def front(result: str | Path | Result, objectives: Sequence[str] = ()) -> Fronts:
     """The Pareto fronts of a result (``result.json``, its folder, or a ``Result``): by
     ``objectives``, or by each target's objective and leading metric. Raises DataError for a result
     that cannot be read, UsageError for a quantity that none of its candidates has."""
-    try:
-        held = result if isinstance(result, Result) else load(result)
-    except UsageError as error:
-        raise DataError(error.what, where=error.where, hint=error.hint) from None
+    held = result if isinstance(result, Result) else loaded(result)
     return fronts(held, objectives, held.recipe_path if result is held else str(result))
 
 

@@ -1,4 +1,4 @@
-"""Baselines for a program: save what was chosen, and hold later choices against it."""
+"""Baselines for a program: save what was chosen, and compare later choices with it."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from edgeopt.commands import baseline_names, gate, read_baseline, save_baseline
 from edgeopt.pipeline.prepare import installed_version
 from edgeopt.recipe import Recipe, load_recipe
 from edgeopt.schema.comparison import Comparison
+from edgeopt.schema.errors import DataError
 from edgeopt.schema.result import Result
 from edgeopt.store import Store
 
@@ -24,6 +25,7 @@ def save(
     *,
     with_model: bool = False,
     force: bool = False,
+    store: Store | str | Path | None = None,
 ) -> Path:
     """Save what a result chose as ``folder/NAME.json``; the file.
 
@@ -31,8 +33,9 @@ def save(
     name that is taken, unless ``force``, and for a result that chose nothing; StoreError where it
     cannot be written, and then nothing is.
     """
-    held = result if isinstance(result, Result) else api.load(result)
-    return save_baseline(name, held, Path(folder), with_model=with_model, force=force)
+    held = result if isinstance(result, Result) else api.loaded(result)
+    with api.open_store(store) as there:
+        return save_baseline(name, held, Path(folder), there, with_model=with_model, force=force)
 
 
 def check(
@@ -49,7 +52,7 @@ def check(
     store: Store | str | Path | None = None,
     on_event: api.OnEvent | None = None,
 ) -> Comparison:
-    """A result, or a model file, against a saved baseline: exit codes as ``compare``'s.
+    """Compare a result, or a model file, with a saved baseline: exit codes as ``compare``'s.
 
     Where the baseline's model is at hand, beside it or in the store, both are raced now; saved
     times are never compared. ``require`` holds bounds in which ``baseline`` stands for its figures;
@@ -62,8 +65,7 @@ def check(
     if isinstance(given, Result):
         held, name = given, given.recipe_path
     else:
-        found = api.result_of(given)
-        held, name = found or Path(given), str(given)
+        held, name = api.loaded(given) if api.is_result(given) else Path(given), str(given)
     samples = load_recipe(Path(recipe)) if isinstance(recipe, str | Path) else recipe
     asked = gate.Asked(
         baseline=read_baseline(baseline, folder), folder=folder, given=held, name=name,
@@ -78,13 +80,15 @@ def check(
 
 
 def listed(folder: str | Path = FOLDER) -> list[dict[str, Any]]:
-    """The baselines of a folder: ``name``, ``saved``, and by target what was chosen."""
-    found = [read_baseline(name, Path(folder)) for name in baseline_names(Path(folder))]
-    return [
-        {
-            "name": each.name,
-            "saved": each.saved,
-            "targets": {t.target: t.named(t.candidates[0]) for t in each.result.targets},
-        }
-        for each in found
-    ]
+    """The baselines of a folder: ``name``, ``saved``, by target what was chosen, and what is wrong
+    with one that cannot be read."""
+    found = []
+    for name in baseline_names(Path(folder)):
+        try:
+            each = read_baseline(name, Path(folder))
+        except DataError as error:
+            found.append({"name": name, "saved": "", "targets": {}, "error": error.what})
+            continue
+        targets = {t.target: t.named(t.candidates[0]) for t in each.result.targets}
+        found.append({"name": name, "saved": each.saved, "targets": targets, "error": ""})
+    return found

@@ -1,4 +1,4 @@
-"""``edgeopt baseline``: save what was chosen, to hold later choices against it."""
+"""``edgeopt baseline``: save what was chosen, to compare later choices with it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from edgeopt.cli.model_options import baselines_option
 
 @click.group("baseline")
 def command() -> None:
-    """Save choices as small files that go with the code; `edgeopt check` holds others against
+    """Save choices as small files that go with the code; `edgeopt check` compares others with
     them."""
 
 
@@ -29,8 +29,7 @@ def command() -> None:
 def save(name: str, result: Path, folder: Path, with_model: bool, force: bool) -> int:
     """Save what RESULT (result.json, or its folder) chose as the baseline NAME."""
     file = lazy.baselines.save(name, result, folder, with_model=with_model, force=force)
-    lazy.layout.show_line(f"saved {file}; hold others against it: edgeopt check RESULT "
-                          f"--baseline {name}")  # fmt: skip
+    lazy.layout.show_line(f"saved {file}; compare with it: edgeopt check RESULT --baseline {name}")
     return 0
 
 
@@ -46,4 +45,7 @@ def ls(folder: Path, as_json: bool) -> int:
     rows = [(each["name"], each["saved"], target, chosen)
             for each in found for target, chosen in each["targets"].items()]  # fmt: skip
     lazy.layout.show_table(("baseline", "saved", "target", "chosen"), rows)
+    for each in found:
+        if each["error"]:
+            lazy.layout.show_line(f"{each['name']}: {each['error']}")
     return 0

@@ -48,10 +48,11 @@ def command(
     recipe: Path | None, data: Path | None, label: str | None, quick: bool, view: str,
     out: Path | None, written: tuple[str, ...], as_json: bool, quiet: bool,
 ) -> int:  # fmt: skip
-    """Hold a RESULT (result.json, or its folder) or a model FILE against a saved baseline.
+    """Compare a RESULT (result.json, or its folder) or a model FILE with a saved baseline.
 
-    Time is raced now, on this machine, where the baseline's model is at hand; saved times are never
-    compared. Unless a bound is given on it, a target fails that is proven to be slower.
+    Time is raced now, on this machine, where the baseline's model is at hand, each model where it
+    was chosen to run; saved times are never compared. Unless a bound is given on it, a target fails
+    that is proven to be slower.
 
     Exit codes: 0 passed, 3 failed, 4 inconclusive or not checked though asked for, 1 error, 2 wrong
     usage.

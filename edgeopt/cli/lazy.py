@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from edgeopt.devices.emulated import building as building
     from edgeopt.listeners import log as log
     from edgeopt.listeners import progress as progress
+    from edgeopt.recipe import writing as writing
     from edgeopt.report import front_plot as front_plot
     from edgeopt.report import layout as layout
     from edgeopt.schema import base as base
@@ -40,6 +41,7 @@ _HOMES = {
     "step": "edgeopt.step",
     "store": "edgeopt.store",
     "target": "edgeopt.schema.target",
+    "writing": "edgeopt.recipe.writing",
 }
 
 

@@ -144,5 +144,5 @@ def _show(result: Result, folder: Path, as_json: bool) -> None:
 
     show(result, "terminal", str(folder))
     click.echo(f"result: {folder / 'result.json'}    report: {folder / 'report.html'}")
-    if not result.recipe_path and (made := folder / "recipe.yaml").is_file():
+    if lazy.writing.is_made(made := folder / lazy.writing.RECIPE):
         click.echo(f"recipe: {made}, what was tried")

@@ -1,4 +1,4 @@
-"""Baselines: choices saved as small files that go with the code, to be held against later."""
+"""Baselines: choices saved as small files that go with the code, to compare later ones with."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import json
 import re
 import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,75 +15,103 @@ from pydantic import ValidationError
 
 from edgeopt.commands.chosen import laid_out
 from edgeopt.schema.artifact import Artifact
-from edgeopt.schema.baseline import Baseline, is_sealed, slim
-from edgeopt.schema.errors import DataError, StoreError, UsageError, did_you_mean
+from edgeopt.schema.baseline import VERSION, Baseline, is_sealed, sealed, slim
+from edgeopt.schema.errors import DataError, EdgeoptError, StoreError, UsageError, did_you_mean
 from edgeopt.schema.result import Result, TargetResult
 from edgeopt.schema.target import parse_target
 from edgeopt.store import Store
 
-FOLDER = Path("baselines")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 SAVE = "edgeopt baseline save NAME RESULT"
 
 
 def save_baseline(
-    name: str, result: Result, folder: Path, *, with_model: bool = False, force: bool = False
+    name: str,
+    result: Result,
+    folder: Path,
+    store: Store,
+    *,
+    with_model: bool = False,
+    force: bool = False,
 ) -> Path:
     """Write ``folder/NAME.json``; ``with_model``: the chosen files beside it, below ``NAME/``.
 
-    Raises UsageError for a name that is none, one that is taken, and a result that chose nothing;
-    StoreError where it cannot be written, and then nothing is.
+    Raises UsageError for a name that is none or is taken, and for a result that chose nothing;
+    DataError where a chosen file is not what was measured; StoreError where it cannot be written,
+    and then the old one stays.
     """
-    file = _file_of(name, folder)
+    file, beside = _file_of(name, folder), folder / name
     if file.exists() and not force:
         raise UsageError("there is such a baseline already", where=str(file),
                          hint="say --force to replace it, or choose another name")  # fmt: skip
+    ours = file.exists() and _has_files(file)
+    if beside.exists() and not ours:
+        raise UsageError("a folder of that name is in the way, and no baseline's",
+                         where=str(beside), hint="choose another name, or --dir")  # fmt: skip
     kept = slim(result)
     if not kept.targets:
         said = "; ".join(f"{t.target}: {t.verdict}" for t in result.targets)
         raise UsageError(f"nothing was chosen ({said})", hint="a baseline holds choices")
     saved = datetime.now(UTC).isoformat(timespec="seconds")
-    rough = folder / f".{name}.new"
+    new, old = folder / f".{name}.new", folder / f".{name}.old"
     try:
-        shutil.rmtree(rough, ignore_errors=True)
-        rough.mkdir(parents=True)
-        files = _copied(result, kept.targets, name, rough) if with_model else {}
-        made = Baseline(name=name, saved=saved, result=kept, files=files).sealed()
-        (rough / "json").write_text(json.dumps(made.to_json(), indent=1, sort_keys=True) + "\n")
-        shutil.rmtree(folder / name, ignore_errors=True)
+        for rough in (new, old):
+            shutil.rmtree(rough, ignore_errors=True)
+        new.mkdir(parents=True)
+        files = {}
+        for target in kept.targets if with_model else ():
+            slug = parse_target(target.target).slug
+            path = checked_model(result, target.target, store)
+            _copy(path, new / name / slug)
+            files[target.target] = f"{name}/{slug}"
+        made = sealed(Baseline(name=name, saved=saved, result=kept, files=files))
+        (new / "json").write_text(json.dumps(made, indent=1, sort_keys=True) + "\n")
+        if beside.exists():
+            beside.replace(old)
         if with_model:
-            (rough / name).replace(folder / name)
-        (rough / "json").replace(file)
+            (new / name).replace(beside)
+        (new / "json").replace(file)
     except OSError as error:
+        if old.exists() and not beside.exists():
+            old.replace(beside)
         raise StoreError(error.strerror or str(error), where=str(file)) from None
     finally:
-        shutil.rmtree(rough, ignore_errors=True)
+        for rough in (new, old):
+            shutil.rmtree(rough, ignore_errors=True)
     return file
 
 
 def read_baseline(name: str, folder: Path) -> Baseline:
     """A saved baseline. Raises UsageError for one that is not there, DataError for one that cannot
-    be read or was changed by hand."""
+    be read, is of another version or was changed by hand."""
     file = _file_of(name, folder)
     if not file.is_file():
         known = baseline_names(folder)
         raise UsageError(f"no baseline '{name}' in {folder}", where=str(file),
                          hint=did_you_mean(name, known) or SAVE)  # fmt: skip
     try:
-        found = Baseline.model_validate_json(file.read_bytes())
+        document = json.loads(file.read_bytes())
+        version = document["schema_version"]
     except OSError as error:
         raise DataError(error.strerror or str(error), where=str(file)) from None
+    except (ValueError, TypeError, KeyError, RecursionError):
+        raise DataError("not a baseline: no document of one", where=str(file)) from None
+    if version != VERSION:
+        raise DataError(f"a baseline of version {version}; this edgeopt reads {VERSION}",
+                        where=str(file), hint=f"save it again: {SAVE}")  # fmt: skip
+    if not is_sealed(document) or document.get("name") != name:
+        raise DataError(
+            "the baseline was changed since it was saved: its digest or its name does not fit",
+            where=str(file),
+            hint=f"save it again from a result: {SAVE}",
+        )
+    try:
+        return Baseline.model_validate({k: v for k, v in document.items() if k != "digest"})
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"])) or "the document"
-        raise DataError(f"no baseline: {place}: {first['msg']}", where=str(file)) from None
-    if not is_sealed(found):
-        raise DataError(
-            "the baseline was changed since it was saved: its digest does not fit",
-            where=str(file),
-            hint="save it again from a result (edgeopt baseline save)",
-        )
-    return found
+        raise DataError(f"not a valid baseline: {place}: {first['msg']}",
+                        where=str(file)) from None  # fmt: skip
 
 
 def baseline_names(folder: Path) -> Sequence[str]:
@@ -98,8 +127,37 @@ def model_of(baseline: Baseline, target: TargetResult, folder: Path, store: Stor
     if target.target in baseline.files:
         place = folder / baseline.name / parse_target(target.target).slug
         if place.is_dir():
-            _check_files(place, artifact)
+            if why := _fault(place, artifact):
+                raise DataError(why, where=str(place), hint=f"save it again: {SAVE}")
             return _whole(place, artifact)
+    return _of_store(artifact, store)
+
+
+def checked_model(result: Result, target: str, store: Store) -> Path:
+    """What a result chose, if it is what was measured; else out of the store. Raises DataError that
+    names the file where neither has it."""
+    found = result.target(target)
+    assert found.chosen is not None
+    artifact = found.candidate(found.chosen).artifact
+    assert artifact is not None
+    path: Path | None = None
+    with suppress(EdgeoptError):
+        path = result.best(target).path
+    place = path.parent if path is not None and len(artifact.files) == 1 else path
+    why = "its files were not written" if place is None else _fault(place, artifact)
+    if not why and place is not None:
+        return _whole(place, artifact)
+    kept = _of_store(artifact, store)
+    if kept is None:
+        raise DataError(
+            f"what was chosen for {target} is neither there nor in the store: {why}",
+            where=str(path or target),
+            hint="run 'edgeopt optimize' again",
+        )
+    return kept
+
+
+def _of_store(artifact: Artifact, store: Store) -> Path | None:
     try:
         for digest in artifact.files.values():
             store.path(digest)
@@ -111,39 +169,38 @@ def model_of(baseline: Baseline, target: TargetResult, folder: Path, store: Stor
 def _file_of(name: str, folder: Path) -> Path:
     if not NAME.fullmatch(name):
         raise UsageError(
-            f"'{name}' is no name for a baseline", hint="letters, digits, '_', '-' and '.'"
+            f"'{name}' is not a valid name for a baseline", hint="letters, digits, '_', '-' and '.'"
         )
     return folder / f"{name}.json"
 
 
-def _copied(
-    result: Result, targets: Sequence[TargetResult], name: str, rough: Path
-) -> dict[str, str]:
-    """Copy the chosen files; where each target's lie below the folder."""
-    files = {}
-    for target in targets:
-        path = result.best(target.target).path
-        slug = parse_target(target.target).slug
-        place = rough / name / slug
-        if path.is_dir():
-            shutil.copytree(path, place)
-        else:
-            place.mkdir(parents=True)
-            shutil.copy2(path, place / path.name)
-        files[target.target] = f"{name}/{slug}"
-    return files
+def _has_files(file: Path) -> bool:
+    """Whether a baseline says that the folder beside it is its own."""
+    try:
+        return bool(json.loads(file.read_bytes()).get("files"))
+    except (OSError, ValueError, AttributeError, RecursionError):
+        return False
 
 
-def _check_files(place: Path, artifact: Artifact) -> None:
+def _copy(path: Path, place: Path) -> None:
+    if path.is_dir():
+        shutil.copytree(path, place)
+    else:
+        place.mkdir(parents=True)
+        shutil.copy2(path, place / path.name)
+
+
+def _fault(place: Path, artifact: Artifact) -> str:
+    """What is wrong with the files of an artifact in a folder; empty where nothing is."""
     for name, digest in artifact.files.items():
         file = place / name
         if not file.resolve().is_relative_to(place.resolve()):
-            raise DataError(f"'{name}' leaves the baseline's folder", where=str(place))
-        found = hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else ""
-        if found != digest:
-            said = "is not the file that was saved" if found else "is missing"
-            raise DataError(f"'{name}' {said}", where=str(place),
-                            hint="save the baseline again (edgeopt baseline save)")  # fmt: skip
+            return f"'{name}' leaves the folder"
+        if not file.is_file():
+            return f"'{name}' is missing"
+        if hashlib.sha256(file.read_bytes()).hexdigest() != digest:
+            return f"'{name}' is not the file that was measured"
+    return ""
 
 
 def _whole(place: Path, artifact: Artifact) -> Path:

@@ -1,4 +1,4 @@
-"""A comparison as annotations of GitHub Actions: a line for each verdict that did not pass.
+"""A comparison as annotations of GitHub Actions: an error, a warning or a notice for each verdict.
 
 The syntax is that of GitHub's workflow commands (docs.github.com, "Workflow commands for GitHub
 Actions").
@@ -13,7 +13,7 @@ LEVELS = {"pass": "notice", "fail": "error", "inconclusive": "warning"}
 
 
 def draw(comparison: Comparison) -> str:
-    """The whole text: errors, warnings, and a notice where all passed."""
+    """The whole text: failed bounds are errors, inconclusive ones warnings, passed ones notices."""
     lines = [
         _line(LEVELS[verdict.verdict], f"{pair.target}: {verdict.constraint}", verdict.sentence)
         for pair in comparison.pairs

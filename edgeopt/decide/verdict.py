@@ -23,6 +23,7 @@ class _Ground:
     low: float
     high: float
     marks: tuple[str, ...] = ()
+    where: str = ""
 
     @property
     def exact(self) -> bool:
@@ -80,6 +81,8 @@ def missing(
     paired = {"absolute": value, "difference": difference, "ratio": ratio}[constraint.basis]
     if paired is None and source is None:
         return f"{quantity} of the source was not measured"
+    if paired is None and declared(quantity).paired:
+        return f"{quantity} was not compared with the source on the same samples"
     if paired is None and source and constraint.basis == "ratio" and source.interval[0] <= 0:
         return f"{quantity} of the source may be zero, so there is no ratio to it"
     return ""
@@ -97,12 +100,15 @@ def _ground(
     paired = {"absolute": value, "difference": difference, "ratio": ratio}[basis]
     if paired is not None or source is None:
         measurement = paired or value
-        return _Ground(measurement.value, *measurement.interval, measurement.marks)
+        return _Ground(
+            measurement.value, *measurement.interval, measurement.marks, measurement.where
+        )
     (low, high), (source_low, source_high) = value.interval, source.interval
     if basis == "difference":
-        return _Ground(value.value - source.value, low - source_high, high - source_low)
+        apart = value.value - source.value
+        return _Ground(apart, low - source_high, high - source_low, where=value.where)
     ends = [low / source_high, low / source_low, high / source_high, high / source_low]
-    return _Ground(value.value / source.value, min(ends), max(ends))
+    return _Ground(value.value / source.value, min(ends), max(ends), where=value.where)
 
 
 def _word(constraint: Constraint, ground: _Ground) -> VerdictWord:
@@ -137,8 +143,9 @@ def _sentence(
             what = f"{name} {value_text} equals source"
     else:
         what = f"{name} {value_text}"
-    if value.where:
-        what += f" in {value.where}"
+    where = ground.where or value.where
+    if where:
+        what += f" in {where}"
     if not ground.exact:
         what += f" (95% interval {span(ground.low, ground.high, shown, digits)})"
     if ground.marks:

@@ -50,7 +50,7 @@ def difference(
     mine, theirs, labels = _both(name, output, source, labels)
     n = len(labels)
     if quantity == "worst_class":
-        return _lost_most(*(hits(scores, labels, 1) for scores in (mine, theirs)), labels)
+        return _lost_most(hits(mine, labels, 1), hits(theirs, labels, 1), labels)
     if quantity == "macro_f1":
         value, drawn = _paired_macro_f1(mine, theirs, labels)
         low, high = percentile_interval(drawn[0] - drawn[1])
@@ -72,7 +72,7 @@ def ratio(quantity: str, name: str, output: Array, source: Array, labels: Array)
     if quantity == "macro_f1":
         value, drawn = _paired_macro_f1(mine, theirs, labels)
     elif quantity == "worst_class":
-        value, drawn = _paired_worst(*(hits(s, labels, 1) for s in (mine, theirs)), labels)
+        value, drawn = _least_ratio(hits(mine, labels, 1), hits(theirs, labels, 1), labels)
     else:
         pair = [hits(scores, labels, _k(quantity, scores)) for scores in (mine, theirs)]
         cells, counts = _table(*(good.astype(np.int64) for good in pair))
@@ -130,21 +130,23 @@ def _lost_most(mine: Array, theirs: Array, labels: Array) -> Measurement:
     return made.model_copy(update={"where": f"class {worst}"})
 
 
-def _paired_worst(mine: Array, theirs: Array, labels: Array) -> tuple[list[Any], list[Array]]:
-    """The least accuracy of a class of both, and of both in every resample."""
+def _least_ratio(mine: Array, theirs: Array, labels: Array) -> tuple[list[Any], list[Array]]:
+    """Of all classes the least ratio of their accuracies, over 1, and that of every resample.
+
+    A class that the source gets wrong throughout can lose nothing.
+    """
     (truth, *right), counts = _table(labels, mine.astype(np.int64), theirs.astype(np.int64))
     n_classes = int(truth.max()) + 1
 
-    def least(rows: Array, good: Array) -> Array:
-        there = _by_class(rows, truth, n_classes)
-        hit = _by_class(rows[:, good], truth[good], n_classes)
-        shares = np.divide(hit, there, out=np.ones(there.shape), where=there > 0)
+    def least(rows: Array) -> Array:
+        good = [each.astype(bool) for each in right]
+        a, b = (_by_class(rows[:, g], truth[g], n_classes) for g in good)
+        shares = np.divide(a, b, out=np.full(a.shape, np.inf), where=b > 0)
         found: Array = shares.min(axis=1)
-        return found
+        return np.where(np.isfinite(found), found, 0.0)
 
-    drawn, whole = resampled_counts(counts), counts[np.newaxis]
-    sides = [each.astype(bool) for each in right]
-    return [float(least(whole, good)[0]) for good in sides], [least(drawn, good) for good in sides]
+    value, drawn = least(counts[np.newaxis]), least(resampled_counts(counts))
+    return [float(value[0]), float(theirs.any())], [drawn, np.ones(len(drawn))]
 
 
 def _made(

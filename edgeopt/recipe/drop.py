@@ -15,8 +15,9 @@ def with_max_drop(recipe: Recipe, drop: str) -> Recipe:
     """The recipe with ``METRIC >= source - DROP`` in place of its bounds on the first metric, and
     ``<= source + DROP`` where less is better.
 
-    The first metric is the first that the recipe lists; else accuracy, or the mean squared error
-    where labels are values. Raises UsageError without labels, and where the unit does not fit.
+    The first metric is the first that the recipe lists and that labels judge; else accuracy, or the
+    mean squared error where labels are values. Raises UsageError without labels, and where the unit
+    does not fit.
     """
     if recipe.data is None or recipe.data.label is None:
         raise UsageError(
@@ -26,6 +27,8 @@ def with_max_drop(recipe: Recipe, drop: str) -> Recipe:
             "--constraint 'fidelity.sqnr >= 20 dB'",
         )
     metric = first_metric(recipe)
+    if declared(metric).unit == "fraction" and drop.strip().replace(".", "", 1).isdigit():
+        raise UsageError(f"'{drop}' has no unit", where=WHERE, hint=f"write {drop.strip()}pt")
     own = {f"metric.{each.name}": each.better == "less" for each in recipe.own_metrics}
     less = own.get(metric, declared(metric).less_is_better)
     bound = f"{metric} {'<=' if less else '>='} source {'+' if less else '-'} {drop.strip()}"
@@ -45,9 +48,13 @@ def with_max_drop(recipe: Recipe, drop: str) -> Recipe:
 
 def first_metric(recipe: Recipe) -> str:
     """What a drop is of."""
-    if recipe.metric_names:
-        return recipe.metric_names[0]
-    assert recipe.data is not None
-    data = {**recipe.data.to_json(), "source": str(recipe.root / recipe.data.source)}
-    kind = None if recipe.held else label_kind(data)
+    for name in recipe.metric_names:
+        if declared(name).family != "nearness":
+            return name
+    spec = recipe.data
+    assert spec is not None
+    if recipe.held:
+        held = recipe.held.get(f"{spec.splits['validation']}.{spec.label_arrays[0]}", {})
+        return "mse" if "float" in str(held.get("dtype")) else "accuracy"
+    kind = label_kind({**spec.to_json(), "source": str(recipe.root / spec.source)})
     return "mse" if kind == VALUES else "accuracy"

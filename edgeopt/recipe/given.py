@@ -50,8 +50,14 @@ def recipe_for(
     if recipe is not None:
         base = recipe if isinstance(recipe, Recipe) else load_recipe(Path(recipe))
         return _changed(base, {**given, "model": spec})
+    if short.get("label") and data is None:
+        raise UsageError("'label' names an array of the data, and there is none",
+                         hint="name the data, too: --data FILE")  # fmt: skip
     if isinstance(model, Mapping) and (data is None or "passes" in given):
-        section = {"data": data_fields(Path(data), train=True)} if data else {}
+        if short.get("weights") is not None:
+            raise UsageError("'weights' stands under 'model'", hint="model: {weights: FILE}")
+        label = short.get("label")
+        section = {"data": data_fields(Path(data), train=True, label=label)} if data else {}
         return make_recipe({**given, **section, "model": spec})
     archive = None if data is None else Path(data)
     return make_recipe({**bare_fields(spec, archive, short.get("label")), **given})

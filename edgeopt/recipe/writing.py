@@ -34,9 +34,14 @@ def made_recipe(recipe: Recipe, folder: Path) -> str | None:
     file = folder / RECIPE
     if recipe.path is not None or recipe.held or recipe.functions:
         return None
-    if file.exists() and not file.read_text(errors="replace").startswith(MADE):
+    if file.exists() and not is_made(file):
         return None
     return f"{MADE}\n\n{written(recipe, folder)}"
+
+
+def is_made(file: Path) -> bool:
+    """Whether a file is a recipe that edgeopt made."""
+    return file.is_file() and file.read_text(errors="replace").startswith(MADE)
 
 
 def written(recipe: Recipe, folder: Path) -> str:
@@ -44,7 +49,7 @@ def written(recipe: Recipe, folder: Path) -> str:
     be anyway is left out, paths are relative to the folder."""
     fields = recipe.model_dump(mode="json", exclude_defaults=True)
     fields["passes"] = [_step(step) for step in recipe.passes]
-    _rebase(fields, recipe.root.absolute(), folder.absolute())
+    _rebase(fields, recipe.root.resolve(), folder.resolve())
     order = [name for name in Recipe.model_fields if name in fields and fields[name] != []]
     parts = []
     for name in order:

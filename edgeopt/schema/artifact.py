@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
 
-from pydantic import Field
+from pydantic import Field, field_serializer
 
 from edgeopt.schema.base import Noun, digest_of
 from edgeopt.schema.conversion import Conversion
@@ -128,8 +128,9 @@ class Description(Noun):
             return frozenset()
         return frozenset(t.name for t in self.signature.inputs if t.dtype in ("int8", "uint8"))
 
-    def to_json(self) -> dict[str, Any]:
-        return {**super().to_json(), "facts": sorted(self.facts)}
+    @field_serializer("facts", when_used="json")
+    def _in_order(self, facts: frozenset[str]) -> list[str]:
+        return sorted(facts)
 
     def differs(self, other: Description) -> list[str]:
         """What differs, in words; empty where both say the same.

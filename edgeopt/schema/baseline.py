@@ -1,41 +1,45 @@
-"""A saved choice to hold later ones against: figures and digests, no model."""
+"""A saved choice to compare later ones with: figures and digests, no model."""
 
 from __future__ import annotations
 
-from typing import Any, Self
+from collections.abc import Mapping
+from typing import Any
 
-from edgeopt.schema.base import Noun, canonical, digest_of
-from edgeopt.schema.result import Result
+from edgeopt.schema.base import Noun, digest_of
+from edgeopt.schema.result import JobLists, Result
+
+VERSION = 1
+SEAL = "digest"  # the key of a saved baseline with the digest of all others
 
 
 class Baseline(Noun):
-    """``result`` holds of each target what was chosen, and nothing else; ``digest`` is that of all
-    other fields, so that a figure changed by hand is noticed. ``files`` tells, by target, where the
-    chosen model lies below the baseline's folder, where it was kept beside it.
+    """``result`` holds of each target what was chosen, and nothing else. ``files`` tells, by
+    target, where the chosen model lies below the folder, where it was kept beside the baseline.
     """
 
-    schema_version: int = 1
+    schema_version: int = VERSION
     name: str
     saved: str  # ISO 8601, UTC
     result: Result
     files: dict[str, str] = {}
-    digest: str = ""
 
-    def sealed(self) -> Self:
-        """The same with its digest."""
-        return self.model_copy(update={"digest": self.expected})
 
-    @property
-    def expected(self) -> str:
-        """The digest that belongs to what it holds."""
-        return digest_of({k: v for k, v in self.to_json().items() if k != "digest"})
+def sealed(baseline: Baseline) -> dict[str, Any]:
+    """The document, with its digest: a figure that was changed by hand is noticed."""
+    form = baseline.to_json()
+    return {**form, SEAL: digest_of(form)}
+
+
+def is_sealed(document: Mapping[str, Any]) -> bool:
+    """Whether nothing in a document was changed since it was saved, by whichever version."""
+    return document.get(SEAL) == digest_of({k: v for k, v in document.items() if k != SEAL})
 
 
 def slim(result: Result) -> Result:
-    """A result of its choices alone, without what differs from run to run."""
+    """A result of what was chosen alone, without what differs from run to run."""
     targets = []
     for target in result.targets:
-        if target.chosen is None:
+        if target.chosen is None or target.verdict != "chosen":
             continue
         kept = target.candidate(target.chosen).model_copy(
             update={"tried": (), "parity": (), "conversion": None, "chain": (), "path": None}
@@ -45,10 +49,9 @@ def slim(result: Result) -> Result:
                 update={"candidates": (kept,), "stages": (), "path": None, "reference": ""}
             )
         )
-    empty: dict[str, Any] = {"started": "", "seconds": 0.0, "jobs": type(result.jobs)()}
-    return result.model_copy(update={**empty, "search": (), "notes": (), "targets": tuple(targets)})
-
-
-def is_sealed(baseline: Baseline) -> bool:
-    """Whether nothing was changed since it was saved."""
-    return canonical(baseline.digest) == canonical(baseline.expected)
+    return result.model_copy(
+        update={
+            "started": "", "seconds": 0.0, "jobs": JobLists(), "search": (), "notes": (),
+            "targets": tuple(targets),
+        }
+    )  # fmt: skip

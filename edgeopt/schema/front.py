@@ -21,9 +21,9 @@ class FrontPoint(Noun):
 class TargetFront(Noun):
     """The front of one target's candidates that hold all bounds, the best on the first axis first.
 
-    ``hypervolume`` is the share of the box between the best and the worst of all that were measured
-    that the front covers, 0 to 1; None where an axis has one value. ``left_out`` tells who is not
-    compared and why.
+    ``hypervolume`` is the share that the front covers of the box from the best of all axes to a
+    tenth of their spread beyond the worst, 0 to 1; None where an axis has one value. ``left_out``
+    tells who is not compared and why.
     """
 
     target: str
@@ -45,7 +45,7 @@ class OneForAll(Noun):
 
 class Fronts(Noun):
     """The fronts of a result; ``for_all`` the artifacts that all targets could share, cheapest
-    first, where there are several targets."""
+    first, where there are several targets and all were measured."""
 
     result: str
     targets: tuple[TargetFront, ...]

@@ -68,7 +68,7 @@ def _moved(name: str) -> Quantity:
 BUILT_IN = (
     _classes("accuracy", "Accuracy", usual=True, rank=1),
     _classes("macro_f1", "Macro F1", usual=True),
-    _classes("worst_class", "Accuracy of the worst class"),
+    _classes("worst_class", "Accuracy of the worst class", paired=True),
     _errors("mse", "Mean squared error", usual=True, rank=2),
     _errors("mae", "Mean absolute error", usual=True),
     _near("cosine", "", "Cosine", 4),

@@ -39,6 +39,7 @@ class Quantity:
     rank: int = 0
     raced: bool = False  # a ratio to the reference of one race stands for it
     part_of: str = ""  # a total that it is a share of
+    paired: bool = False  # against another, it is no difference of two figures
 
     @property
     def of_outputs(self) -> bool:

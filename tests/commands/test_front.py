@@ -36,7 +36,7 @@ def test_the_front_holds_what_keeps_all_bounds_and_nothing_beats() -> None:
         0.971,
         1.31,
     ]
-    assert found.compared == 5, "neither refused, failed nor without a race"
+    assert found.compared == 4, "neither the reference, refused, failed nor without a race"
     why = " ".join(found.left_out.values())
     assert "does not surely hold accuracy >= source - 1.0pt" in why
     assert "failed" in why and "has no latency.p50" in why
@@ -73,6 +73,10 @@ def test_one_artifact_for_all_targets_costs_what_it_loses_on_each() -> None:
     assert first.label == "b" and {row.label for row in others} == {"a", "c"}
     assert first.costs == pytest.approx({"local/onnxruntime": 1.25, OTHER: 1.25})
     assert first.cost == pytest.approx(1.25)
+    by_size = fronts(sample_result(*targets), ["accuracy", "size"]).for_all
+    assert {row.cost for row in by_size} == {1.0}
+    lost = sample_target(target=OTHER, candidates=(), chosen=None, verdict="unreachable", test={})
+    assert not fronts(sample_result(targets[0], lost)).for_all, "one of the targets is not known"
 
 
 def test_the_picture_has_a_mark_for_each_point_of_a_front() -> None:
@@ -86,7 +90,7 @@ def test_the_command_prints_a_table_json_and_a_picture(tmp_path: Path) -> None:
     (tmp_path / "result.json").write_text(json.dumps(sample_result().to_json()))
     done = run(tmp_path, "result.json", "--plot", "front.svg")
     assert done.returncode == 0, done.stderr
-    assert "3 of 5 on the front" in done.stdout and "chosen" in done.stdout
+    assert "3 of 4 on the front" in done.stdout and "chosen" in done.stdout
     ElementTree.parse(tmp_path / "front.svg")
     told = run(tmp_path, ".", "--objective", "size", "--objective", "accuracy", "--json")
     axes = json.loads(told.stdout)["targets"][0]["axes"]

@@ -46,6 +46,11 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Result]:
     return folder, result
 
 
+def save(folder: Path, name: str, result: Any, **more: Any) -> Path:
+    with Store(folder / "store") as store:
+        return baselines.save(name, result, folder / "b", store=store, **more)
+
+
 def check(folder: Path, given: Any, name: str, **more: Any) -> Any:
     with Store(folder / "store") as store:
         return baselines.check(given, name, folder=folder / "b", store=store, **more)
@@ -53,21 +58,21 @@ def check(folder: Path, given: Any, name: str, **more: Any) -> Any:
 
 def test_a_baseline_is_small_and_the_same_for_the_same_result(run: tuple[Path, Result]) -> None:
     folder, result = run
-    file = baselines.save("one", result, folder / "b")
+    file = save(folder, "one", result)
     text = file.read_text()
     assert len(text) < 30_000 and text.count("\n") > 50, "a line for each figure"
-    again = baselines.save("one", folder / "out", folder / "b", force=True).read_text()
+    again = save(folder, "one", folder / "out", force=True).read_text()
     changed = [(a, b) for a, b in zip(text.split("\n"), again.split("\n"), strict=True) if a != b]
     assert all('"saved"' in a or '"digest"' in a for a, _ in changed), changed
     (listed,) = baselines.listed(folder / "b")
     assert listed["targets"] == {"local/onnxruntime": "simplify-onnx"}
     with pytest.raises(UsageError, match="such a baseline already"):
-        baselines.save("one", result, folder / "b")
+        save(folder, "one", result)
 
 
 def test_the_same_choice_passes_without_a_race(run: tuple[Path, Result]) -> None:
     folder, result = run
-    baselines.save("same", result, folder / "b")
+    save(folder, "same", result)
     bounds = ["latency.p50 <= 1.03x baseline", "size <= baseline", "fidelity.sqnr >= 60 dB"]
     found = check(folder, result, "same", require=bounds)
     assert found.exit_code == 0 and len(found.pairs[0].verdicts) == 3
@@ -77,7 +82,7 @@ def test_the_same_choice_passes_without_a_race(run: tuple[Path, Result]) -> None
 
 def test_another_file_is_raced_now_and_answers_the_same_samples(run: tuple[Path, Result]) -> None:
     folder, result = run
-    baselines.save("raced", result, folder / "b", with_model=True)
+    save(folder, "raced", result, with_model=True)
     shutil.rmtree(folder / "elsewhere", ignore_errors=True)
     with Store(folder / "elsewhere") as store:  # another machine, which has the repository alone
         found = baselines.check(
@@ -101,7 +106,7 @@ def test_without_the_model_time_is_not_checked_and_a_bound_on_it_is_inconclusive
 ) -> None:
     """Guards against saved times that are compared, and a pass for what nobody looked at."""
     folder, result = run
-    baselines.save("bare", result, folder / "b")
+    save(folder, "bare", result)
     with Store(tmp_path / "empty") as store:
         plain = baselines.check(result, "bare", folder=folder / "b", store=store)
         asked = baselines.check(
@@ -114,10 +119,70 @@ def test_without_the_model_time_is_not_checked_and_a_bound_on_it_is_inconclusive
     assert asked.exit_code == 4 and "not checked" in asked.pairs[0].verdicts[0].sentence
 
 
+def test_a_baseline_reads_in_another_process(run: tuple[Path, Result]) -> None:
+    """Guards a digest that hangs on the order of a set, which differs from process to process."""
+    folder, result = run
+    form = result.to_json()
+    for target in form["targets"]:
+        for candidate in target["candidates"]:
+            if candidate["description"]:
+                candidate["description"]["facts"] = ["qdq", "int8", "int8-activations", "float32"]
+    save(folder, "facts", Result.model_validate(form).lying_in(folder / "out"))
+    code = (
+        "from pathlib import Path\nfrom edgeopt.commands.baseline import read_baseline\n"
+        f"read_baseline('facts', Path({str(folder / 'b')!r}))"
+    )
+    for seed in ("0", "1", "2"):
+        env = {**os.environ, "PYTHONHASHSEED": seed}
+        subprocess.run([sys.executable, "-c", code], env=env, check=True)
+
+
+def test_a_folder_that_is_no_baselines_stays(run: tuple[Path, Result]) -> None:
+    """Guards against a name that is also that of somebody's folder."""
+    folder, result = run
+    (folder / "b" / "mine").mkdir(parents=True)
+    (folder / "b" / "mine" / "kept").touch()
+    for more in ({}, {"with_model": True}, {"force": True}):
+        with pytest.raises(UsageError, match="a folder of that name is in the way"):
+            save(folder, "mine", result, **more)
+    assert (folder / "b" / "mine" / "kept").exists()
+    save(folder, "held", result, with_model=True)
+    save(folder, "held", result, force=True)
+    assert not (folder / "b" / "held").exists(), "its own files go with it"
+
+
+def test_a_chosen_file_that_was_changed_is_not_what_was_measured(
+    run: tuple[Path, Result], tmp_path: Path
+) -> None:
+    folder, _ = run
+    shutil.copytree(folder / "out", tmp_path / "out")
+    (file,) = (tmp_path / "out" / "best").rglob("model.onnx")
+    file.write_bytes(b"changed")
+    changed = edgeopt.load(tmp_path / "out")
+    saved = save(folder, "checked", changed, with_model=True)
+    kept = next((saved.parent / "checked").rglob("model.onnx"))
+    assert kept.read_bytes() != b"changed", "the store has what was measured"
+    with Store(tmp_path / "empty") as store, pytest.raises(DataError, match="not the file that"):
+        baselines.save("other", changed, tmp_path / "b", with_model=True, store=store)
+    assert not (tmp_path / "b" / "other.json").exists()
+
+
+def test_a_target_that_is_not_decided_is_told_and_fails(run: tuple[Path, Result]) -> None:
+    folder, result = run
+    save(folder, "decided", result)
+    form = result.to_json()
+    for verdict, code in (("unmet", 3), ("refused-on-test", 3), ("inconclusive", 4)):
+        form["targets"][0]["verdict"] = verdict
+        found = check(folder, Result.model_validate(form).lying_in(folder / "out"), "decided")
+        assert found.exit_code == code and not found.pairs
+        assert found.undecided["local/onnxruntime"].startswith(verdict)
+        assert "<error" in draw(found, "junit", COMPARISONS)
+
+
 @pytest.mark.parametrize("key", ["value", "saved", "name"])
 def test_what_was_changed_by_hand_is_refused(run: tuple[Path, Result], key: str) -> None:
     folder, result = run
-    file = baselines.save("changed", result, folder / "b", force=True)
+    file = save(folder, "changed", result, force=True)
     held = json.loads(file.read_text())
     if key == "value":
         held["result"]["targets"][0]["candidates"][0]["measurements"]["size"]["value"] *= 2
@@ -129,9 +194,20 @@ def test_what_was_changed_by_hand_is_refused(run: tuple[Path, Result], key: str)
     assert caught.value.exit_code == 1 and caught.value.where == str(file)
 
 
+def test_a_baseline_of_another_model_is_an_error(run: tuple[Path, Result]) -> None:
+    folder, result = run
+    save(folder, "other", result)
+    form = result.to_json()
+    form["source"]["description"]["signature"]["outputs"][0]["name"] = "boxes"
+    other = Result.model_validate(form).lying_in(folder / "out")
+    with pytest.raises(DataError, match="of another model: its outputs are") as caught:
+        check(folder, other, "other")
+    assert caught.value.exit_code == 1
+
+
 def test_a_model_beside_a_baseline_that_is_another_is_refused(run: tuple[Path, Result]) -> None:
     folder, result = run
-    baselines.save("swapped", result, folder / "b", with_model=True)
+    save(folder, "swapped", result, with_model=True)
     (file,) = (folder / "b" / "swapped").rglob("model.onnx")
     file.write_bytes(file.read_bytes() + b"\0")
     with pytest.raises(DataError, match="is not the file that was saved"):
@@ -142,7 +218,7 @@ def test_a_model_beside_a_baseline_that_is_another_is_refused(run: tuple[Path, R
     ("name", "require", "said"),
     [
         ("none", [], "no baseline 'none'"),
-        ("../x", [], "is no name"),
+        ("../x", [], "is not a valid name"),
         ("ok", ["accuracy >= source - 1pt"], "against the baseline"),
         ("ok", ["latency <= 1x baseline"], "unknown quantity"),
     ],
@@ -151,7 +227,7 @@ def test_wrong_use_is_told(
     run: tuple[Path, Result], name: str, require: list[str], said: str
 ) -> None:
     folder, result = run
-    baselines.save("ok", result, folder / "b", force=True)
+    save(folder, "ok", result, force=True)
     with pytest.raises(UsageError, match=said) as caught:
         check(folder, result, name, require=require)
     assert caught.value.exit_code == 2
@@ -187,7 +263,7 @@ def test_the_scripts_of_pipelines_pass_and_fail_with_a_sentence(
     run: tuple[Path, Result], tmp_path: Path, where: str, bound: str, code: int
 ) -> None:
     folder, result = run
-    baselines.save("main", result, folder / "b", force=True)
+    save(folder, "main", result, force=True)
     env = {
         **os.environ, "CHECKED": str(folder / "out"), "BASELINE": "main", "TARGET": "",
         "DIRECTORY": str(folder / "b"), "REQUIRE": f"fidelity.sqnr >= 40 dB\n{bound}\n",

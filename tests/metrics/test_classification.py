@@ -8,9 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from edgeopt.decide.verdict import judge
 from edgeopt.evaluation import compute, difference, ratio
 from edgeopt.metrics.classification import hits
-from edgeopt.schema.errors import DataError, ModelError
+from edgeopt.schema.constraint import parse_constraint
+from edgeopt.schema.errors import DataError, ModelError, UsageError
 from edgeopt.stats.proportions import paired_difference, wilson
 
 Array = np.ndarray[Any, Any]
@@ -235,3 +237,9 @@ def test_a_class_that_lost_is_found_though_it_is_not_the_worst() -> None:
     assert compute("worst_class", both[0], labels).where == "class 0"
     overall = difference("accuracy", *both, labels)
     assert overall.value > -0.02
+    assert ratio("worst_class", *both, labels).value == 0.95
+    bound = parse_constraint("worst_class >= source - 1pt")
+    alone = [compute("worst_class", each, labels) for each in both]
+    assert "in class 1" in judge(bound, *alone, apart).sentence
+    with pytest.raises(UsageError, match="on the same samples"):
+        judge(bound, *alone)

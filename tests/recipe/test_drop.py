@@ -43,6 +43,11 @@ def test_the_first_listed_metric_is_meant_and_its_other_bounds_go(tmp_path: Path
 @pytest.mark.parametrize(
     ("better", "bound"), [("more", ">= source - 2"), ("less", "<= source + 2")]
 )
+def test_nearness_to_the_source_is_no_metric_of_the_source(tmp_path: Path) -> None:
+    asked = recipe(tmp_path, metrics=["fidelity.agreement"])
+    assert with_max_drop(asked, "1pt").constraints == ("accuracy >= source - 1pt",)
+
+
 def test_a_metric_of_the_users_own_says_which_way_is_better(
     tmp_path: Path, better: str, bound: str
 ) -> None:
@@ -55,7 +60,7 @@ def test_a_metric_of_the_users_own_says_which_way_is_better(
     ("labels", "drop", "said"),
     [
         (np.int64, "1 dB", "unit 'dB' does not fit"),
-        (np.int64, "1", "write '1pt'"),
+        (np.int64, "0.5", "has no unit"),
         (np.int64, "much", "cannot read the bound"),
         (np.float32, "1pt", "unit 'pt' does not fit"),
     ],

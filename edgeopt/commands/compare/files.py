@@ -48,6 +48,7 @@ def compare_files(
     *,
     version: str,
     targets: Sequence[str] = ("local/*",),
+    places: tuple[str, str] | None = None,
     require: Sequence[str] = (),
     recipe: Recipe | None = None,
     split: str | None = None,
@@ -62,11 +63,12 @@ def compare_files(
     Samples are those of a recipe's ``split`` (``validation`` where None), prepared as it says; or
     the arrays of ``data`` (.npz), one for each input of A and one called ``label``, of ``split``
     where it has several; or random ones, which are raced and not scored. Where no runtime reads
-    both, each runs in the first that reads it. In ``require`` the word ``source`` means A.
+    both, each runs in the first that reads it; or ``places`` names where A and where B runs. In
+    ``require`` the word ``source`` means A.
     Raises UsageError, DataError, ModelError, DeviceError.
     """
     required = [parse_constraint(text, where="--require") for text in require]
-    groups = [target_group(parse_target(text)) for text in targets]
+    groups = [] if places else [target_group(parse_target(text)) for text in targets]
     with Engine(store, on_event=on_event, bench=run_bench) as engine:
         models = {side: opened(engine, path, n) for n, (side, path) in
                   enumerate(zip(SIDES, paths, strict=True))}  # fmt: skip
@@ -80,7 +82,10 @@ def compare_files(
             ready = fed_with(models[side], tensors)
             known[ready.job] = ready
         both = _HeadToHead(engine, store, paths, models, described, known, samples, required, quick)
-        pairs = [both.pair(*each) for group in groups for each in _placed(group, paths, models)]
+        where = [each for group in groups for each in _placed(group, paths, models)]
+        if places is not None:
+            where = [(parse_target(places[0]), parse_target(places[1]))]
+        pairs = [both.pair(*each) for each in where]
     return Comparison(
         edgeopt=version,
         kind="models",

@@ -139,6 +139,8 @@ def _against(
         if theirs is None or (is_of_machine(quantity) and not alike):
             continue
         declared = find(quantity)
+        if declared and declared.paired:
+            continue
         if declared and declared.by_ratio:
             if mine.value > 0 and theirs.value > 0:
                 yield f"ratio.{quantity}", _ratio(quantity, mine, theirs)
