@@ -38,7 +38,7 @@ def points(group: str) -> dict[str, metadata.EntryPoint]:
     Nothing is imported.
     """
     by_name: dict[str, metadata.EntryPoint] = {}
-    for point in sorted(set(every_point(tuple(sys.path)).select(group=group))):
+    for point in sorted(set(every_point(_where()).select(group=group))):
         if point.name in by_name:
             raise UsageError(f"two distributions provide {place(point)}", hint="uninstall one")
         by_name[point.name] = point
@@ -46,14 +46,27 @@ def points(group: str) -> dict[str, metadata.EntryPoint]:
 
 
 @cache
-def every_point(_where: tuple[str, ...]) -> Any:  # EntryPoints
-    """Those of all that is installed on a path: each file of them is read once a process."""
+def every_point(_where: tuple[tuple[str, int], ...]) -> Any:  # EntryPoints
+    """Those of all that is installed on a path, folders with the time of their last change: each
+    file of them is read once a process."""
     return metadata.entry_points()
+
+
+def _where() -> tuple[tuple[str, int], ...]:
+    """The folders that modules are found in; another one once something is installed there."""
+    return tuple((path, _changed(path)) for path in sys.path)
+
+
+def _changed(path: str) -> int:
+    try:
+        return os.stat(path or ".").st_mtime_ns
+    except OSError:
+        return 0
 
 
 def strays() -> Iterator[metadata.EntryPoint]:
     """Entry points of groups that are spelled as if they were edgeopt's, and are none."""
-    every = every_point(tuple(sys.path))
+    every = every_point(_where())
     for group in sorted(every.groups):
         if group.startswith("edgeopt.") and group not in GROUPS:
             yield from sorted(set(every.select(group=group)))

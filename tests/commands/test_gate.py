@@ -76,7 +76,7 @@ def test_the_same_choice_passes_without_a_race(run: tuple[Path, Result]) -> None
     bounds = ["latency.p50 <= 1.03x baseline", "size <= baseline", "fidelity.sqnr >= 60 dB"]
     found = check(folder, result, "same", require=bounds)
     assert found.exit_code == 0 and len(found.pairs[0].verdicts) == 3
-    assert any("nothing is raced" in note for note in found.pairs[0].notes)
+    assert any("nothing was raced" in note for note in found.pairs[0].notes)
     assert all("source" not in v.sentence for v in found.pairs[0].verdicts)
 
 
@@ -210,7 +210,7 @@ def test_a_model_beside_a_baseline_that_is_another_is_refused(run: tuple[Path, R
     save(folder, "swapped", result, with_model=True)
     (file,) = (folder / "b" / "swapped").rglob("model.onnx")
     file.write_bytes(file.read_bytes() + b"\0")
-    with pytest.raises(DataError, match="is not the file that was saved"):
+    with pytest.raises(DataError, match="is not the file that was measured"):
         check(folder, folder / "net.onnx", "swapped")
 
 
