@@ -13,7 +13,8 @@ reference against itself among them. Writes FOLDER/NETWORK/peers.json and prints
 the machine alone meanwhile.
 
 The fastest of many rows is fast by chance, too: the first three of the peers' rows then meet
-edgeopt's choice directly, 15 new processes each.
+edgeopt's choice directly, 15 new processes each, and so do the first three of those that agree with
+the source as it does, to half a point.
 
 ``summary`` runs nothing: of every network that FOLDER has it prints the rows that count (each
 peer's fastest, and its default in ONNX Runtime or LiteRT), and geometric means over networks.
@@ -66,7 +67,7 @@ FORMS: list[Any] = [
     },
 ]
 LOOK, TURN, SAMPLES, CALIBRATION = 3, 3, 4000, 512
-FIRST = 3  # rows of peers that meet the choice directly
+FIRST, NEAR = 3, 0.005  # rows of peers that meet the choice directly; as near to the source as it
 PYTHON = os.environ.get("PEERS_PYTHON", sys.executable)
 
 
@@ -292,9 +293,12 @@ def measured(field: Field, peers: Iterable[str], processes: int, kept: int) -> d
     mine = next((row for row in rows if row.peer == "edgeopt" and row.name in figures), None)
     theirs = [row for row in going if row.peer not in ("source", "edgeopt")]
     theirs.sort(key=lambda r: geometric_interval(figures[r.name]["ratios"]).value)
-    found["direct"] = {
-        row.name: field.raced(mine, row, processes, "")[1] for row in theirs[:FIRST] if mine
-    }
+    found["direct"] = {}
+    if mine is not None:
+        least = figures[mine.name]["agreement"] - NEAR
+        near = [row for row in theirs if figures[row.name]["agreement"] >= least]
+        for name, row in {row.name: row for row in (*theirs[:FIRST], *near[:FIRST])}.items():
+            found["direct"][name] = field.raced(mine, row, processes, "")[1]
     return found
 
 
