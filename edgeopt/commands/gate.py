@@ -2,7 +2,8 @@
 
 Saved times are never compared: they are of another moment, and often of another machine. Where the
 baseline's model is at hand it is raced anew beside the other, each where it was chosen to run;
-where it is not, time is *not checked*. Metrics are paired on the same samples, sizes are exact.
+where it is not, time is *not checked*. Instructions counted under emulation are compared as they
+are. Metrics are paired on the same samples, sizes are exact.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ SURE = 0.99  # one-sided: how sure it must be that time was lost
 NOISE = 1.015  # of the ratio: less is not told from other work on the machine
 BASELINE = re.compile(r"\bbaseline\b")
 SOURCE = re.compile(r"\bsource\b")
+COUNTED = "instructions"  # what stands for speed where a device has no time
 ABSENT = "the baseline's model is neither in the store nor beside it"
 LOST = ("unmet", "refused-on-test")  # verdicts of a target that are failures, not doubts
 
@@ -194,6 +196,8 @@ class _Gate:
         chosen = now.candidate(now.chosen or "")
         place = chosen.target or target.target
         same = pair.a.digest == pair.b.digest and where == place
+        if target.speed == COUNTED:
+            return self._judged(_counted(pair), target, raced=False), notes
         if old is None:
             pair = _noted(pair, f"time was not checked: {ABSENT}")
             return self._judged(pair, target, raced=False), notes
@@ -218,6 +222,12 @@ class _Gate:
         self, target: TargetResult, old: Path | None, new: Path, where: str
     ) -> ComparedPair:
         """A file beside the baseline's model; without that, their sizes."""
+        if target.speed == COUNTED:
+            raise UsageError(
+                f"instructions of a file are not counted by a check: {target.target}",
+                where=self._asked.name,
+                hint="give a result: 'edgeopt optimize' counts them",
+            )
         if old is not None:
             return self._raced(old, new, (where, where))
         with Engine(self._store, on_event=self._on_event, bench=run_bench) as engine:
@@ -300,6 +310,16 @@ def _merged(pair: ComparedPair, raced: ComparedPair) -> ComparedPair:
     return pair.model_copy(
         update={**sides, "against": {**pair.against, **raced.against}, "answers": raced.answers}
     )
+
+
+def _counted(pair: ComparedPair) -> ComparedPair:
+    """With the ratio of the two counts, which are the same on any machine."""
+    was, now = (side.measurements.get(COUNTED) for side in (pair.a, pair.b))
+    if was is None or now is None or was.value <= 0:
+        return pair
+    ratio = Measurement(quantity=f"ratio.{COUNTED}", value=now.value / was.value, unit="x",
+                        protocol="exact: both counted under emulation")  # fmt: skip
+    return pair.model_copy(update={"against": {**pair.against, ratio.quantity: ratio}})
 
 
 def _equal(pair: ComparedPair, chosen: Any) -> ComparedPair:

@@ -246,6 +246,30 @@ def test_time_is_lost_where_the_one_sided_interval_says_so() -> None:
     assert found.value > NOISE
 
 
+@pytest.mark.parametrize(("factor", "code"), [(1.0, 0), (1.01, 0), (1.03, 3)])
+def test_instructions_are_compared_as_they_were_counted(
+    run: tuple[Path, Result], factor: float, code: int
+) -> None:
+    """On any machine, and without the baseline's model."""
+    folder, result = run
+
+    def counted(times: float) -> Result:
+        form = result.to_json()
+        for candidate in form["targets"][0]["candidates"]:
+            held = candidate["measurements"]
+            for name in [name for name in held if "latency" in name]:
+                del held[name]
+            held["instructions"] = {"quantity": "instructions", "value": 1e6 * times,
+                                    "unit": "count"}  # fmt: skip
+        return Result.model_validate(form).lying_in(folder / "out")
+
+    save(folder, "counted", counted(1.0), force=True)
+    with Store(folder / f"empty-{code}") as store:
+        found = baselines.check(counted(factor), "counted", folder=folder / "b", store=store)
+    (verdict,) = found.pairs[0].verdicts
+    assert found.exit_code == code and verdict.quantity == "instructions"
+
+
 def scripts() -> dict[str, str]:
     """What the GitHub action and the GitLab template run."""
     load = YAML(typ="safe", pure=True).load
