@@ -50,7 +50,7 @@ def command(result: Path, objectives: tuple[str, ...], plot: Path | None, as_jso
 def _show(front: TargetFront) -> None:
     covered = ""
     if front.hypervolume is not None:
-        covered = f", hypervolume {front.hypervolume:.3f} "
+        covered = f", hypervolume {front.hypervolume:.3f}"
     count = f"{len(front.points)} of {front.compared} on the front{covered}"
     lazy.layout.show_line(f"{front.target}: {count}", "bold")
     names = [axis.removeprefix("ratio.") for axis in front.axes]

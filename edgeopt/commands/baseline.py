@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 import shutil
@@ -14,8 +13,9 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from edgeopt.commands.chosen import laid_out
+from edgeopt.pipeline.user_code import file_digest
 from edgeopt.schema.artifact import Artifact
-from edgeopt.schema.baseline import VERSION, Baseline, is_sealed, sealed, slim
+from edgeopt.schema.baseline import SEAL, VERSION, Baseline, is_sealed, sealed, slim
 from edgeopt.schema.errors import DataError, EdgeoptError, StoreError, UsageError, did_you_mean
 from edgeopt.schema.result import Result, TargetResult
 from edgeopt.schema.target import parse_target
@@ -106,7 +106,7 @@ def read_baseline(name: str, folder: Path) -> Baseline:
             hint=f"save it again from a result: {SAVE}",
         )
     try:
-        return Baseline.model_validate({k: v for k, v in document.items() if k != "digest"})
+        return Baseline.model_validate({k: v for k, v in document.items() if k != SEAL})
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"])) or "the document"
@@ -129,7 +129,7 @@ def model_of(baseline: Baseline, target: TargetResult, folder: Path, store: Stor
         if place.is_dir():
             if why := _fault(place, artifact):
                 raise DataError(why, where=str(place), hint=f"save it again: {SAVE}")
-            return _whole(place, artifact)
+            return artifact.whole(place)
     return _of_store(artifact, store)
 
 
@@ -146,7 +146,7 @@ def checked_model(result: Result, target: str, store: Store) -> Path:
     place = path.parent if path is not None and len(artifact.files) == 1 else path
     why = "its files were not written" if place is None else _fault(place, artifact)
     if not why and place is not None:
-        return _whole(place, artifact)
+        return artifact.whole(place)
     kept = _of_store(artifact, store)
     if kept is None:
         raise DataError(
@@ -198,11 +198,6 @@ def _fault(place: Path, artifact: Artifact) -> str:
             return f"'{name}' leaves the folder"
         if not file.is_file():
             return f"'{name}' is missing"
-        if hashlib.sha256(file.read_bytes()).hexdigest() != digest:
+        if file_digest(file) != digest:
             return f"'{name}' is not the file that was measured"
     return ""
-
-
-def _whole(place: Path, artifact: Artifact) -> Path:
-    names = sorted(artifact.files)
-    return place / names[0] if len(names) == 1 else place

@@ -21,5 +21,4 @@ def laid_out(root: Path, artifact: Artifact) -> Path:
         with Store(root) as store:
             store.checkout(artifact, Path(made.name), writable=True)
         _FOLDERS[artifact.digest] = made
-    folder, files = Path(_FOLDERS[artifact.digest].name), sorted(artifact.files)
-    return folder / files[0] if len(files) == 1 else folder
+    return artifact.whole(Path(_FOLDERS[artifact.digest].name))

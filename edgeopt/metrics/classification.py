@@ -105,10 +105,7 @@ def _worst_alone(right: Array, labels: Array) -> Measurement:
         for c in classes.tolist()
         for mine in [right[labels == c]]
     ]
-    value, _, _, worst = min(ends)
-    interval = min(low for _, low, _, _ in ends), min(high for _, _, high, _ in ends)
-    made = _made("worst_class", value, "fraction", interval, len(labels), f"{WILSON}, {TOGETHER}")
-    return made.model_copy(update={"where": f"class {worst}"})
+    return _of_all("worst_class", ends, len(labels), WILSON)
 
 
 def _lost_most(mine: Array, theirs: Array, labels: Array) -> Measurement:
@@ -121,12 +118,17 @@ def _lost_most(mine: Array, theirs: Array, labels: Array) -> Measurement:
         ends.append(
             ((gained - lost) / n, *paired_difference(gained, lost, n, each_of(len(classes))), c)
         )
+    return _of_all("difference.worst_class", ends, len(labels), BONETT_PRICE)
+
+
+def _of_all(
+    quantity: str, ends: list[tuple[float, float, float, int]], n: int, protocol: str
+) -> Measurement:
+    """The least of the classes' figures, each (value, low, high, class); its interval is that of
+    the least of all, as intervals that hold together allow."""
     value, _, _, worst = min(ends)
     interval = min(low for _, low, _, _ in ends), min(high for _, _, high, _ in ends)
-    made = _made(
-        "difference.worst_class", value, "fraction", interval, len(labels),
-        f"{BONETT_PRICE}, {TOGETHER}",
-    )  # fmt: skip
+    made = _made(quantity, value, "fraction", interval, n, f"{protocol}, {TOGETHER}")
     return made.model_copy(update={"where": f"class {worst}"})
 
 

@@ -102,8 +102,7 @@ def _copy(artifact: Artifact, store: Store, stage: Path, folder: Path) -> str:
     """Lay an artifact's files out; the path of its one file, or of the folder."""
     (stage / folder).mkdir(parents=True, exist_ok=True)
     store.checkout(artifact, stage / folder, writable=True)
-    files = sorted(artifact.files)
-    return (folder / files[0] if len(files) == 1 else folder).as_posix()
+    return artifact.whole(folder).as_posix()
 
 
 def _swap(new: Path, place: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from pydantic import Field, field_serializer
@@ -161,6 +162,11 @@ class Artifact(Noun):
     def digest(self) -> str:
         """SHA-256 over format and files; provenance is no part of it."""
         return digest_of({"format": self.format, "files": self.files})
+
+    def whole(self, folder: Path) -> Path:
+        """What stands for all of it in a folder: its one file, or the folder of several."""
+        names = sorted(self.files)
+        return folder / names[0] if len(names) == 1 else folder
 
 
 class Inspection(Noun):
